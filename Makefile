@@ -1,0 +1,55 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := build/installed
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint types contracts doctests bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.ready: setup.cfg constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/.ready  ## make a small dataset, run the main job on it, say where the report is
+	$(BIN)/scaae-simulate demo/data --preset demo
+	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS)
+	@echo "Reports: $$(ls demo/out/sub-*.html | tr '\n' ' ')"
+
+test: lint types contracts doctests  ## everything CI checks, under 15 minutes on 2 cores
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not slow'
+
+test-slow: $(VENV)/.ready  ## the tests that take longer
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.ready  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The import package joins three top-level folders, which only an installed copy shows as one tree.
+$(INSTALLED)/.ready: $(VENV)/.ready $(shell find scaae_nipype workflows bids_app -type f -not -name '*.pyc') setup.cfg
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --no-deps --target $(INSTALLED) .
+	rm -rf build/lib build/bdist.*
+	touch $@
+
+types: $(INSTALLED)/.ready  ## mypy
+	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml -p scaae_nipype
+
+contracts: $(INSTALLED)/.ready  ## arrows between rooms point one way
+	cd build && PYTHONPATH=installed ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
+
+doctests: $(INSTALLED)/.ready  ## examples in docstrings
+	cd build && PYTHONPATH=installed ../$(BIN)/pytest -q --doctest-modules -c ../pyproject.toml --rootdir installed installed/scaae_nipype
+
+bench: $(VENV)/.ready  ## time and memory against the published layout (docs/benchmarks.md)
+	$(BIN)/python -m benchmarks.engine
+
+clean:  ## remove what the targets made
+	rm -rf build demo $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,133 @@
+"""Standard files, written beside their place and moved there, so that nobody ever reads half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+
+__all__ = ["image_4d", "read_json", "read_table", "replacing", "write_json", "write_table", "write_text"]
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary name beside `path`; move it to `path` when the block ends well, remove it otherwise.
+
+    The temporary name keeps the extension, because nibabel and pandas choose the format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    extension = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=extension, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; outputs follow the user's umask
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike) -> Path:
+    """Write a text file in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def write_json(content: Mapping[str, Any], path: str | os.PathLike) -> Path:
+    """Write a JSON object; numpy scalars and arrays become numbers and lists, NaN becomes null."""
+    return write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON, or holds something else than an object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object.")
+    return content
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike) -> Path:
+    """Write a BIDS table: tab-separated, header line, ``n/a`` where a value is missing, six significant digits."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g", compression=None)
+    return Path(path)
+
+
+def read_table(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a BIDS table; only ``n/a`` and empty cells count as missing (a template may be called ``NA``).
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be parsed.
+    """
+    try:
+        return pd.read_csv(path, sep="\t", na_values=["n/a", ""], keep_default_na=False)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        raise InputError(f"{path}: is not a tab-separated table ({error}).") from error
+
+
+def image_4d(volumes: np.ndarray, affine: np.ndarray, repetition_time: float) -> nib.Nifti1Image:
+    """Make a compact 4D image: int16 with one slope for all, MNI space, seconds in the header.
+
+    Parameters
+    ----------
+    volumes : float array, (X, Y, Z, T)
+    affine : float array, (4, 4)
+        Voxel to world, in mm.
+    repetition_time : float
+        In s.
+    """
+    largest = float(np.abs(volumes).max(initial=0))
+    slope = largest / 32767 if largest > 0 else 1.0
+    image = nib.Nifti1Image(np.rint(volumes / slope).astype(np.int16), affine)
+    image.header.set_slope_inter(slope, 0)
+    image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine, code="mni")
+    image.set_qform(affine, code="mni")
+    return image

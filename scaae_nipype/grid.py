@@ -1,0 +1,181 @@
+"""The model's space: a voxel grid in MNI space with a brain mask, and the ways in and out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from .errors import InputError
+from .files import image_4d, replacing
+
+__all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
+
+SHAPE = (49, 58, 47)
+"""Voxels of the 4 mm MNI grid of the SCAAE paper."""
+
+AFFINE = np.array([[-4.0, 0, 0, 96], [0, 4.0, 0, -132], [0, 0, 4.0, -70], [0, 0, 0, 1]])
+"""World coordinates in mm of voxel (i, j, k): x = 96 - 4i, y = 4j - 132, z = 4k - 70."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A voxel grid and the brain mask on it.
+
+    Arrays of a run come in two forms: *volumes* ``(…, X, Y, Z)`` and *vectors* ``(…, n_voxels)``, which hold the
+    voxels of the mask in C order. Time stands first in both.
+
+    Parameters
+    ----------
+    affine : float array, (4, 4)
+        Voxel to world, in mm.
+    mask : bool array, (X, Y, Z)
+
+    Raises
+    ------
+    InputError
+        If the mask is empty or the affine singular.
+
+    Examples
+    --------
+    >>> grid = load_grid()
+    >>> grid.shape, grid.box_shape
+    ((49, 58, 47), (35, 45, 36))
+    >>> vectors = np.arange(2 * grid.n_voxels, dtype="f4").reshape(2, -1)
+    >>> bool((grid.vectors(grid.volumes(vectors)) == vectors).all())
+    True
+    """
+
+    affine: np.ndarray
+    mask: np.ndarray
+
+    def __post_init__(self):
+        object.__setattr__(self, "affine", np.asarray(self.affine, dtype=np.float64))
+        object.__setattr__(self, "mask", np.asarray(self.mask, dtype=bool))
+        if self.mask.ndim != 3 or self.affine.shape != (4, 4):
+            raise InputError(f"A grid needs a 3D mask and a 4 x 4 affine, not {self.mask.shape}, {self.affine.shape}.")
+        if not self.mask.any():
+            raise InputError("The brain mask of the grid is empty.")
+        if abs(np.linalg.det(self.affine)) < 1e-6:
+            raise InputError("The affine of the grid is singular.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        x, y, z = self.mask.shape
+        return x, y, z
+
+    @cached_property
+    def n_voxels(self) -> int:
+        """Voxels in the mask."""
+        return int(self.mask.sum())
+
+    @property
+    def voxel_sizes(self) -> np.ndarray:
+        """Edge lengths of a voxel in mm, (3,)."""
+        return nib.affines.voxel_sizes(self.affine)
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The smallest box that holds the mask."""
+        x, y, z = (
+            slice(int(inside[0]), int(inside[-1]) + 1)
+            for axis in range(3)
+            for inside in [np.flatnonzero(self.mask.any(axis=tuple(a for a in range(3) if a != axis)))]
+        )
+        return x, y, z
+
+    @property
+    def box_shape(self) -> tuple[int, int, int]:
+        """Voxels of the box along each axis."""
+        x, y, z = (s.stop - s.start for s in self.box)
+        return x, y, z
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of shape, affine (to 1 µm) and mask: equal for equal spaces, whatever the file looked like."""
+        digest = hashlib.sha256(repr(self.shape).encode())
+        digest.update((np.round(self.affine, 3) + 0.0).tobytes())
+        digest.update(np.packbits(self.mask).tobytes())
+        return digest.hexdigest()
+
+    def vectors(self, volumes: np.ndarray) -> np.ndarray:
+        """Take the mask's voxels: (…, X, Y, Z) to (…, n_voxels)."""
+        return volumes[..., self.mask]
+
+    def volumes(self, vectors: np.ndarray) -> np.ndarray:
+        """Put vectors back in space, 0 outside the mask: (…, n_voxels) to (…, X, Y, Z)."""
+        vectors = np.asarray(vectors)
+        volumes = np.zeros((*vectors.shape[:-1], *self.shape), dtype=vectors.dtype)
+        volumes[..., self.mask] = vectors
+        return volumes
+
+    def image(self, vectors: np.ndarray, repetition_time: float = 0.0) -> nib.Nifti1Image:
+        """Make an image: 3D from (n_voxels,), 4D int16 with slope from (T, n_voxels), TR in s."""
+        volumes = self.volumes(vectors)
+        if volumes.ndim == 4:
+            return image_4d(np.moveaxis(volumes, 0, -1), self.affine, repetition_time)
+        image = nib.Nifti1Image(volumes.astype("u1" if volumes.dtype == bool else volumes.dtype), self.affine)
+        image.header.set_xyzt_units("mm", "sec")
+        image.set_sform(self.affine, code="mni")
+        image.set_qform(self.affine, code="mni")
+        return image
+
+    def matches(self, image: nib.spatialimages.SpatialImage) -> bool:
+        """Tell whether an image lies on this grid (same voxels, affine equal to 1 µm)."""
+        return tuple(image.shape[:3]) == self.shape and bool(np.allclose(image.affine, self.affine, atol=1e-3))
+
+    def read_vectors(self, path: str | os.PathLike) -> np.ndarray:
+        """Read an image that lies on this grid: (n_voxels,) of a 3D, (T, n_voxels) of a 4D image, float32.
+
+        Raises
+        ------
+        InputError
+            If the image is unreadable or lies on another grid.
+        """
+        try:
+            image = nib.load(path)
+            if not self.matches(image):
+                raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
+            volumes = np.asanyarray(image.dataobj)[self.mask]
+        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+            raise InputError(f"{path}: cannot be read as an image ({error}).") from error
+        return np.ascontiguousarray(volumes.T, dtype=np.float32)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the mask as an image; `load_grid` reads it back."""
+        with replacing(path) as temporary:
+            nib.save(self.image(np.ones(self.n_voxels, dtype=bool)), temporary)
+        return Path(path)
+
+
+def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
+    """Load a grid from a mask image, or the one that ships with the package.
+
+    The shipped mask is nilearn's bundled MNI152 brain mask on the 4 mm grid of the paper (`scaae_nipype.data.build`).
+
+    Raises
+    ------
+    InputError
+        If the image is unreadable, not 3D or empty.
+    """
+    if mask_file is None:
+        with resources.as_file(resources.files("scaae_nipype.data") / "mask_4mm.nii.gz") as shipped:
+            return load_grid(shipped)
+    try:
+        image = nib.load(mask_file)
+        mask = np.asanyarray(image.dataobj) > 0
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(f"{mask_file}: cannot be read as a mask image ({error}).") from error
+    if mask.ndim == 4 and mask.shape[3] == 1:
+        mask = mask[..., 0]
+    try:
+        return Grid(image.affine, mask)
+    except InputError as error:
+        raise InputError(f"{mask_file}: {error}") from error

@@ -1,0 +1,76 @@
+"""The one registry that maps what a file means to how it is called (``data/outputs.json``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["ENTITY_ORDER", "output_name", "output_path", "outputs", "run_stem"]
+
+ENTITY_ORDER = (
+    *("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo"),
+    *("flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "atlas", "seg", "res"),
+    *("den", "label", "desc"),
+)
+"""Order of entities in a file name (BIDS 1.10)."""
+
+
+@cache
+def outputs() -> Mapping[str, Mapping[str, Any]]:
+    """Give the registry: meaning to entities, suffix, extension and description."""
+    text = (resources.files("scaae_nipype.data") / "outputs.json").read_text(encoding="utf-8")
+    return MappingProxyType(json.loads(text))
+
+
+def run_stem(entities: Mapping[str, str]) -> str:
+    """Join entities in the order of BIDS, labels verbatim; ``res`` and ``desc`` of the input are left out.
+
+    >>> run_stem({"task": "rest", "sub": "01", "run": "01", "space": "MNI152NLin6Asym", "desc": "preproc"})
+    'sub-01_task-rest_run-01_space-MNI152NLin6Asym'
+    """
+    return _join({key: value for key, value in entities.items() if key not in ("res", "desc")})
+
+
+def output_name(entities: Mapping[str, str], meaning: str, extension: str | None = None) -> str:
+    """Name an output of a run.
+
+    Parameters
+    ----------
+    entities : mapping
+        Entities of the input run, by their short keys (``sub``, ``task`` …).
+    meaning : str
+        A key of the registry.
+    extension : str, optional
+        Another extension than the registry's (``".json"`` for the sidecar).
+
+    >>> output_name({"sub": "01", "task": "rest", "res": "2", "desc": "preproc"}, "fbn1")
+    'sub-01_task-rest_res-4_desc-fbn1_boldmap.nii.gz'
+    >>> output_name({"sub": "01", "task": "rest"}, "overlap", ".json")
+    'sub-01_task-rest_desc-overlap_metrics.json'
+    """
+    entry = outputs()[meaning]
+    kept = {key: value for key, value in entities.items() if key not in ("res", "desc")}
+    return f"{_join({**kept, **entry['entities']})}_{entry['suffix']}{extension or entry['extension']}"
+
+
+def output_path(entities: Mapping[str, str], meaning: str, extension: str | None = None) -> PurePosixPath:
+    """Name an output of a run with its folder below the output dataset.
+
+    >>> str(output_path({"sub": "01", "ses": "a", "task": "rest"}, "samples"))
+    'sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-samples_timeseries.tsv'
+    """
+    folder = PurePosixPath(f"sub-{entities['sub']}")
+    if "ses" in entities:
+        folder /= f"ses-{entities['ses']}"
+    return folder / "func" / output_name(entities, meaning, extension)
+
+
+def _join(entities: Mapping[str, str]) -> str:
+    unknown = [key for key in entities if key not in ENTITY_ORDER]
+    keys = [key for key in ENTITY_ORDER if key in entities] + sorted(unknown)
+    return "_".join(f"{key}-{entities[key]}" for key in keys)
