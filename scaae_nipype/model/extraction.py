@@ -1,0 +1,161 @@
+"""Networks, channel weights and codes of every volume of a run, from one pass through the attention path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from .attention import Attention
+from .inference import FusedAttentionPath
+from .networks import combine, scale
+from .weights import Model
+
+__all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
+
+AGREEMENT = 0.999
+"""Smallest correlation of bf16 and fp32 FBNs at which bf16 is used."""
+
+
+@dataclass(frozen=True)
+class RunNetworks:
+    """What the network gives for a run of T volumes.
+
+    Parameters
+    ----------
+    signed : float32 array, (2, T, n_voxels)
+        FBNs per branch after the sign, before equation 9.
+    channel_weights : float32 array, (T, channels)
+        Equation 6.
+    codes : float32 array, (T, 64)
+    """
+
+    signed: np.ndarray
+    channel_weights: np.ndarray
+    codes: np.ndarray
+
+    def scaled(self, region: np.ndarray) -> np.ndarray:
+        """Apply equation 9 inside a region (bool, (n_voxels,)); 0 outside: (2, T, n_voxels)."""
+        maps = np.zeros_like(self.signed)
+        maps[..., region] = scale(self.signed[..., region])
+        return maps
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Tell whether a device computes in bf16 natively."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that exists.
+
+    Raises
+    ------
+    ModelError
+        If CUDA is asked for and not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds no CUDA device; use --device cpu.")
+    return torch.device(name)
+
+
+class Extractor:
+    """A model made ready to extract networks: the fused path at the card's precision, on a device.
+
+    A model whose card says ``bf16`` is checked once, on a noise volume, against fp32; where they disagree, fp32 is used
+    and `precision` says so.
+
+    Parameters
+    ----------
+    model : Model
+    device : torch.device
+    """
+
+    def __init__(self, model: Model, *, device: torch.device | None = None):
+        self.model = model
+        self.device = device or torch.device("cpu")
+        self.precision = model.card.get("Precision", "fp32")
+        self.encoder = model.network.encoder.to(self.device)
+        self.attend: nn.Module = self._path(torch.bfloat16 if self.precision == "bf16" else torch.float32)
+        if self.precision == "bf16" and self.agreement() < AGREEMENT:
+            self.precision, self.attend = "fp32", self._path(torch.float32)
+        branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
+        self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
+
+    def _path(self, dtype: torch.dtype) -> FusedAttentionPath:
+        return FusedAttentionPath(self.model.network.attention, dtype=dtype).to(self.device).eval()
+
+    @torch.inference_mode()
+    def agreement(self) -> float:
+        """Give the lowest correlation of this path's FBNs with fp32 ones, on one volume of noise."""
+        noise = np.random.default_rng(0).standard_normal((1, self.model.grid.n_voxels), dtype=np.float32)
+        volume = self.model.volumes(noise).to(self.device)
+        pairs = [self.model.vectors(_networks(path(volume)))[0] for path in (self.attend, self._path(torch.float32))]
+        return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))
+
+    @torch.inference_mode()
+    def batches(self, vectors: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64)."""
+        for start in range(0, len(vectors), batch_size):
+            volumes = self.model.volumes(vectors[start : start + batch_size]).to(self.device)
+            attention = self.attend(volumes)
+            maps = self.model.vectors(_networks(attention)) * self.signs[:, None]
+            code = self.model.network.encode(attention._replace(features=attention.features.float()))
+            yield maps, attention.channel_weights.float().cpu().numpy(), code.cpu().numpy()
+
+
+def _networks(attention: Attention) -> torch.Tensor:
+    return combine(attention.logits, attention.channel_weights).cpu()
+
+
+def extract_networks(
+    vectors: np.ndarray,
+    model: Model,
+    *,
+    device: torch.device | None = None,
+    batch_size: int = 2,
+    progress: Callable[[int], object] | None = None,
+) -> RunNetworks:
+    """Extract the networks of every volume.
+
+    Parameters
+    ----------
+    vectors : float array, (T, n_voxels)
+        A model-ready run: z-scored, in-mask voxels of the model's grid.
+    model : Model
+    device : torch.device, optional
+        Default: CPU.
+    batch_size : int
+        Volumes at once; the result does not depend on it.
+    progress : callable, optional
+        Called with the number of volumes done since the last call.
+
+    Raises
+    ------
+    ModelError
+        If the vectors are not of the model's grid.
+    """
+    if vectors.shape[1] != model.grid.n_voxels:
+        raise ModelError(f"The run has {vectors.shape[1]} in-mask voxels, the model's grid {model.grid.n_voxels}.")
+    extractor = Extractor(model, device=device)
+    channels = 2 * model.network.preset.branch_features
+    signed = np.empty((2, *vectors.shape), dtype=np.float32)
+    weights = np.empty((len(vectors), channels), dtype=np.float32)
+    codes = np.empty((len(vectors), 64), dtype=np.float32)
+    done = 0
+    for maps, channel_weights, code in extractor.batches(vectors, batch_size):
+        here = slice(done, done + len(maps))
+        signed[:, here], weights[here], codes[here] = maps.swapaxes(0, 1), channel_weights, code
+        done = here.stop
+        if progress is not None:
+            progress(len(maps))
+    return RunNetworks(signed, weights, codes)

@@ -1,0 +1,79 @@
+"""From attention to functional brain networks (equations 7 to 9)."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+__all__ = ["branch_signs", "combine", "scale"]
+
+
+def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:
+    """Weigh each branch's attention maps by their channels: FBN = Σ_c CA_c · S_c (equations 7 and 8).
+
+    Parameters
+    ----------
+    logits : Tensor, (batch, 2 * branch_features, X, Y, Z)
+    channel_weights : Tensor, (batch, 2 * branch_features)
+
+    Returns
+    -------
+    Tensor, (batch, 2, X, Y, Z)
+        One signed map per volume and branch.
+
+    >>> combine(torch.ones(1, 4, 2, 2, 2), torch.tensor([[1.0, 2, 3, 4]]))[0, :, 0, 0, 0]
+    tensor([3., 7.])
+    """
+    batch, channels, *space = logits.shape
+    maps = logits.reshape(batch, 2, channels // 2, -1)
+    weights = channel_weights.to(logits.dtype).reshape(batch, 2, 1, channels // 2)
+    return (weights @ maps).reshape(batch, 2, *space)
+
+
+def scale(maps: np.ndarray) -> np.ndarray:
+    """Bring each map to 0 … 1 and square it (equation 9).
+
+    Parameters
+    ----------
+    maps : float array, (..., n_voxels)
+        Signed maps inside the evaluation region.
+
+    Returns
+    -------
+    float32 array, (..., n_voxels)
+        All zero where a map is constant.
+
+    >>> scale(np.array([[-1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])).tolist()
+    [[0.0, 0.25, 1.0], [0.0, 0.0, 0.0]]
+    """
+    maps = np.asarray(maps, dtype=np.float32)
+    lowest = maps.min(axis=-1, keepdims=True)
+    span = maps.max(axis=-1, keepdims=True) - lowest
+    return np.divide(maps - lowest, span, out=np.zeros_like(maps), where=span > 0) ** 2
+
+
+def branch_signs(maps: np.ndarray, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find each branch's sign: that of its mean correlation with the volumes it comes from.
+
+    Autoencoders are blind to the sign of their attention: a branch may mark what is low in a volume.
+
+    Parameters
+    ----------
+    maps : float array, (n_volumes, 2, n_voxels)
+        Signed maps of a probe set.
+    volumes : float array, (n_volumes, n_voxels)
+
+    Returns
+    -------
+    signs : int array, (2,)
+        +1 or -1.
+    agreement : float array, (2,)
+        Share of volumes whose own correlation has that sign.
+    """
+    maps = maps - maps.mean(axis=-1, keepdims=True)
+    volumes = volumes - volumes.mean(axis=-1, keepdims=True)
+    norms = np.linalg.norm(maps, axis=-1) * np.linalg.norm(volumes, axis=-1)[:, None]
+    products = np.einsum("tbv,tv->tb", maps, volumes)
+    r = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+    signs = np.where(r.mean(axis=0) < 0, -1, 1)
+    return signs, (np.sign(r) == signs).mean(axis=0)

@@ -1,0 +1,147 @@
+"""Networks and training recipes as data: a preset is a network, a recipe says how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from ..errors import UsageError
+
+__all__ = ["PRESETS", "RECIPES", "Preset", "Recipe", "preset_named"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network: which layers, how wide, on which field.
+
+    Parameters
+    ----------
+    name, description : str
+    field : {"grid", "brain"}
+        What the network works on: the whole grid, or the smallest box that holds the brain mask.
+    features, branch_features : int
+        Channels of the trunk, and of each of the two spatial-attention branches.
+    trunk_blocks : int
+        Blocks of three parallel convolutions between the stem and the branches.
+    attention_hidden : int
+        Hidden units of channel attention (equation 6).
+    code_blocks : int
+        Blocks between the patch embedding and the code.
+    patch : int or None
+        Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded up, so
+        that every one of the 64 numbers of the code sees brain.
+    decoder : {"published", "light"}
+    """
+
+    name: str
+    description: str
+    field: Literal["grid", "brain"] = "brain"
+    features: int = 32
+    branch_features: int = 16
+    trunk_blocks: int = 2
+    attention_hidden: int = 8
+    code_blocks: int = 3
+    patch: int | None = None
+    decoder: Literal["published", "light"] = "light"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Of Adam.
+    batch_size : int
+        Volumes per step.
+    epochs : int
+        Passes over the training volumes, if `largest_budget` allows.
+    largest_budget : int or None
+        Most volumes shown in all; None for no limit.
+    decay : float
+        Factor on the learning rate after every tenth of the training (the paper: 0.9 every 2 of 20 epochs).
+    masked_loss : bool
+        Mean squared error over the brain mask; otherwise over the whole field, which is mostly background.
+    signed : bool
+        Whether branches get the sign of their correlation with the input.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    largest_budget: int | None
+    decay: float
+    masked_loss: bool
+    signed: bool
+
+
+PRESETS = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset(
+                "default",
+                "the published attention path and a 64-number code, with a light decoder, on the box of the brain",
+            ),
+            Preset(
+                "published",
+                "the published implementation, layer by layer, on the whole grid",
+                field="grid",
+                patch=8,
+                decoder="published",
+            ),
+            Preset(
+                "tiny",
+                "a few channels, for trying things out: its maps mean nothing",
+                features=4,
+                branch_features=2,
+                trunk_blocks=1,
+                attention_hidden=2,
+                code_blocks=1,
+            ),
+        )
+    }
+)
+
+RECIPES = MappingProxyType(
+    {
+        "calibrated": Recipe(
+            learning_rate=1e-3,
+            batch_size=8,
+            epochs=4,
+            largest_budget=2400,
+            decay=0.9,
+            masked_loss=True,
+            signed=True,
+        ),
+        "paper": Recipe(
+            learning_rate=1e-3,
+            batch_size=12,
+            epochs=20,
+            largest_budget=None,
+            decay=0.9,
+            masked_loss=False,
+            signed=False,
+        ),
+    }
+)
+"""The recipe of each mode."""
+
+
+def preset_named(name: str) -> Preset:
+    """Find a preset.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+
+    >>> preset_named("default").field
+    'brain'
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise UsageError(f"There is no preset {name!r}; choose one of: {', '.join(PRESETS)}.") from None

@@ -1,0 +1,180 @@
+"""A trained model on disk: safetensors, a card that says what it is, and the mask of its grid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from .._version import __version__
+from ..errors import InputError, ModelError, UsageError
+from ..files import read_json, write_json
+from ..grid import Grid, load_grid
+from .autoencoder import SCAAE
+from .presets import Preset, preset_named
+
+__all__ = ["CARD", "FORMAT_VERSION", "MASK", "WEIGHTS", "Model", "load_model", "new_network", "save_model"]
+
+WEIGHTS, CARD, MASK = "weights.safetensors", "card.json", "mask.nii.gz"
+FORMAT_VERSION = 1
+
+
+@dataclass
+class Model:
+    """A network in evaluation mode, the space it works in and the card that describes it.
+
+    Parameters
+    ----------
+    network : SCAAE
+    grid : Grid
+    card : dict
+        See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``.
+    """
+
+    network: SCAAE
+    grid: Grid
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The part of the grid that the network works on."""
+        return network_box(self.network.preset, self.grid)
+
+    def volumes(self, vectors: np.ndarray) -> torch.Tensor:
+        """Put in-mask vectors (batch, n_voxels) on the network's field: (batch, 1, X, Y, Z), float32."""
+        return torch.from_numpy(self.grid.volumes(np.asarray(vectors, dtype=np.float32))[(..., *self.box)]).unsqueeze(1)
+
+    def vectors(self, maps: torch.Tensor) -> np.ndarray:
+        """Take the mask's voxels of maps on the network's field: (…, X, Y, Z) to (…, n_voxels), float32."""
+        return maps.float().numpy()[..., self.grid.mask[self.box]]
+
+
+def network_box(preset: Preset, grid: Grid) -> tuple[slice, slice, slice]:
+    """Give the part of the grid that a preset works on."""
+    if preset.field == "brain":
+        return grid.box
+    x, y, z = (slice(0, size) for size in grid.shape)
+    return x, y, z
+
+
+def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE:
+    """Make an untrained network; the same seed gives the same weights and leaves torch's own random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        box = network_box(preset, grid)
+        x, y, z = (s.stop - s.start for s in box)
+        return SCAAE(preset, field=(x, y, z))
+
+
+def save_model(model: Model, folder: str | os.PathLike) -> Path:
+    """Write a model folder, complete or not at all.
+
+    The weights' checksum, the grid and the versions are added to the card.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be written (disk full, no permission); an older model there stays as it was.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise ModelError(f"{folder}: the model cannot be written ({error.strerror}).") from error
+    try:
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network.state_dict().items()}
+        save_file(tensors, temporary / WEIGHTS)
+        model.grid.save(temporary / MASK)
+        model.card = _complete(model, temporary / WEIGHTS)
+        write_json(model.card, temporary / CARD)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        (temporary / WEIGHTS).chmod(0o666 & ~umask)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            folder.replace(old)
+            temporary.replace(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(folder)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{folder}: the model cannot be written ({error}).") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _complete(model: Model, weights: Path) -> dict[str, Any]:
+    grid = model.grid
+    return {
+        **model.card,
+        "FormatVersion": FORMAT_VERSION,
+        "Preset": model.network.preset.name,
+        "Grid": {"Shape": list(grid.shape), "Affine": grid.affine.tolist(), "MaskChecksum": grid.checksum},
+        "WeightsSHA256": _sha256(weights),
+        "Parameters": sum(parameter.numel() for parameter in model.network.parameters()),
+        "Versions": {"scaae-nipype": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def load_model(folder: str | os.PathLike) -> Model:
+    """Load a model folder and check that its parts belong together. Nothing in it is executed.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or card, mask and weights do not fit each other.
+    """
+    folder = Path(folder)
+    missing = [name for name in (WEIGHTS, CARD, MASK) if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: is not a model folder, {' and '.join(missing)} missing.")
+    try:
+        card = read_json(folder / CARD)
+        grid = load_grid(folder / MASK)
+        if card["FormatVersion"] > FORMAT_VERSION:
+            raise ModelError(f"{folder}: was written by a newer version of this program; update it to use the model.")
+        preset = preset_named(card["Preset"])
+        if card["Grid"]["MaskChecksum"] != grid.checksum:
+            raise ModelError(f"{folder}: {MASK} is not the mask that the card describes; take an undamaged copy.")
+        checksum = card["WeightsSHA256"]
+    except (InputError, UsageError) as error:
+        raise ModelError(f"{folder}: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder / CARD}: has no usable {error}; take an undamaged copy of the model.") from error
+    if _sha256(folder / WEIGHTS) != checksum:
+        raise ModelError(
+            f"{folder}: {WEIGHTS} differs from what the card describes (damaged?); take an undamaged copy."
+        )
+    network = new_network(preset, grid, seed=0)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        first = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r} ({first})."
+        ) from error
+    return Model(network.eval(), grid, card)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """Give a card as text for people to read."""
+    return json.dumps(card, indent=2)
