@@ -1,0 +1,207 @@
+"""What belongs to a BOLD file: entities from its name, sidecars by inheritance, mask, confounds, events."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import read_json
+
+__all__ = ["Ambiguous", "BidsFile", "DirectoryCache", "absent_content", "best_match", "inherited", "repetition_time"]
+
+ANNEX_POINTER = b"/annex/objects/"
+
+
+@dataclass(frozen=True)
+class BidsFile:
+    """A file with the parts of its BIDS name, labels verbatim.
+
+    pybids turns ``run-01`` into a number; here the name itself is read, so that outputs can repeat it.
+
+    Parameters
+    ----------
+    path : Path
+    entities : mapping
+        Short key to label, in the order of the name.
+    suffix : str
+        ``bold``, ``mask`` …
+    extension : str
+        From the first dot on: ``.nii.gz``.
+    """
+
+    path: Path
+    entities: Mapping[str, str]
+    suffix: str
+    extension: str
+
+    @classmethod
+    def parse(cls, path: str | os.PathLike) -> BidsFile | None:
+        """Take a name apart; None if it is not one of BIDS.
+
+        >>> BidsFile.parse("sub-01_task-rest_run-01_bold.nii.gz").entities
+        {'sub': '01', 'task': 'rest', 'run': '01'}
+        >>> BidsFile.parse("sub-01_notes_bold.nii.gz") is None
+        True
+        """
+        path = Path(path)
+        stem, dot, extension = path.name.partition(".")
+        *parts, suffix = stem.split("_")
+        pairs = [part.partition("-") for part in parts]
+        if not suffix or "-" in suffix or not all(key and label for key, _, label in pairs):
+            return None
+        return cls(path, {key: label for key, _, label in pairs}, suffix, dot + extension)
+
+    def without(self, *keys: str) -> dict[str, str]:
+        """Give the entities except some."""
+        return {key: label for key, label in self.entities.items() if key not in keys}
+
+
+class DirectoryCache:
+    """Parsed listings of directories, each read once: roots with many participants are long."""
+
+    def __init__(self) -> None:
+        self._listings: dict[Path, tuple[BidsFile, ...]] = {}
+
+    def __call__(self, directory: Path) -> tuple[BidsFile, ...]:
+        if directory not in self._listings:
+            names = sorted(os.listdir(directory)) if directory.is_dir() else []
+            files = (BidsFile.parse(directory / name) for name in names if name.endswith((".json", ".tsv")))
+            self._listings[directory] = tuple(file for file in files if file is not None)
+        return self._listings[directory]
+
+
+def inherited(
+    file: BidsFile, root: Path, listing: Callable[[Path], Iterable[BidsFile]], *, suffix: str, extension: str
+) -> tuple[Path, ...]:
+    """Find the files that apply to `file` by BIDS' inheritance principle, the strongest first.
+
+    They lie in its directory or above, up to `root`, and carry no entity that `file` has not. A nearer directory
+    wins over a farther one, and in one directory more entities win over fewer.
+
+    Parameters
+    ----------
+    file : BidsFile
+        It need not exist (events of the raw dataset are looked up for a BOLD file of a derivative).
+    root : Path
+        Of the dataset that holds the directory.
+    listing : callable
+        Directory to its files (`DirectoryCache`).
+    suffix, extension : str
+        What to look for: ``"bold"``, ``".json"``.
+    """
+    found: list[Path] = []
+    directory = file.path.parent
+    while True:
+        here = [
+            other
+            for other in listing(directory)
+            if other.suffix == suffix
+            and other.extension == extension
+            and other.entities.items() <= file.entities.items()
+        ]
+        found += [other.path for other in sorted(here, key=lambda other: (-len(other.entities), other.path.name))]
+        if directory in (root, directory.parent):
+            return tuple(found)
+        directory = directory.parent
+
+
+def repetition_time(sidecars: Iterable[Path]) -> float | None:
+    """Read ``RepetitionTime`` (s) from the first sidecar that has one; None if none has.
+
+    Raises
+    ------
+    InputError
+        If a sidecar is unreadable or its value is not a positive number.
+    """
+    for sidecar in sidecars:
+        value = read_json(sidecar).get("RepetitionTime")
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
+            raise InputError(f"{sidecar}: RepetitionTime is {value!r}, not a positive number of seconds; correct it.")
+        return float(value)
+    return None
+
+
+class Ambiguous(InputError):
+    """Several files fit a run equally well."""
+
+
+def best_match(
+    bold: BidsFile,
+    candidates: Iterable[BidsFile],
+    rivals: Iterable[BidsFile] = (),
+    *,
+    strict: tuple[str, ...] = (),
+    what: str = "file",
+) -> BidsFile | None:
+    """Find the one file that belongs to a BOLD run, on the entities that both names have.
+
+    A candidate fits if no shared entity differs (``desc`` aside) and the `strict` ones are equal or absent in both.
+    Of those that fit, the one with most shared entities is taken. A candidate that shares more with another run
+    (`rivals`) belongs to that one: without this rule a run that lacks confounds would take its neighbour's.
+
+    Parameters
+    ----------
+    bold : BidsFile
+    candidates : iterable of BidsFile
+    rivals : iterable of BidsFile
+        The BOLD files of the same dataset.
+    strict : tuple of str
+        Entities that must be the same.
+    what : str
+        For the message.
+
+    Raises
+    ------
+    Ambiguous
+        If several fit equally well; the message names them.
+
+    >>> parse = BidsFile.parse
+    >>> tables = [parse(f"sub-01_task-{task}_desc-confounds_timeseries.tsv") for task in ("rest", "nback")]
+    >>> bold = parse("sub-01_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz")
+    >>> best_match(bold, tables).path.name
+    'sub-01_task-rest_desc-confounds_timeseries.tsv'
+    """
+    scores: dict[int, list[BidsFile]] = {}
+    rivals = list(rivals)
+    for candidate in candidates:
+        score = _shared(bold, candidate, strict)
+        if score is None or any((_shared(rival, candidate, strict) or 0) > score for rival in rivals):
+            continue
+        scores.setdefault(score, []).append(candidate)
+    if not scores:
+        return None
+    best = scores[max(scores)]
+    if len(best) > 1:
+        names = ", ".join(sorted(str(candidate.path.name) for candidate in best))
+        raise Ambiguous(f"several {what}s fit this run: {names}; remove or rename the wrong one")
+    return best[0]
+
+
+def _shared(one: BidsFile, other: BidsFile, strict: tuple[str, ...]) -> int | None:
+    """Count the entities two names share; None if one of them differs."""
+    mine, theirs = one.without("desc"), other.without("desc")
+    if any(mine.get(key) != theirs.get(key) for key in strict):
+        return None
+    shared = mine.keys() & theirs.keys()
+    return len(shared) if all(mine[key] == theirs[key] for key in shared) else None
+
+
+def absent_content(path: Path) -> bool:
+    """Tell whether a file's content is not here: a dangling link, or the pointer of git-annex's unlocked files.
+
+    >>> absent_content(Path(__file__))
+    False
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(ANNEX_POINTER)) == ANNEX_POINTER
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:
+        return False  # unreadable for another reason: whoever reads it says so
