@@ -1,0 +1,299 @@
+"""How well maps and templates agree, all volumes against all templates at once.
+
+Maps and templates are rows over the voxels of the evaluation region. Scores of thresholded maps (`iou`, `dice`) depend
+on how a map is scaled; scores of its ranks (`average_precision`, `size_matched_iou`) do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = [
+    "THRESHOLD",
+    "average_precision",
+    "best_of_n",
+    "binarise",
+    "chance_iou",
+    "dice",
+    "iou",
+    "pearson_r",
+    "rank_scores",
+    "scale",
+    "size_matched_iou",
+    "threshold_curve",
+]
+
+THRESHOLD = 0.3
+"""Share of its own maximum that a map has to exceed, the paper's; never tuned."""
+
+
+def scale(signed: ArrayLike) -> np.ndarray:
+    """Scale every map for display: min to max becomes 0 to 1, then squared (equation 9).
+
+    Parameters
+    ----------
+    signed : float array, (…, n_voxels)
+        Maps over the voxels of the region: minimum and maximum are taken there.
+
+    Returns
+    -------
+    float32 array, (…, n_voxels)
+        0 everywhere for a constant map.
+
+    >>> scale([[-1.0, 0.0, 1.0]])
+    array([[0.  , 0.25, 1.  ]], dtype=float32)
+    """
+    signed = np.asarray(signed, dtype=np.float32)
+    lowest = signed.min(axis=-1, keepdims=True)
+    span = signed.max(axis=-1, keepdims=True) - lowest
+    return np.square(np.divide(signed - lowest, span, out=np.zeros_like(signed), where=span > 0))
+
+
+def binarise(maps: ArrayLike, threshold: float = THRESHOLD) -> np.ndarray:
+    """Keep the voxels above `threshold` times each map's own maximum; negative values are dropped.
+
+    Parameters
+    ----------
+    maps : float array, (…, n_voxels)
+    threshold : float
+
+    Returns
+    -------
+    bool array, (…, n_voxels)
+        Nowhere true for a map without a positive value.
+
+    >>> binarise([[-5.0, 0.5, 1.0, 2.0], [-1.0, -2.0, 0.0, 0.0]])
+    array([[False, False,  True,  True],
+           [False, False, False, False]])
+    """
+    maps = np.asarray(maps)
+    highest = maps.max(axis=-1, keepdims=True)
+    return (maps > threshold * highest) & (highest > 0)
+
+
+def iou(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """Intersection over union of every map with every template (equation 11).
+
+    Parameters
+    ----------
+    maps : bool array, (n_maps, n_voxels)
+    templates : bool array, (n_templates, n_voxels)
+
+    Returns
+    -------
+    float32 array, (n_maps, n_templates)
+        0 where both are empty.
+
+    >>> iou(np.array([[1, 1, 0]], bool), np.array([[0, 1, 1]], bool)).round(2)
+    array([[0.33]], dtype=float32)
+    """
+    intersection, total = _overlap(maps, templates)
+    union = total - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def dice(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """Dice coefficient of every map with every template, shapes as in `iou`; 0 where both are empty.
+
+    >>> dice(np.array([[1, 1, 0]], bool), np.array([[0, 1, 1]], bool))
+    array([[0.5]], dtype=float32)
+    """
+    intersection, total = _overlap(maps, templates)
+    return np.divide(2 * intersection, total, out=np.zeros_like(intersection), where=total > 0)
+
+
+def _overlap(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # float32 counts voxels exactly up to 16 million, and its matrix product is the fast one
+    intersection = maps.astype(np.float32) @ templates.T.astype(np.float32)
+    total = maps.sum(axis=1, dtype=np.float32)[:, None] + templates.sum(axis=1, dtype=np.float32)
+    return intersection, total
+
+
+def threshold_curve(maps: np.ndarray, templates: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """IoU at several thresholds, to show how much a score owes to the one that was chosen.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        After equation 9.
+    templates : bool array, (n_templates, n_voxels)
+    thresholds : sequence of float
+        Shares of each map's own maximum.
+
+    Returns
+    -------
+    float32 array, (n_thresholds, n_maps, n_templates)
+
+    >>> threshold_curve(np.array([[0.2, 0.5, 1.0]]), np.array([[False, False, True]]), [0.1, 0.3, 0.6]).ravel().round(2)
+    array([0.33, 0.5 , 1.  ], dtype=float32)
+    """
+    return np.stack([iou(binarise(maps, threshold), templates) for threshold in thresholds])
+
+
+def chance_iou(density: ArrayLike) -> np.ndarray:
+    """IoU that two independent random maps of the same density are expected to have: p / (2 - p).
+
+    >>> float(chance_iou(0.5).round(3))
+    0.333
+    """
+    density = np.asarray(density, dtype=float)
+    return density / (2 - density)
+
+
+def pearson_r(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """Correlation over voxels of every map with every template.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        Signed maps. Equation 9 keeps their order but not their values: the square root of its result correlates as
+        the signed map does.
+    templates : float or bool array, (n_templates, n_voxels)
+
+    Returns
+    -------
+    float32 array, (n_maps, n_templates)
+        NaN where a map or a template is constant.
+
+    >>> pearson_r(np.array([[1.0, 2.0, 3.0]]), np.array([[3.0, 5.0, 7.0], [1.0, 0.0, -1.0], [2.0, 2.0, 2.0]])).round(3)
+    array([[ 1., -1., nan]], dtype=float32)
+    """
+    return np.clip(_standardise(maps) @ _standardise(templates).T, -1, 1)
+
+
+def _standardise(maps: np.ndarray) -> np.ndarray:
+    """Give rows mean 0 and length 1; rows without variation become NaN."""
+    maps = np.asarray(maps, dtype=np.float32)
+    constant = maps.max(axis=1) == maps.min(axis=1)
+    centred = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    length[constant] = np.nan
+    return centred / length
+
+
+def average_precision(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """Average precision of every map as a detector of every template's voxels; arguments and ties as `rank_scores`.
+
+    >>> average_precision(np.array([[0.9, 0.8, 0.7, 0.1]]), np.array([[True, False, True, False]])).round(3)
+    array([[0.833]])
+    """
+    return rank_scores(maps, templates)[0]
+
+
+def size_matched_iou(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
+    """IoU of every template with the map's n highest voxels, n its own size; arguments and ties as `rank_scores`.
+
+    >>> size_matched_iou(np.array([[0.9, 0.8, 0.7, 0.1]]), np.array([[True, False, True, False]])).round(3)
+    array([[0.333]])
+    """
+    return rank_scores(maps, templates)[1]
+
+
+def rank_scores(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision and size-matched IoU, which no monotone rescaling of a map changes; one sort serves both.
+
+    Voxels of equal value have no order. For average precision they enter together, as in scikit-learn's
+    ``average_precision_score``: a constant map scores the template's density. For the size-matched IoU the overlap is
+    the mean over all orders of the tied voxels. So neither score depends on where in memory a voxel stands.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        Compared as float32.
+    templates : bool array, (n_templates, n_voxels)
+
+    Returns
+    -------
+    average_precision, size_matched_iou : float array, (n_maps, n_templates)
+        NaN for a template without voxels.
+    """
+    precision = np.full((len(maps), len(templates)), np.nan)
+    matched = np.full((len(maps), len(templates)), np.nan)
+    members = [np.flatnonzero(template) for template in templates]
+    for row, (rank, ends) in enumerate(_ranks(maps)):
+        for column, voxels in enumerate(members):
+            if len(voxels):
+                own = np.sort(rank[voxels])
+                precision[row, column] = _precision(own)
+                matched[row, column] = _matched(own, ends)
+    return precision, matched
+
+
+def _ranks(maps: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, per map, every voxel's rank (how many voxels are at least as high) and the ranks that occur, ascending."""
+    for values in np.asarray(maps, dtype=np.float32):
+        order = _descending(values)
+        ordered = values[order]
+        last_of_ties = np.append(ordered[1:] != ordered[:-1], True)
+        ends = np.flatnonzero(last_of_ties) + 1
+        rank = np.empty(len(values), dtype=np.int32)
+        rank[order] = np.repeat(ends, np.diff(ends, prepend=0))
+        yield rank, ends
+
+
+def _descending(values: np.ndarray) -> np.ndarray:
+    """Sort float32 values, highest first, by two 16-bit radix sorts: several times faster than comparing floats."""
+    bits = values.view(np.int32)
+    key = ~(bits ^ ((bits >> 31) & 0x7FFFFFFF))  # integers in the opposite order of the floats
+    low = (key & 0xFFFF).astype(np.uint16)
+    high = (key >> 16).astype(np.int16)
+    order = np.argsort(low, kind="stable")
+    return order[np.argsort(high[order], kind="stable")]
+
+
+def _precision(own: np.ndarray) -> float:
+    """Average precision from the sorted ranks of a template's voxels."""
+    found = np.append(np.flatnonzero(own[1:] != own[:-1]) + 1, len(own))  # template voxels down to each distinct rank
+    entering = found.copy()
+    entering[1:] -= found[:-1]
+    return float((entering * found / own[found - 1]).sum() / len(own))
+
+
+def _matched(own: np.ndarray, ends: np.ndarray) -> float:
+    """Size-matched IoU from the sorted ranks of a template's voxels and all ranks of the map."""
+    size = len(own)
+    group = int(np.searchsorted(ends, size))
+    start, end = (int(ends[group - 1]) if group else 0), int(ends[group])
+    before, through = np.searchsorted(own, [start, end], side="right")
+    intersection = before + (through - before) * (size - start) / (end - start)
+    return float(intersection / (2 * size - intersection))
+
+
+def best_of_n(scores: ArrayLike, n: int = 20) -> np.ndarray:
+    """Give the expected maximum of `n` candidates drawn at random without replacement.
+
+    It compares methods that offer different numbers of candidates, which their plain maxima do not.
+    The i-th smallest of T candidates is the highest of the n drawn with probability C(i - 1, n - 1) / C(T, n).
+
+    Parameters
+    ----------
+    scores : float array, (n_candidates, …)
+        NaN is no candidate.
+    n : int
+        With n or fewer candidates the result is their maximum.
+
+    Returns
+    -------
+    float array, (…)
+        NaN without a candidate.
+
+    >>> float(best_of_n([1.0, 2.0, 3.0], n=2))  # of (1, 2), (1, 3), (2, 3)
+    2.6666666666666665
+    """
+    scores = np.asarray(scores, dtype=float)
+    columns = scores.reshape(len(scores), -1)
+    best = [_expected_maximum(column[np.isfinite(column)], n) for column in columns.T]
+    return np.array(best).reshape(scores.shape[1:])
+
+
+def _expected_maximum(candidates: np.ndarray, n: int) -> float:
+    total = len(candidates)
+    if total <= n:
+        return float(candidates.max(initial=-np.inf)) if total else np.nan
+    # from the highest candidate down: each weight is the one above times (i - n) / (i - 1)
+    i = np.arange(total, n, -1)
+    weights = n / total * np.concatenate([[1.0], np.cumprod((i - n) / (i - 1))])
+    return float(weights @ np.sort(candidates)[::-1][: len(weights)])

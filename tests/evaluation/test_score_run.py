@@ -1,0 +1,179 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nipype.pipeline import engine as pe
+
+from scaae_nipype.errors import InputError
+from scaae_nipype.evaluation import gradual_change_run, iou, read_run, scale, score_run
+from scaae_nipype.files import image_4d, read_json, read_table, write_table
+from scaae_nipype.grid import Grid
+from scaae_nipype.interfaces.evaluation import GradualChange, MatchTemplates
+
+AFFINE = np.diag([4.0, 4, 4, 1])
+N_VOLUMES = 30
+DROPPED = [0, 1, 12]
+
+
+@pytest.fixture
+def grid():
+    mask = np.zeros((8, 8, 8), bool)
+    mask[1:7, 1:7, 1:7] = True
+    return Grid(AFFINE, mask)
+
+
+@pytest.fixture
+def run(tmp_path, grid):
+    """A run whose volume 20 shows template "left" in branch 1, and whose volume 5 is its negative."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros((8, 8, 8), np.int16)
+    labels[1:3, 1:7, 1:7], labels[5:7, 1:7, 1:7], labels[0] = 1, 2, 3
+    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "networks.nii.gz")
+    write_table(pd.DataFrame({"index": [1, 2, 3], "name": ["left", "right", "outside"]}), tmp_path / "networks.tsv")
+    grid.save(tmp_path / "grid.nii.gz")
+    region = grid.mask.copy()
+    region[6] = False
+    region = Grid(AFFINE, region)
+    region.save(tmp_path / "region.nii.gz")
+    left = region.vectors(labels == 1).astype("f4")
+    volume = rng.standard_normal((N_VOLUMES, region.n_voxels)).astype("f4")
+    volume[5] = -3 * left + 0.1 * volume[5]
+    fbn = [scale(rng.standard_normal(volume.shape)) for _ in range(2)]
+    fbn[0][20] = scale(3 * left + 0.1 * volume[20])
+    kept = np.ones(N_VOLUMES, int)
+    kept[DROPPED] = 0
+    paths = {"in_mask": tmp_path / "region.nii.gz", "in_samples": tmp_path / "samples.tsv"}
+    for name, maps in {"run": volume, "fbn1": fbn[0], "fbn2": fbn[1]}.items():
+        nib.save(region.image(maps * kept[:, None], 2.5), tmp_path / f"{name}.nii.gz")
+    write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": kept}), paths["in_samples"])
+    paths |= {"in_file": tmp_path / "run.nii.gz", "fbn_maps": [tmp_path / "fbn1.nii.gz", tmp_path / "fbn2.nii.gz"]}
+    return paths
+
+
+@pytest.fixture
+def matching(run, tmp_path):
+    return run | {"templates": str(tmp_path / "networks.nii.gz"), "grid_mask": tmp_path / "grid.nii.gz"}
+
+
+def test_score_run_finds_the_planted_volumes(matching, tmp_path):
+    _, overlap, _ = score_run(**matching, out_dir=tmp_path / "out")
+    table = read_table(overlap).set_index(["method", "template"])
+    assert table.index.levels[0].tolist() == ["fbn1", "fbn2", "volume", "volume_negated"]
+    for score in ("iou", "size_matched_iou", "average_precision", "r"):
+        assert table.loc[("fbn1", "left"), f"best_volume_{score}"] == 20
+        assert table.loc[("volume_negated", "left"), f"best_volume_{score}"] == 5
+        assert table.loc[("fbn1", "left"), f"best_{score}"] > 0.95
+        assert table.loc[("fbn2", "left"), f"best_{score}"] < 0.6
+        best, best_of_20, mean = (
+            table[f"{kind}_{score}"].drop("outside", level="template") for kind in ("best", "best_of_20", "mean")
+        )
+        assert (best > best_of_20).all()
+        assert (best_of_20 > mean).all()
+    assert table.loc[("volume", "left"), "best_iou"] < 0.6
+    assert (table["n_volumes"] == N_VOLUMES - len(DROPPED)).all()
+
+
+def test_overlap_table_has_the_promised_columns(matching, tmp_path):
+    _, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    scores = [
+        f"{kind}_{score}"
+        for score in ("iou", "size_matched_iou", "average_precision", "r")
+        for kind in ("best", "best_volume", "best_of_20", "mean")
+    ]
+    assert list(read_table(overlap)) == [
+        *("method", "template", "template_density", "template_coverage", "method_density", "n_volumes"),
+        *scores,
+    ]
+
+
+def test_density_and_coverage_refer_to_the_region_and_the_models_mask(matching, tmp_path):
+    _, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    table = read_table(overlap).set_index(["method", "template"]).loc["fbn1"]
+    assert table["template_coverage"].iloc[:2].tolist() == [1.0, 0.5]
+    np.testing.assert_allclose(table["template_density"], [2 / 5, 1 / 5, 0], atol=1e-6)
+
+
+def test_a_template_outside_the_mask_is_named_and_scored_na(matching, tmp_path):
+    per_volume, overlap, metadata = score_run(**matching, out_dir=tmp_path)
+    table = read_table(overlap)
+    outside = table[table["template"] == "outside"]
+    assert outside.filter(regex="best|mean").isna().all(axis=None)
+    assert read_table(per_volume)["fbn1_outside"].isna().all()
+    content = read_json(metadata)
+    assert content["Warnings"] == ["Template outside has no voxel in the model's brain mask."]
+    assert content["TemplateLabels"] == ["left", "right", "outside"]
+    assert content["Threshold"] == 0.3
+    assert content["Templates"] == "networks.nii.gz"
+
+
+def test_iou_table_has_a_row_per_volume_and_na_where_not_kept(matching, tmp_path):
+    per_volume, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    table = read_table(per_volume)
+    assert list(table) == ["kept", *(f"fbn{b}_{name}" for b in (1, 2) for name in ("left", "right", "outside"))]
+    assert len(table) == N_VOLUMES
+    assert np.flatnonzero(table["kept"] == 0).tolist() == DROPPED
+    assert np.flatnonzero(table["fbn1_left"].isna()).tolist() == DROPPED
+    best = read_table(overlap).set_index(["method", "template"]).loc[("fbn1", "left"), "best_iou"]
+    assert table["fbn1_left"].max() == pytest.approx(best)
+    assert table["fbn1_left"].idxmax() == 20
+
+
+def test_gradual_change_run_covers_branches_and_volume(run, tmp_path):
+    table = read_table(gradual_change_run(**run, out_dir=tmp_path))
+    assert list(table) == [
+        *("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "n_pairs", "density", "chance_iou"),
+    ]
+    assert table["method"].unique().tolist() == ["fbn1", "fbn2", "volume"]
+    assert table["lag_seconds"].max() == 20.0
+    first = table[table["lag"] == 1]
+    assert first["n_pairs"].tolist() == [25] * 3  # 2 … 11 and 13 … 29
+
+
+def test_consecutive_iou_is_that_of_the_thresholded_maps(run, tmp_path):
+    table = read_table(gradual_change_run(**run, out_dir=tmp_path)).set_index(["method", "lag"])
+    maps = read_run(**run).fbn["fbn2"] > 0.3
+    pairs = [t for t in range(N_VOLUMES - 1) if not {t, t + 1} & set(DROPPED)]
+    expected = np.mean([iou(maps[t : t + 1], maps[t + 1 : t + 2])[0, 0] for t in pairs])
+    assert table.loc[("fbn2", 1), "mean_iou"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_interfaces_write_into_their_node_folder(matching, run, tmp_path):
+    strings = {key: [*map(str, value)] if key == "fbn_maps" else str(value) for key, value in matching.items()}
+    match = pe.Node(MatchTemplates(**strings), name="match", base_dir=str(tmp_path / "work")).run().outputs
+    for path in (match.out_iou, match.out_overlap, match.out_metadata):
+        assert str(tmp_path / "work" / "match") in path
+    change = GradualChange(**{key: strings[key] for key in run})
+    table = pe.Node(change, name="change", base_dir=str(tmp_path / "work")).run().outputs.out_table
+    direct = gradual_change_run(**run, out_dir=tmp_path)
+    assert read_table(table).equals(read_table(direct))
+
+
+def test_numbers_of_volumes_must_agree(run, tmp_path, grid):
+    short = tmp_path / "short.nii.gz"
+    nib.save(image_4d(np.ones((8, 8, 8, 7), "f4"), AFFINE, 2.0), short)
+    with pytest.raises(InputError, match=r"short\.nii\.gz: has 7 volumes but .*samples\.tsv has 30 rows"):
+        read_run(**run | {"fbn_maps": [short]})
+    grid.save(tmp_path / "flat.nii.gz")
+    with pytest.raises(InputError, match=r"flat\.nii\.gz: has 1 volumes"):
+        read_run(**run | {"fbn_maps": [tmp_path / "flat.nii.gz"]})
+
+
+def test_a_run_without_kept_volumes_or_repetition_time_is_refused(run, tmp_path, grid):
+    with pytest.raises(InputError, match=r"samples\.tsv: no volume of the run is kept"):
+        write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": 0}), run["in_samples"])
+        read_run(**run)
+    write_table(pd.DataFrame({"volume": range(N_VOLUMES)}), run["in_samples"])
+    with pytest.raises(InputError, match=r"samples\.tsv: has no column 'kept'"):
+        read_run(**run)
+    write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": 1}), run["in_samples"])
+    nib.save(image_4d(np.ones((8, 8, 8, N_VOLUMES), "f4"), AFFINE, 0.0), run["in_file"])
+    with pytest.raises(InputError, match=r"run\.nii\.gz: its header holds no repetition time"):
+        read_run(**run)
+
+
+def test_a_region_of_another_model_is_refused_with_its_file(matching, tmp_path):
+    small = np.zeros((8, 8, 8), bool)
+    small[2:4, 2:4, 2:4] = True
+    Grid(AFFINE, small).save(tmp_path / "small.nii.gz")
+    with pytest.raises(InputError, match=r"region\.nii\.gz: The evaluation region is not a part"):
+        score_run(**matching | {"grid_mask": tmp_path / "small.nii.gz"}, out_dir=tmp_path)
