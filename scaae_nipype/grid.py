@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -22,6 +23,8 @@ SHAPE = (49, 58, 47)
 
 AFFINE = np.array([[-4.0, 0, 0, 96], [0, 4.0, 0, -132], [0, 0, 4.0, -70], [0, 0, 0, 1]])
 """World coordinates in mm of voxel (i, j, k): x = 96 - 4i, y = 4j - 132, z = 4k - 70."""
+
+_VOLUMES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +143,18 @@ class Grid:
             If the image is unreadable or lies on another grid.
         """
         try:
-            image = nib.load(path)
+            image = nib.load(path, keep_file_open=True)
             if not self.matches(image):
                 raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
-            volumes = np.asanyarray(image.dataobj)[self.mask]
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+            if len(image.shape) == 3:
+                return np.asanyarray(image.dataobj)[self.mask].astype(np.float32)
+            vectors = np.empty((image.shape[3], self.n_voxels), dtype=np.float32)
+            for start in range(0, len(vectors), _VOLUMES_AT_ONCE):  # in file order: a compressed file is read once
+                part = slice(start, start + _VOLUMES_AT_ONCE)
+                vectors[part] = np.asanyarray(image.dataobj[..., part])[self.mask].T
+        except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
             raise InputError(f"{path}: cannot be read as an image ({error}).") from error
-        return np.ascontiguousarray(volumes.T, dtype=np.float32)
+        return vectors
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""

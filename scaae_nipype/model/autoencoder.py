@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -42,8 +43,7 @@ class PositionwiseCode(nn.Module):
         positions = CODE_EDGE**3
         widths = (features, features // 2, features, 1)
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.empty(positions, outputs, inputs))
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            nn.Parameter(torch.empty(positions, outputs, inputs)) for inputs, outputs in itertools.pairwise(widths)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.empty(positions, outputs)) for outputs in widths[1:])
         for weight, bias in zip(self.weights, self.biases, strict=True):

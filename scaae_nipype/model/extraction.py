@@ -50,7 +50,7 @@ def bf16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
 
 
 def resolve_device(name: str) -> torch.device:
@@ -86,7 +86,8 @@ class Extractor:
         self.precision = model.card.get("Precision", "fp32")
         self.encoder = model.network.encoder.to(self.device)
         self.attend: nn.Module = self._path(torch.bfloat16 if self.precision == "bf16" else torch.float32)
-        if self.precision == "bf16" and self.agreement() < AGREEMENT:
+        self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
+        if self.agreement_with_fp32 < AGREEMENT:
             self.precision, self.attend = "fp32", self._path(torch.float32)
         branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
         self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
@@ -95,7 +96,7 @@ class Extractor:
         return FusedAttentionPath(self.model.network.attention, dtype=dtype).to(self.device).eval()
 
     @torch.inference_mode()
-    def agreement(self) -> float:
+    def _agreement(self) -> float:
         """Give the lowest correlation of this path's FBNs with fp32 ones, on one volume of noise."""
         noise = np.random.default_rng(0).standard_normal((1, self.model.grid.n_voxels), dtype=np.float32)
         volume = self.model.volumes(noise).to(self.device)

@@ -1,4 +1,4 @@
-"""The attention path for inference: every block folded into one convolution, nothing computed that an FBN does not need."""
+"""The attention path for inference: each block folded into one convolution, nothing computed in vain."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["FusedAttentionPath", "fold"]
 def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
     """Fold a block's three convolutions, batch norms and identity into one kernel and bias, exactly.
 
-    In evaluation mode a batch norm is a scale and a shift per channel. It goes into its convolution; the smaller kernels are
-    padded to the largest and added; the identity is a kernel with a single one.
+    In evaluation mode a batch norm is a scale and a shift per channel. It goes into its convolution; the smaller
+    kernels are padded to the largest and added; the identity is a kernel with a single one.
 
     Parameters
     ----------

@@ -29,8 +29,8 @@ class Preset:
     code_blocks : int
         Blocks between the patch embedding and the code.
     patch : int or None
-        Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded up, so
-        that every one of the 64 numbers of the code sees brain.
+        Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded
+        up, so that every one of the 64 numbers of the code sees brain.
     decoder : {"published", "light"}
     """
 

@@ -1,0 +1,169 @@
+"""The Lightning trainer: devices, checkpoints, exact resume, logs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from ..errors import ModelError
+from .cache import VolumeCache, VolumeStream
+from .learner import Learner, Progress
+
+__all__ = ["fit"]
+
+CHECKPOINT_EVERY = 200
+"""Volumes between two checkpoints: what a killed training loses at most."""
+
+
+def fit(
+    learner: Learner,
+    cache: VolumeCache,
+    *,
+    seed: int,
+    bf16: bool,
+    device: torch.device,
+    processes: int,
+    callbacks: Sequence[pl.Callback],
+    identity: dict[str, Any],
+    work_dir: Path,
+) -> pl.Trainer:
+    """Fit a network to cached volumes, from the last checkpoint if there is one.
+
+    Parameters
+    ----------
+    learner : Learner
+        Holds the network, its loss and its number of steps.
+    cache : VolumeCache
+    seed : int
+        Of the order of the volumes.
+    bf16 : bool
+        Mixed precision; weights and optimiser stay in fp32.
+    device : torch.device
+    processes : int
+        Devices (CUDA) or processes (CPU, started by ``torchrun``) that share every batch.
+    callbacks : sequence of Callback
+    identity : dict
+        What this training is; a checkpoint of another one is refused. ``batch_size`` is read from it.
+    work_dir : Path
+
+    Raises
+    ------
+    ModelError
+        If a checkpoint is of another training, or cannot be read or written.
+    """
+    environment = _environment()
+    checkpoints = work_dir / "checkpoints"
+    last = _last_checkpoint(checkpoints, identity)
+    batch_size = identity["batch_size"]
+    stream = VolumeStream(
+        cache,
+        batch_size=batch_size,
+        seed=seed,
+        start=int(last[1]["global_step"]) if last else 0,
+        rank=environment.global_rank(),
+        world_size=max(environment.world_size(), 1),
+    )
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index] if device.index is not None else processes,
+            strategy="ddp" if processes > 1 else "auto",
+            plugins=[environment],
+            precision="bf16-mixed" if bf16 else "32-true",
+            sync_batchnorm=device.type == "cuda" and processes > 1,
+            max_steps=learner.n_steps,
+            callbacks=[
+                *callbacks,
+                _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=max(1, CHECKPOINT_EVERY // batch_size)),
+                Progress(batch_size=batch_size, n_steps=learner.n_steps),
+            ],
+            logger=[
+                CSVLogger(work_dir, name="csv", version=""),
+                TensorBoardLogger(work_dir, name="tensorboard", version=""),
+            ],
+            log_every_n_steps=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=work_dir,
+        )
+        loader = DataLoader(stream, batch_size=None)
+        try:
+            trainer.fit(learner, loader, ckpt_path=str(last[0]) if last else None, weights_only=True)
+        except OSError as error:
+            raise ModelError(
+                f"{work_dir}: training stopped, a checkpoint or log cannot be written ({error.strerror or error}). "
+                "Free some space and start again: training goes on from the last checkpoint."
+            ) from error
+    return trainer
+
+
+def _environment() -> ClusterEnvironment:
+    """Take part in a ``torchrun`` job if there is one; ignore Slurm's variables, which describe the job around us."""
+    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
+
+
+class _Checkpoint(ModelCheckpoint):
+    """Keep the last checkpoint, with what it is a checkpoint of."""
+
+    def __init__(self, identity: dict[str, Any], **kwargs: Any):
+        super().__init__(filename="{step}", save_top_k=1, enable_version_counter=False, **kwargs)
+        self.identity = identity
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the identity."""
+        checkpoint["identity"] = self.identity
+
+
+def _last_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
+    """Find the newest checkpoint of this very training.
+
+    Raises
+    ------
+    ModelError
+        If the newest one belongs to another training or is damaged.
+    """
+    files = sorted(folder.glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
+    if not files:
+        return None
+    try:
+        content = torch.load(files[-1], map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(f"{files[-1]}: is a damaged checkpoint; remove it to train from the one before.") from error
+    theirs = content.get("identity", {})
+    different = sorted(key for key in identity if theirs.get(key) != identity[key])
+    if different:
+        raise ModelError(
+            f"{files[-1]}: is a checkpoint of another training (another {', '.join(different)}); remove {folder} to "
+            "start again."
+        )
+    return files[-1], content
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's tips and device banners off the user's screen."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
