@@ -1,0 +1,102 @@
+"""The model-ready run, in memory and as four standard files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_json, read_table, replacing, write_json, write_table
+from ..grid import Grid
+from .stream import open_bold
+
+__all__ = ["PreparedFiles", "PreparedRun", "read_prepared", "write_prepared"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """A run on the model's grid, clean and z-scored.
+
+    Parameters
+    ----------
+    data : float32 array, (T, grid.n_voxels)
+        0 outside the region and at volumes that were not kept.
+    region : bool array, (grid.n_voxels,)
+        The evaluation region.
+    samples : DataFrame
+        T rows: ``volume``, ``kept``, ``dummy``, ``censored`` (1 or 0), ``framewise_displacement`` (mm).
+    repetition_time : float
+        In s.
+    metadata : dict
+        What was done, ready for JSON.
+    """
+
+    data: np.ndarray
+    region: np.ndarray
+    samples: pd.DataFrame
+    repetition_time: float
+    metadata: dict[str, Any]
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Volumes that are neither dummy nor censored: bool, (T,)."""
+        return self.samples["kept"].to_numpy() == 1
+
+
+class PreparedFiles(NamedTuple):
+    """Where a prepared run lies."""
+
+    out_file: Path
+    out_mask: Path
+    out_samples: Path
+    out_metadata: Path
+
+    @classmethod
+    def in_folder(cls, folder: str | os.PathLike) -> PreparedFiles:
+        """Name the files of a folder."""
+        names = ("prepared_bold.nii.gz", "prepared_mask.nii.gz", "prepared_samples.tsv", "prepared_metadata.json")
+        return cls(*(Path(folder).resolve() / name for name in names))
+
+
+def write_prepared(run: PreparedRun, folder: str | os.PathLike, *, grid: Grid) -> PreparedFiles:
+    """Write a prepared run into a folder: 4D image (int16 with slope), region, samples table, metadata."""
+    files = PreparedFiles.in_folder(folder)
+    with replacing(files.out_file) as temporary:
+        nib.save(grid.image(run.data, run.repetition_time), temporary)
+    with replacing(files.out_mask) as temporary:
+        nib.save(grid.image(run.region), temporary)
+    write_table(run.samples, files.out_samples)
+    write_json(run.metadata, files.out_metadata)
+    return files
+
+
+def read_prepared(files: PreparedFiles, *, grid: Grid) -> PreparedRun:
+    """Read a prepared run.
+
+    Raises
+    ------
+    InputError
+        If a file is unreadable, lies on another grid, or the table does not fit the image.
+    """
+    bold = open_bold(files.out_file)
+    if bold.shape != grid.shape or not np.allclose(bold.affine, grid.affine, atol=1e-3):
+        raise InputError(f"{files.out_file}: lies on another grid ({bold.shape}) than the model's ({grid.shape}).")
+    data = np.empty((bold.n_volumes, grid.n_voxels), dtype=np.float32)
+    for index, volume in enumerate(bold.volumes()):
+        data[index] = grid.vectors(volume)
+    samples = read_table(files.out_samples)
+    if len(samples) != bold.n_volumes:
+        raise InputError(f"{files.out_samples}: has {len(samples)} rows for {bold.n_volumes} volumes.")
+    return PreparedRun(
+        data=data,
+        region=grid.read_vectors(files.out_mask) > 0,
+        samples=samples,
+        repetition_time=bold.repetition_time(),
+        metadata=read_json(files.out_metadata),
+    )

@@ -1,0 +1,262 @@
+"""A preprocessed BOLD run becomes a model-ready run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..grid import Grid
+from .confounds import Nuisance, choose_nuisance, count_dummy_scans, framewise_displacement, read_confounds
+from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator, trends
+from .describing import describe
+from .masking import Gaps, check_coverage, estimate_mask, mask_on_grid
+from .prepared import PreparedRun
+from .resampling import make_resampler
+from .strategies import STRATEGIES, Strategy, read_strategy
+from .stream import BoldFile, open_bold, read_mask
+
+__all__ = ["prepare_run"]
+
+FEW_DEGREES = 15
+"""Degrees of freedom below which a warning says so."""
+
+
+def prepare_run(
+    bold_file: str | os.PathLike,
+    *,
+    grid: Grid,
+    mask_file: str | os.PathLike | None = None,
+    confounds_file: str | os.PathLike | None = None,
+    confounds_metadata: str | os.PathLike | None = None,
+    repetition_time: float | None = None,
+    strategy: str | os.PathLike = "auto",
+    smoothing_fwhm: float = 6.0,
+    high_pass: float | Literal["default"] | None = "default",
+    low_pass: float | Literal["default"] | None = "default",
+    fd_threshold: float | Literal["default"] | None = "default",
+    dummy_scans: int | Literal["auto"] = "auto",
+    denoised: bool = False,
+) -> PreparedRun:
+    """Resample, smooth, denoise, censor and standardise a run.
+
+    Every volume is smoothed and resampled on its own while the file is read once; the time series of the grid's voxels
+    are cleaned afterwards. Space and time commute, so the result is that of cleaning the full-resolution image first,
+    up to the z-score.
+
+    Parameters
+    ----------
+    bold_file : path
+        4D NIfTI image in MNI space.
+    grid : Grid
+        The model's.
+    mask_file : path, optional
+        Brain mask on the voxels of the run; estimated from the data (with a warning) where it is missing.
+    confounds_file : path, optional
+        fMRIPrep's table, one row per volume.
+    confounds_metadata : path, optional
+        Its JSON sidecar; by default the one beside it.
+    repetition_time : float, optional
+        In s; by default the header's.
+    strategy : str or path
+        Nuisance strategy: see `read_strategy`.
+    smoothing_fwhm : float
+        Full width at half maximum in mm, 0 for none.
+    high_pass, low_pass : float, None or "default"
+        Cut-offs in Hz; 0 or None for none, "default" for the strategy's.
+    fd_threshold : float, None or "default"
+        Framewise displacement in mm above which a volume is censored; 0 or None for no censoring.
+    dummy_scans : int or "auto"
+        Volumes to cut off at the beginning; "auto" takes the confounds' ``non_steady_state_outlier`` columns.
+    denoised : bool
+        The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again.
+
+    Returns
+    -------
+    PreparedRun
+
+    Raises
+    ------
+    InputError
+        If a file is unreadable or the files do not fit each other, a volume is empty, too few volumes are left, or the
+        run does not cover the MNI brain.
+    UsageError
+        If the strategy does not exist.
+    """
+    bold = open_bold(bold_file)
+    repetition_time = bold.repetition_time(repetition_time)
+    table = None if confounds_file is None else read_confounds(confounds_file, bold.n_volumes)
+    notes: list[str] = []
+    chosen = _choose_strategy(
+        strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold
+    )
+    samples = _choose_volumes(table, bold, chosen.fd_threshold, dummy_scans, notes)
+    kept = samples["kept"].to_numpy() == 1
+    nuisance = choose_nuisance(
+        chosen, table, n_volumes=len(kept), confounds_file=confounds_file, confounds_metadata=confounds_metadata
+    )
+    notes.extend(nuisance.warnings)
+    try:
+        chosen = _fit_filter(chosen, repetition_time, notes)
+        operator = _make_operator(chosen, nuisance, kept, repetition_time, notes)
+    except InputError as error:
+        raise InputError(f"{bold.path}: {error}") from error
+
+    data, region = _resample(bold, grid, mask_file, smoothing_fwhm, kept, notes)
+    region &= clean_in_place(data, kept, operator)
+    data[:, ~region] = 0
+    notes.extend(check_coverage(region, bold))
+    metadata = {
+        "RepetitionTime": repetition_time,
+        "NumberOfVolumes": len(kept),
+        "NumberOfVolumesKept": int(kept.sum()),
+        "NumberOfDummyScans": int(samples["dummy"].sum()),
+        "NumberOfVolumesCensored": int(samples["censored"].sum()),
+        "SmoothingFWHM": float(smoothing_fwhm),
+        "NuisanceStrategy": nuisance.label,
+        "NuisanceRegressors": list(nuisance.regressors.columns),
+        "HighPass": chosen.high_pass,
+        "LowPass": chosen.low_pass,
+        "Detrend": chosen.detrend,
+        "FramewiseDisplacementThreshold": chosen.fd_threshold,
+        "ResidualDegreesOfFreedom": round(residual_degrees_of_freedom(operator), 1),
+        "MaskCoverage": round(float(region.mean()), 4),
+        "Warnings": notes,
+    }
+    metadata["Description"] = describe(metadata, grid, denoised=denoised)
+    return PreparedRun(data, region, samples, repetition_time, metadata)
+
+
+def _choose_strategy(
+    strategy: str | os.PathLike,
+    *,
+    denoised: bool,
+    high_pass: float | str | None,
+    low_pass: float | str | None,
+    fd_threshold: float | str | None,
+) -> Strategy:
+    """Replace the strategy's filter and threshold where others are asked for; 0 switches off."""
+    asked = read_strategy(strategy)
+    frequencies = {
+        name: float(value) if value else None
+        for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
+        if value != "default"
+    }
+    threshold = asked.fd_threshold if fd_threshold == "default" else float(fd_threshold or 0) or None
+    if denoised:
+        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=threshold)
+    return replace(asked, **frequencies, fd_threshold=threshold)
+
+
+def _choose_volumes(
+    table: pd.DataFrame | None,
+    bold: BoldFile,
+    fd_threshold: float | None,
+    dummy_scans: int | Literal["auto"],
+    notes: list[str],
+) -> pd.DataFrame:
+    """Make the table of volumes: which are kept, and why the others are not."""
+    displacement = framewise_displacement(table, bold.n_volumes)
+    n_dummies = count_dummy_scans(table) if dummy_scans == "auto" else int(dummy_scans)
+    if not 0 <= n_dummies < bold.n_volumes:
+        raise InputError(
+            f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change --dummy-scans."
+        )
+    volume = np.arange(bold.n_volumes)
+    dummy = volume < n_dummies
+    censored = np.zeros(bold.n_volumes, dtype=bool)
+    if fd_threshold is not None:
+        if np.isnan(displacement).all():
+            notes.append("No volume was censored for motion: the run has no column framewise_displacement.")
+        censored = ~dummy & (displacement > fd_threshold)
+    return pd.DataFrame(
+        {
+            "volume": volume,
+            "kept": (~dummy & ~censored).astype(int),
+            "dummy": dummy.astype(int),
+            "censored": censored.astype(int),
+            "framewise_displacement": displacement,
+        }
+    )
+
+
+def _fit_filter(chosen: Strategy, repetition_time: float, notes: list[str]) -> Strategy:
+    """Fit the filter's cut-offs to the run."""
+    nyquist = 0.5 / repetition_time
+    high_pass, low_pass = chosen.high_pass, chosen.low_pass
+    if low_pass is not None and low_pass >= nyquist:
+        notes.append(
+            f"The low-pass filter at {low_pass:g} Hz was left out: a repetition time of {repetition_time:g} s holds no "
+            f"frequency above {nyquist:.3g} Hz."
+        )
+        low_pass = None
+    for option, value in (("--high-pass", high_pass), ("--low-pass", low_pass)):
+        if value is not None and not value > 0:
+            raise InputError(f"{option} must be a frequency in Hz, or 0 for no filter, not {value:g}.")
+    if high_pass is not None and high_pass >= (low_pass or nyquist):
+        raise InputError(
+            f"no frequency is above a high-pass of {high_pass:g} Hz and below {low_pass or nyquist:.3g} Hz; lower "
+            "--high-pass or raise --low-pass."
+        )
+    return replace(chosen, high_pass=high_pass, low_pass=low_pass)
+
+
+def _make_operator(
+    chosen: Strategy, nuisance: Nuisance, kept: np.ndarray, repetition_time: float, notes: list[str]
+) -> np.ndarray:
+    """Make the matrix that cleans; refuse to regress everything."""
+    operator = temporal_operator(
+        kept,
+        np.hstack([nuisance.regressors.to_numpy(), trends(len(kept), chosen.polynomials)]),
+        repetition_time=repetition_time,
+        high_pass=chosen.high_pass,
+        low_pass=chosen.low_pass,
+        detrend=chosen.detrend,
+    )
+    degrees = residual_degrees_of_freedom(operator)
+    if degrees < 1:
+        raise InputError(
+            f"{kept.sum()} volumes are left, and {nuisance.label} with its filter takes all of their degrees of "
+            "freedom; choose a smaller strategy (--nuisance-regressors), a wider filter (--high-pass 0, --low-pass 0) "
+            "or censor less (a higher --fd-thresh)."
+        )
+    if degrees < FEW_DEGREES:
+        notes.append(f"Only {degrees:.0f} degrees of freedom are left in each time series.")
+    return operator
+
+
+def _resample(
+    bold: BoldFile,
+    grid: Grid,
+    mask_file: str | os.PathLike | None,
+    smoothing_fwhm: float,
+    kept: np.ndarray,
+    notes: list[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the run once: (T, n_voxels) smoothed on the grid, and the region its mask covers, (n_voxels,)."""
+    resample = make_resampler(bold.shape, bold.affine, grid, smoothing_fwhm=smoothing_fwhm)
+    mask = None if mask_file is None else read_mask(mask_file, bold)
+    if mask is not None:  # before the long part
+        check_coverage(mask_on_grid(mask, bold.affine, grid), bold)
+    data = np.zeros((bold.n_volumes, grid.n_voxels), dtype=np.float32)
+    total = np.zeros(bold.shape, dtype=np.float64) if mask is None else None
+    gaps = Gaps(bold)
+    for index, volume in enumerate(bold.volumes()):
+        if not kept[index]:
+            continue
+        volume = gaps.fill(index, volume, mask)
+        data[index] = resample(volume)
+        if not data[index].any():
+            gaps.empty.append(index)
+        if total is not None:
+            total += volume
+    gaps.check()
+    if mask is None:
+        mask, how = estimate_mask(total / kept.sum(), bold.affine)
+        gaps.check(mask)
+        notes.append(f"The run has no brain mask; one was made from {how}.")
+    return data, mask_on_grid(mask, bold.affine, grid)

@@ -1,0 +1,196 @@
+"""Nuisance strategies as data: which confounds are regressed, which frequencies pass, what is censored."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import UsageError
+from ..files import read_json
+
+__all__ = ["STRATEGIES", "Strategy", "read_strategy", "strategy_names"]
+
+HIGH_PASS = 0.008
+"""Cut-off of the usual high-pass filter in Hz (a period of 125 s)."""
+
+FD_THRESHOLD = 0.5
+"""Framewise displacement in mm above which a volume is censored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """What is taken out of the time series.
+
+    Parameters
+    ----------
+    name : str
+    components : mapping of str to str
+        Groups of confounds and their models, as `nilearn.interfaces.fmriprep.load_confounds` names them.
+    columns : tuple of str
+        Confounds by name; ``*``, ``?`` and ``[…]`` stand for any letters, one letter, one of these letters.
+    high_pass, low_pass : float or None
+        Cut-offs of the Butterworth filter in Hz.
+    detrend : bool
+        Whether the linear trend goes.
+    polynomials : int
+        Highest order of the polynomial trends that are regressed with the confounds.
+    fd_threshold : float or None
+        Framewise displacement in mm above which a volume is censored; None for no censoring.
+    optional : bool
+        Whether components that the table does not hold are left out with a warning, not refused.
+    """
+
+    name: str
+    components: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    columns: tuple[str, ...] = ()
+    high_pass: float | None = HIGH_PASS
+    low_pass: float | None = None
+    detrend: bool = True
+    polynomials: int = 0
+    fd_threshold: float | None = FD_THRESHOLD
+    optional: bool = False
+
+    @property
+    def needs_confounds(self) -> bool:
+        """Whether the strategy cannot do without a table of confounds."""
+        return bool(self.components or self.columns) and not self.optional
+
+
+def _named(*strategies: Strategy) -> Mapping[str, Strategy]:
+    return MappingProxyType({strategy.name: strategy for strategy in strategies})
+
+
+STRATEGIES = _named(
+    Strategy(name="auto", components=MappingProxyType({"motion": "full", "wm_csf": "basic"}), optional=True),
+    # Nothing but the z-score: for data that has been cleaned elsewhere.
+    Strategy(name="none", high_pass=None, detrend=False, fd_threshold=None),
+    # What the SCAAE authors' code does to ADHD-200's Athena files: detrend and z-score.
+    Strategy(name="published-code", high_pass=None, fd_threshold=None),
+    # What made those files (Bellec et al. 2017, doi 10.1016/j.neuroimage.2016.06.034).
+    Strategy(
+        name="athena",
+        components=MappingProxyType({"motion": "basic", "wm_csf": "basic"}),
+        high_pass=0.009,
+        low_pass=0.08,
+        polynomials=3,
+        fd_threshold=None,
+    ),
+    # Friston et al. 1996; Satterthwaite et al. 2013; Behzadi et al. 2007 as benchmarked by Ciric et al. 2017
+    # (doi 10.1016/j.neuroimage.2017.03.020).
+    Strategy(name="24P", components=MappingProxyType({"motion": "full"})),
+    Strategy(
+        name="36P",
+        components=MappingProxyType({"motion": "full", "wm_csf": "full", "global_signal": "full"}),
+    ),
+    # fMRIPrep computes its CompCor components after removing the cosines, so these are the high-pass filter.
+    Strategy(
+        name="acompcor",
+        components=MappingProxyType({"motion": "derivatives", "compcor": "anat_separated", "high_pass": "cosine"}),
+        high_pass=None,
+    ),
+)
+"""The strategies by name; ``+gsr`` and ``-gsr`` behind a name add and drop the global signal."""
+
+
+def strategy_names() -> list[str]:
+    """List what `read_strategy` knows by name, the default first.
+
+    >>> strategy_names()[:3]
+    ['auto', 'auto+gsr', 'none']
+    """
+    return [
+        variant
+        for name, strategy in STRATEGIES.items()
+        for variant in (name, f"{name}{'-' if 'global_signal' in strategy.components else '+'}gsr")
+    ]
+
+
+def read_strategy(strategy: str | os.PathLike) -> Strategy:
+    """Find a strategy by its name, or read it from a JSON file.
+
+    Parameters
+    ----------
+    strategy : str or path
+        A name of `STRATEGIES`, with ``+gsr`` or ``-gsr`` where wanted (capitals do not matter), or a file that holds
+
+        * ``columns``: list of names of confounds, with wildcards (required),
+        * ``high_pass``, ``low_pass``: Hz or null (default 0.008 and null),
+        * ``detrend``: true or false (default true),
+        * ``polynomials``: highest order of the trends that are regressed (default 0),
+        * ``fd_threshold``: mm or null (default 0.5).
+
+    Raises
+    ------
+    UsageError
+        If there is neither such a name nor such a file, or the file's content is wrong.
+
+    Examples
+    --------
+    >>> dict(read_strategy("24p+GSR").components)
+    {'motion': 'full', 'global_signal': 'basic'}
+    """
+    text = os.fspath(strategy)
+    base, suffix = (text[:-4], text[-4:].lower()) if text[-4:].lower() in ("+gsr", "-gsr") else (text, "")
+    for name, known in STRATEGIES.items():
+        if name.lower() == base.lower():
+            return _with_global_signal(known, suffix)
+    if Path(text).suffix.lower() == ".json" or Path(text).is_file():
+        return _read_file(Path(text))
+    near = difflib.get_close_matches(text.lower(), [name.lower() for name in strategy_names()], n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise UsageError(
+        f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
+        f"JSON file{hint}"
+    )
+
+
+def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
+    components = dict(strategy.components)
+    if suffix == "+gsr":
+        components.setdefault("global_signal", "basic")
+    elif suffix == "-gsr":
+        components.pop("global_signal", None)
+    if components == dict(strategy.components):
+        return strategy
+    return replace(strategy, name=strategy.name + suffix, components=MappingProxyType(components))
+
+
+def _number(low: float, high: float):
+    return lambda value: (
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high)
+    )
+
+
+_FILE_KEYS = {
+    "columns": (
+        lambda value: isinstance(value, list) and all(isinstance(item, str) and item for item in value),
+        "a list of column names",
+    ),
+    "high_pass": (_number(0, 10), "a frequency in Hz, or null"),
+    "low_pass": (_number(0, 10), "a frequency in Hz, or null"),
+    "detrend": (lambda value: isinstance(value, bool), "true or false"),
+    "polynomials": (lambda value: type(value) is int and 0 <= value <= 10, "a whole number from 0 to 10"),
+    "fd_threshold": (_number(0, 100), "a displacement in mm, or null"),
+}
+
+
+def _read_file(path: Path) -> Strategy:
+    content: dict[str, Any] = read_json(path)
+    unknown = [key for key in content if key not in _FILE_KEYS]
+    if unknown:
+        raise UsageError(f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}.")
+    if "columns" not in content:
+        raise UsageError(f'{path}: "columns", the list of confounds to regress, is missing.')
+    for key, value in content.items():
+        is_right, what = _FILE_KEYS[key]
+        if not is_right(value):
+            raise UsageError(f"{path}: {key} must be {what}, not {value!r}.")
+    for key in ("high_pass", "low_pass", "fd_threshold"):
+        if key in content:
+            content[key] = content[key] or None
+    return Strategy(name=f"file {path.name}", **{**content, "columns": tuple(content["columns"])})
