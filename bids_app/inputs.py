@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ..errors import InputError, UsageError
 from ..names import run_stem
+from .choice import Candidate, Refusal, choice_notes, choose, run_key
+from .filters import ANY, Criterion, criteria, nearest, nearest_misses, read_filter_file, refused_by
+from .layout import Dataset, Datasets, find_datasets, list_files, participant_labels
+from .metadata import BidsFile, Companions, absent_content
 
-__all__ = ["Inputs", "RunInput", "Skipped"]
+__all__ = ["Inputs", "RunInput", "Skipped", "find_inputs", "plan_text", "read_filter_file"]
+
+DESCRIPTION = re.compile(r"preproc|denoised\w*")
+"""Values of ``desc-`` that are taken unless a filter names others."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +109,231 @@ class Inputs:
     skipped: tuple[Skipped, ...]
     roots: Mapping[str, Path]
     notes: tuple[str, ...]
+
+
+def find_inputs(
+    bids_dir: str | os.PathLike,
+    *,
+    derivatives: Mapping[str, str | os.PathLike] | None = None,
+    participants: Collection[str] = (),
+    sessions: Collection[str] = (),
+    tasks: Collection[str] = (),
+    run_labels: Collection[str] = (),
+    spaces: Collection[str] = (),
+    filters: Mapping[str, Any] | None = None,
+    database_dir: str | os.PathLike | None = None,
+) -> Inputs:
+    """Find the runs to work on; nothing is written into the input.
+
+    Parameters
+    ----------
+    bids_dir : path
+        A derivative root, or a raw root with ``derivatives/<pipeline>/`` inside.
+    derivatives : mapping, optional
+        Name to path of further roots.
+    participants, sessions, tasks, run_labels, spaces : collection of str
+        Labels, with or without their key (``sub-``); all if empty. Each of several spaces is taken; a space may have
+        modifiers (``MNI152NLin6Asym:res-2``).
+    filters : mapping, optional
+        What `read_filter_file` gives.
+    database_dir : path, optional
+        Folder in which pybids keeps its index between calls.
+
+    Raises
+    ------
+    UsageError
+        If a folder or a participant does not exist, or no BOLD file has the labels asked for.
+    InputError
+        If there are such files, but none can be used.
+    """
+    labels = {"sessions": sessions, "tasks": tasks, "run_labels": run_labels, "spaces": spaces}
+    asked = criteria(participants=participants, filters=filters, **labels)
+    datasets = find_datasets(bids_dir, derivatives)
+    known = _known_participants(asked, datasets)
+    files: dict[Dataset, list[BidsFile]] = {}
+    notes: list[str] = []
+    for dataset in datasets.derivatives:
+        files[dataset], index_notes = list_files(dataset.root, known if participants else (), database_dir)
+        notes += index_notes
+    bold = [Candidate(file, dataset) for dataset in files for file in files[dataset] if file.suffix == "bold"]
+    matching = [candidate for candidate in bold if not refused_by(candidate.file, asked)]
+    if not matching:
+        raise UsageError(_nothing_matches(datasets, asked, [candidate.file for candidate in bold]))
+
+    candidates, refused = _usable(matching, asked)
+    chosen, lost = choose(candidates, per_space=_names_spaces(asked))
+    companions = Companions({dataset.root: found for dataset, found in files.items()}, datasets.raw)
+    runs: list[RunInput] = []
+    broken: list[Skipped] = []
+    for candidate in chosen:
+        try:
+            runs.append(_run(candidate, companions))
+        except InputError as error:
+            broken.append(Skipped(candidate.file.path, str(error), is_fault=True))
+    standing = {run_key(candidate.file, "echo", "part") for candidate in chosen}
+    skipped = broken + [
+        Skipped(
+            refusal.file.path,
+            refusal.reason,
+            is_fault=refusal.needs_sibling and run_key(refusal.file, "echo", "part") not in standing,
+        )
+        for refusal in (*refused, *lost)
+    ]
+    if not runs:
+        raise InputError(_nothing_usable(skipped))
+    reached = [run.bold for run in runs] + [skip.path for skip in skipped if skip.is_fault]
+    labels_reached = {file.entities.get("sub") for file in map(BidsFile.parse, reached) if file}
+    missing = [label for label in known if label not in labels_reached]
+    if participants:
+        skipped += [_without_run(label, datasets, asked, [candidate.file for candidate in bold]) for label in missing]
+    elif missing:
+        notes.append(f"No BOLD run to use: {_listed(f'sub-{label}' for label in missing)}.")
+    return Inputs(
+        runs=tuple(sorted(runs, key=lambda run: run.stem)),
+        skipped=tuple(sorted(skipped, key=lambda skip: skip.path)),
+        roots={dataset.name: dataset.root for dataset in datasets.derivatives}
+        | ({"raw": datasets.raw} if datasets.raw else {}),
+        notes=(*notes, *_unmet(asked, [candidate.file for candidate in bold]), *choice_notes(chosen, candidates)),
+    )
+
+
+def _known_participants(asked: Iterable[Criterion], datasets: Datasets) -> list[str]:
+    """List the participants to look at: those asked for, all of which must exist, or all there are."""
+    there = sorted({label for dataset in datasets.derivatives for label in participant_labels(dataset.root)})
+    named = [label for c in asked if c.option == "--participant-label" for label in c.wanted if label]
+    unknown = [label for label in named if label not in there]
+    if unknown:
+        near = {other: None for label in unknown for other in nearest(label, there)}
+        hint = f"nearest: {', '.join(near)}" if near else f"there are {_listed(there)}"
+        roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
+        raise UsageError(f"--participant-label {' '.join(unknown)}: no such participant in {roots} ({hint}).")
+    return named or there
+
+
+def _nothing_matches(datasets: Datasets, asked: Collection[Criterion], files: Collection[BidsFile]) -> str:
+    roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
+    wishes = ", ".join(map(str, asked)) or "any"
+    return f"No BOLD run matches in {roots}; looked for {wishes}. {nearest_misses(files, asked)}"
+
+
+def _usable(matching: Iterable[Candidate], asked: Collection[Criterion]) -> tuple[list[Candidate], list[Refusal]]:
+    """Leave out what cannot be used, whatever else there is."""
+    any_description = any(criterion.key == "desc" for criterion in asked)
+    candidates, refused = [], []
+    for candidate in matching:
+        file = candidate.file
+        space = file.entities.get("space")
+        if file.entities.get("part", "mag") != "mag":
+            refused.append(Refusal(file, f"part-{file.entities['part']}, not magnitude"))
+        elif file.extension not in (".nii", ".nii.gz"):
+            refused.append(Refusal(file, f"not in MNI space (surface data, {file.extension})", needs_sibling=True))
+        elif not (any_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))):
+            refused.append(Refusal(file, "neither desc-preproc nor desc-denoised"))
+        elif not (space or "").startswith("MNI"):
+            where = f"space-{space}" if space else "no space in its name: native"
+            refused.append(Refusal(file, f"not in MNI space ({where})", needs_sibling=True))
+        elif not (candidate.space.startswith("MNI152") or _names_spaces(asked)):
+            reason = f"space {candidate.space} is only taken if asked for (--space)"
+            refused.append(Refusal(file, reason, needs_sibling=True))
+        elif absent_content(file.path):
+            reason = f"its content is not here: `datalad get {file.path}`"
+            refused.append(Refusal(file, reason, needs_sibling=True))
+        else:
+            candidates.append(candidate)
+    return candidates, refused
+
+
+def _names_spaces(asked: Iterable[Criterion]) -> bool:
+    return any(criterion.key == "space" and ANY not in criterion.wanted for criterion in asked)
+
+
+def _run(candidate: Candidate, companions: Companions) -> RunInput:
+    file, dataset = candidate.file, candidate.dataset
+    return RunInput(
+        entities=dict(file.entities),
+        bold=file.path,
+        denoised=file.entities.get("desc", "").startswith("denoised"),
+        root=dataset.root,
+        source_name=dataset.name,
+        **companions.of(file, dataset.root),
+    )
+
+
+def _nothing_usable(skipped: Collection[Skipped]) -> str:
+    """Say in one line why no run is left: the most frequent reason, and how many others there are."""
+    faults = [skip for skip in skipped if skip.is_fault] or list(skipped)
+    first = faults[0]
+    more = f" ({len(faults) - 1} more file{'s' if len(faults) > 2 else ''} skipped)" if len(faults) > 1 else ""
+    return f"No BOLD run can be used: {first.path}: {first.reason}{more}."
+
+
+def _without_run(label: str, datasets: Datasets, asked: Collection[Criterion], files: Iterable[BidsFile]) -> Skipped:
+    folder = next(root for dataset in datasets.derivatives if (root := dataset.root / f"sub-{label}").is_dir())
+    theirs = [file for file in files if file.entities.get("sub") == label]
+    if not any(folder.iterdir()):
+        reason = f"the folder is empty (a DataLad subdataset: `datalad get -n {folder}`)"
+    else:
+        reason = f"no BOLD run of this participant matches. {nearest_misses(theirs, asked)}"
+    return Skipped(folder, reason, is_fault=True)
+
+
+def _unmet(asked: Iterable[Criterion], files: Collection[BidsFile]) -> list[str]:
+    """Name labels that were asked for beside others and that no file has."""
+    return [
+        f"{criterion.key}-{wanted} ({criterion.option}): no BOLD file has it."
+        for criterion in asked
+        if criterion.key != "sub"
+        for wanted in criterion.wanted
+        if wanted not in (None, ANY) and not any(criterion.is_met(wanted, file) for file in files)
+    ]
+
+
+def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
+    """Say what will run, what is finished already, and what is skipped with the reason.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    finished : collection of str
+        Stems of runs whose results are there.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    due = [run for run in inputs.runs if run.stem not in finished]
+    done = len(inputs.runs) - len(due)
+    lines = [f"Input: {name} in {root}" for name, root in inputs.roots.items()]
+    lines += inputs.notes
+    lines.append(
+        f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
+    )
+    lines += [f"  {run.stem} ({_details(run)})" for run in due]
+    if done:
+        lines.append(f"Finished before: {_count(done, 'run')}")
+    reasons: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
+    for skip in inputs.skipped:
+        reasons[not skip.is_fault, skip.reason].append(skip.path)
+    for (by_choice, reason), paths in sorted(reasons.items()):
+        files = paths[0].name if len(paths) == 1 else f"{len(paths)} files such as {paths[0].name}"
+        lines.append(f"{'Skipped' if by_choice else 'Cannot run'}: {files}: {reason}")
+    return "\n".join(lines)
+
+
+def _details(run: RunInput) -> str:
+    confounds = "confounds" if run.confounds else "denoised before" if run.denoised else "no confounds"
+    repetition_time = "TR not in its sidecars" if run.repetition_time is None else f"TR {run.repetition_time:g} s"
+    return ", ".join(
+        [f"desc-{run.entities.get('desc')}", repetition_time, confounds, "mask" if run.mask else "no mask"]
+    )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _listed(labels: Iterable[str], most: int = 10) -> str:
+    labels = list(labels)
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..files import read_json
 
-__all__ = ["Ambiguous", "BidsFile", "DirectoryCache", "absent_content", "best_match", "inherited", "repetition_time"]
+__all__ = ["BidsFile", "Companions", "DirectoryCache", "absent_content", "best_match", "inherited", "repetition_time"]
 
 ANNEX_POINTER = b"/annex/objects/"
 
@@ -68,8 +70,8 @@ class DirectoryCache:
 
     def __call__(self, directory: Path) -> tuple[BidsFile, ...]:
         if directory not in self._listings:
-            names = sorted(os.listdir(directory)) if directory.is_dir() else []
-            files = (BidsFile.parse(directory / name) for name in names if name.endswith((".json", ".tsv")))
+            paths = sorted(directory.iterdir()) if directory.is_dir() else []
+            files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
             self._listings[directory] = tuple(file for file in files if file is not None)
         return self._listings[directory]
 
@@ -127,10 +129,6 @@ def repetition_time(sidecars: Iterable[Path]) -> float | None:
     return None
 
 
-class Ambiguous(InputError):
-    """Several files fit a run equally well."""
-
-
 def best_match(
     bold: BidsFile,
     candidates: Iterable[BidsFile],
@@ -158,7 +156,7 @@ def best_match(
 
     Raises
     ------
-    Ambiguous
+    InputError
         If several fit equally well; the message names them.
 
     >>> parse = BidsFile.parse
@@ -179,7 +177,7 @@ def best_match(
     best = scores[max(scores)]
     if len(best) > 1:
         names = ", ".join(sorted(str(candidate.path.name) for candidate in best))
-        raise Ambiguous(f"several {what}s fit this run: {names}; remove or rename the wrong one")
+        raise InputError(f"several {what}s fit it equally well: {names}; remove or rename the wrong one")
     return best[0]
 
 
@@ -205,3 +203,86 @@ def absent_content(path: Path) -> bool:
         return path.is_symlink()
     except OSError:
         return False  # unreadable for another reason: whoever reads it says so
+
+
+class Companions:
+    """Find what belongs to BOLD runs, in the indexed files of their datasets and by inheritance.
+
+    Parameters
+    ----------
+    files : mapping
+        Dataset root to its indexed files.
+    raw : Path or None
+        Root of the raw dataset, for events.
+    """
+
+    def __init__(self, files: Mapping[Path, Sequence[BidsFile]], raw: Path | None) -> None:
+        self._raw = raw
+        self._roots = tuple(files)
+        self._files: defaultdict[tuple[Path, str | None], list[BidsFile]] = defaultdict(list)
+        for root, found in files.items():
+            for file in found:
+                self._files[root, file.entities.get("sub")].append(file)
+        self._listing = DirectoryCache()
+
+    def of(self, bold: BidsFile, root: Path) -> dict[str, Any]:
+        """Give mask, confounds, sidecars, repetition time and events of a run.
+
+        Raises
+        ------
+        InputError
+            If one of them is ambiguous, unreadable, or its content is not here.
+        """
+        sidecars = inherited(bold, root, self._listing, suffix="bold", extension=".json")
+        mask, confounds = self._mask(bold, root), self._confounds(bold, root)
+        metadata = confounds and inherited(confounds, root, self._listing, suffix=confounds.suffix, extension=".json")
+        found = {
+            "sidecars": sidecars,
+            "mask": mask and mask.path,
+            "confounds": confounds and confounds.path,
+            "confounds_metadata": metadata[0] if metadata else None,
+            "events": self._events(bold, root),
+        }
+        needed = [*sidecars, *(found[key] for key in ("mask", "confounds", "confounds_metadata") if found[key])]
+        absent = [str(path) for path in needed if absent_content(path)]
+        if absent:
+            raise InputError(f"the content of files that belong to it is not here: `datalad get {' '.join(absent)}`")
+        return {**found, "repetition_time": repetition_time(sidecars)}
+
+    def _mask(self, bold: BidsFile, root: Path) -> BidsFile | None:
+        """Look in the run's dataset first, then in the others: XCP-D's runs share the masks of fMRIPrep."""
+        for place in (root, *(other for other in self._roots if other != root)):
+            masks = [
+                file
+                for file in self._files[place, bold.entities.get("sub")]
+                if file.suffix == "mask" and file.entities.get("desc") == "brain"
+            ]
+            strict = ("space", "cohort", "res", "den")
+            mask = best_match(bold, masks, self._rivals(bold, place), strict=strict, what="mask")
+            if mask is not None:
+                return mask
+        return None
+
+    def _confounds(self, bold: BidsFile, root: Path) -> BidsFile | None:
+        """Look in the run's own dataset only: after XCP-D, fMRIPrep's table may have other rows than the run."""
+        for suffix in ("timeseries", "regressors"):
+            tables = [
+                file
+                for file in self._files[root, bold.entities.get("sub")]
+                if file.suffix == suffix and file.entities.get("desc") == "confounds"
+            ]
+            table = best_match(bold, tables, self._rivals(bold, root), what="confounds table")
+            if table is not None:
+                return table
+        return None
+
+    def _rivals(self, bold: BidsFile, root: Path) -> list[BidsFile]:
+        return [file for file in self._files[root, bold.entities.get("sub")] if file.suffix == "bold"]
+
+    def _events(self, bold: BidsFile, root: Path) -> Path | None:
+        for place in filter(None, (self._raw, root)):
+            there = replace(bold, path=place / bold.path.relative_to(root))
+            events = inherited(there, place, self._listing, suffix="events", extension=".tsv")
+            if events and not absent_content(events[0]):
+                return events[0]
+        return None
