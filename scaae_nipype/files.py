@@ -16,7 +16,7 @@ import pandas as pd
 
 from .errors import InputError
 
-__all__ = ["image_4d", "read_json", "read_table", "replacing", "write_json", "write_table", "write_text"]
+__all__ = ["image_4d", "quantise", "read_json", "read_table", "replacing", "write_json", "write_table", "write_text"]
 
 
 @contextmanager
@@ -111,7 +111,23 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         raise InputError(f"{path}: is not a tab-separated table ({error}).") from error
 
 
-def image_4d(volumes: np.ndarray, affine: np.ndarray, repetition_time: float) -> nib.Nifti1Image:
+def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Round to int16 with one slope for all, row by row, so that no second array of floats is made.
+
+    >>> quantise(np.array([[0.0, -2.0], [1.0, 0.5]]))[0].tolist()
+    [[0, -32767], [16384, 8192]]
+    """
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    slope = largest / 32767 if largest > 0 else 1.0
+    rounded = np.empty(values.shape, dtype=np.int16)
+    for row, target in zip(values, rounded, strict=True):
+        target[...] = np.rint(row / slope)
+    return rounded, slope
+
+
+def image_4d(
+    volumes: np.ndarray, affine: np.ndarray, repetition_time: float, *, slope: float | None = None
+) -> nib.Nifti1Image:
     """Make a compact 4D image: int16 with one slope for all, MNI space, seconds in the header.
 
     Parameters
@@ -121,10 +137,12 @@ def image_4d(volumes: np.ndarray, affine: np.ndarray, repetition_time: float) ->
         Voxel to world, in mm.
     repetition_time : float
         In s.
+    slope : float, optional
+        If the volumes have been through `quantise`: their slope.
     """
-    largest = float(np.abs(volumes).max(initial=0))
-    slope = largest / 32767 if largest > 0 else 1.0
-    image = nib.Nifti1Image(np.rint(volumes / slope).astype(np.int16), affine)
+    if slope is None:
+        volumes, slope = quantise(volumes)
+    image = nib.Nifti1Image(volumes, affine)
     image.header.set_slope_inter(slope, 0)
     image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
     image.header.set_xyzt_units("mm", "sec")

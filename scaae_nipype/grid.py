@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
-from .files import image_4d, replacing
+from .files import image_4d, quantise, replacing
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
 
@@ -121,9 +121,10 @@ class Grid:
 
     def image(self, vectors: np.ndarray, repetition_time: float = 0.0) -> nib.Nifti1Image:
         """Make an image: 3D from (n_voxels,), 4D int16 with slope from (T, n_voxels), TR in s."""
+        if np.ndim(vectors) == 2:
+            rounded, slope = quantise(np.asarray(vectors))
+            return image_4d(np.moveaxis(self.volumes(rounded), 0, -1), self.affine, repetition_time, slope=slope)
         volumes = self.volumes(vectors)
-        if volumes.ndim == 4:
-            return image_4d(np.moveaxis(volumes, 0, -1), self.affine, repetition_time)
         image = nib.Nifti1Image(volumes.astype("u1" if volumes.dtype == bool else volumes.dtype), self.affine)
         image.header.set_xyzt_units("mm", "sec")
         image.set_sform(self.affine, code="mni")
