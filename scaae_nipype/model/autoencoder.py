@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -75,8 +77,20 @@ class CodeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, features, X, Y, Z) to (batch, 64)."""
-        x = functional.gelu(self.patches(functional.pad(x, self.padding)))
-        return self.positions(functional.gelu(self.halve(self.blocks(x))))
+        with full_precision(x):
+            x = functional.gelu(self.patches(functional.pad(x.float(), self.padding)))
+            return self.positions(functional.gelu(self.halve(self.blocks(x))))
+
+
+@contextmanager
+def full_precision(x: Tensor) -> Iterator[None]:
+    """Compute in the weights' own precision, whatever autocast is around.
+
+    On CPU, PyTorch 2.13 gives random numbers as the bf16 gradient of a 5³ kernel that is wider than the volume it slides
+    over (4³ here). What happens on so few positions costs next to nothing in fp32.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        yield
 
 
 def _padding(field: tuple[int, int, int], patch: tuple[int, int, int]) -> tuple[int, ...]:
@@ -104,6 +118,10 @@ class _ConvBlock(nn.Module):
         return self.norm(path + x)
 
 
+_SMALL_LAYERS = 6
+"""Layers of the published decoder on 4³ and 8³ positions."""
+
+
 class PublishedDecoder(nn.Module):
     """The published decoder: 4³ → 64³ in four doublings, most of its work at full size."""
 
@@ -123,8 +141,10 @@ class PublishedDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Map (batch, 64) to (batch, 1, X, Y, Z)."""
-        x = code.reshape(-1, 1, CODE_EDGE, CODE_EDGE, CODE_EDGE)
-        x = self.head(self.layers(functional.gelu(self.stem(x))))
+        with full_precision(code):
+            x = functional.gelu(self.stem(code.float().reshape(-1, 1, CODE_EDGE, CODE_EDGE, CODE_EDGE)))
+            x = self.layers[:_SMALL_LAYERS](x)
+        x = self.head(self.layers[_SMALL_LAYERS:](x))
         return functional.pad(x, [-zeros for zeros in self.padding])
 
 
@@ -154,7 +174,8 @@ class LightDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Map (batch, 64) to (batch, 1, X, Y, Z)."""
-        x = self.layers(code.reshape(-1, 1, CODE_EDGE, CODE_EDGE, CODE_EDGE))
+        with full_precision(code):
+            x = self.layers(code.float().reshape(-1, 1, CODE_EDGE, CODE_EDGE, CODE_EDGE))
         return functional.pad(x, [-zeros for zeros in self.padding])
 
 
