@@ -145,6 +145,8 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     """Say in sentences which spaces, resolutions and pipelines were taken."""
     taken = Counter(" ".join(filter(None, [c.space, c.file.entities.get("res") and c.resolution])) for c in chosen)
     notes = [f"Taken: {', '.join(f'{what} ({_runs(n)})' for what, n in taken.most_common())}."]
+    if len({candidate.space for candidate in chosen}) > 1:
+        notes.append("The runs are not all in one space; --space says which to take.")
     by_run = {candidate.run: candidate for candidate in chosen}
     others = Counter(
         (_origin(by_run[candidate.run]), _origin(candidate), candidate.file.entities.get("desc", ""))

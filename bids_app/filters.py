@@ -76,6 +76,10 @@ class Criterion:
         numbers = wanted.isdecimal() and label.isdecimal()
         return self.key in NUMBERED and numbers and int(wanted) == int(label)
 
+    def labels(self, files: Iterable[BidsFile]) -> set[str]:
+        """Give the labels that files have where this criterion looks."""
+        return {label for file in files if (label := _label(file, self.key)) is not None}
+
     def __str__(self) -> str:
         labels = (
             f"no {self.key}" if label is None else f"any {self.key}" if label == ANY else f"{self.key}-{label}"

@@ -150,51 +150,44 @@ def find_inputs(
     asked = criteria(participants=participants, filters=filters, **labels)
     datasets = find_datasets(bids_dir, derivatives)
     known = _known_participants(asked, datasets)
-    files: dict[Dataset, list[BidsFile]] = {}
-    notes: list[str] = []
-    for dataset in datasets.derivatives:
-        files[dataset], index_notes = list_files(dataset.root, known if participants else (), database_dir)
-        notes += index_notes
+    files, notes = _indexed(datasets, known if participants else (), database_dir)
     bold = [Candidate(file, dataset) for dataset in files for file in files[dataset] if file.suffix == "bold"]
+    bold_files = [candidate.file for candidate in bold]
     matching = [candidate for candidate in bold if not refused_by(candidate.file, asked)]
     if not matching:
-        raise UsageError(_nothing_matches(datasets, asked, [candidate.file for candidate in bold]))
+        raise UsageError(_nothing_matches(datasets, asked, bold_files))
 
     candidates, refused = _usable(matching, asked)
     chosen, lost = choose(candidates, per_space=_names_spaces(asked))
     companions = Companions({dataset.root: found for dataset, found in files.items()}, datasets.raw)
-    runs: list[RunInput] = []
-    broken: list[Skipped] = []
-    for candidate in chosen:
-        try:
-            runs.append(_run(candidate, companions))
-        except InputError as error:
-            broken.append(Skipped(candidate.file.path, str(error), is_fault=True))
-    standing = {run_key(candidate.file, "echo", "part") for candidate in chosen}
-    skipped = broken + [
-        Skipped(
-            refusal.file.path,
-            refusal.reason,
-            is_fault=refusal.needs_sibling and run_key(refusal.file, "echo", "part") not in standing,
-        )
-        for refusal in (*refused, *lost)
-    ]
+    runs, broken = _complete(chosen, companions)
+    skipped = [*broken, *_explained([*refused, *lost], chosen)]
     if not runs:
         raise InputError(_nothing_usable(skipped))
-    reached = [run.bold for run in runs] + [skip.path for skip in skipped if skip.is_fault]
-    labels_reached = {file.entities.get("sub") for file in map(BidsFile.parse, reached) if file}
-    missing = [label for label in known if label not in labels_reached]
+
+    missing = _without_run(known, runs, skipped)
     if participants:
-        skipped += [_without_run(label, datasets, asked, [candidate.file for candidate in bold]) for label in missing]
+        skipped += [_nothing_of(label, datasets, asked, bold_files) for label in missing]
     elif missing:
         notes.append(f"No BOLD run to use: {_listed(f'sub-{label}' for label in missing)}.")
+    taken = [candidate for candidate in chosen if candidate.file.path in {run.bold for run in runs}]
+    roots = {dataset.name: dataset.root for dataset in datasets.derivatives}
     return Inputs(
         runs=tuple(sorted(runs, key=lambda run: run.stem)),
         skipped=tuple(sorted(skipped, key=lambda skip: skip.path)),
-        roots={dataset.name: dataset.root for dataset in datasets.derivatives}
-        | ({"raw": datasets.raw} if datasets.raw else {}),
-        notes=(*notes, *_unmet(asked, [candidate.file for candidate in bold]), *choice_notes(chosen, candidates)),
+        roots=roots | ({"raw": datasets.raw} if datasets.raw else {}),
+        notes=(*notes, *_unmet(asked, bold_files), *choice_notes(taken, candidates)),
     )
+
+
+def _indexed(
+    datasets: Datasets, participants: Collection[str], database_dir: str | os.PathLike | None
+) -> tuple[dict[Dataset, list[BidsFile]], list[str]]:
+    files, notes = {}, list(datasets.notes)
+    for dataset in datasets.derivatives:
+        files[dataset], index_notes = list_files(dataset.root, participants, database_dir)
+        notes += index_notes
+    return files, notes
 
 
 def _known_participants(asked: Iterable[Criterion], datasets: Datasets) -> list[str]:
@@ -207,7 +200,7 @@ def _known_participants(asked: Iterable[Criterion], datasets: Datasets) -> list[
         hint = f"nearest: {', '.join(near)}" if near else f"there are {_listed(there)}"
         roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
         raise UsageError(f"--participant-label {' '.join(unknown)}: no such participant in {roots} ({hint}).")
-    return named or there
+    return list(dict.fromkeys(named)) or there
 
 
 def _nothing_matches(datasets: Datasets, asked: Collection[Criterion], files: Collection[BidsFile]) -> str:
@@ -247,16 +240,39 @@ def _names_spaces(asked: Iterable[Criterion]) -> bool:
     return any(criterion.key == "space" and ANY not in criterion.wanted for criterion in asked)
 
 
-def _run(candidate: Candidate, companions: Companions) -> RunInput:
-    file, dataset = candidate.file, candidate.dataset
-    return RunInput(
-        entities=dict(file.entities),
-        bold=file.path,
-        denoised=file.entities.get("desc", "").startswith("denoised"),
-        root=dataset.root,
-        source_name=dataset.name,
-        **companions.of(file, dataset.root),
-    )
+def _complete(chosen: Iterable[Candidate], companions: Companions) -> tuple[list[RunInput], list[Skipped]]:
+    """Add to every BOLD file what belongs to it; set aside those where that fails."""
+    runs, broken = [], []
+    for candidate in chosen:
+        file, dataset = candidate.file, candidate.dataset
+        try:
+            belongings = companions.of(file, dataset.root)
+        except InputError as error:
+            broken.append(Skipped(file.path, str(error), is_fault=True))
+            continue
+        run = RunInput(
+            entities=dict(file.entities),
+            bold=file.path,
+            denoised=file.entities.get("desc", "").startswith("denoised"),
+            root=dataset.root,
+            source_name=dataset.name,
+            **belongings,
+        )
+        runs.append(run)
+    return runs, broken
+
+
+def _explained(refused: Iterable[Refusal], chosen: Iterable[Candidate]) -> list[Skipped]:
+    """Tell files that another one stands for from those whose run is lost."""
+    standing = {run_key(candidate.file, "echo") for candidate in chosen}
+    return [
+        Skipped(
+            refusal.file.path,
+            refusal.reason,
+            is_fault=refusal.needs_sibling and run_key(refusal.file, "echo") not in standing,
+        )
+        for refusal in refused
+    ]
 
 
 def _nothing_usable(skipped: Collection[Skipped]) -> str:
@@ -267,7 +283,14 @@ def _nothing_usable(skipped: Collection[Skipped]) -> str:
     return f"No BOLD run can be used: {first.path}: {first.reason}{more}."
 
 
-def _without_run(label: str, datasets: Datasets, asked: Collection[Criterion], files: Iterable[BidsFile]) -> Skipped:
+def _without_run(known: Iterable[str], runs: Iterable[RunInput], skipped: Iterable[Skipped]) -> list[str]:
+    """List the participants of whom neither a run nor a fault is told."""
+    paths = [run.bold for run in runs] + [skip.path for skip in skipped if skip.is_fault]
+    told = {file.entities.get("sub") for file in map(BidsFile.parse, paths) if file}
+    return [label for label in known if label not in told]
+
+
+def _nothing_of(label: str, datasets: Datasets, asked: Collection[Criterion], files: Iterable[BidsFile]) -> Skipped:
     folder = next(root for dataset in datasets.derivatives if (root := dataset.root / f"sub-{label}").is_dir())
     theirs = [file for file in files if file.entities.get("sub") == label]
     if not any(folder.iterdir()):
@@ -280,7 +303,8 @@ def _without_run(label: str, datasets: Datasets, asked: Collection[Criterion], f
 def _unmet(asked: Iterable[Criterion], files: Collection[BidsFile]) -> list[str]:
     """Name labels that were asked for beside others and that no file has."""
     return [
-        f"{criterion.key}-{wanted} ({criterion.option}): no BOLD file has it."
+        f"{criterion.key}-{wanted} ({criterion.option}): no BOLD file has it"
+        + "".join(f"; {criterion.key}-{near}?" for near in nearest(wanted, criterion.labels(files), 1))
         for criterion in asked
         if criterion.key != "sub"
         for wanted in criterion.wanted

@@ -23,6 +23,7 @@ from .metadata import BidsFile
 __all__ = ["Dataset", "Datasets", "find_datasets", "list_files", "participant_labels"]
 
 PREPROCESSED = re.compile(r"_desc-(preproc|denoised\w*)_bold\.nii(\.gz)?$")
+BOLD = re.compile(r"_bold\.nii(\.gz)?$")
 RELEVANT = r"func/[^/]+_(bold\.(nii|nii\.gz|dtseries\.nii|func\.gii)|mask\.(nii|nii\.gz)|(timeseries|regressors)\.tsv)"
 """What is indexed of a participant: each further file costs time."""
 
@@ -37,10 +38,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Datasets:
-    """The derivatives to read, in the order of preference, and the raw dataset, if one is known."""
+    """The derivatives to read, in the order of preference, the raw dataset, if one is known, and remarks."""
 
     derivatives: tuple[Dataset, ...]
     raw: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | os.PathLike] | None = None) -> Datasets:
@@ -61,14 +63,16 @@ def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | o
     """
     top = _folder(bids_dir, "The input folder")
     found, looked, raw = _from_top(top)
+    notes = []
     for name, path in (derivatives or {}).items():
         root = _folder(path, f"-d {name}")
-        if _has_preprocessed(root):
+        if _holds(root, PREPROCESSED) or (_is_derivative(root) and _holds(root, BOLD)):
             found.append(Dataset(name, root))
         elif raw is None and not _is_derivative(root):
             raw = root
         else:
             looked.append(root)
+            notes.append(f"-d {name}: no preprocessed BOLD in {root}.")
     if not found:
         empty = [root for root in looked if root.is_dir() and not any(root.iterdir())]
         hint = f" {empty[0]} is empty (a DataLad subdataset: `datalad get -n {empty[0]}`)." if empty else ""
@@ -76,17 +80,19 @@ def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | o
             f"No preprocessed BOLD (desc-preproc or desc-denoised) in {', '.join(map(str, looked))};"
             f" give the folder of fMRIPrep's output, or name it with -d NAME=PATH.{hint}"
         )
-    return Datasets(tuple(_distinct(found)), raw or _raw_around(found))
+    return Datasets(tuple(_distinct(found)), raw or _raw_around(found), tuple(notes))
 
 
 def _from_top(top: Path) -> tuple[list[Dataset], list[Path], Path | None]:
     """Look at the first positional: derivatives found, folders looked at, raw root."""
-    if _has_preprocessed(top):
+    if _holds(top, PREPROCESSED) or (_is_derivative(top) and _holds(top, BOLD)):
         return [Dataset(_name(top), top)], [top], None
     pipelines = sorted(path for path in top.glob("derivatives/*") if path.is_dir())
     folders = [*pipelines, top / "derivatives"]  # the last: participants right under derivatives/
-    found = [Dataset(path.name, path) for path in folders if _has_preprocessed(path)]
-    return found, [top, *pipelines], None if _is_derivative(top) else top
+    found = [path for path in folders if _holds(path, PREPROCESSED)]
+    found = found or [path for path in pipelines if _is_derivative(path) and _holds(path, BOLD)]
+    datasets = [Dataset(path.name, path) for path in found]
+    return datasets, [top, *pipelines], None if _is_derivative(top) else top
 
 
 def _folder(path: str | os.PathLike, what: str) -> Path:
@@ -105,10 +111,10 @@ def _is_derivative(root: Path) -> bool:
     return _description(root).get("DatasetType") == "derivative"
 
 
-def _has_preprocessed(root: Path) -> bool:
-    """Look until the first preprocessed BOLD file."""
+def _holds(root: Path, kind: re.Pattern) -> bool:
+    """Look until the first BOLD file of a kind."""
     return any(
-        PREPROCESSED.search(path.name)
+        kind.search(path.name)
         for pattern in ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*")
         for path in root.glob(pattern)
     )
