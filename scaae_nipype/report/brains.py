@@ -1,0 +1,192 @@
+"""Axial slices in MNI space: networks over the template, and the evaluation region.
+
+Everything is sampled at world coordinates through the affines, so an image whose first axis runs right to left is
+shown like any other: left on the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import nibabel as nib
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from scipy.ndimage import map_coordinates
+
+from ..grid import Grid
+from .style import message, styled
+
+__all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline"]
+
+HEIGHTS = (-30, -14, 2, 18, 34, 50)
+"""z in mm of the slices of a mosaic."""
+
+_STEP = 2.0  # mm between the points at which images are sampled for display
+_X = np.arange(-76, 76.1, _STEP)
+_Y = np.arange(-110, 78.1, _STEP)
+_NETWORK = ListedColormap(colormaps["plasma"](np.linspace(0.2, 0.97, 256)))
+
+
+@dataclass(frozen=True, eq=False)
+class MosaicRow:
+    """One line of a mosaic: what it shows, and one map (X, Y, Z) per branch (None where there is none)."""
+
+    title: str
+    maps: Sequence[np.ndarray | None]
+
+
+def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float], *, order: int = 1) -> np.ndarray:
+    """Sample axial slices.
+
+    Parameters
+    ----------
+    volume : array, (X, Y, Z)
+    affine : float array, (4, 4)
+        Voxel to world, in mm.
+    heights : sequence of float
+        z in mm.
+    order : int
+        Of the interpolating spline.
+
+    Returns
+    -------
+    float array, (n_heights, n_y, n_x)
+        y runs from back to front, x from left to right.
+
+    >>> volume = np.zeros((49, 58, 47)); volume[10, 30, 20] = 1  # x = 96 - 40 = +56 mm: right
+    >>> from scaae_nipype.grid import AFFINE
+    >>> from_left = np.argwhere(axial_slices(volume, AFFINE, [10]) == 1)[0, 2]
+    >>> int(from_left), len(_X)
+    (66, 77)
+    """
+    x, y, z = np.meshgrid(_X, _Y, np.asarray(heights, dtype=float), indexing="ij")
+    voxels = nib.affines.apply_affine(np.linalg.inv(affine), np.stack([x, y, z], axis=-1))
+    samples = map_coordinates(volume.astype(np.float32), np.moveaxis(voxels, -1, 0), order=order, mode="constant")
+    return samples.transpose(2, 1, 0)
+
+
+@cache
+def _template() -> tuple[np.ndarray, np.ndarray]:
+    from nilearn.datasets import load_mni152_template
+
+    image = load_mni152_template(resolution=2)
+    data = image.get_fdata(dtype=np.float32)
+    return data / data.max(), image.affine
+
+
+def _montage(slices: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(slices), axis=1)
+
+
+def _brain(axes: Axes, heights: Sequence[float]) -> None:
+    brain = _montage(axial_slices(*_template(), heights))
+    axes.imshow(np.ma.masked_less(brain, 0.02), cmap="gray", vmin=-0.05, vmax=1.15, origin="lower")
+    axes.set_axis_off()
+
+
+def _centres(heights: Sequence[float]) -> list[float]:
+    return [(index + 0.5) * len(_X) - 0.5 for index in range(len(heights))]
+
+
+def _sides(axes: Axes) -> None:
+    middle = 0.55 * len(_Y)
+    for side, position, align in (("L", 0, "left"), ("R", len(_X) - 1, "right")):
+        axes.text(position, middle + 32, side, ha=align, va="center", fontsize=8, fontweight="bold", color="#111111")
+
+
+def _slice_labels(axes: Axes, heights: Sequence[float]) -> None:
+    for centre, height in zip(_centres(heights), heights, strict=True):
+        label = f"z = {height:+.0f} mm" if height == heights[0] else f"{height:+.0f}"
+        axes.text(centre, -3, label, ha="center", va="top", fontsize=8, color="#333333")
+
+
+@styled
+def fbn_mosaic(
+    rows: Sequence[MosaicRow],
+    affine: np.ndarray,
+    *,
+    threshold: float = 0.3,
+    branches: Sequence[str] = ("FBN branch 1", "FBN branch 2"),
+    heights: Sequence[float] = HEIGHTS,
+) -> Figure:
+    """Draw networks over the MNI template, one line per volume, the branches side by side.
+
+    Parameters
+    ----------
+    rows : sequence of MosaicRow
+    affine : float array, (4, 4)
+        Of all maps, voxel to world, in mm.
+    threshold : float
+        Only larger values are shown.
+    branches : sequence of str
+        Names of the columns.
+    heights : sequence of float
+        z of the slices in mm.
+    """
+    if not rows:
+        figure = Figure(figsize=(11.5, 1))
+        message(figure.add_subplot(), "No volume was kept: there is no network to show.")
+        return figure
+    figure = Figure(figsize=(11.5, 1.42 * len(rows) + 0.75))
+    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01)  # type: ignore[union-attr]
+    panels = figure.subplots(len(rows), len(branches), squeeze=False)
+    colours = None
+    for row, line in zip(rows, panels, strict=True):
+        for axes, network in zip(line, row.maps, strict=True):
+            _brain(axes, heights)
+            _sides(axes)
+            if network is None:
+                axes.text(0.5, 0.5, "no image", ha="center", transform=axes.transAxes)
+                continue
+            overlay = np.ma.masked_less_equal(_montage(axial_slices(network, affine, heights)), threshold)
+            colours = axes.imshow(overlay, cmap=_NETWORK, vmin=threshold, vmax=1, origin="lower")
+        line[0].set_title(row.title, fontsize=9, pad=2)
+        for axes in line[1:]:
+            axes.set_title(" ", fontsize=9, pad=2)  # keeps the lines level
+    for axes, branch in zip(panels[0], branches, strict=True):
+        axes.set_title(branch, loc="center", fontsize=11, fontweight="bold", pad=3)
+    for axes in panels[-1]:
+        _slice_labels(axes, heights)
+    if colours is not None:
+        bar = figure.colorbar(colours, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
+        bar.set_label("FBN value (0 to 1, equation 9)")
+    return figure
+
+
+@styled
+def region_outline(
+    region: Grid, model: Grid | None = None, *, heights: Sequence[float] = (-46, -30, -14, 2, 18, 34, 50, 66)
+) -> Figure:
+    """Draw the outline of the evaluation region on the MNI template, and what the model's mask has beyond it.
+
+    Parameters
+    ----------
+    region : Grid
+        The evaluation region.
+    model : Grid, optional
+        The model's mask; ignored where it lies on another grid.
+    heights : sequence of float
+        z of the slices in mm.
+    """
+    figure = Figure(figsize=(11.5, 2.15))
+    axes = figure.subplots()
+    _brain(axes, heights)
+    handles: list[Line2D | Patch] = [Line2D([], [], color="#0072B2", linewidth=1.5, label="evaluation region")]
+    if model is not None and model.shape == region.shape and np.allclose(model.affine, region.affine, atol=1e-3):
+        lost = _montage(axial_slices(model.mask & ~region.mask, region.affine, heights, order=0)) > 0
+        axes.imshow(np.ma.masked_equal(lost, False), cmap=ListedColormap(["#E69F00"]), alpha=0.75, origin="lower")
+        handles.append(Patch(color="#E69F00", alpha=0.75, label="in the model's mask, without data in this run"))
+    outline = _montage(axial_slices(region.mask, region.affine, heights))
+    if outline.min() < 0.5 < outline.max():
+        axes.contour(outline, levels=[0.5], colors=["#0072B2"], linewidths=1.2)
+    _sides(axes)
+    _slice_labels(axes, heights)
+    figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    return figure

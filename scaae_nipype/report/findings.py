@@ -1,0 +1,220 @@
+"""What the numbers say, in plain sentences: warnings before the figures, and one conclusion below each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .page import Banner
+from .reading import Run
+from .style import LABELS
+
+__all__ = [
+    "CHANNEL_RANGE",
+    "DENSE",
+    "SIGN_AGREEMENT",
+    "banners",
+    "channel_limits",
+    "channel_sentence",
+    "gradual_sentences",
+    "number",
+    "overlap_sentences",
+    "percent",
+]
+
+SIGN_AGREEMENT = 0.9
+"""A branch whose sign fewer volumes than this share agree with is flagged."""
+
+DENSE = 0.6
+"""A branch that marks more than this share of the region, on average, is saturated."""
+
+CHANNEL_RANGE = 0.1
+"""Channel weights that stay within a range narrower than this select nothing."""
+
+_NETWORK = ("fbn1", "fbn2")
+_BASELINE = ("volume", "volume_negated")
+
+
+def number(value: object, digits: int = 2) -> str:
+    """Write a number for the reader, ``n/a`` where there is none.
+
+    >>> number(0.12345), number(None), number(float("nan")), number(True), number(148, 0)
+    ('0.12', 'n/a', 'n/a', 'n/a', '148')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return "n/a"
+    return f"{value:.{digits}f}" if np.isfinite(value) else "n/a"
+
+
+def percent(share: object, digits: int = 0) -> str:
+    """Write a share as a percentage.
+
+    >>> percent(0.876), percent(None)
+    ('88 %', 'n/a')
+    """
+    text = number(float(share) * 100 if isinstance(share, int | float | np.floating) else None, digits)
+    return text if text == "n/a" else f"{text} %"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _below(value: object, limit: float) -> bool:
+    return isinstance(value, int | float) and value < limit
+
+
+def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
+    """Collect what a reader must know before looking at the figures.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    cards : mapping
+        Model name to model card.
+    """
+    found = [*_undertrained(runs, cards)]
+    branches = [(run, index, branch) for run in runs for index, branch in enumerate(run.branches, start=1)]
+    flagged = [(r, i, b) for r, i, b in branches if b.get("Flagged") or _below(b.get("SignAgreement"), SIGN_AGREEMENT)]
+    if flagged:
+        which = _listed(f"branch {i} ({percent(b.get('SignAgreement'))} of the volumes agree)" for _, i, b in flagged)
+        found.append(
+            Banner(
+                f"The sign of {which} is uncertain",
+                "A branch can come out inverted, so its sign is set to that of its correlation with the input. Here "
+                f"fewer than {percent(SIGN_AGREEMENT)} of the volumes agree on it: in part of the volumes this branch "
+                "shows deactivation as activation, or nothing that follows the data. Do not interpret its polarity.",
+            )
+        )
+    dense = [(r, i, b) for r, i, b in branches if _below(DENSE, b.get("MeanDensity", 0))]
+    if dense:
+        which = "; ".join(f"branch {i} in {r.title}, {percent(b['MeanDensity'])} of the region" for r, i, b in dense)
+        found.append(
+            Banner(
+                f"A branch is saturated: {which}",
+                f"On average it marks more than {percent(DENSE)} of the brain above the threshold in a volume. Such a "
+                "map is no network: it overlaps everything, its IoU with any template is bounded by the template's "
+                "small size, and its overlap from volume to volume is high whatever the brain does.",
+            )
+        )
+    flat = [(run, limits) for run in runs if (limits := channel_limits(run)) and limits[1] - limits[0] < CHANNEL_RANGE]
+    if flat:
+        which = "; ".join(f"{run.title}: {number(low)} to {number(high)}" for run, (low, high) in flat)
+        found.append(
+            Banner(
+                f"Channel attention selects nothing ({which})",
+                f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE}: every channel "
+                "enters the network map with nearly the same weight. The maps are then what a fixed local filter of "
+                "the volume gives; nothing is chosen automatically.",
+            )
+        )
+    return found
+
+
+def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
+    names = [name for name, card in cards.items() if (card.get("Training") or {}).get("Undertrained")]
+    names += [str(run.model.get("ModelName", "without a name")) for run in runs if run.model.get("Undertrained")]
+    if not names:
+        return []
+    text = (
+        "It has seen too few volumes for its maps to have settled: branches may still be inverted or mark most of the "
+        "brain. These maps show that the processing works; do not interpret them. Train on more runs or for longer, "
+        "or apply a trained model with --model."
+    )
+    return [Banner(f"The model is undertrained ({_listed(names)})", text)]
+
+
+def channel_limits(run: Run) -> tuple[float, float] | None:
+    """Lowest and highest channel weight of a run, as its sidecars tell; None where they do not."""
+    limits = run.model.get("ChannelWeightRange")
+    if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(v, int | float) for v in limits):
+        return None
+    return float(limits[0]), float(limits[1])
+
+
+def channel_sentence(weights: np.ndarray) -> str:
+    """Say how far the channel weights spread.
+
+    Parameters
+    ----------
+    weights : float array, (T, n_channels)
+        NaN where a volume was dropped.
+
+    >>> channel_sentence(np.array([[0.5, 0.52], [np.nan, np.nan]]))[:49]
+    'The weights lie between 0.50 and 0.52 (a range of'
+    """
+    kept = weights[np.isfinite(weights).all(axis=1)]
+    if not kept.size:
+        return "No volume was kept."
+    low, high = float(kept.min()), float(kept.max())
+    over_time = float(kept.std(axis=0).mean())
+    verdict = "so nothing was selected" if high - low < CHANNEL_RANGE else "on a scale from 0 (off) to 1 (fully on)"
+    return (
+        f"The weights lie between {number(low)} and {number(high)} (a range of {number(high - low)}), {verdict}; "
+        f"within a channel they vary over time by an SD of {number(over_time, 3)} on average."
+    )
+
+
+def _better(overlap: pd.DataFrame, score: str, statistic: str) -> pd.DataFrame:
+    """Per template, the better branch of the network against the better sign of the volume."""
+    wide = overlap.pivot_table(index="template", columns="method", values=f"{statistic}_{score}", aggfunc="first")
+    wide = wide.reindex(columns=[*_NETWORK, *_BASELINE]).astype(float)
+    both = pd.DataFrame({"network": wide[list(_NETWORK)].max(axis=1), "volume": wide[list(_BASELINE)].max(axis=1)})
+    return both.dropna()
+
+
+def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
+    """Say for how many templates the network's maps beat the volume itself, in the scores that decide.
+
+    Parameters
+    ----------
+    overlap : DataFrame
+        The overlap table with columns ``method``, ``template`` and ``best_of_20_<score>``.
+    """
+    scores = {"average_precision": "average precision", "size_matched_iou": "size-matched IoU"}
+    compared = {s: _better(overlap, s, "best_of_20") for s in scores if f"best_of_20_{s}" in overlap}
+    compared = {score: table for score, table in compared.items() if len(table)}
+    if not compared:
+        return ["The table holds no scores to compare the network with the volume itself."]
+    parts, majority = [], []
+    for score, table in compared.items():
+        wins = int((table["network"] > table["volume"]).sum())
+        majority.append(wins > len(table) / 2)
+        means = f"mean {number(table['network'].mean())} against {number(table['volume'].mean())}"
+        parts.append(f"{scores[score]} for {wins} of {len(table)} templates ({means})")
+    if all(majority):
+        verdict = "So on this run the network's maps match most templates better than the raw volume does."
+    elif any(majority):
+        verdict = "The two scores disagree: on this run it is not clear that the network adds anything."
+    else:
+        verdict = "So on this run the network adds nothing over the raw volume for most templates."
+    return [
+        f"The FBN beats the volume itself in {' and in '.join(parts)}. {verdict}",
+        "Compared are best-of-20 values, the better of two branches against the better of two signs of the volume. It "
+        "is a count, not a test, and a volume that is smoothed, rectified and squared may do as well.",
+    ]
+
+
+def gradual_sentences(table: pd.DataFrame) -> list[str]:
+    """Say how much consecutive volumes overlap, and what chance gives at the same density.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``method``, ``lag``, ``lag_seconds``, ``mean_iou``, ``chance_iou``.
+    """
+    first = table[table["lag"] == 1].drop_duplicates("method").set_index("method")
+    first = first[pd.to_numeric(first["mean_iou"], errors="coerce").notna()]
+    if first.empty:
+        return ["No two consecutive volumes were kept."]
+    parts = [
+        f"{LABELS[method]} {number(float(row['mean_iou']))} (chance {number(float(row['chance_iou']))})"
+        for method, row in first.iterrows()
+        if method in LABELS
+    ]
+    seconds = number(float(first["lag_seconds"].iloc[0]), 1)
+    return [f"Mean IoU of consecutive volumes, {seconds} s apart: {', '.join(parts)}."]

@@ -1,0 +1,95 @@
+"""How the report's figures look, and how they become part of a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "shorten", "styled"]
+
+P = ParamSpec("P")
+
+COLOURS = {"fbn1": "#0072B2", "fbn2": "#D55E00", "volume": "#333333", "volume_negated": "#999999"}
+"""Okabe and Ito's colours, which colour-blind readers tell apart, and greys for what needs no network."""
+
+MARKERS = {"fbn1": "o", "fbn2": "s", "volume": "D", "volume_negated": "v"}
+"""The same distinction for readers who see no colour, or print in grey."""
+
+LABELS = {
+    "fbn1": "FBN branch 1",
+    "fbn2": "FBN branch 2",
+    "volume": "volume itself",
+    "volume_negated": "volume, sign turned",
+}
+"""What the methods of the overlap and gradual-change tables are called for the reader."""
+
+DROPPED = "#DDDDDD"
+"""Volumes that were not used."""
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#444444",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "scaae",
+    "text.parse_math": False,  # a template may be called $x$
+    "image.interpolation": "nearest",
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the report's style whatever the user's matplotlibrc says, and leave that untouched."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def data_uri(figure: Figure, *, vector: bool = True) -> str:
+    """Turn a figure into a ``data:`` address: SVG for lines and letters, PNG for brains.
+
+    The same figure always gives the same address (no date, no random identifiers).
+
+    >>> data_uri(Figure(), vector=False)[:22]
+    'data:image/png;base64,'
+    """
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"format": "svg", "metadata": {"Date": None}} if vector else {"format": "png", "dpi": 120}
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+        figure.savefig(buffer, **options)
+    kind = "svg+xml" if vector else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def message(axes: Axes, text: str) -> None:
+    """Write into otherwise empty axes why they are empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="#444444", transform=axes.transAxes)
+
+
+def shorten(label: object, length: int = 26) -> str:
+    """Shorten a label for an axis.
+
+    >>> shorten("Default mode network, posterior part", 20)
+    'Default mode networ…'
+    """
+    text = " ".join(str(label).split())
+    return text if len(text) <= length else text[: length - 1] + "…"

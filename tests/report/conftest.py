@@ -1,0 +1,206 @@
+"""An output dataset as the program writes it, from simulated smooth maps."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from scaae_nipype.files import write_json, write_table, write_text
+from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.names import output_path
+
+TEMPLATES = ["Auditory", "DefaultMode", "SomatomotorDorsal", "Visual", "NA"]
+METHODS = ["fbn1", "fbn2", "volume", "volume_negated"]
+SCORES = ["iou", "size_matched_iou", "average_precision", "r"]
+
+
+def smooth_volumes(rng: np.random.Generator, grid: Grid, n: int) -> np.ndarray:
+    """Slowly changing smooth maps: (n, n_voxels), zero mean, unit variance."""
+    anchors = [gaussian_filter(rng.standard_normal(grid.shape), 2.5)[grid.mask] for _ in range(max(2, n // 6))]
+    where = np.linspace(0, len(anchors) - 1, n)
+    low = np.minimum(where.astype(int), len(anchors) - 2)
+    part = (where - low)[:, None]
+    maps = (1 - part) * np.stack(anchors)[low] + part * np.stack(anchors)[low + 1]
+    return (maps - maps.mean(1, keepdims=True)) / maps.std(1, keepdims=True)
+
+
+def scaled(maps: np.ndarray) -> np.ndarray:
+    """Equation 9."""
+    low, high = maps.min(1, keepdims=True), maps.max(1, keepdims=True)
+    return ((maps - low) / (high - low)) ** 2
+
+
+def preparation(n: int, kept: np.ndarray, repetition_time: float) -> dict:
+    return {
+        "RepetitionTime": repetition_time,
+        "NumberOfVolumes": n,
+        "NumberOfVolumesKept": int(kept.sum()),
+        "NumberOfDummyScans": 2,
+        "NumberOfVolumesCensored": int((~kept).sum()) - 2,
+        "SmoothingFWHM": 6.0,
+        "NuisanceStrategy": "auto: 24P + WM + CSF",
+        "NuisanceRegressors": [f"trans_{axis}{power}" for axis in "xyz" for power in ("", "_derivative1")] + ["csf"],
+        "HighPass": 0.008,
+        "LowPass": None,
+        "Detrend": True,
+        "FramewiseDisplacementThreshold": 0.5,
+        "MaskCoverage": 0.934,
+        "Warnings": ["The run covers only 71 % of the template Visual."],
+        "Description": "Volumes were resampled to 4 mm, smoothed and z-scored per voxel.",
+    }
+
+
+def model_metadata(**changes) -> dict:
+    return {
+        "ModelName": "abc123",
+        "ModelChecksum": "0123456789abcdef" * 4,
+        "Preset": "light",
+        "Mode": "calibrated",
+        "Precision": "bf16",
+        "Device": "cpu",
+        "Undertrained": False,
+        "Branches": [
+            {"Sign": 1, "SignAgreement": 1.0, "Flagged": False, "MeanDensity": 0.21},
+            {"Sign": -1, "SignAgreement": 0.97, "Flagged": False, "MeanDensity": 0.35},
+        ],
+        "ChannelWeightRange": [0.37, 0.61],
+        **changes,
+    }
+
+
+def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, repetition_time: float = 2.0) -> None:
+    rng = np.random.default_rng(seed)
+    grid = load_grid()
+    region = grid.mask.copy()
+    region[:, :, :9] = False  # the field of view ends above the cerebellum
+    region = Grid(grid.affine, region)
+    displacement = np.abs(rng.normal(0.12, 0.06, n))
+    displacement[n // 2] = 1.3
+    dummy, censored = np.arange(n) < 2, displacement > 0.5
+    kept = ~dummy & ~censored
+
+    def target(meaning: str, extension: str | None = None) -> Path:
+        path = root / output_path(entities, meaning, extension)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    sidecar = {
+        "RepetitionTime": repetition_time,
+        "Preparation": preparation(n, kept, repetition_time),
+        "Model": model,
+        "Sources": ["bids::x"],
+    }
+    region.save(target("region"))
+    volumes = smooth_volumes(rng, region, n)
+    iou = {"kept": kept.astype(int)}
+    for branch, sign in (("fbn1", 1), ("fbn2", -1)):
+        maps = scaled(sign * volumes + 0.4 * smooth_volumes(rng, region, n)) * kept[:, None]
+        nib.save(region.image(maps.astype(np.float32), repetition_time), target(branch))
+        write_json(sidecar, target(branch, ".json"))
+        for template in TEMPLATES:
+            iou[f"{branch}_{template}"] = np.where(kept, gaussian_filter(rng.uniform(0, 0.5, n), 2), np.nan)
+    write_table(pd.DataFrame(iou), target("templateiou"))
+    samples = {"volume": range(n), "kept": kept, "dummy": dummy, "censored": censored}
+    displacement[0] = np.nan
+    samples = pd.DataFrame(samples).astype(int).assign(framewise_displacement=displacement)
+    write_table(samples, target("samples"))
+    for meaning, prefix, width, values in (
+        ("channelweights", "channel", 32, 0.49 + 0.1 * np.tanh(rng.standard_normal((n, 32)) * 0.3)),
+        ("code", "code", 64, rng.standard_normal((n, 64)).cumsum(0)),
+    ):
+        columns = {f"{prefix}{i + 1:02d}": np.where(kept, values[:, i], np.nan) for i in range(width)}
+        write_table(pd.DataFrame({"kept": kept.astype(int), **columns}), target(meaning))
+    write_table(overlap_table(rng, kept), target("overlap"))
+    write_json({"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": []}, target("overlap", ".json"))
+    write_table(gradual_table(repetition_time), target("gradualchange"))
+    write_text("{}", root / f"sub-{entities['sub']}" / "log" / f"{target('samples').name.split('_desc-')[0]}.json")
+
+
+def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:
+    rows = []
+    for number, method in enumerate(METHODS):
+        for index, template in enumerate(TEMPLATES):
+            density = 0.02 + 0.02 * index
+            row = {"method": method, "template": template, "template_density": density, "template_coverage": 0.95}
+            row |= {"method_density": [0.21, 0.35, 0.37, 0.37][number], "n_volumes": int(kept.sum())}
+            for score in SCORES:
+                best = float(rng.uniform(0.2, 0.5)) - 0.05 * number
+                row |= {f"best_{score}": best + 0.05, f"best_volume_{score}": int(rng.choice(np.flatnonzero(kept)))}
+                row |= {f"best_of_20_{score}": best, f"mean_{score}": best / 2}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def gradual_table(repetition_time: float) -> pd.DataFrame:
+    lags = np.arange(1, 13)
+    rows = []
+    for method, density in (("fbn1", 0.21), ("fbn2", 0.35), ("volume", 0.37)):
+        chance = density / (2 - density)
+        mean = chance + (0.75 - chance) * np.exp(-lags * repetition_time / 6)
+        for lag, value in zip(lags, mean, strict=True):
+            row = {"method": method, "lag": lag, "lag_seconds": lag * repetition_time, "mean_iou": value}
+            rows.append(row | {"sd_iou": 0.05, "n_pairs": 100 - lag, "density": density, "chance_iou": chance})
+    return pd.DataFrame(rows)
+
+
+def write_model(root: Path, **training) -> None:
+    folder = root / "models" / "abc123"
+    load_grid().save(folder / "mask.nii.gz")
+    card = {
+        "Name": "abc123",
+        "Preset": "light",
+        "Mode": "calibrated",
+        "WeightsSHA256": "0123456789abcdef" * 4,
+        "Parameters": 1_480_112,
+        "Precision": "bf16",
+        "Seed": 0,
+        "Branches": [{"Sign": 1, "SignAgreement": 1.0, "Flagged": False}, {"Sign": -1, "SignAgreement": 0.97}],
+        "Training": {
+            "Runs": ["sub-01_task-rest_run-01_space-MNI152NLin6Asym"],
+            "Volumes": 292,
+            "VolumesSeen": 4800,
+            "Steps": 600,
+            "BatchSize": 8,
+            "LearningRate": 0.001,
+            "FinalLoss": 0.4123,
+            "Undertrained": False,
+            "Seconds": 512.3,
+            **training,
+        },
+        "RepetitionTimeRange": [2.0, 2.5],
+    }
+    write_json(card, folder / "card.json")
+
+
+def write_dataset(
+    root: Path, *, n: int = 20, participant: str = "01", runs: int = 1, training: dict | None = None, **model
+) -> Path:
+    """Write an output dataset with one participant."""
+    for run in range(1, runs + 1):
+        entities = {"sub": participant, "task": "rest", "run": f"{run:02d}", "space": "MNI152NLin6Asym"}
+        write_run(root, entities, n=n, seed=run, model=model_metadata(**model))
+    write_model(root, **(training or {}))
+    generated = {"GeneratedBy": [{"Name": "scaae-nipype", "Version": "0.1.0"}, {"Name": "fMRIPrep"}]}
+    write_json(generated, root / "dataset_description.json")
+    write_text("# Methods\n\nVolumes were smoothed (6 mm) & z-scored; FBNs where > 0.3.\n", root / "logs/CITATION.md")
+    return root
+
+
+@pytest.fixture
+def make_dataset(tmp_path) -> Callable[..., Path]:
+    """Write an output dataset into the test's folder: ``make_dataset(n=…, runs=…, <model metadata>=…)``."""
+
+    def make(**options) -> Path:
+        return write_dataset(tmp_path / "out", **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """An output dataset with two short runs, to be read only."""
+    return write_dataset(tmp_path_factory.mktemp("report") / "out", runs=2)
