@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter
 
 from ..errors import UsageError
 from ..grid import Grid
@@ -18,14 +19,17 @@ __all__ = ["DENSITY_THRESHOLD", "PlantedNetworks", "planted_networks", "random_n
 DENSITY_THRESHOLD = 0.3
 """Share of a map's maximum above which a voxel belongs to the network (as for templates)."""
 
-REGION_SIGMA = 9.5
+REGION_SIGMA = 10.0
 """Gaussian width of a region in mm."""
 
 HUB_LOADING = 0.8
 """Loading in a network of the region that it shares with another network."""
 
-SHARPNESS = 4
+SHARPNESS = 3
 """Exponent with which regions are joined: high enough that neighbours do not add up to one peak."""
+
+GREY_SMOOTHNESS = 6.0
+"""FWHM in mm with which the preference for grey matter fades into white matter and CSF."""
 
 DEFAULT_SPLITS = {
     "default": 2,
@@ -226,9 +230,16 @@ def _build(
         maps += np.outer(
             (loading**SHARPNESS).astype(np.float32), np.exp(-SHARPNESS / (2 * REGION_SIGMA**2) * squared_distance)
         )
-    # Networks live mostly in grey matter; what smoothness leaves in the white matter stays, as in real maps.
-    maps = maps ** (1 / SHARPNESS) * (0.3 + 0.7 * tissues.grey.astype(np.float32))
+    maps = maps ** (1 / SHARPNESS) * _grey_weight(grid, tissues)
     peaks = maps.max(axis=1, keepdims=True)
     if not (peaks > 0).all():
         raise UsageError("A planted network lies outside the brain mask of the grid; use a mask of the whole brain.")
     return PlantedNetworks(grid, maps / peaks, tuple(names))
+
+
+def _grey_weight(grid: Grid, tissues: Tissues) -> np.ndarray:
+    """Give the factor by which networks prefer grey matter, as smooth as real maps are: (n_voxels,)."""
+    sigma = GREY_SMOOTHNESS / np.sqrt(8 * np.log(2)) / grid.voxel_sizes
+    smoothed = gaussian_filter(grid.volumes(tissues.grey.astype(np.float32)), sigma)[grid.mask]
+    inside = gaussian_filter(grid.mask.astype(np.float32), sigma)[grid.mask]
+    return 0.3 + 0.7 * smoothed / inside

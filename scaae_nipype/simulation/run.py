@@ -221,13 +221,11 @@ def simulate_run(
     if networks.grid.checksum != grid.checksum:
         raise UsageError("The planted networks lie on another grid than the run; make them on the run's grid.")
     time_rng, noise_rng, motion_rng, drift_rng, global_rng = np.random.default_rng(seed).spawn(5)
-    tissues = fit_tissues(grid)
-    n_volumes, repetition_time = settings.n_volumes, settings.repetition_time
     time_courses = make_time_courses(
         regime=settings.regime,
         n_networks=len(networks),
-        n_volumes=n_volumes,
-        repetition_time=repetition_time,
+        n_volumes=settings.n_volumes,
+        repetition_time=settings.repetition_time,
         rng=time_rng,
         mean_dwell=settings.mean_dwell,
         transitions=default_transitions(
@@ -236,26 +234,21 @@ def simulate_run(
         deactivation=settings.deactivation,
         blocks=blocks,
     )
-    noise = np.empty((n_volumes, grid.n_voxels), dtype=np.float32)
-    drawn = noise_volumes(grid, n_volumes, fwhm=settings.noise_smoothness_fwhm, ar1=settings.ar1, rng=noise_rng)
+    noise = np.empty((settings.n_volumes, grid.n_voxels), dtype=np.float32)
+    drawn = noise_volumes(
+        grid, settings.n_volumes, fwhm=settings.noise_smoothness_fwhm, ar1=settings.ar1, rng=noise_rng
+    )
     for index, volume in enumerate(drawn):
         noise[index] = volume
     motion, spikes = motion_parameters(
-        n_volumes,
-        repetition_time=repetition_time,
+        settings.n_volumes,
+        repetition_time=settings.repetition_time,
         amount=settings.head_motion,
         n_spikes=settings.motion_spikes,
         rng=motion_rng,
     )
-    factors = {
-        "drift": drift_factors(grid, n_volumes, settings.drift, drift_rng),
-        "global_signal": global_factor(
-            tissues, n_volumes, repetition_time=repetition_time, amplitude=settings.global_signal, rng=global_rng
-        ),
-        "motion": (motion.to_numpy(), motion_maps(grid, tissues) / np.float32(NOISE_SD)),
-        "spin_history": (spin_history(motion)[:, None], np.ones((1, grid.n_voxels), dtype=np.float32)),
-        "steady_state": (_saturation(settings)[:, None], tissues.baseline[None] / np.float32(NOISE_SD)),
-    }
+    tissues = fit_tissues(grid)
+    factors = _nuisance_factors(grid, settings, motion, drift_rng, global_rng)
     run = SimulatedRun(
         grid=grid,
         settings=settings,
@@ -273,9 +266,37 @@ def simulate_run(
         blocks=tuple(blocks),
     )
     table, metadata = confounds_table(
-        run.bold(), tissues=tissues, motion=motion, repetition_time=repetition_time, n_dummies=settings.n_dummies
+        run.bold(),
+        tissues=tissues,
+        motion=motion,
+        repetition_time=settings.repetition_time,
+        n_dummies=settings.n_dummies,
     )
     return replace(run, confounds=table, confounds_metadata=metadata)
+
+
+def _nuisance_factors(
+    grid: Grid,
+    settings: RunSettings,
+    motion: pd.DataFrame,
+    drift_rng: np.random.Generator,
+    global_rng: np.random.Generator,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Give time courses (n_volumes, M) and maps (M, n_voxels), in standard deviations of the noise, by their cause."""
+    tissues, everywhere = fit_tissues(grid), np.ones((1, grid.n_voxels), dtype=np.float32)
+    return {
+        "drift": drift_factors(grid, settings.n_volumes, settings.drift, drift_rng),
+        "global_signal": global_factor(
+            tissues,
+            settings.n_volumes,
+            repetition_time=settings.repetition_time,
+            amplitude=settings.global_signal,
+            rng=global_rng,
+        ),
+        "motion": (motion.to_numpy(), motion_maps(grid, tissues) / np.float32(NOISE_SD)),
+        "spin_history": (spin_history(motion)[:, None], everywhere),
+        "steady_state": (_saturation(settings)[:, None], tissues.baseline[None] / np.float32(NOISE_SD)),
+    }
 
 
 def _saturation(settings: RunSettings) -> np.ndarray:
