@@ -154,7 +154,7 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
         if candidate.run in by_run and _origin(by_run[candidate.run]) != _origin(candidate)
     )
     notes += [
-        f"{_runs(n)} exist as {mine} and as {other}: {mine} is taken"
+        f"{_runs(n)} with both {mine} and {other}: {mine} is taken"
         f' (for the other: --bids-filter-file with {{"bold": {{"desc": "{description}"}}}}).'
         for (mine, other, description), n in sorted(others.items())
     ]
