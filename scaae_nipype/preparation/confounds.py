@@ -148,7 +148,21 @@ def choose_nuisance(
     label = strategy.name
     if strategy.optional:
         label += ": " + (" + ".join(LABELS[item] for item in components.items()) or "no regressors")
-    return Nuisance(label, _complete(regressors, confounds_file), tuple(notes))
+    complete = _complete(regressors, confounds_file)
+    lowest = 2 if strategy.detrend else 1  # detrending takes the linear trend
+    for order, trend in enumerate(trends(n_volumes, strategy.polynomials).T, start=1):
+        if order >= lowest:
+            complete[f"polynomial{order}"] = trend
+    return Nuisance(label, complete, tuple(notes))
+
+
+def trends(n_volumes: int, order: int) -> np.ndarray:
+    """Give Legendre polynomials of the orders 1 … `order` over a run: (n_volumes, order).
+
+    >>> trends(3, 1).ravel()
+    array([-1.,  0.,  1.])
+    """
+    return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_volumes), order)[:, 1:]
 
 
 def _columns(component: str, model: str) -> list[str]:
@@ -251,16 +265,14 @@ def _compcor_metadata(metadata_file: str | os.PathLike, columns: Sequence[str]) 
 def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
     """Fill the first rows, where derivatives do not exist yet; refuse gaps elsewhere."""
     try:
-        complete = regressors.astype(float)
+        complete = regressors.astype(float).reset_index(drop=True)
     except ValueError as error:
         raise InputError(f"{source}: a confound is not a number ({error}).") from error
-    complete = complete.reset_index(drop=True).bfill(limit=None) if len(complete) else complete
-    started = regressors.notna().cummax().reset_index(drop=True)
-    gaps = (regressors.isna().reset_index(drop=True) & started).any()
-    broken = list(gaps.index[gaps]) + [column for column in complete if not np.isfinite(complete[column]).all()]
+    present = complete.map(np.isfinite)
+    broken = [name for name in complete if not present[name].any() or (~present[name] & present[name].cummax()).any()]
     if broken:
         raise InputError(
-            f"{source}: {', '.join(dict.fromkeys(broken))} lack values in the middle of the run; repair the table or "
-            "choose a strategy without them (--nuisance-regressors)."
+            f"{source}: {', '.join(broken)} lack values in the middle of the run; repair the table or choose a "
+            "strategy without them (--nuisance-regressors)."
         )
-    return complete
+    return complete.bfill()

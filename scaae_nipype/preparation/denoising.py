@@ -19,12 +19,14 @@ volume only if the volume at the same distance from the run's other end is kept 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
 
-__all__ = ["clean_in_place", "residual_degrees_of_freedom", "temporal_operator", "trends"]
+__all__ = ["clean_in_place", "residual_degrees_of_freedom", "temporal_operator"]
 
 PADDING = {0: 0, 1: 18, 2: 33}
 """Volumes by which a Butterworth filter of order 5 with so many cut-offs is padded; a run must have more."""
@@ -32,17 +34,11 @@ PADDING = {0: 0, 1: 18, 2: 33}
 CHUNK = 4096
 """Voxels that are cleaned at once: bounds the memory for copies."""
 
-ROUNDING = 1e-5
-"""A voxel whose variation is a smaller part of its mean, or of its variation before cleaning, is constant."""
+LEAST_VARIATION, LEAST_REMAINDER = 1e-6, 1e-5
+"""A voxel is constant if its standard deviation is a smaller part of its mean, or of what it was before cleaning."""
 
-
-def trends(n_volumes: int, order: int) -> np.ndarray:
-    """Give Legendre polynomials of the orders 1 … `order` over a run: (n_volumes, order).
-
-    >>> trends(3, 1).ravel()
-    array([-1.,  0.,  1.])
-    """
-    return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_volumes), order)[:, 1:]
+VANISHED = 1e-8
+"""A regressor is gone if its standard deviation is a smaller part of what it was before filtering."""
 
 
 def temporal_operator(
@@ -71,7 +67,7 @@ def temporal_operator(
     Returns
     -------
     float array, (n_kept, n_kept)
-        Cleaned series = matrix @ series at the kept volumes.
+        Cleaned series, mean 0 = matrix @ series at the kept volumes.
 
     Raises
     ------
@@ -89,17 +85,16 @@ def temporal_operator(
     _check_volumes(n_kept, len(kept), n_cutoffs)
     if regressors is None:
         regressors = np.empty((len(kept), 0))
-    if not n_cutoffs:
-        trend = trends(len(kept), int(detrend))
-        return _regress(np.eye(n_kept), np.hstack([trend, regressors])[kept])
-    settings = {
-        "repetition_time": repetition_time,
-        "high_pass": high_pass,
-        "low_pass": low_pass,
-        "detrend": detrend,
-    }
     # The steps are linear: what they do to the unit impulses is their matrix.
-    return _regress(_filtered(np.eye(n_kept), kept, **settings), _filtered(regressors[kept], kept, **settings))
+    impulses = np.eye(n_kept)
+    if n_cutoffs:
+        filtering = _filter(kept, repetition_time, high_pass, low_pass, detrend)
+        operator = _regress(filtering(impulses), regressors[kept], filtering(regressors[kept]))
+    else:
+        trend = np.linspace(-1, 1, len(kept))[:, None]
+        regressors = np.hstack([trend, regressors] if detrend else [regressors])[kept]
+        operator = _regress(impulses, regressors, regressors)
+    return operator - operator.mean(axis=0)
 
 
 def _check_volumes(n_kept: int, n_volumes: int, n_cutoffs: int) -> None:
@@ -112,52 +107,49 @@ def _check_volumes(n_kept: int, n_volumes: int, n_cutoffs: int) -> None:
         )
 
 
-def _filtered(
-    series: np.ndarray,
-    kept: np.ndarray,
-    *,
-    repetition_time: float,
-    high_pass: float | None,
-    low_pass: float | None,
-    detrend: bool,
-) -> np.ndarray:
-    """Interpolate between the kept volumes, detrend, filter, and take the kept volumes again."""
+def _filter(
+    kept: np.ndarray, repetition_time: float, high_pass: float | None, low_pass: float | None, detrend: bool
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the function that interpolates between kept volumes, detrends, filters, and takes the kept ones again."""
     from nilearn.signal import clean
 
-    if not series.shape[1]:
-        return series
     volumes = np.flatnonzero(kept)
     span = np.arange(volumes[0], volumes[-1] + 1)
-    complete = CubicSpline(volumes, series)(span) if len(span) > len(volumes) else series
-    filtered = clean(
-        complete,
-        detrend=detrend,
-        standardize=None,
-        high_pass=high_pass,
-        low_pass=low_pass,
-        t_r=repetition_time,
-        butterworth__copy=True,  # all columns at once: the alternative is a loop over them
-    )
-    return filtered[volumes - volumes[0]]
+
+    def apply(series: np.ndarray) -> np.ndarray:
+        if not series.shape[1]:
+            return series
+        filtered = clean(
+            CubicSpline(volumes, series)(span) if len(span) > len(volumes) else series,
+            detrend=detrend,
+            standardize=None,
+            high_pass=high_pass,
+            low_pass=low_pass,
+            t_r=repetition_time,
+            butterworth__copy=True,  # all columns at once: the alternative is a loop over them
+        )
+        return filtered[volumes - volumes[0]]
+
+    return apply
 
 
-def _regress(series: np.ndarray, regressors: np.ndarray) -> np.ndarray:
-    """Take regressors (n, R) out of series (n, …)."""
+def _regress(series: np.ndarray, raw: np.ndarray, regressors: np.ndarray) -> np.ndarray:
+    """Take regressors (n, R) out of series (n, …), but not those of which filtering left only rounding errors."""
     from nilearn.signal import clean
 
-    regressors = regressors[:, np.ptp(regressors, axis=0) > 0]
+    regressors = regressors[:, (regressors.std(axis=0) > VANISHED * raw.std(axis=0))]
     if not regressors.shape[1]:
         return series
     return clean(series, confounds=regressors, detrend=False, filter=False, standardize=None)
 
 
 def residual_degrees_of_freedom(operator: np.ndarray) -> float:
-    """Give what cleaning leaves of the kept volumes' degrees of freedom, the mean not counted.
+    """Give what cleaning leaves of the kept volumes' degrees of freedom.
 
     >>> round(residual_degrees_of_freedom(temporal_operator(np.ones(9, bool), repetition_time=2.0)))
     7
     """
-    return float(np.trace(operator) - operator.sum() / len(operator))
+    return float(np.trace(operator))
 
 
 def clean_in_place(data: np.ndarray, kept: np.ndarray, operator: np.ndarray) -> np.ndarray:
@@ -187,7 +179,7 @@ def clean_in_place(data: np.ndarray, kept: np.ndarray, operator: np.ndarray) -> 
         series = matrix @ series
         series -= series.mean(axis=0)
         after = series.std(axis=0, ddof=1)
-        alive = (before > ROUNDING * 0.1 * np.abs(mean)) & (after > ROUNDING * before) & (before > 0)
+        alive = (before > LEAST_VARIATION * np.abs(mean)) & (after > LEAST_REMAINDER * before)
         varies[voxels] = alive
         data[:, voxels] = 0
         data[kept, voxels] = np.divide(series, after, out=np.zeros_like(series), where=alive)

@@ -14,7 +14,6 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_json, read_table, replacing, write_json, write_table
 from ..grid import Grid
-from .stream import open_bold
 
 __all__ = ["PreparedFiles", "PreparedRun", "read_prepared", "write_prepared"]
 
@@ -84,19 +83,15 @@ def read_prepared(files: PreparedFiles, *, grid: Grid) -> PreparedRun:
     InputError
         If a file is unreadable, lies on another grid, or the table does not fit the image.
     """
-    bold = open_bold(files.out_file)
-    if bold.shape != grid.shape or not np.allclose(bold.affine, grid.affine, atol=1e-3):
-        raise InputError(f"{files.out_file}: lies on another grid ({bold.shape}) than the model's ({grid.shape}).")
-    data = np.empty((bold.n_volumes, grid.n_voxels), dtype=np.float32)
-    for index, volume in enumerate(bold.volumes()):
-        data[index] = grid.vectors(volume)
+    data = grid.read_vectors(files.out_file)
     samples = read_table(files.out_samples)
-    if len(samples) != bold.n_volumes:
-        raise InputError(f"{files.out_samples}: has {len(samples)} rows for {bold.n_volumes} volumes.")
+    if len(samples) != len(data):
+        raise InputError(f"{files.out_samples}: has {len(samples)} rows for {len(data)} volumes.")
+    metadata = read_json(files.out_metadata)
     return PreparedRun(
         data=data,
         region=grid.read_vectors(files.out_mask) > 0,
         samples=samples,
-        repetition_time=bold.repetition_time(),
-        metadata=read_json(files.out_metadata),
+        repetition_time=float(metadata["RepetitionTime"]),
+        metadata=metadata,
     )

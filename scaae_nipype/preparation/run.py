@@ -12,7 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..grid import Grid
 from .confounds import Nuisance, choose_nuisance, count_dummy_scans, framewise_displacement, read_confounds
-from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator, trends
+from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
 from .describing import describe
 from .masking import Gaps, check_coverage, estimate_mask, mask_on_grid
 from .prepared import PreparedRun
@@ -211,7 +211,7 @@ def _make_operator(
     """Make the matrix that cleans; refuse to regress everything."""
     operator = temporal_operator(
         kept,
-        np.hstack([nuisance.regressors.to_numpy(), trends(len(kept), chosen.polynomials)]),
+        nuisance.regressors.to_numpy(),
         repetition_time=repetition_time,
         high_pass=chosen.high_pass,
         low_pass=chosen.low_pass,
