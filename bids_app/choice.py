@@ -43,7 +43,8 @@ class Candidate:
     def voxel_size(self) -> float:
         """Longest edge of a voxel in mm: from the header, else the number in ``res-``, else infinity."""
         try:
-            return float(max(nib.load(self.file.path).header.get_zooms()[:3]))
+            header: Any = nib.load(self.file.path).header
+            return float(max(header.get_zooms()[:3]))
         except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
             number = re.match(r"\d+", self.file.entities.get("res", ""))
             return float(number[0]) if number else math.inf
@@ -145,19 +146,18 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     """Say in sentences which spaces, resolutions and pipelines were taken."""
     taken = Counter(" ".join(filter(None, [c.space, c.file.entities.get("res") and c.resolution])) for c in chosen)
     notes = [f"Taken: {', '.join(f'{what} ({_runs(n)})' for what, n in taken.most_common())}."]
-    if len({candidate.space for candidate in chosen}) > 1:
-        notes.append("The runs are not all in one space; --space says which to take.")
     by_run = {candidate.run: candidate for candidate in chosen}
+    if len({candidate.space for candidate in chosen}) > 1 and len(by_run) == len(chosen):
+        notes.append("The runs are not all in one space; --space says which to take.")
     others = Counter(
         (_origin(by_run[candidate.run]), _origin(candidate), candidate.file.entities.get("desc", ""))
         for candidate in {(c.run, c.file.entities.get("desc"), c.dataset): c for c in candidates}.values()
         if candidate.run in by_run and _origin(by_run[candidate.run]) != _origin(candidate)
     )
-    notes += [
-        f"{_runs(n)} with both {mine} and {other}: {mine} is taken"
-        f' (for the other: --bids-filter-file with {{"bold": {{"desc": "{description}"}}}}).'
-        for (mine, other, description), n in sorted(others.items())
-    ]
+    for (mine, other, description), n in sorted(others.items()):
+        hint = f' (a filter file takes the other: {{"bold": {{"desc": "{description}"}}}})'
+        same = mine.startswith(f"desc-{description} ")
+        notes.append(f"{_runs(n)} with both {mine} and {other}: {mine} is taken{'' if same else hint}.")
     return notes
 
 

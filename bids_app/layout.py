@@ -206,13 +206,15 @@ def _index(root: Path, ignore: re.Pattern, database: Path | None) -> list[str]:
         return [str(path) for path in layout.files]
     finally:
         layout.connection_manager.session.close()
+        layout.connection_manager.engine.dispose()
 
 
 def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path) -> tuple[list[str], list[str]]:
     if database_dir.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"--bids-database-dir {database_dir} lies in the input, which is never written to.")
     key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode()).hexdigest()[:16]
-    database, state, notes = database_dir / f"index-{key}", _folder_state(root, ignore), []
+    database, state = database_dir / f"index-{key}", _folder_state(root, ignore)
+    notes: list[str] = []
     try:
         database_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(database_dir / f"index-{key}.lock"):

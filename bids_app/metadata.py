@@ -165,29 +165,38 @@ def best_match(
     >>> best_match(bold, tables).path.name
     'sub-01_task-rest_desc-confounds_timeseries.tsv'
     """
-    scores: dict[int, list[BidsFile]] = {}
     rivals = list(rivals)
+    scores: defaultdict[int, list[BidsFile]] = defaultdict(list)
     for candidate in candidates:
         score = _shared(bold, candidate, strict)
-        if score is None or any((_shared(rival, candidate, strict) or 0) > score for rival in rivals):
-            continue
-        scores.setdefault(score, []).append(candidate)
-    if not scores:
-        return None
-    best = scores[max(scores)]
-    if len(best) > 1:
-        names = ", ".join(sorted(str(candidate.path.name) for candidate in best))
-        raise InputError(f"several {what}s fit it equally well: {names}; remove or rename the wrong one")
-    return best[0]
+        if score is not None:
+            scores[score].append(candidate)
+    for score in sorted(scores, reverse=True):  # rivals are asked about the best ones only: there may be hundreds
+        fitting = [
+            candidate
+            for candidate in scores[score]
+            if not any((_shared(rival, candidate, strict) or 0) > score for rival in rivals)
+        ]
+        if len(fitting) > 1:
+            names = ", ".join(sorted(candidate.path.name for candidate in fitting))
+            raise InputError(f"several {what}s fit it equally well: {names}; remove or rename the wrong one")
+        if fitting:
+            return fitting[0]
+    return None
 
 
 def _shared(one: BidsFile, other: BidsFile, strict: tuple[str, ...]) -> int | None:
-    """Count the entities two names share; None if one of them differs."""
-    mine, theirs = one.without("desc"), other.without("desc")
+    """Count the entities two names share; None if one of them differs (a plain loop: it runs most often of all)."""
+    mine, theirs = one.entities, other.entities
     if any(mine.get(key) != theirs.get(key) for key in strict):
         return None
-    shared = mine.keys() & theirs.keys()
-    return len(shared) if all(mine[key] == theirs[key] for key in shared) else None
+    shared = 0
+    for key, label in mine.items():
+        if key != "desc" and key in theirs:
+            if theirs[key] != label:
+                return None
+            shared += 1
+    return shared
 
 
 def absent_content(path: Path) -> bool:
@@ -223,6 +232,7 @@ class Companions:
         for root, found in files.items():
             for file in found:
                 self._files[root, file.entities.get("sub")].append(file)
+        self._around: dict[tuple[str | Path | None, ...], list[BidsFile]] = {}
         self._listing = DirectoryCache()
 
     def of(self, bold: BidsFile, root: Path) -> dict[str, Any]:
@@ -235,30 +245,29 @@ class Companions:
         """
         sidecars = inherited(bold, root, self._listing, suffix="bold", extension=".json")
         mask, confounds = self._mask(bold, root), self._confounds(bold, root)
-        metadata = confounds and inherited(confounds, root, self._listing, suffix=confounds.suffix, extension=".json")
-        found = {
-            "sidecars": sidecars,
-            "mask": mask and mask.path,
-            "confounds": confounds and confounds.path,
-            "confounds_metadata": metadata[0] if metadata else None,
-            "events": self._events(bold, root),
-        }
-        needed = [*sidecars, *(found[key] for key in ("mask", "confounds", "confounds_metadata") if found[key])]
-        absent = [str(path) for path in needed if absent_content(path)]
+        metadata = self._sidecar(confounds, root) if confounds else None
+        needed = [*sidecars, mask and mask.path, confounds and confounds.path, metadata]
+        absent = [str(path) for path in needed if path and absent_content(path)]
         if absent:
             raise InputError(f"the content of files that belong to it is not here: `datalad get {' '.join(absent)}`")
-        return {**found, "repetition_time": repetition_time(sidecars)}
+        return {
+            "sidecars": sidecars,
+            "repetition_time": repetition_time(sidecars),
+            "mask": mask and mask.path,
+            "confounds": confounds and confounds.path,
+            "confounds_metadata": metadata,
+            "events": self._events(bold, root),
+        }
+
+    def _sidecar(self, file: BidsFile, root: Path) -> Path | None:
+        found = inherited(file, root, self._listing, suffix=file.suffix, extension=".json")
+        return found[0] if found else None
 
     def _mask(self, bold: BidsFile, root: Path) -> BidsFile | None:
         """Look in the run's dataset first, then in the others: XCP-D's runs share the masks of fMRIPrep."""
         for place in (root, *(other for other in self._roots if other != root)):
-            masks = [
-                file
-                for file in self._files[place, bold.entities.get("sub")]
-                if file.suffix == "mask" and file.entities.get("desc") == "brain"
-            ]
-            strict = ("space", "cohort", "res", "den")
-            mask = best_match(bold, masks, self._rivals(bold, place), strict=strict, what="mask")
+            masks, rivals = self._near(bold, place, "mask", "brain"), self._near(bold, place, "bold")
+            mask = best_match(bold, masks, rivals, strict=("space", "cohort", "res", "den"), what="mask")
             if mask is not None:
                 return mask
         return None
@@ -266,18 +275,25 @@ class Companions:
     def _confounds(self, bold: BidsFile, root: Path) -> BidsFile | None:
         """Look in the run's own dataset only: after XCP-D, fMRIPrep's table may have other rows than the run."""
         for suffix in ("timeseries", "regressors"):
-            tables = [
-                file
-                for file in self._files[root, bold.entities.get("sub")]
-                if file.suffix == suffix and file.entities.get("desc") == "confounds"
-            ]
-            table = best_match(bold, tables, self._rivals(bold, root), what="confounds table")
+            tables, rivals = self._near(bold, root, suffix, "confounds"), self._near(bold, root, "bold")
+            table = best_match(bold, tables, rivals, what="confounds table")
             if table is not None:
                 return table
         return None
 
-    def _rivals(self, bold: BidsFile, root: Path) -> list[BidsFile]:
-        return [file for file in self._files[root, bold.entities.get("sub")] if file.suffix == "bold"]
+    def _near(self, bold: BidsFile, root: Path, suffix: str, description: str | None = None) -> list[BidsFile]:
+        """List files of a kind that may go with a run: same participant, no other session."""
+        participant, session = bold.entities.get("sub"), bold.entities.get("ses")
+        key = (root, participant, session, suffix, description)
+        if key not in self._around:
+            self._around[key] = [
+                file
+                for file in self._files[root, participant]
+                if file.suffix == suffix
+                and description in (None, file.entities.get("desc"))
+                and (session is None or file.entities.get("ses", session) == session)
+            ]
+        return self._around[key]
 
     def _events(self, bold: BidsFile, root: Path) -> Path | None:
         for place in filter(None, (self._raw, root)):
