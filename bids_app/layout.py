@@ -186,8 +186,9 @@ def list_files(
     """
     labels = "|".join(map(re.escape, sorted(participants))) if participants else "[^/]+"
     ignore = re.compile(rf"^/(?!sub-({labels})(/ses-[^/]+)?(/func|/{RELEVANT})?$)")
+    notes: list[str] = []
     if database_dir is None:
-        paths, notes = _index(root, ignore, None), []
+        paths = _index(root, ignore, None)
     else:
         paths, notes = _cached_index(root, ignore, Path(database_dir).absolute())
     files = (BidsFile.parse(path) for path in sorted(paths))
