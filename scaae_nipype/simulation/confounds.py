@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -114,9 +113,7 @@ def _cosines(n_volumes: int, repetition_time: float) -> np.ndarray:
     return create_cosine_drift(HIGH_PASS, np.arange(n_volumes) * repetition_time)[:, :-1]
 
 
-def _acompcor(
-    bold: np.ndarray, tissues: Tissues, cosines: np.ndarray
-) -> tuple[dict[str, np.ndarray], Mapping[str, Any]]:
+def _acompcor(bold: np.ndarray, tissues: Tissues, cosines: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Give the leading components of white matter, CSF and both, after removing the cosines (Behzadi 2007)."""
     masks = {
         "c": ("CSF", tissues.csf_mask),

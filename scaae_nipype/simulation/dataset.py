@@ -106,8 +106,12 @@ def write_dataset(
         If `out_dir` holds something else, or cannot be written.
     """
     settings = settings or RunSettings()
-    _check(n_participants, n_sessions, n_runs, group_difference, seed)
+    for name, number in (("participants", n_participants), ("sessions", n_sessions), ("runs", n_runs)):
+        if number < 1:
+            raise UsageError(f"The number of {name} is {number}; it has to be 1 or more.")
+    _check(settings, task, group_difference, network_jitter, seed)
     out_dir = Path(out_dir)
+    _refuse_others(out_dir)
     parameters = {
         "Generator": GENERATOR,
         "Version": __version__,
@@ -179,14 +183,18 @@ def task_blocks(settings: RunSettings, n_networks: int, rng: np.random.Generator
     )
 
 
-def _check(n_participants: int, n_sessions: int, n_runs: int, group_difference: float, seed: int) -> None:
-    for name, number in (("participants", n_participants), ("sessions", n_sessions), ("runs", n_runs)):
-        if number < 1:
-            raise UsageError(f"The number of {name} is {number}; it has to be 1 or more.")
-    if group_difference <= -1:
+def _check(settings: RunSettings, task: bool, group_difference: float, network_jitter: float, seed: int) -> None:
+    if not group_difference > -1:
         raise UsageError(f"The group difference is {group_difference:g}; it has to be above -1.")
+    if not network_jitter >= 0:
+        raise UsageError(f"The network jitter is {network_jitter:g} mm; it has to be 0 or more.")
     if seed < 0:
         raise UsageError(f"The seed is {seed}; it has to be 0 or more.")
+    if task and settings.regime == "stationary":
+        raise UsageError("The stationary regime has no states that a task could drive; choose another regime.")
+    shortest = N_CONDITIONS * (BLOCK_SECONDS + PAUSE_SECONDS) + PAUSE_SECONDS
+    if task and settings.n_volumes * settings.repetition_time < shortest:
+        raise UsageError(f"The runs are too short for a task; give them {shortest:g} s or more.")
 
 
 def _earlier(out_dir: Path) -> dict[str, Any] | None:
@@ -200,19 +208,26 @@ def _without_files(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in parameters.items() if key != "Files"}, "Run": run}
 
 
-def _cleared(out_dir: Path) -> Path:
-    """Remove an earlier output of this simulator; refuse a folder that holds anything else."""
+def _refuse_others(out_dir: Path) -> None:
+    """Refuse a folder that holds anything else than an output of this simulator, and one that is none."""
     try:
-        occupied = any(out_dir.iterdir()) if out_dir.exists() else False
-        if occupied:
-            description = out_dir / "dataset_description.json"
-            makers = read_json(description).get("GeneratedBy") if description.is_file() else None
-            if not (isinstance(makers, list) and len(makers) == 1 and makers[0].get("Name") == GENERATOR):
-                raise InputError(
-                    f"{out_dir}: is not empty and was not written by {GENERATOR}; choose a new folder or empty it."
-                )
-            shutil.rmtree(out_dir / TRUTH, ignore_errors=True)
-            for folder in out_dir.glob("sub-*"):
+        occupied = out_dir.exists() and any(out_dir.iterdir())
+    except OSError as error:
+        raise InputError(f"{out_dir}: cannot be written ({error.strerror}); choose another folder.") from error
+    if occupied:
+        description = out_dir / "dataset_description.json"
+        makers = read_json(description).get("GeneratedBy") if description.is_file() else None
+        if not (isinstance(makers, list) and len(makers) == 1 and makers[0].get("Name") == GENERATOR):
+            raise InputError(
+                f"{out_dir}: is not empty and was not written by {GENERATOR}; choose a new folder or empty it."
+            )
+
+
+def _cleared(out_dir: Path) -> Path:
+    """Make the folder; remove what an earlier run of this simulator left in it."""
+    try:
+        for folder in (*out_dir.glob("sub-*"), out_dir / TRUTH):
+            if folder.is_dir():
                 shutil.rmtree(folder)
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

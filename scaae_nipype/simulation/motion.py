@@ -11,7 +11,14 @@ from ..errors import UsageError
 from ..grid import Grid
 from .tissues import Tissues
 
-__all__ = ["MOTION_PARAMETERS", "framewise_displacement", "motion_maps", "motion_parameters", "spin_history"]
+__all__ = [
+    "MOTION_PARAMETERS",
+    "framewise_displacement",
+    "free_volumes",
+    "motion_maps",
+    "motion_parameters",
+    "spin_history",
+]
 
 MOTION_PARAMETERS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 """Columns of fMRIPrep's confounds: translations in mm, rotations in radians."""
@@ -81,21 +88,39 @@ def motion_parameters(
     >>> bool((high == np.sort([*spikes, *(spikes + 1)])).all())
     True
     """
-    free = n_volumes - 6 - 2 * max(n_spikes - 1, 0)
-    if n_spikes > 0 and free < n_spikes:
-        raise UsageError(f"{n_volumes} volumes are too few for {n_spikes} motion spikes; ask for fewer spikes.")
     wander = gaussian_filter1d(
         rng.standard_normal((n_volumes, 6)), SLOW_MOTION_SECONDS / repetition_time, axis=0, mode="reflect"
     )
     wander *= SLOW_MOTION / np.maximum(wander.std(axis=0), 1e-9)
     millimetres = amount * (wander - wander[0] + JITTER * rng.standard_normal((n_volumes, 6)))
-    spikes = np.sort(rng.choice(free, n_spikes, replace=False)) + 3 + 2 * np.arange(n_spikes) if n_spikes else []
-    spikes = np.asarray(spikes, dtype=int)
+    spikes = np.zeros(0, dtype=int)
+    if n_spikes:
+        places = np.sort(rng.choice(free_volumes(n_volumes, n_spikes), n_spikes, replace=False))
+        spikes = places + 3 + 2 * np.arange(n_spikes)
     directions = rng.standard_normal((n_spikes, 6))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     millimetres[spikes] += directions * rng.uniform(*SPIKE, size=(n_spikes, 1))
     millimetres[:, 3:] /= HEAD_RADIUS
     return pd.DataFrame(millimetres, columns=list(MOTION_PARAMETERS)), spikes
+
+
+def free_volumes(n_volumes: int, n_spikes: int) -> int:
+    """Count the places left for spikes once the distances between them are set aside.
+
+    Raises
+    ------
+    UsageError
+        If the run is too short for the spikes.
+
+    Examples
+    --------
+    >>> free_volumes(40, 2)
+    32
+    """
+    free = n_volumes - 6 - 2 * max(n_spikes - 1, 0)
+    if free < n_spikes:
+        raise UsageError(f"{n_volumes} volumes are too few for {n_spikes} motion spikes; ask for fewer spikes.")
+    return free
 
 
 def framewise_displacement(parameters: pd.DataFrame) -> np.ndarray:

@@ -12,7 +12,7 @@ import pandas as pd
 from ..errors import UsageError
 from ..grid import Grid
 from .confounds import confounds_table
-from .motion import motion_maps, motion_parameters, spin_history
+from .motion import free_volumes, motion_maps, motion_parameters, spin_history
 from .networks import PlantedNetworks, planted_networks
 from .noise import drift_factors, global_factor, noise_volumes
 from .timecourses import REGIMES, Block, Regime, TimeCourses, default_transitions, make_time_courses
@@ -110,6 +110,8 @@ class RunSettings:
             raise UsageError(f"The simulation's ar1 is {self.ar1}; it has to be below 1.")
         if self.n_dummies >= self.n_volumes:
             raise UsageError(f"The simulation has {self.n_dummies} dummies in {self.n_volumes} volumes; take fewer.")
+        if self.motion_spikes:
+            free_volumes(self.n_volumes, self.motion_spikes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -155,13 +155,15 @@ def semi_markov(
     >>> semi_markov(8, step=1, mean_dwell=3, transitions=default_transitions(2), rng=np.random.default_rng(1))
     array([0, 0, 0, 0, 1, 1, 1, 1])
     """
+    cumulative = transitions.cumsum(axis=1)
+    cumulative /= cumulative[:, -1:]
     states = np.empty(n_steps, dtype=int)
     state, position = int(rng.integers(len(transitions))), 0
     while position < n_steps:
         dwell = max(1, round(rng.gamma(DWELL_SHAPE, mean_dwell / DWELL_SHAPE) / step))
         states[position : position + dwell] = state
         position += dwell
-        state = int(rng.choice(len(transitions), p=transitions[state]))
+        state = int(np.searchsorted(cumulative[state], rng.random(), side="right"))
     return states
 
 

@@ -30,6 +30,7 @@ BASELINE = {"grey": 10_000.0, "white": 8_500.0, "csf": 12_000.0}
 """Typical BOLD intensity of a tissue, in arbitrary units."""
 
 
+@lru_cache(maxsize=4)
 def source_grid(voxel_size: float = 4.0) -> Grid:
     """Make the grid of a scanner-like run: isotropic voxels, axes to the right, front and top.
 
