@@ -84,7 +84,7 @@ class TestIndex:
         for number in (0, 500):
             tree.run(f"sub-{number:04d}_task-rest")
         find_inputs(tree.root, participants=["0000"])  # imports pybids
-        start = time.perf_counter()
+        start = time.process_time()  # other work on the machine does not count
         inputs = find_inputs(tree.root, participants=["0500"])
-        assert time.perf_counter() - start < 3
+        assert time.process_time() - start < 3
         assert [run.entities["sub"] for run in inputs.runs] == ["0500"]
