@@ -86,8 +86,8 @@ class CodeEncoder(nn.Module):
 def full_precision(x: Tensor) -> Iterator[None]:
     """Compute in the weights' own precision, whatever autocast is around.
 
-    On CPU, PyTorch 2.13 gives random numbers as the bf16 gradient of a 5³ kernel that is wider than the volume it slides
-    over (4³ here). What happens on so few positions costs next to nothing in fp32.
+    On CPU, PyTorch 2.13 gives random numbers as the bf16 gradient of a 5³ kernel that is wider than the volume it
+    slides over (4³ here). What happens on so few positions costs next to nothing in fp32.
     """
     with torch.autocast(x.device.type, enabled=False):
         yield

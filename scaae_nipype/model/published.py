@@ -86,7 +86,9 @@ def read_published_weights(path: str | os.PathLike, network: SCAAE) -> None:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{path}: holds more than tensors and is refused; save a plain state dict.") from error
+        raise ModelError(
+            f"{path}: is no PyTorch file or holds more than tensors, and is refused; save a plain state dict."
+        ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: is damaged or no PyTorch file ({_first_line(error)}).") from error
     if isinstance(theirs, dict) and isinstance(theirs.get("state_dict"), dict):

@@ -1,0 +1,179 @@
+"""Training: budgets, exact resume, several processes, what the card says."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from scaae_nipype.errors import ModelError
+from scaae_nipype.model import Training, load_model, train_model
+from scaae_nipype.model.job import start_job
+from scaae_nipype.model.learner import SettledNetworks
+from scaae_nipype.model.presets import RECIPES
+from scaae_nipype.model.training import volume_budget
+
+
+def train(cache_files, grid, folder, **options):
+    training = Training(**{"preset": "tiny", "volumes": 32, "precision": "fp32", **options})
+    return train_model(cache_files, grid, training=training, work_dir=folder)[0]
+
+
+def weights_of(model):
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+
+
+def assert_same_weights(first, second):
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_budgets():
+    calibrated, paper = RECIPES["calibrated"], RECIPES["paper"]
+    assert volume_budget(100, calibrated) == 400
+    assert volume_budget(10**6, calibrated) == calibrated.largest_budget
+    assert volume_budget(10**6, paper) == 20 * 10**6
+    assert volume_budget(10**6, paper, 17) == 17
+
+
+def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid, tmp_path):
+    random = np.random.default_rng(0)
+    patterns = np.sin(np.argwhere(grid.mask) @ random.standard_normal((3, 2)) / 4).T
+    np.save(tmp_path / "run.npy", (random.standard_normal((12, 2)) @ patterns).astype(np.float16))
+    model = train([tmp_path / "run.npy"], grid, tmp_path / "work", volumes=160)
+    card = model.card
+    volumes = model.volumes(np.load(tmp_path / "run.npy").astype(np.float32))
+    weights = torch.from_numpy(grid.mask[grid.box].astype(np.float32))
+    with torch.inference_mode():
+        error = (((model.network(volumes).volumes - volumes) ** 2) * weights).sum() / weights.sum() / len(volumes)
+    power = float((volumes**2).sum() / weights.sum() / len(volumes))
+    assert float(error) < 0.9 * power
+    assert card["Training"]["VolumesSeen"] == 160
+    assert card["Training"]["Volumes"] == 12
+    assert card["Training"]["Undertrained"] is True
+    assert card["Precision"] == "fp32"
+    assert {branch["Sign"] for branch in card["Branches"]} <= {1, -1}
+    assert (tmp_path / "work/csv/metrics.csv").exists()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_seed_gives_the_same_weights(cache_files, grid, tmp_path, precision):
+    first, second = (
+        weights_of(train(cache_files, grid, tmp_path / name, volumes=16, precision=precision)) for name in "ab"
+    )
+    assert_same_weights(first, second)
+    other = weights_of(train(cache_files, grid, tmp_path / "c", volumes=16, precision=precision, seed=1))
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+JOB = """
+import sys
+from scaae_nipype.grid import load_grid
+from scaae_nipype.model import Training, train_model
+import scaae_nipype.model.fitting as fitting
+fitting.CHECKPOINT_EVERY = 8
+folder, *caches = sys.argv[1:]
+train_model(caches, load_grid(), training=Training(preset="tiny", volumes=160, precision="fp32"), work_dir=folder)
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(cache_files, grid, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaae_nipype.model.fitting.CHECKPOINT_EVERY", 8)
+    process = subprocess.Popen(
+        [sys.executable, "-c", JOB, tmp_path / "killed", *cache_files],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed/checkpoints").glob("step=*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    (checkpoint,) = (tmp_path / "killed/checkpoints").glob("step=*.ckpt")
+    done = int(checkpoint.stem.split("=")[1])
+    assert done < 20, "the training was over before it was killed"
+    n_volumes = 160
+    resumed = train(cache_files, grid, tmp_path / "killed", volumes=n_volumes)
+    straight = train(cache_files, grid, tmp_path / "straight", volumes=n_volumes)
+    assert_same_weights(weights_of(straight), weights_of(resumed))
+    assert resumed.card["Training"]["VolumesSeen"] == n_volumes
+
+
+def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaae_nipype.model.fitting.CHECKPOINT_EVERY", 8)
+    train(cache_files, grid, tmp_path / "work", volumes=16)
+    with pytest.raises(ModelError, match=r"checkpoint of another training \(another seed, steps\)"):
+        train(cache_files, grid, tmp_path / "work", volumes=24, seed=3)
+    (checkpoint,) = (tmp_path / "work/checkpoints").glob("*.ckpt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(ModelError, match="is a damaged checkpoint"):
+        train(cache_files, grid, tmp_path / "work", volumes=16)
+
+
+def test_two_processes_train_one_model(cache_files, grid, tmp_path):
+    def job(name, processes):
+        training = {"preset": "tiny", "volumes": 32, "precision": "fp32", "device": "cpu", "processes": processes}
+        folder = tmp_path / name
+        return start_job(
+            {
+                "cache_files": [str(path) for path in cache_files],
+                "grid_mask": None,
+                "training": training,
+                "card": {"Training": {"Runs": ["a", "b"]}},
+                "work_dir": str(folder),
+                "model_dir": str(folder / "model"),
+            },
+            folder,
+        )
+
+    one, two = load_model(job("one", 1)), load_model(job("two", 2))
+    assert two.card["Training"]["VolumesSeen"] == one.card["Training"]["VolumesSeen"] == 32
+    assert two.card["Training"]["Runs"] == ["a", "b"]
+    # Batch statistics are per process on CPU, so the two trainings differ slightly, not in kind.
+    for name, tensor in one.network.state_dict().items():
+        if tensor.ndim > 1:
+            difference = (tensor - two.network.state_dict()[name]).abs().max()
+            assert difference < 0.05 * max(float(tensor.abs().max()), 0.1), name
+
+
+def test_settled_networks_stop_training_only_after_the_first_steps():
+    class Trainer:
+        global_step, should_stop = 0, False
+
+    class Quiet(SettledNetworks):
+        pass
+
+    maps = np.random.default_rng(0).standard_normal((3, 2, 40))
+    from scaae_nipype.model.learner import Learner
+
+    learner = Learner.__new__(Learner)
+    torch.nn.Module.__init__(learner)
+    learner.network, learner.log = torch.nn.Identity(), lambda *_: None
+    stop = Quiet(lambda _: maps, interval=2, first=8, patience=2)
+    trainer, stopped_at = Trainer(), None
+    for step in range(1, 13):
+        trainer.global_step = step
+        stop.on_train_batch_end(trainer, learner)
+        if trainer.should_stop and stopped_at is None:
+            stopped_at = step
+    assert stopped_at == 8
+    assert stop.similarities == pytest.approx([1.0] * 5)
+    resumed = SettledNetworks(lambda _: maps, interval=2)
+    resumed.load_state_dict(stop.state_dict())
+    np.testing.assert_array_equal(resumed.last, stop.last)
+
+
+def test_bf16_is_refused_where_it_does_not_agree(cache_files, grid, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaae_nipype.model.training.AGREEMENT", 1.1)
+    with pytest.raises(ModelError, match="bf16 is asked for, but its FBNs correlate only"):
+        train(cache_files, grid, tmp_path / "work", volumes=8, precision="bf16")
+
+
+def test_unknown_device(cache_files, grid, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ModelError, match="PyTorch finds no CUDA device; use --device cpu"):
+        train(cache_files, grid, tmp_path / "work", device="cuda")

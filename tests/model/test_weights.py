@@ -1,0 +1,111 @@
+"""Model folders: written whole, read with every check."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scaae_nipype.errors import ModelError, UsageError
+from scaae_nipype.grid import Grid
+from scaae_nipype.model import PRESETS, Model, load_model, save_model
+from scaae_nipype.model.presets import preset_named
+from scaae_nipype.model.weights import new_network
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    return save_model(tiny, tmp_path / "model")
+
+
+def test_a_model_survives_saving(tiny, folder):
+    loaded = load_model(folder)
+    assert loaded.grid.checksum == tiny.grid.checksum
+    assert loaded.card == json.loads((folder / "card.json").read_text())
+    for name, tensor in tiny.network.state_dict().items():
+        torch.testing.assert_close(loaded.network.state_dict()[name], tensor)
+    assert not loaded.network.training
+
+
+def test_saving_replaces_an_older_model_and_leaves_nothing_else(tiny, folder):
+    tiny.card["Name"] = "second"
+    save_model(tiny, folder)
+    assert load_model(folder).card["Name"] == "second"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_new_network_depends_on_its_seed_alone(grid):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second, other = (new_network(PRESETS["tiny"], grid, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    weights = [network.attention.stem.weight for network in (first, second, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_volumes_and_vectors_are_inverse(tiny, vectors):
+    np.testing.assert_array_equal(tiny.vectors(tiny.volumes(vectors)[:, 0]), vectors)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "card.json", "mask.nii.gz"])
+def test_missing_file(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"not a model folder, {name} missing"):
+        load_model(folder)
+
+
+def test_truncated_weights(folder):
+    whole = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(ModelError, match="differs from what the card describes"):
+        load_model(folder)
+
+
+def test_card_of_another_preset(folder):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"Preset": "default"}))
+    with pytest.raises(ModelError, match="does not hold the weights of preset 'default'"):
+        load_model(folder)
+
+
+def test_card_without_a_key(folder):
+    card = json.loads((folder / "card.json").read_text())
+    del card["WeightsSHA256"]
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=r"card\.json: has no usable 'WeightsSHA256'"):
+        load_model(folder)
+
+
+def test_card_that_is_no_json(folder):
+    (folder / "card.json").write_text("{")
+    with pytest.raises(ModelError, match="is not valid JSON"):
+        load_model(folder)
+
+
+def test_mask_of_another_grid(folder, grid):
+    mask = grid.mask.copy()
+    mask[tuple(np.argwhere(mask)[0])] = False
+    Grid(grid.affine, mask).save(folder / "mask.nii.gz")
+    with pytest.raises(ModelError, match="not the mask that the card describes"):
+        load_model(folder)
+
+
+def test_unknown_preset():
+    with pytest.raises(UsageError, match="no preset 'huge'; choose one of: default, published, tiny"):
+        preset_named("huge")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_leaves_the_older_model_intact(tiny, folder, monkeypatch):
+    def full(tensors, path):
+        with Path("/dev/full").open("wb") as file:
+            file.write(b"0" * 10_000)
+
+    monkeypatch.setattr("scaae_nipype.model.weights.save_file", full)
+    with pytest.raises(ModelError, match=r"cannot be written.*No space left"):
+        save_model(Model(tiny.network, tiny.grid, {"Name": "new"}), folder)
+    monkeypatch.undo()
+    assert load_model(folder).card["Name"] == "tiny"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
