@@ -1,0 +1,51 @@
+"""What the user sees while the program works: plain lines, kept in a log file too."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["Console"]
+
+
+class Console:
+    """Print lines, and write them with the time to ``OUT/logs`` once there is such a folder.
+
+    Parameters
+    ----------
+    verbosity : int
+        0: what happens to runs; 1: every step; 2: Nipype's own words are kept in full.
+    """
+
+    def __init__(self, verbosity: int = 0):
+        self.verbosity = verbosity
+        self._lines: list[str] = []
+        self._log_file: Path | None = None
+
+    def say(self, text: str, *, level: int = 0) -> None:
+        """Print a text if the user wants to know that much; the log file gets all of it."""
+        if level <= self.verbosity:
+            sys.stderr.flush()
+            print(text, flush=True)
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._lines += [f"{stamp} {line}" for line in text.splitlines()]
+        self._write()
+
+    def log_to(self, folder: Path, command: Sequence[str]) -> Path:
+        """Start the log file of this call, with everything said so far."""
+        folder.mkdir(parents=True, exist_ok=True)
+        host = socket.gethostname().partition(".")[0]
+        self._log_file = folder / f"scaae-bids_{time.strftime('%Y%m%dT%H%M%S')}_{host}_{os.getpid()}.log"
+        self._lines.insert(0, " ".join(command))
+        self._write()
+        return self._log_file
+
+    def _write(self) -> None:
+        if self._log_file is not None and self._lines:
+            with self._log_file.open("a", encoding="utf-8") as file:
+                file.write("\n".join(self._lines) + "\n")
+            self._lines.clear()

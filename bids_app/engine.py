@@ -1,0 +1,212 @@
+"""Nipype runs the graph: with which plugin, what is seen on the console, and what became of every node."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nipype import config
+from nipype.pipeline import engine as pe
+from nipype.pipeline.plugins import LinearPlugin
+
+from ..errors import UsageError
+from .resources import peak_memory_gb, restart_peak_memory
+from .workers import WatchfulMultiProcPlugin, WorkerDied, log_to_file
+
+__all__ = ["Failure", "Outcome", "run_workflow"]
+
+_OUR_ERROR = re.compile(r"^\s*scaae_nipype\.errors\.\w+: (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a node failed.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    crash_file : Path or None
+        Where the rest stands; None where the line says it all.
+    """
+
+    message: str
+    crash_file: Path | None = None
+
+    def kept_in(self, folder: Path) -> Failure:
+        """Move the crash file to where the user finds it, and name it in the message."""
+        if self.crash_file is None:
+            return self
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = folder / self.crash_file.name
+        with suppress(OSError):
+            shutil.move(self.crash_file, kept)
+        return Failure(f"{self.message} (details: {kept})", kept)
+
+
+@dataclass
+class Outcome:
+    """What became of the nodes of a workflow, by their full names."""
+
+    finished: dict[str, Any] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    is_stopped: bool = False
+
+    def outputs(self, name: str) -> Any:
+        """Give the outputs of a node that has finished."""
+        return self.finished[name].result.outputs
+
+    def failure_within(self, prefix: str) -> Failure | None:
+        """Give the first failure of a node below a workflow."""
+        return next((failure for name, failure in self.failures.items() if name.startswith(f"{prefix}.")), None)
+
+
+class _Watcher:
+    """Nipype's status callback: notes when nodes start and end."""
+
+    def __init__(self, tell: Callable[[str, str], None]):
+        self.tell = tell
+        self.nodes: dict[str, Any] = {}
+        self.status: dict[str, str] = {}
+        self.started: dict[str, float] = {}
+        self.steps: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, node: pe.Node, status: str) -> None:
+        name = node.fullname
+        self.nodes[name], self.status[name] = node, status
+        if status == "start":
+            self.started[name] = time.monotonic()
+            restart_peak_memory()
+        else:
+            seconds = time.monotonic() - self.started.get(name, time.monotonic())
+            self.steps[name] = {
+                "seconds": round(seconds, 1),
+                "peak_memory_gb": round(peak_memory_gb(), 2),
+                "declared_memory_gb": round(node.mem_gb, 2),
+            }
+        self.tell(name, status)
+
+
+def run_workflow(
+    workflow: pe.Workflow,
+    *,
+    nprocs: int,
+    memory_gb: float,
+    log_file: Path,
+    plugin_file: Path | None = None,
+    stop_on_first_crash: bool = False,
+    tell: Callable[[str, str], None] = lambda name, status: None,
+) -> Outcome:
+    """Run a workflow to its end, failures included.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Its `base_dir` is set.
+    nprocs : int
+        1: one node after the other in this process; else workers.
+    memory_gb : float
+        What all nodes that run at the same time may declare.
+    log_file : Path
+        For Nipype's own words.
+    plugin_file : Path, optional
+        Nipype plugin and its arguments.
+    stop_on_first_crash : bool
+    tell : callable
+        Gets the full name of a node and ``start``, ``end`` or ``exception``.
+    """
+    crashes = Path(workflow.base_dir) / f"crashes-{os.getpid()}"
+    crashes.mkdir(parents=True, exist_ok=True)
+    config.update_config(
+        {
+            "execution": {
+                "crashdump_dir": crashes,
+                "crashfile_format": "txt",
+                "create_report": False,
+                "hash_method": "content",
+                "poll_sleep_duration": 0.2,
+                "remove_unnecessary_outputs": False,
+                "stop_on_first_crash": stop_on_first_crash,
+                "check_version": False,
+            }
+        }
+    )
+    log_to_file(log_file)
+    watcher = _Watcher(tell)
+    plugin = _plugin(plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file)})
+    error: Exception | None = None
+    try:
+        workflow.run(plugin=plugin)
+    except Exception as raised:  # Nipype raises one of the nodes' errors again when all is done
+        error = raised
+    outcome = Outcome(steps=watcher.steps)
+    for name, peak in getattr(plugin, "peaks", {}).items():
+        outcome.steps.setdefault(name, {})["peak_memory_gb"] = round(peak, 2)
+    texts = _crash_texts(crashes)
+    for name, status in watcher.status.items():
+        if status == "end":
+            outcome.finished[name] = watcher.nodes[name]
+        elif status == "exception" or name in texts:
+            outcome.failures[name] = _explain(watcher.nodes[name], *texts.get(name, ("", None)), memory_gb=memory_gb)
+    if error is not None and not outcome.failures:
+        raise error
+    outcome.is_stopped = isinstance(error, WorkerDied) or (stop_on_first_crash and bool(outcome.failures))
+    return outcome
+
+
+def _plugin(plugin_file: Path | None, nprocs: int, memory_gb: float, arguments: Mapping[str, Any]):
+    if plugin_file is not None:
+        return _plugin_from_file(plugin_file, arguments)
+    if nprocs == 1:
+        return LinearPlugin(plugin_args=dict(arguments))
+    limits = {"n_procs": nprocs, "memory_gb": memory_gb, "raise_insufficient": False}
+    return WatchfulMultiProcPlugin(plugin_args={**arguments, **limits})
+
+
+def _plugin_from_file(path: Path, arguments: Mapping[str, Any]):
+    import yaml
+    from nipype.pipeline import plugins
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name, given = content["plugin"], content.get("plugin_args") or {}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"--use-plugin {path}: must hold `plugin: NAME`, perhaps `plugin_args:` ({' '.join(str(error).split())})."
+        ) from error
+    if name.endswith("Graph") or not hasattr(plugins, f"{name}Plugin"):
+        raise UsageError(f"--use-plugin {path}: {name} is no Nipype plugin that waits for its jobs; try SLURM.")
+    kind = WatchfulMultiProcPlugin if name == "MultiProc" else getattr(plugins, f"{name}Plugin")
+    return kind(plugin_args={**given, **arguments})
+
+
+def _crash_texts(folder: Path) -> dict[str, tuple[str, Path]]:
+    """Read Nipype's crash files: full name of the node to text and path."""
+    found = {}
+    for path in sorted(folder.glob("crash-*.txt"), key=lambda path: path.stat().st_mtime):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        name = text.partition("\n")[0].removeprefix("Node: ").strip()
+        found[name] = (text, path)
+    return found
+
+
+def _explain(node: pe.Node, text: str, crash_file: Path | None, *, memory_gb: float) -> Failure:
+    """Reduce a traceback to a line: the message of one of our errors, or what else happened and where it stands."""
+    ours = _OUR_ERROR.findall(text)
+    if ours:
+        return Failure(ours[-1].strip())
+    if WorkerDied.__name__ in text:
+        return Failure(
+            f"step {node.name} was killed, most likely for want of memory (expected: {node.mem_gb:.1f} GB, limit: "
+            f"{memory_gb:.1f} GB); use fewer --nprocs or more memory."
+        )
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+    return Failure(f"step {node.name} failed unexpectedly: {last}", crash_file)

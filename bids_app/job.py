@@ -1,0 +1,316 @@
+"""What a job does to the runs it found: prepare them, get the model, extract, record, report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..errors import ScaaeError
+from ..files import write_table
+from .console import Console
+from .inputs import Inputs, RunInput
+from .locks import Claim
+from .methods import training_sentence, write_methods
+from .models import ModelShelf, ShelvedModel, mismatches, model_name
+from .outputs import has_results, wanted_outputs, write_dataset_files, write_participants
+from .records import RunRecord, fingerprints, participant_log_dir, read_record, record_path, whats_new
+from .settings import Settings
+from .verdict import Tally
+
+if TYPE_CHECKING:
+    from .engine import Outcome
+    from .stages import PreparedFiles, Stages
+
+__all__ = ["FEW_VOLUMES", "Job"]
+
+FEW_VOLUMES = 500
+"""Distinct training volumes below which a warning says that the training set is very small."""
+
+_SAID = {"prepare": "prepared", "extract": "networks extracted", "save": "results written", "train": "trained"}
+"""What is said when a step has ended; of other steps only with ``-v``."""
+
+
+class Job:
+    """One call's work on one output dataset.
+
+    Parameters
+    ----------
+    settings : Settings
+    inputs : Inputs
+    digest : str
+        Hash of the configuration.
+    console : Console
+    """
+
+    def __init__(self, settings: Settings, inputs: Inputs, digest: str, console: Console):
+        self.settings, self.inputs, self.digest, self.console = settings, inputs, digest, console
+        self.tally = Tally(missed={skip.path.name: skip.reason for skip in inputs.skipped if skip.is_fault})
+        self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest))
+        there = self.shelf.find()
+        self.unwanted = there.checksum if there is not None and settings.retrain else None
+        self.is_stopped = False
+        self.resources: list[dict[str, Any]] = []
+        self.due = self.find_due(inputs.runs)
+        if settings.level == "train":
+            self.tally.before = set() if self.due else {self.shelf.name}
+        else:
+            self.tally.before = {run.stem for run in inputs.runs} - self.due.keys()
+
+    @property
+    def model(self) -> ShelvedModel | None:
+        """The model as it is now; one that is to be replaced does not count."""
+        there = self.shelf.find()
+        return None if there is None or there.checksum == self.unwanted else there
+
+    def find_due(self, runs: Iterable[RunInput]) -> dict[str, str]:
+        """Say which runs have to be done, and why, by stem."""
+        model = self.model
+        if self.settings.level == "train":
+            return {} if model is not None else {run.stem: "for training" for run in runs}
+        reasons = {}
+        for run in runs:
+            reason = whats_new(
+                read_record(record_path(self.settings.output_dir, run.entities["sub"], run.stem)),
+                self.settings.output_dir,
+                configuration=self.digest,
+                model=None if model is None else model.checksum,
+                inputs=_fingerprints(run),
+                wanted=wanted_outputs(run, signed_maps=self.settings.signed_maps),
+            )
+            if reason:
+                reasons[run.stem] = reason
+        return reasons
+
+    # ---- the flow ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Do everything that is due, those participants last that other jobs are at."""
+        due = [run for run in self.inputs.runs if run.stem in self.due]
+        if due:
+            self._describe_dataset()
+        by_participant: defaultdict[str, list[RunInput]] = defaultdict(list)
+        for run in due:
+            by_participant[run.entities["sub"]].append(run)
+        claims = {label: self._claim(label) for label in by_participant}
+        ours = [label for label, claim in claims.items() if claim.try_acquire()]
+        try:
+            self._do([run for label in ours for run in by_participant[label]])
+        finally:
+            for label in ours:
+                claims[label].release()
+        for label in sorted(by_participant.keys() - set(ours)):
+            claims[label].acquire(self.console.say)
+            try:
+                runs = by_participant[label]
+                still_due = self.find_due(runs)
+                self.tally.before |= {run.stem for run in runs} - still_due.keys() - {self.shelf.name}
+                self._do([run for run in runs if run.stem in still_due])
+            finally:
+                claims[label].release()
+        self._report_missing()
+        if self.settings.level == "participant":
+            done = self.tally.finished | self.tally.before | self.tally.failed.keys()
+            self.tally.left = {run.stem for run in due} - done
+        if self.settings.resource_monitor and self.resources:
+            write_table(pd.DataFrame(self.resources), self.settings.output_dir / "logs" / "resources.tsv")
+
+    def _claim(self, participant: str) -> Claim:
+        return Claim(self.settings.output_dir / "logs" / ".claims" / f"sub-{participant}.lock", f"sub-{participant}")
+
+    def _do(self, runs: list[RunInput]) -> None:
+        """Take runs through all steps."""
+        if self.is_stopped or not runs:
+            return
+        prepared, preparation = self._prepare(runs)
+        healthy = [run for run in runs if run.stem in prepared]
+        model = self._get_model(prepared) if healthy and not self.is_stopped else None
+        if model is None or self.settings.level == "train":
+            return
+        finished, description = self._extract(healthy, prepared, model)
+        if finished:
+            write_participants(self.settings.output_dir, self.inputs)
+            write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
+            self.report({run.entities["sub"] for run in finished})
+
+    # ---- step by step --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The workflows; made when there is something to do, because importing them takes a while."""
+        from .stages import Stages
+
+        place = hashlib.sha256(str(self.settings.output_dir).encode()).hexdigest()[:8]
+        return Stages(self.settings, self.settings.work_dir / f"{self.digest}-{place}", self._tell)
+
+    def _describe_dataset(self) -> None:
+        write_dataset_files(
+            self.settings.output_dir,
+            self.inputs,
+            configuration=self.digest,
+            container=os.environ.get("SCAAE_CONTAINER_TAG"),
+            work_dir=self.settings.work_dir,
+        )
+
+    def _prepare(self, runs: list[RunInput]) -> tuple[dict[str, PreparedFiles], str]:
+        grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
+        prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
+        self._note(runs, outcome, workflow.name)
+        return prepared, workflow.visit_desc()
+
+    def _get_model(self, prepared: dict[str, PreparedFiles]) -> ShelvedModel | None:
+        """Give the model: there already, given by the user, or trained now on all runs that were prepared."""
+        was_there = self.model is not None
+        try:
+            model = self.shelf.get(
+                lambda: self.settings.model or self._train(prepared), replacing=self.unwanted, say=self.console.say
+            )
+        except ScaaeError as error:
+            self.fail("the model", str(error))
+            return None
+        if not was_there:
+            self._introduce(model)
+        if self.settings.level == "train":
+            self.tally.finished.add(self.shelf.name)
+        return model
+
+    def _train(self, prepared: dict[str, PreparedFiles]) -> Path:
+        self.console.say(f"Training a model on {len(prepared)} run{'s' if len(prepared) != 1 else ''}.")
+        folder, outcome = self.stages.train(prepared, anew=self.settings.retrain)
+        self._keep_resources(outcome)
+        self.is_stopped |= outcome.is_stopped
+        if folder is None:
+            failure = outcome.failure_within("training_wf")
+            assert failure is not None
+            raise ScaaeError(failure.kept_in(self.settings.output_dir / "logs").message)
+        return folder
+
+    def _introduce(self, model: ShelvedModel) -> None:
+        training = model.card.get("Training", {})
+        seen = f", {training['VolumesSeen']} volumes seen" if "VolumesSeen" in training else ""
+        self.console.say(f"Model: {model.folder} ({model.card.get('Preset')}, {model.card.get('Precision')}{seen})")
+        if model.is_undertrained:
+            self.tally.notes.append(
+                f"The model is undertrained ({training.get('VolumesSeen')} volumes seen): its networks are not to be "
+                "interpreted. Train on more data or give --train-volumes."
+            )
+        if self.settings.model is None and training.get("Volumes", FEW_VOLUMES) < FEW_VOLUMES:
+            self.tally.notes.append(
+                f"The model was trained on {training['Volumes']} different volumes only: a very small training set."
+            )
+
+    def _extract(
+        self, runs: list[RunInput], prepared: dict[str, PreparedFiles], model: ShelvedModel
+    ) -> tuple[list[RunInput], str]:
+        written, outcome, workflow = self.stages.extract(runs, prepared, model)
+        self._note(runs, outcome, workflow.name, model=model.checksum)
+        finished = [run for run in runs if run.stem in written]
+        for run in finished:
+            result = written[run.stem]
+            warnings = [*result.warnings, *mismatches(model.card, prepared[run.stem].metadata)]
+            for warning in warnings:
+                self.console.say(f"{run.stem}: note: {warning}")
+            self._record(run, "finished", model=result.model, outputs=result.files, warnings=warnings)
+            self.tally.finished.add(run.stem)
+        return finished, workflow.visit_desc()
+
+    def report(self, participants: Collection[str]) -> None:
+        """Write the reports of participants."""
+        outcome = self.stages.report(sorted(participants))
+        self._keep_resources(outcome)
+        for participant in sorted(participants):
+            name = f"reports_wf.report_sub_{participant}"
+            if name in outcome.failures:
+                folder = participant_log_dir(self.settings.output_dir, participant)
+                self.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
+
+    def _report_missing(self) -> None:
+        """Write reports that an earlier call did not get to."""
+        if self.settings.level == "train" or self.is_stopped:
+            return
+        output_dir, failed = self.settings.output_dir, self.tally.failed
+        labels = {run.entities["sub"] for run in self.inputs.runs if run.stem not in failed}
+        missing = {
+            label
+            for label in labels
+            if not (output_dir / f"sub-{label}.html").exists()
+            and has_results(output_dir, label)
+            and f"report of sub-{label}" not in failed
+        }
+        if missing:
+            self.report(missing)
+
+    # ---- what is noted -------------------------------------------------------------------------------------------
+
+    def _note(self, runs: list[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
+        """Record the runs that failed in a workflow."""
+        from .stages import node_name
+
+        self._keep_resources(outcome)
+        self.is_stopped |= outcome.is_stopped
+        for run in runs:
+            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
+            if failure is not None:
+                folder = participant_log_dir(self.settings.output_dir, run.entities["sub"])
+                message = failure.kept_in(folder).message
+                self._forget_outputs(run)
+                self._record(run, "failed", message=message, model=model)
+                self.fail(run.stem, message)
+
+    def fail(self, name: str, message: str) -> None:
+        """Note that a run, or something else, failed, and say so."""
+        self.tally.failed[name] = message
+        self.console.say(f"{name}: FAILED: {message}")
+
+    def _record(self, run: RunInput, status: Any, *, model: str, message: str = "", **more: Any) -> None:
+        RunRecord(
+            run=run.stem,
+            participant=run.entities["sub"],
+            status=status,
+            message=message,
+            configuration=self.digest,
+            model=model,
+            inputs=_fingerprints(run),
+            finished_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            steps=[step for step in self.resources if step["run"] == run.stem],
+            **more,
+        ).write(self.settings.output_dir)
+
+    def _forget_outputs(self, run: RunInput) -> None:
+        """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
+        for name in wanted_outputs(run, signed_maps=True):
+            for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
+                (self.settings.output_dir / file).unlink(missing_ok=True)
+
+    def _keep_resources(self, outcome: Outcome) -> None:
+        for name, step in outcome.steps.items():
+            self.resources.append({"run": self._run_of(name), "step": name.rpartition(".")[2], **step})
+
+    def _tell(self, name: str, status: str) -> None:
+        step, subject = name.rpartition(".")[2], self._run_of(name)
+        if status == "end":
+            self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
+        elif status == "start":
+            self.console.say(f"{subject}: {step} starts", level=1)
+
+    def _run_of(self, node: str) -> str:
+        """Give the stem of the run that a node belongs to, or what else it is about."""
+        part = node.split(".")[1]
+        return self._stems.get(part, "model" if part == "train" else part.replace("_", " "))
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        from .stages import node_name
+
+        return {node_name(run.stem): run.stem for run in self.inputs.runs}
+
+
+def _fingerprints(run: RunInput) -> dict[str, dict[str, int]]:
+    return fingerprints([run.bold, run.mask, run.confounds, run.confounds_metadata, *run.sidecars])

@@ -1,0 +1,83 @@
+"""Several jobs on one output dataset: who works on what, and how long others wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+__all__ = ["LEASE_SECONDS", "Claim"]
+
+LEASE_SECONDS = 180.0
+"""A claim whose owner gives no sign of life for so long is free: longer than file systems of clusters cache times."""
+
+
+class Claim(AbstractContextManager):
+    """An exclusive claim on something in a shared folder: a file that its owner touches until it is done.
+
+    The claim of a process that has died on this machine is free at once, that of one on another machine after
+    `LEASE_SECONDS`. It works on network file systems, because it needs no more than creating a file exclusively.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file; its folder is made.
+    subject : str
+        What is claimed, for the message to those who wait.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "models" / ".lock"
+    >>> with Claim(path, "the model") as mine:
+    ...     Claim(path, "the model").try_acquire()
+    False
+    """
+
+    def __init__(self, path: Path, subject: str, *, lease_seconds: float = LEASE_SECONDS):
+        self.subject = subject
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lease = SoftFileLease(path, lease_duration=lease_seconds, thread_local=False)
+
+    def try_acquire(self) -> bool:
+        """Take the claim if it is free; tell whether it is ours now."""
+        try:
+            self._lease.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Claim:
+        """Wait for the claim, and say now and then what is waited for."""
+        if self.try_acquire():
+            return self
+        while True:
+            say(f"Waiting for another job ({self.owner}) to finish {self.subject}.")
+            with suppress(Timeout):
+                self._lease.acquire(timeout=every_seconds, poll_interval=1)
+                return self
+
+    @property
+    def owner(self) -> str:
+        """Who has the claim, in words."""
+        owner = self._lease.owner
+        return f"process {owner.pid} on {owner.hostname}" if owner else "just ending"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another job took the claim because this one seemed dead (a suspended laptop, a stalled disk)."""
+        return self._lease.compromise is not None
+
+    def release(self) -> None:
+        """Give the claim back."""
+        self._lease.release()
+
+    def __enter__(self) -> Claim:
+        if not self._lease.is_locked:
+            self.acquire()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()

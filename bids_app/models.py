@@ -1,0 +1,176 @@
+"""The models of an output dataset: which one applies, and how one gets there without two jobs in each other's way."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..files import read_json
+from ..grid import AFFINE, SHAPE
+from .configuration import model_checksum
+from .locks import Claim
+from .settings import Settings
+
+__all__ = ["ModelShelf", "ShelvedModel", "check_model", "mismatches", "model_name"]
+
+
+@dataclass(frozen=True)
+class ShelvedModel:
+    """A finished model in the output dataset.
+
+    Parameters
+    ----------
+    folder : Path
+    checksum : str
+        SHA-256 of the weights.
+    card : dict
+    """
+
+    folder: Path
+    checksum: str
+    card: dict[str, Any]
+
+    @property
+    def mask(self) -> Path:
+        """Mask of the model's grid."""
+        return self.folder / "mask.nii.gz"
+
+    @property
+    def is_undertrained(self) -> bool:
+        """Whether the card says so."""
+        return bool(self.card.get("Training", {}).get("Undertrained"))
+
+
+@dataclass(frozen=True)
+class ModelShelf:
+    """The place of the one model of a configuration: ``OUT/models/<name>``.
+
+    Parameters
+    ----------
+    output_dir : Path
+    name : str
+    """
+
+    output_dir: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the model is, or will be."""
+        return self.output_dir / "models" / self.name
+
+    def claim(self) -> Claim:
+        """Give the claim to hold while the model is made."""
+        return Claim(self.folder.parent / f".{self.name}.lock", "training the model")
+
+    def find(self) -> ShelvedModel | None:
+        """Give the model, if it is there."""
+        if not (self.folder / "card.json").is_file():
+            return None
+        return ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+
+    def place(self, model_dir: Path) -> ShelvedModel:
+        """Copy a model folder to its place, complete or not at all; one that is there is replaced.
+
+        Raises
+        ------
+        ModelError
+            If there is no room or no permission.
+        """
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder.parent) as temporary:
+                copy = Path(temporary, "new")
+                shutil.copytree(model_dir, copy)
+                if self.folder.exists():
+                    self.folder.rename(Path(temporary, "old"))
+                copy.rename(self.folder)
+        except OSError as error:
+            raise ModelError(f"{self.folder}: the model cannot be written ({error.strerror}).") from error
+        found = self.find()
+        assert found is not None
+        return found
+
+    def get(
+        self,
+        make: Callable[[], Path],
+        *,
+        replacing: str | None = None,
+        say: Callable[[str], None] = print,
+    ) -> ShelvedModel:
+        """Give the model; make it if nobody has.
+
+        Parameters
+        ----------
+        make : callable
+            Makes a model folder; called by one job at a time, and only if it is needed.
+        replacing : str, optional
+            Checksum of the model that is not wanted any more. Another one that appears meanwhile is.
+        say : callable
+            Gets a line when this job waits for another.
+        """
+        claim = self.claim()
+        claim.acquire(say)
+        try:
+            there = self.find()
+            if there is not None and there.checksum != replacing:
+                return there
+            made = make()
+            there = self.find() if claim.is_lost else None
+            if there is not None and there.checksum != replacing:
+                return there
+            return self.place(made)
+        finally:
+            claim.release()
+
+
+def check_model(folder: Path) -> None:
+    """Load a model once, to see before anything else that it is whole and made for this grid.
+
+    Raises
+    ------
+    ModelError
+    """
+    from ..model import load_model
+
+    grid = load_model(folder).grid
+    if grid.shape != SHAPE or abs(grid.affine - AFFINE).max() > 1e-3:
+        raise ModelError(
+            f"{folder}: is made for another grid ({' x '.join(map(str, grid.shape))} voxels); this version works on "
+            f"the 4 mm MNI grid of {' x '.join(map(str, SHAPE))} voxels."
+        )
+
+
+def model_name(settings: Settings, digest: str) -> str:
+    """Name the model of a configuration: by what it is trained as, or by the folder it was given in."""
+    if settings.model is None:
+        return f"{settings.preset}-{settings.mode}-{digest[:8]}"
+    given = re.sub(r"[^A-Za-z0-9.]+", "-", settings.model.name).strip("-.") or "model"
+    return f"{given}-{digest[:8]}"
+
+
+def mismatches(card: Mapping[str, Any], preparation: Mapping[str, Any]) -> list[str]:
+    """Say where a run was prepared otherwise than what the model was trained on.
+
+    >>> mismatches({"Preparation": {"SmoothingFWHM": 6.0}}, {"SmoothingFWHM": 0.0})
+    ['The model was trained on data with SmoothingFWHM 6.0, this run has 0.0.']
+    """
+    trained = card.get("Preparation", {})
+    found = [
+        f"The model was trained on data with {name} {trained[name]}, this run has {preparation[name]}."
+        for name in ("SmoothingFWHM", "NuisanceStrategy", "HighPass", "LowPass", "Detrend")
+        if name in trained and name in preparation and trained[name] != preparation[name]
+    ]
+    shortest, longest = card.get("RepetitionTimeRange") or (0.0, float("inf"))
+    seconds = preparation.get("RepetitionTime", shortest)
+    if not 0.99 * shortest <= seconds <= 1.01 * longest:
+        found.append(
+            f"The model was trained on repetition times of {shortest} to {longest} s, this run has {seconds} s."
+        )
+    return found

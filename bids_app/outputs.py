@@ -1,0 +1,204 @@
+"""The output dataset around the runs' files: its description, what validators should ignore, participants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .._version import __version__
+from ..errors import InputError, UsageError
+from ..files import read_json, write_json, write_table, write_text
+from ..names import output_path, outputs
+from .inputs import Inputs, RunInput
+
+__all__ = [
+    "BIDS_VERSION",
+    "check_writable",
+    "dataset_description",
+    "has_results",
+    "participants_with_results",
+    "sources_of",
+    "wanted_outputs",
+    "write_dataset_files",
+    "write_participants",
+]
+
+BIDS_VERSION = "1.10.0"
+
+_IGNORED = (
+    *("*.html", "sub-*/figures", "figures", "log", "models"),
+    *("*_boldmap.*", "*_metrics.*", "*_relmat.*", "*_timeseries.*", "*_components.*"),
+)
+"""What BIDS has no name for (patterns as the validator understands them: folders without a trailing slash)."""
+
+_README = """\
+Functional brain networks (FBNs) of every single fMRI volume, made by scaae-nipype {version}.
+
+sub-XX.html                      report: start here
+sub-XX/[ses-YY/]func/            what was computed, each file with a JSON sidecar:
+{files}
+models/                          the model that was applied, with its card
+logs/CITATION.md                 text for a Methods section, with references
+logs/status.json                 how the last call ended
+sub-XX/log/                      a record of every run, and details of crashes
+
+Images lie on a 4 mm grid in MNI space and keep the number of volumes of the input. Volumes that were not used (dummy
+scans, motion) are zero in images and n/a in tables.
+"""
+
+
+def check_writable(output_dir: Path) -> None:
+    """Make the output folder, and see that it can be written to.
+
+    Raises
+    ------
+    UsageError
+    """
+    probe = output_dir / f".writable-{os.getpid()}"
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{output_dir}: cannot be written to ({error.strerror}); choose another output_dir or its permissions."
+        ) from error
+
+
+def wanted_outputs(run: RunInput, *, signed_maps: bool) -> list[str]:
+    """List the outputs of a run, below the output dataset."""
+    meanings = [meaning for meaning in outputs() if signed_maps or not meaning.endswith("signed")]
+    return [str(output_path(run.entities, meaning)) for meaning in meanings]
+
+
+def sources_of(run: RunInput, model: str) -> list[str]:
+    """Name the files that a run's outputs come from, as BIDS URIs."""
+    files = [file for file in (run.bold, run.mask, run.confounds) if file is not None]
+    return [
+        *(f"bids:{run.source_name}:{file.relative_to(run.root).as_posix()}" for file in files),
+        f"bids::models/{model}/weights.safetensors",
+    ]
+
+
+def dataset_description(inputs: Inputs, *, configuration: str, container: str | None) -> dict[str, Any]:
+    """Describe the output dataset.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    configuration : str
+        Hash of the settings.
+    container : str or None
+        Tag of the container image this runs in.
+    """
+    ours: dict[str, Any] = {
+        "Name": "scaae-nipype",
+        "Version": __version__,
+        "Description": "Functional brain networks of every fMRI volume by spatial and channel-wise attention",
+        "ConfigurationHash": configuration,
+    }
+    if container:
+        ours["Container"] = {"Type": "docker", "Tag": container}
+    descriptions = {name: _description(root) for name, root in inputs.roots.items()}
+    earlier = [
+        entry
+        for description in descriptions.values()
+        for entry in _dicts(description.get("GeneratedBy"))
+        if entry.get("Name")
+    ]
+    return {
+        "Name": "Functional brain networks of single fMRI volumes",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [ours, *_distinct(earlier)],
+        "SourceDatasets": [
+            {"URL": root.as_uri(), **({"DOI": doi} if (doi := descriptions[name].get("DatasetDOI")) else {})}
+            for name, root in inputs.roots.items()
+        ],
+        "DatasetLinks": {name: root.as_uri() for name, root in inputs.roots.items()},
+        "HowToAcknowledge": "Please cite what logs/CITATION.md lists, the dataset these derivatives come from, and "
+        "the program that preprocessed it.",
+    }
+
+
+def write_dataset_files(
+    output_dir: Path, inputs: Inputs, *, configuration: str, container: str | None, work_dir: Path
+) -> None:
+    """Write what stands at the root of the output dataset."""
+    write_json(
+        dataset_description(inputs, configuration=configuration, container=container),
+        output_dir / "dataset_description.json",
+    )
+    ignored = list(_IGNORED)
+    if work_dir.is_relative_to(output_dir):
+        ignored.append(work_dir.relative_to(output_dir).parts[0])
+    write_text("\n".join(ignored) + "\n", output_dir / ".bidsignore")
+    files = "\n".join(
+        f"    …_{entry['suffix']}{entry['extension']}, desc-{entry['entities']['desc']}: {entry['description']}"
+        for entry in outputs().values()
+    )
+    write_text(_README.format(version=__version__, files=files), output_dir / "README")
+
+
+def has_results(output_dir: Path, participant: str) -> bool:
+    """Tell whether anything of a participant is in the output dataset."""
+    return any(output_dir.glob(f"sub-{participant}/**/func/*_desc-*"))
+
+
+def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> list[str]:
+    """List the participants in the output dataset: all, or those asked for.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of one of them, or of anybody.
+    """
+    there = sorted(path.name.removeprefix("sub-") for path in output_dir.glob("sub-*") if path.is_dir())
+    there = [label for label in there if has_results(output_dir, label)]
+    missing = [label for label in asked if label not in there]
+    if missing or not there:
+        whom = " ".join(f"sub-{label}" for label in missing) or "anybody"
+        raise UsageError(f"{output_dir}: holds no results of {whom}; run the participant level first.")
+    return list(asked) or there
+
+
+def write_participants(output_dir: Path, inputs: Inputs) -> None:
+    """Carry the input's table of participants over, with the rows of those who are in the output."""
+    there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
+    for root in reversed(inputs.roots.values()):
+        table = _participants(root / "participants.tsv")
+        if table is None:
+            continue
+        table = table[table["participant_id"].isin(there)]
+        if not table.empty:
+            write_table(table, output_dir / "participants.tsv")
+            with suppress(InputError):
+                write_json(read_json(root / "participants.json"), output_dir / "participants.json")
+            return
+
+
+def _participants(path: Path) -> pd.DataFrame | None:
+    """Read a table of participants as it is written (01 stays 01); None where there is none."""
+    with suppress(InputError, OSError, ValueError):
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        return table if "participant_id" in table else None
+    return None
+
+
+def _description(root: Path) -> Mapping[str, Any]:
+    with suppress(InputError):
+        return read_json(root / "dataset_description.json")
+    return {}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _distinct(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item for number, item in enumerate(items) if item not in items[:number]]

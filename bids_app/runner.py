@@ -1,0 +1,149 @@
+"""One call of ``scaae-bids``: plan, checks before the start, the work, the verdict."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Sequence
+
+from ..errors import ScaaeError, UsageError
+from ..files import write_text
+from .cli import EXIT_OK
+from .configuration import check_output, claim_output, configuration, configuration_hash
+from .console import Console
+from .inputs import Inputs, find_inputs, plan_text, read_filter_file
+from .job import Job
+from .models import check_model
+from .outputs import check_writable, participants_with_results
+from .resources import cache_environment
+from .settings import Settings
+from .verdict import Verdict, judge, write_status
+
+__all__ = ["run"]
+
+
+def run(settings: Settings, *, command: Sequence[str]) -> int:
+    """Do what was asked for; give the exit code.
+
+    Raises
+    ------
+    ScaaeError
+        If nothing could be started: `UsageError` for what the user can say otherwise, others for unusable input.
+    """
+    started = time.time()
+    if settings.level == "train" and settings.model is not None:
+        raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
+    os.environ.update(cache_environment(settings.work_dir, os.environ))
+    console = Console(settings.verbosity)
+    content = configuration(settings)
+    check_output(settings.output_dir, content)
+    job = Job(settings, _find(settings), configuration_hash(content), console)
+    if not settings.reports_only:
+        console.say(plan_text(job.inputs, job.tally.before))
+    if settings.dry_run:
+        console.say("This was a dry run: nothing was written.")
+        return EXIT_OK
+    if job.due:
+        _check_before_start(settings, job)
+    check_writable(settings.output_dir)
+    _make_work_dir(settings)
+    claim_output(settings.output_dir, content)
+    console.log_to(settings.output_dir / "logs", command)
+    verdict = _judged(job)
+    status = write_status(
+        settings.output_dir,
+        verdict,
+        job.tally,
+        command=command,
+        configuration=job.digest,
+        started=started,
+        facts={} if settings.reports_only else {"Model": str(job.shelf.folder.relative_to(settings.output_dir))},
+    )
+    for note in dict.fromkeys(job.tally.notes):
+        console.say(note)
+    console.say(f"{verdict.text} Status: {status}")
+    return verdict.exit_code
+
+
+def _judged(job: Job) -> Verdict:
+    """Do the work, whatever comes, and compute the verdict on it."""
+    settings, what = job.settings, "model" if job.settings.level == "train" else "run"
+    try:
+        if settings.reports_only:
+            what = "report"
+            labels = participants_with_results(settings.output_dir, settings.participants)
+            job.report(labels)
+            job.tally.finished = {
+                f"sub-{label}" for label in labels if f"report of sub-{label}" not in job.tally.failed
+            }
+        else:
+            job.run()
+    except UsageError:
+        raise
+    except ScaaeError as error:
+        job.fail("this call", str(error))
+    except KeyboardInterrupt:
+        job.fail("this call", "interrupted; the same command goes on where it stopped.")
+    except Exception as error:
+        path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
+        job.fail(
+            "this call", f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (details: {path})"
+        )
+    return judge(job.tally, what=what)
+
+
+def _check_before_start(settings: Settings, job: Job) -> None:
+    """Find out early what would stop every run: templates, preset, the model that was given."""
+    if settings.templates != "default":
+        from ..evaluation import load_templates
+        from ..grid import load_grid
+
+        load_templates(settings.templates, grid=load_grid(), labels=settings.template_labels)
+    if settings.model is not None:
+        check_model(settings.model)
+    elif job.model is None:
+        from ..model.presets import preset_named
+
+        preset_named(settings.preset or "default")
+
+
+def _make_work_dir(settings: Settings) -> None:
+    """Make the work folder, private to its owner: it holds files that are unpickled.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made or belongs to somebody else.
+    """
+    folder = settings.work_dir
+    try:
+        if settings.clean_work_dir and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() not in (0, folder.stat().st_uid):
+            raise UsageError(f"{folder}: belongs to another user; choose another --work-dir.")
+        folder.chmod(0o700)
+        (folder / "caches").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be used as work folder ({error.strerror}); choose another --work-dir."
+        ) from error
+
+
+def _find(settings: Settings) -> Inputs:
+    """Find the runs, or give an empty list where only reports are written."""
+    if settings.reports_only:
+        return Inputs(runs=(), skipped=(), roots={}, notes=())
+    return find_inputs(
+        settings.bids_dir,
+        derivatives=settings.datasets,
+        participants=settings.participants,
+        sessions=settings.sessions,
+        tasks=settings.tasks,
+        run_labels=settings.runs,
+        spaces=settings.spaces,
+        filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
+        database_dir=settings.database_dir,
+    )

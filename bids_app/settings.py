@@ -1,0 +1,286 @@
+"""What the user wants: one frozen object, made at the edge from the command line and checked before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import ScaaeError, UsageError
+from .resources import available_memory_gb, available_processors
+
+if TYPE_CHECKING:
+    from ..preparation.strategies import Strategy
+
+__all__ = ["MODE_DEFAULTS", "Settings"]
+
+MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "calibrated": MappingProxyType({"preset": "default", "nuisance": "auto", "dummy_scans": "auto"}),
+        # What the published code does to data: its own detrending, no filter, nothing censored, nothing cut off.
+        "paper": MappingProxyType({"preset": "published", "nuisance": "published-code", "dummy_scans": 0}),
+    }
+)
+"""What a mode means where the command line says nothing else."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one call of ``scaae-bids`` was asked for.
+
+    Parameters
+    ----------
+    bids_dir, output_dir, work_dir : Path
+        Absolute. `work_dir` is the private folder inside the one the user named.
+    level : {"participant", "train"}
+    participants, sessions, tasks, runs, spaces : tuple of str
+        Labels without their keys; empty means all.
+    filter_file : Path or None
+        Queries as for ``--bids-filter-file``.
+    datasets : mapping
+        Name to path of further derivative datasets.
+    database_dir : Path or None
+        Where pybids keeps its index.
+    nuisance : str
+        Name of a strategy, or path of a file that describes one.
+    dummy_scans : "auto" or int
+    fd_threshold : float
+        Framewise displacement above which a volume is censored, in mm; 0 censors none.
+    high_pass, low_pass : float
+        In Hz; 0 for no such filter.
+    smoothing_fwhm : float
+        In mm.
+    mode : {"calibrated", "paper"}
+    preset : str or None
+        Network to train; None with `model`.
+    model : Path or None
+        Model folder to apply.
+    retrain : bool
+    train_volumes : "auto" or int
+        Volumes shown to the network in training.
+    templates : str
+        ``default``, ``smith2009`` or a path.
+    template_labels : Path or None
+    signed_maps : bool
+        Whether maps before equation 9 are written too.
+    precision : {"auto", "fp32", "bf16"}
+    device : str
+    seed : int
+    nprocs, omp_nthreads : int
+        Processors in all, and for one node.
+    memory_gb : float
+    plugin_file : Path or None
+        Nipype plugin and its arguments, as YAML or JSON.
+    clean_work_dir, dry_run, reports_only, stop_on_first_crash, resource_monitor, write_graph : bool
+    verbosity : int
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    work_dir: Path
+    level: Literal["participant", "train"] = "participant"
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ()
+    filter_file: Path | None = None
+    datasets: Mapping[str, Path] = field(default_factory=dict)
+    database_dir: Path | None = None
+    nuisance: str = "auto"
+    dummy_scans: Literal["auto"] | int = "auto"
+    fd_threshold: float = 0.5
+    high_pass: float = 0.008
+    low_pass: float = 0.0
+    smoothing_fwhm: float = 6.0
+    mode: Literal["calibrated", "paper"] = "calibrated"
+    preset: str | None = "default"
+    model: Path | None = None
+    retrain: bool = False
+    train_volumes: Literal["auto"] | int = "auto"
+    templates: str = "default"
+    template_labels: Path | None = None
+    signed_maps: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    seed: int = 0
+    nprocs: int = 1
+    omp_nthreads: int = 1
+    memory_gb: float = 4.0
+    plugin_file: Path | None = None
+    clean_work_dir: bool = False
+    dry_run: bool = False
+    reports_only: bool = False
+    stop_on_first_crash: bool = False
+    resource_monitor: bool = False
+    write_graph: bool = False
+    verbosity: int = 0
+
+    def __post_init__(self):
+        _check_folders(self)
+        _check_values(self)
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Settings:
+        """Fill what the command line leaves open: defaults of the mode, of the machine and of the current folder.
+
+        Raises
+        ------
+        UsageError
+            If options are impossible or contradict each other.
+        """
+        given = vars(options)
+        mode = given["mode"] or "calibrated"
+        chosen = {name: _first(given[name], default) for name, default in MODE_DEFAULTS[mode].items()}
+        if given["model"] is not None:
+            without_effect = [name for name in ("preset", "retrain", "train_volumes") if given[name]]
+            if without_effect:
+                option = "--" + without_effect[0].replace("_", "-")
+                raise UsageError(f"{option} has no effect with --model, which applies a finished model: leave one out.")
+            chosen["preset"] = None
+        nuisance = _name_or_file(chosen["nuisance"])
+        strategy = _strategy(nuisance)
+        nprocs = _first(given["nprocs"], available_processors())
+        return cls(
+            bids_dir=_absolute(given["bids_dir"]),
+            output_dir=_absolute(given["output_dir"]),
+            work_dir=_absolute(given["work_dir"]) / "scaae_nipype",
+            level=given["analysis_level"],
+            participants=_labels(given["participant_label"], "sub-"),
+            sessions=_labels(given["session_label"], "ses-"),
+            tasks=_labels(given["task_id"], "task-"),
+            runs=_labels(given["run_id"], "run-"),
+            spaces=_labels(given["space"], "space-"),
+            filter_file=_file(given["bids_filter_file"], "--bids-filter-file"),
+            datasets=_datasets(given["derivatives"] or ()),
+            database_dir=_absolute(given["bids_database_dir"]) if given["bids_database_dir"] else None,
+            nuisance=nuisance,
+            dummy_scans=chosen["dummy_scans"],
+            fd_threshold=_first(given["fd_threshold"], strategy.fd_threshold, 0.0),
+            high_pass=_first(given["high_pass"], strategy.high_pass, 0.0),
+            low_pass=_first(given["low_pass"], strategy.low_pass, 0.0),
+            smoothing_fwhm=given["smoothing_fwhm"],
+            mode=mode,
+            preset=chosen["preset"],
+            model=_absolute(given["model"]) if given["model"] else None,
+            retrain=given["retrain"],
+            train_volumes=given["train_volumes"] or "auto",
+            templates=_name_or_file(given["templates"]),
+            template_labels=_file(given["template_labels"], "--template-labels"),
+            signed_maps=given["signed_maps"],
+            precision=given["precision"],
+            device=given["device"],
+            seed=given["random_seed"],
+            nprocs=nprocs,
+            omp_nthreads=min(_first(given["omp_nthreads"], nprocs), nprocs),
+            memory_gb=_first(given["memory_gb"], 0.9 * available_memory_gb()),
+            plugin_file=_file(given["use_plugin"], "--use-plugin"),
+            clean_work_dir=given["clean_workdir"],
+            dry_run=given["dry_run"],
+            reports_only=given["reports_only"],
+            stop_on_first_crash=given["stop_on_first_crash"],
+            resource_monitor=given["resource_monitor"],
+            write_graph=given["write_graph"],
+            verbosity=given["verbose"],
+        )
+
+
+def _check_folders(settings: Settings) -> None:
+    if not settings.bids_dir.is_dir():
+        raise UsageError(f"{settings.bids_dir}: there is no such folder; bids_dir is the dataset to read.")
+    for name, path in settings.datasets.items():
+        if not path.is_dir():
+            raise UsageError(f"--derivatives {name}={path}: there is no such folder.")
+    inputs = [settings.bids_dir, *settings.datasets.values()]
+    for option, folder in (("output_dir", settings.output_dir), ("--work-dir", settings.work_dir)):
+        for root in inputs:
+            if _writes_into(folder, root):
+                raise UsageError(
+                    f"{folder}: lies inside the input dataset {root}, which is never written to; "
+                    f"choose another {option}."
+                )
+    for folder in (settings.output_dir, settings.work_dir):
+        blocked = next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None)
+        if blocked:
+            raise UsageError(f"{folder}: cannot be a folder, because {blocked} is a file.")
+
+
+def _writes_into(folder: Path, root: Path) -> bool:
+    """Tell whether a folder is in a dataset's own part: a ``derivatives`` folder is where BIDS puts others' results."""
+    folder, root = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
+    if not folder.is_relative_to(root):
+        return False
+    below = folder.relative_to(root).parts
+    return len(below) < 2 or below[0] != "derivatives"
+
+
+def _check_values(settings: Settings) -> None:
+    for option, value in (
+        ("--fd-thresh", settings.fd_threshold),
+        ("--smoothing", settings.smoothing_fwhm),
+        ("--high-pass", settings.high_pass),
+        ("--low-pass", settings.low_pass),
+        ("--random-seed", settings.seed),
+        ("--dummy-scans", 0 if settings.dummy_scans == "auto" else settings.dummy_scans),
+    ):
+        if not 0 <= value < float("inf"):
+            raise UsageError(f"{option} {value}: must be 0 or larger.")
+    if 0 < settings.low_pass <= settings.high_pass:
+        raise UsageError(
+            f"--high-pass {settings.high_pass:g} must be lower than --low-pass {settings.low_pass:g} (both in Hz)."
+        )
+    for option, count in (("--nprocs", settings.nprocs), ("--omp-nthreads", settings.omp_nthreads)):
+        if count < 1:
+            raise UsageError(f"{option} {count}: must be 1 or larger.")
+    if settings.train_volumes != "auto" and settings.train_volumes < 1:
+        raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")
+
+
+def _strategy(name: str) -> Strategy:
+    try:
+        from ..preparation.strategies import read_strategy
+
+        return read_strategy(name)
+    except ScaaeError as error:
+        raise UsageError(f"--nuisance-regressors {error}") from error
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+
+
+def _labels(labels: list[str] | None, key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label.removeprefix(key) for label in labels or ()))
+
+
+def _file(path: str | None, option: str) -> Path | None:
+    if path is None:
+        return None
+    if not _absolute(path).is_file():
+        raise UsageError(f"{option} {path}: there is no such file.")
+    return _absolute(path)
+
+
+def _name_or_file(text: str) -> str:
+    """Keep a name, make a path absolute: nodes run in folders of their own."""
+    return str(_absolute(text)) if Path(text).expanduser().is_file() else text
+
+
+def _datasets(items: list[str] | tuple[()]) -> Mapping[str, Path]:
+    datasets: dict[str, Path] = {}
+    for item in items:
+        name, equals, path = item.partition("=")
+        if not equals:
+            name, path = Path(item).name, item
+        if not name or not path or name in datasets:
+            raise UsageError(f"--derivatives {item}: give NAME=PATH, each name once.")
+        datasets[name] = _absolute(path)
+    return MappingProxyType(datasets)

@@ -1,0 +1,253 @@
+"""The steps of a job as Nipype workflows over many runs: prepare, train, extract, report."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from ..files import read_json
+from ..workflows import (
+    init_derivatives_wf,
+    init_networks_wf,
+    init_prepare_run_wf,
+    init_reports_wf,
+    init_training_wf,
+)
+from ..workflows.networks import NETWORKS
+from .engine import Outcome, run_workflow
+from .inputs import RunInput
+from .models import ShelvedModel
+from .outputs import sources_of
+from .settings import Settings
+
+__all__ = ["PreparedFiles", "Stages", "Written"]
+
+PREPARATION_GB, TRAINING_GB, EXTRACTION_GB, EVALUATION_GB = 1.0, 4.0, 2.5, 1.0
+"""Peak memory of the steps, measured at the default preset (docs/benchmarks.md)."""
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """A prepared run."""
+
+    out_file: str
+    out_mask: str
+    out_samples: str
+    out_metadata: str
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was done to it."""
+        return read_json(self.out_metadata)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A run whose results are in the output dataset.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Below the output dataset.
+    model : str
+        Checksum of the weights that were applied.
+    warnings : tuple of str
+    """
+
+    files: tuple[str, ...]
+    model: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of one job.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : Path
+        Working folder of this output dataset and configuration.
+    tell : callable
+        Gets stem (or name) and what happened to it, ``start``, ``end`` or ``exception``, for every step.
+    """
+
+    settings: Settings
+    folder: Path
+    tell: Callable[[str, str], None]
+
+    def prepare(
+        self, runs: Iterable[RunInput], grid_mask: Path | None
+    ) -> tuple[dict[str, PreparedFiles], Outcome, LiterateWorkflow]:
+        """Prepare runs; give the files of those that went well, by stem."""
+        settings, runs = self.settings, list(runs)
+        workflow = self._workflow("preparation_wf")
+        for run in runs:
+            prepare = init_prepare_run_wf(
+                strategy=settings.nuisance,
+                smoothing_fwhm=settings.smoothing_fwhm,
+                high_pass=settings.high_pass,
+                low_pass=settings.low_pass,
+                fd_threshold=settings.fd_threshold,
+                dummy_scans=settings.dummy_scans,
+                denoised=run.denoised,
+                grid_mask=None if grid_mask is None else str(grid_mask),
+                mem_gb=PREPARATION_GB,
+                name=node_name(run.stem),
+            )
+            given = {
+                "in_file": run.bold,
+                "in_mask": run.mask,
+                "confounds_file": run.confounds,
+                "confounds_metadata": run.confounds_metadata,
+                "repetition_time": run.repetition_time,
+            }
+            for field, value in given.items():
+                if value is not None:
+                    setattr(prepare.inputs.inputnode, field, str(value) if isinstance(value, Path) else value)
+            workflow.add_nodes([prepare])
+        outcome = self._run(workflow)
+        prepared = {}
+        for run in runs:
+            name = f"preparation_wf.{node_name(run.stem)}.prepare"
+            if name in outcome.finished:
+                files = outcome.outputs(name)
+                prepared[run.stem] = PreparedFiles(
+                    files.out_file, files.out_mask, files.out_samples, files.out_metadata
+                )
+        return prepared, outcome, workflow
+
+    def train(self, prepared: Mapping[str, PreparedFiles], *, anew: bool) -> tuple[Path | None, Outcome]:
+        """Train a model on prepared runs; give its folder, or None where that failed."""
+        settings = self.settings
+        checkpoints = self.folder / "checkpoints"
+        if anew:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+            shutil.rmtree(self.folder / "training_wf", ignore_errors=True)
+        training = init_training_wf(
+            run_names=list(prepared),
+            preset=settings.preset or "default",
+            mode=settings.mode,
+            train_volumes=settings.train_volumes,
+            seed=settings.seed,
+            precision=settings.precision,
+            device=settings.device,
+            checkpoint_dir=str(checkpoints),
+            n_procs=settings.omp_nthreads,
+            mem_gb=TRAINING_GB,
+        )
+        files = list(prepared.values())
+        training.inputs.inputnode.in_files = [run.out_file for run in files]
+        training.inputs.inputnode.in_samples = [run.out_samples for run in files]
+        training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
+        training.base_dir = str(self.folder)
+        outcome = self._run(training)
+        if "training_wf.train" not in outcome.finished:
+            return None, outcome
+        return Path(outcome.outputs("training_wf.train").model_dir), outcome
+
+    def extract(
+        self, runs: Iterable[RunInput], prepared: Mapping[str, PreparedFiles], model: ShelvedModel
+    ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
+        """Extract, score and write networks; say of those runs that went well what was written, by stem."""
+        settings, runs = self.settings, list(runs)
+        workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
+        for run in runs:
+            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model)])
+        outcome = self._run(workflow)
+        written = {}
+        for run in runs:
+            name = f"{workflow.name}.{node_name(run.stem)}"
+            save = f"{name}.derivatives_wf.save"
+            if save in outcome.finished:
+                files = outcome.outputs(save).out_files
+                account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
+                scores = read_json(outcome.outputs(f"{name}.networks_wf.match_templates").out_metadata)
+                written[run.stem] = Written(
+                    files=tuple(str(Path(file).relative_to(settings.output_dir)) for file in files),
+                    model=account["ModelChecksum"],
+                    warnings=(*prepared[run.stem].metadata["Warnings"], *scores["Warnings"]),
+                )
+        return written, outcome, workflow
+
+    def _networks_of(self, run: RunInput, prepared: PreparedFiles, model: ShelvedModel) -> LiterateWorkflow:
+        settings = self.settings
+        one = LiterateWorkflow(name=node_name(run.stem))
+        networks = init_networks_wf(
+            templates=settings.templates,
+            template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            save_signed=settings.signed_maps,
+            device=settings.device,
+            n_procs=settings.omp_nthreads,
+            extraction_mem_gb=EXTRACTION_GB,
+            evaluation_mem_gb=EVALUATION_GB,
+        )
+        networks.inputs.inputnode.trait_set(
+            in_file=prepared.out_file,
+            in_mask=prepared.out_mask,
+            in_samples=prepared.out_samples,
+            model_dir=str(model.folder),
+            grid_mask=str(model.mask),
+        )
+        derivatives = init_derivatives_wf(
+            output_dir=str(settings.output_dir),
+            entities=run.entities,
+            sources=sources_of(run, model.folder.name),
+            spatial_reference=f"bids::models/{model.folder.name}/mask.nii.gz",
+            model_metadata={
+                "ModelName": model.folder.name,
+                "Seed": model.card.get("Seed"),
+                "Undertrained": model.is_undertrained,
+            },
+        )
+        derivatives.inputs.inputnode.trait_set(
+            out_mask=prepared.out_mask, out_samples=prepared.out_samples, out_metadata=prepared.out_metadata
+        )
+        one.connect([(networks, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
+        return one
+
+    def report(self, participants: Iterable[str]) -> Outcome:
+        """Write the reports of participants."""
+        workflow = init_reports_wf(output_dir=str(self.settings.output_dir), participants=list(participants))
+        workflow.base_dir = str(self.folder)
+        return self._run(workflow)
+
+    def _workflow(self, name: str) -> LiterateWorkflow:
+        return LiterateWorkflow(name=name, base_dir=str(self.folder))
+
+    def _run(self, workflow: LiterateWorkflow) -> Outcome:
+        settings = self.settings
+        if settings.write_graph:
+            _draw(workflow, settings.output_dir / "logs")
+        return run_workflow(
+            workflow,
+            nprocs=settings.nprocs,
+            memory_gb=settings.memory_gb,
+            log_file=self.folder / "nipype.log",
+            plugin_file=settings.plugin_file,
+            stop_on_first_crash=settings.stop_on_first_crash,
+            tell=self.tell,
+        )
+
+
+def node_name(stem: str) -> str:
+    """Make a name that Nipype accepts.
+
+    >>> node_name("sub-01_task-rest_run-1")
+    'sub_01_task_rest_run_1'
+    """
+    return re.sub(r"\W", "_", stem)
+
+
+def _draw(workflow: LiterateWorkflow, folder: Path) -> None:
+    """Write the graph of a workflow as ``.dot``, and as ``.svg`` where Graphviz is installed."""
+    kind = "svg" if shutil.which("dot") else "dot"
+    graph = folder / f"{workflow.name}.{kind}"
+    folder.mkdir(parents=True, exist_ok=True)
+    workflow.write_graph(graph2use="colored", dotfilename=str(graph.with_suffix(".dot")), format=kind)

@@ -1,0 +1,96 @@
+"""Worker processes: where nodes run when several may run at once, and how a dead one is noticed."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from nipype.pipeline.plugins import MultiProcPlugin
+from nipype.pipeline.plugins.multiproc import run_node
+
+from .resources import peak_memory_gb, restart_peak_memory
+
+__all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended without a word: killed, most likely for want of memory."""
+
+
+class WatchfulMultiProcPlugin(MultiProcPlugin):
+    """MultiProc that notices dead workers, which Nipype's own waits for for ever.
+
+    Workers come from a fork server, because forking a process that has threads can lock up. They log to a file and
+    report the peak memory of every node.
+    """
+
+    def __init__(self, plugin_args=None):
+        super().__init__(plugin_args=plugin_args)
+        self.pool.shutdown()
+        self.pool = ProcessPoolExecutor(
+            max_workers=self.processors,
+            initializer=_start_worker,
+            initargs=(str(Path.cwd()), self.plugin_args.get("log_file")),
+            mp_context=multiprocessing.get_context("forkserver"),
+        )
+        self.peaks: dict[str, float] = {}
+
+    def run(self, graph, config, updatehash=False):
+        """Run the graph; whatever happens, leave no worker behind."""
+        try:
+            super().run(graph, config, updatehash=updatehash)
+        finally:
+            workers = [] if self.pool._processes is None else list(self.pool._processes.values())
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.terminate()
+
+    def _submit_job(self, node, updatehash=False):
+        self._taskid += 1
+        future = self.pool.submit(_run_node, node, updatehash, self._taskid)
+        future.add_done_callback(self._async_callback)
+        self._task_obj[self._taskid] = future
+        return self._taskid
+
+    def _async_callback(self, args):
+        if args.exception() is None and not args.cancelled():
+            result = args.result()
+            self.peaks[result["name"]] = result["peak_memory_gb"]
+            self._taskresult[result["taskid"]] = result
+
+    def _get_result(self, taskid):
+        future = self._task_obj[taskid]
+        if future.done() and isinstance(future.exception(), BrokenProcessPool):
+            raise WorkerDied("a worker process was killed, most likely for want of memory")
+        return self._taskresult.get(taskid)
+
+    def _send_procs_to_workers(self, updatehash=False, graph=None):
+        if any(isinstance(error, WorkerDied) for error in self._run_errors):
+            raise WorkerDied("a worker process was killed; nothing new is started")
+        super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
+
+
+def _start_worker(folder: str, log_file: str | None) -> None:
+    os.chdir(folder)
+    log_to_file(log_file)
+
+
+def _run_node(node, updatehash, taskid):
+    """Run a node in a worker; runs there."""
+    restart_peak_memory()
+    return {**run_node(node, updatehash, taskid), "name": node.fullname, "peak_memory_gb": peak_memory_gb()}
+
+
+def log_to_file(log_file: str | os.PathLike | None) -> None:
+    """Keep Nipype's own words, and the warnings of libraries, out of the console."""
+    logging.captureWarnings(True)
+    handler: logging.Handler = logging.FileHandler(log_file) if log_file else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    for name in ("nipype", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False

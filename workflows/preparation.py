@@ -1,0 +1,94 @@
+"""Runs become model-ready."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from ..interfaces.preparation import PrepareRun
+
+__all__ = ["PREPARED", "init_prepare_run_wf"]
+
+PREPARED = ("out_file", "out_mask", "out_samples", "out_metadata")
+"""Files of a prepared run."""
+
+
+def init_prepare_run_wf(
+    *,
+    strategy: str = "auto",
+    smoothing_fwhm: float = 6.0,
+    high_pass: float | None = None,
+    low_pass: float | None = None,
+    fd_threshold: float | None = None,
+    dummy_scans: Literal["auto"] | int = "auto",
+    denoised: bool = False,
+    grid_mask: str | None = None,
+    mem_gb: float = 1.0,
+    name: str = "prepare_run_wf",
+) -> LiterateWorkflow:
+    """Build the preparation of one run: resample, smooth, denoise, censor, standardise.
+
+    Parameters
+    ----------
+    strategy : str
+        Nuisance strategy: a name, or a file that describes one.
+    smoothing_fwhm : float
+        In mm.
+    high_pass, low_pass : float, optional
+        In Hz, 0 for no such filter; by default as the strategy says.
+    fd_threshold : float, optional
+        In mm, 0 for no censoring; by default as the strategy says.
+    dummy_scans : "auto" or int
+    denoised : bool
+        Whether the run was denoised already.
+    grid_mask : str, optional
+        Mask of the model's grid; the shipped one by default.
+    mem_gb : float
+    name : str
+
+    Inputs
+    ------
+    in_file, in_mask, confounds_file, confounds_metadata, repetition_time
+        Only the first is required.
+
+    Outputs
+    -------
+    out_file, out_mask, out_samples, out_metadata
+    """
+    workflow = LiterateWorkflow(name=name)
+    workflow.__desc__ = _description(strategy, smoothing_fwhm, denoised)
+    given = {"high_pass": high_pass, "low_pass": low_pass, "fd_threshold": fd_threshold, "grid_mask": grid_mask}
+    prepare = pe.Node(
+        PrepareRun(
+            strategy=strategy,
+            smoothing_fwhm=smoothing_fwhm,
+            dummy_scans=dummy_scans,
+            denoised=denoised,
+            **{field: value for field, value in given.items() if value is not None},
+        ),
+        name="prepare",
+        n_procs=1,
+        mem_gb=mem_gb,
+    )
+    fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
+    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
+    outputnode = pe.Node(IdentityInterface(fields=list(PREPARED)), name="outputnode")
+    workflow.connect(
+        [
+            (inputnode, prepare, [(field, field) for field in fields]),
+            (prepare, outputnode, [(field, field) for field in PREPARED]),
+        ]
+    )
+    return workflow
+
+
+def _description(strategy: str, smoothing_fwhm: float, denoised: bool) -> str:
+    smoothed = f"smoothed with a Gaussian kernel of {smoothing_fwhm:g} mm FWHM and " if smoothing_fwhm else ""
+    cleaned = "They had been denoised before" if denoised else f"They were denoised with the strategy *{strategy}*"
+    return (
+        f"Every preprocessed BOLD run was {smoothed}resampled volume by volume to a 49 × 58 × 47 grid of 4 mm in MNI "
+        f"space. {cleaned}, and every voxel was z-scored over the volumes that were kept (nilearn, @nilearn). "
+    )
