@@ -1,0 +1,162 @@
+"""Time and memory of the engine, side by side on one machine: ``make bench`` (about 25 minutes on 2 cores).
+
+Prints a table, keeps it as JSON in ``benchmarks/results/engine.json``. Ratios are of medians taken in one call.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results" / "engine.json"
+
+
+def measure(*arguments: str) -> dict:
+    """Run one measurement in its own process."""
+    print("  …", *(Path(a).name for a in arguments), file=sys.stderr, flush=True)
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.measures", *arguments]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def write_run(path: Path, n_volumes: int) -> Path:
+    """Write a 2 mm int16 run of 97 x 115 x 97 voxels, volume by volume: structured noise inside a head."""
+    import gzip
+
+    random = np.random.default_rng(0)
+    shape = (97, 115, 97)
+    affine = np.diag([-2.0, 2, 2, 1])
+    affine[:3, 3] = 96, -132, -78
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape((*shape, n_volumes))
+    header.set_zooms((2, 2, 2, 2.0))
+    header.set_xyzt_units("mm", "sec")
+    header.set_sform(affine, 4)
+    header.set_qform(affine, 4)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    axes = np.meshgrid(*(np.linspace(-1.15, 1.15, size) for size in shape), indexing="ij")
+    head = sum(axis**2 for axis in axes) < 1
+    base = head * (8000 + 3000 * np.sin(5 * axes[0]) * np.cos(4 * axes[1]))
+    noise = [(head * random.normal(0, 150, shape)).astype(np.int16) for _ in range(16)]
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header.binaryblock + b"\0" * 4)
+        for volume in range(n_volumes):
+            a, b = random.integers(0, 16, 2)
+            values = base + noise[a] + np.roll(noise[b], volume, axis=0)
+            file.write(values.astype(np.int16).tobytes(order="F"))
+    return path
+
+
+def networks(rows: list[dict]) -> dict:
+    """Measure extraction and training against the published layout."""
+    measured = {"published forward": measure("published_forward")}
+    base = measured["published forward"]["seconds_per_volume"]
+    for preset, targets in (("default", {"bf16": 15, "fp32": 7}), ("published", {"bf16": 6, "fp32": 3})):
+        for precision, target in targets.items():
+            result = measured[f"{preset} {precision}"] = measure("extraction", preset, precision)
+            ratio = base / result["seconds_per_volume"]
+            what = f"FBN extraction, {preset} preset, {precision} ({result['seconds_per_volume']:.3f} s per volume)"
+            rows.append(
+                row(what, f"published forward ({base:.2f} s)", f"{ratio:.1f} x", f"{target} x", ratio >= target)
+            )
+            share = result["share_of_the_fastest_convolution"]
+            what = (
+                f"arithmetic rate of the attention path, {preset} preset, {precision} ({result['gflops']:.0f} GFLOP/s)"
+            )
+            against = f"one 5³ 32→32 convolution ({result['gflops_of_one_convolution']:.0f} GFLOP/s)"
+            rows.append(row(what, against, f"{share:.0%}", "80 %", share >= 0.8))
+    published, ours = measured["published step"], measured["training step"] = (
+        measure("published_step"),
+        measure("training_step", "bf16"),
+    )
+    ratio = published["seconds_per_volume"] / ours["seconds_per_volume"]
+    what = f"training step, default preset, bf16 ({ours['seconds_per_volume']:.2f} s per volume)"
+    rows.append(row(what, f"published ({published['seconds_per_volume']:.1f} s)", f"{ratio:.1f} x", "6 x", ratio >= 6))
+    return measured
+
+
+def row(what: str, against: str, found: str, wanted: str, reached: bool) -> dict:
+    return {"what": what, "against": against, "found": found, "at least": wanted, "reached": bool(reached)}
+
+
+def runs(rows: list[dict]) -> dict:
+    """Measure one run of 148 volumes against decompositions."""
+    measured = {name: measure("whole_run", name) for name in ("scaae-bf16", "canica", "dictlearning")}
+    ours = measured["scaae-bf16"]["seconds"]
+    for name, target, wanted in (("canica", 3.5, "3.5 x"), ("dictlearning", 1.0, "at par")):
+        theirs = measured[name]["seconds"]
+        what = f"one run of 148 volumes, default preset, bf16 ({ours:.1f} s)"
+        found = f"{theirs / ours:.2f} x"
+        rows.append(row(what, f"{name}, 20 components ({theirs:.1f} s)", found, wanted, theirs / ours >= target))
+    return measured
+
+
+def preparation(rows: list[dict]) -> dict:
+    """Measure streaming preparation: against nilearn, over run lengths, and the memory of a long run."""
+    measured = {}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {n: Path(folder) / f"run{n}.nii.gz" for n in (200, 300, 400, 800, 1000)}
+        write_run(paths[300], 300)
+        ours, theirs = measure("prepare", str(paths[300])), measure("prepare_nilearn", str(paths[300]))
+        a, b = (np.load(paths[300].with_suffix(f".{who}.npy")) for who in ("ours", "nilearn"))
+        moving = (a.std(axis=0) > 0) & (b.std(axis=0) > 0)
+        r = float(min(np.corrcoef(x, y)[0, 1] for x, y in zip(a.T[moving], b.T[moving], strict=True)))
+        measured |= {"prepare 300": ours, "nilearn 300": theirs, "lowest r of a voxel": r}
+        time_ratio, memory_ratio = theirs["seconds"] / ours["seconds"], ours["peak_mb"] / theirs["peak_mb"]
+        what = f"preparing a 2 mm run of 300 volumes ({ours['seconds']:.1f} s, {ours['peak_mb']:.0f} MB)"
+        against = f"nilearn's masker ({theirs['seconds']:.1f} s, {theirs['peak_mb']:.0f} MB)"
+        rows.append(row(what, against, f"{time_ratio:.1f} x", "3 x", time_ratio >= 3))
+        rows.append(row("  its peak memory", against, f"{memory_ratio:.2f}", "0.20 (most)", memory_ratio <= 0.2))
+        rows.append(row("  its time series, lowest r of a voxel", against, f"{r:.5f}", "0.999", r >= 0.999))
+        paths[300].unlink()
+        lengths = {}
+        for n in (200, 400, 800):
+            lengths[n] = measure("prepare", str(write_run(paths[n], n)))
+            measured[f"prepare {n}"] = lengths[n]
+            paths[n].unlink()
+        slopes = [(lengths[b]["seconds"] - lengths[a]["seconds"]) / (b - a) for a, b in ((200, 400), (400, 800))]
+        growth = slopes[1] / slopes[0]
+        found = ", ".join(f"{n}: {m['seconds']:.1f} s, {m['peak_mb']:.0f} MB" for n, m in lengths.items())
+        rows.append(
+            row(
+                f"time per further volume ({found})",
+                "400-800 / 200-400",
+                f"{growth:.2f}",
+                "0.9-1.1",
+                0.9 <= growth <= 1.1,
+            )
+        )
+        memory = lengths[800]["peak_mb"] / lengths[200]["peak_mb"]
+        rows.append(row("peak memory, 800 / 200 volumes", "-", f"{memory:.3f}", "1.05 (most)", memory < 1.05))
+        long = measured["prepare and extract 1000"] = measure("prepare_and_extract", str(write_run(paths[1000], 1000)))
+        what = f"peak memory, preparing and extracting 97 x 115 x 97 x 1000 int16 ({long['seconds']:.0f} s)"
+        rows.append(row(what, "-", f"{long['peak_mb'] / 1024:.2f} GB", "1.5 GB (most)", long["peak_mb"] <= 1536))
+    return measured
+
+
+def main() -> None:
+    parts = {"networks": networks, "runs": runs, "preparation": preparation}
+    chosen = sys.argv[1:] or list(parts)
+    rows: list[dict] = []
+    measured = {name: parts[name](rows) for name in chosen}
+    width = max(len(r["what"]) for r in rows)
+    for r in rows:
+        print(f"{r['what']:<{width}}  {r['found']:>9}  (wanted {r['at least']}) {'' if r['reached'] else 'MISSED'}")
+        print(f"{'':<{width}}  against {r['against']}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    import torch
+
+    machine = {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    RESULTS.write_text(json.dumps({"machine": machine, "rows": rows, "measured": measured}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

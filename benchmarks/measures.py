@@ -1,0 +1,221 @@
+"""One measurement each, in a process of its own: ``python -m benchmarks.measures NAME [ARG …]`` prints JSON.
+
+Every measurement gives seconds (median of repeats, after a warm-up) and the peak memory of its whole process.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 5
+
+
+def median_seconds(function: Callable[[], object], repeats: int = REPEATS) -> float:
+    function()
+    seconds = []
+    for _ in range(repeats):
+        gc.collect()
+        started = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _model(preset: str, precision: str):
+    from scaae_nipype.grid import load_grid
+    from scaae_nipype.model import PRESETS, Model
+    from scaae_nipype.model.weights import new_network
+
+    grid = load_grid()
+    return Model(new_network(PRESETS[preset], grid, seed=0).eval(), grid, {"Precision": precision})
+
+
+def _noise(n: int, grid) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, grid.n_voxels), dtype=np.float32)
+
+
+def published_forward() -> dict:
+    """Extract as published: the whole network, fp32, one volume at a time."""
+    import torch
+
+    model = _model("published", "fp32")
+    volume = model.volumes(_noise(1, model.grid))
+    with torch.inference_mode():
+        return {"seconds_per_volume": median_seconds(lambda: model.network(volume))}
+
+
+def published_step() -> dict:
+    """Train as published: whole network, fp32, Adam, batch of 4 to bound memory."""
+    import torch
+
+    model = _model("published", "fp32")
+    network, volumes = model.network.train(), model.volumes(_noise(4, model.grid))
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        (network(volumes).volumes - volumes).square().mean().backward()
+        optimiser.step()
+
+    return {"seconds_per_volume": median_seconds(step, 2) / len(volumes)}
+
+
+def extraction(preset: str, precision: str) -> dict:
+    """Extract networks, channel weights and codes with the fused path; and the arithmetic rate of the attention path."""
+    import torch
+
+    from scaae_nipype.model.extraction import Extractor
+
+    model = _model(preset, precision)
+    vectors = _noise(4, model.grid)
+    extractor = Extractor(model)
+    seconds = median_seconds(lambda: list(extractor.batches(vectors, 2))) / len(vectors)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    volumes = model.volumes(vectors[:2])
+    macs = sum(kernel.numel() for kernel in extractor.attend.kernels) * volumes[0].numel()
+    layout = torch.channels_last_3d
+    with torch.inference_mode():
+        attend = median_seconds(lambda: extractor.attend(volumes)) / 2
+        x = torch.randn(2, 32, *volumes.shape[2:]).to(dtype).contiguous(memory_format=layout)
+        kernel = torch.randn(32, 32, 5, 5, 5).to(dtype).contiguous(memory_format=layout)
+        alone = median_seconds(lambda: torch.nn.functional.conv3d(x, kernel, padding=2)) / 2
+    reference = 32 * 32 * 125 * volumes[0].numel() / alone
+    return {
+        "seconds_per_volume": seconds,
+        "gflops": 2 * macs / attend / 1e9,
+        "gflops_of_one_convolution": 2 * reference / 1e9,
+        "share_of_the_fastest_convolution": macs / attend / reference,
+        "share_with_everything_around": macs / seconds / reference,
+    }
+
+
+def training_step(precision: str) -> dict:
+    """Train the default preset: forward, backward and Adam for a batch of 8, as the learner does it."""
+    import torch
+
+    from scaae_nipype.model.learner import Learner
+    from scaae_nipype.model.presets import RECIPES
+
+    model = _model("default", precision)
+    mask = np.ascontiguousarray(model.grid.mask[model.box])
+    learner = Learner(model.network.train(), recipe=RECIPES["calibrated"], n_steps=10, place=model.volumes, mask=mask)
+    learner.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    optimiser = torch.optim.Adam(model.network.parameters(), lr=1e-3)
+    vectors = torch.from_numpy(_noise(8, model.grid))
+
+    def step() -> None:
+        optimiser.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = learner.training_step(vectors, 0)
+        loss.backward()
+        optimiser.step()
+
+    return {"seconds_per_volume": median_seconds(step, 3) / len(vectors)}
+
+
+def _simulated_run(n_volumes: int):
+    from scaae_nipype.grid import load_grid
+
+    grid = load_grid()
+    random = np.random.default_rng(0)
+    patterns = random.standard_normal((20, grid.n_voxels), dtype=np.float32)
+    courses = np.cumsum(random.standard_normal((n_volumes, 20)), axis=0).astype(np.float32)
+    data = (courses - courses.mean(axis=0)) @ patterns + 20 * _noise(n_volumes, grid)
+    return grid, (data - data.mean(axis=0)) / data.std(axis=0)
+
+
+def whole_run(method: str, n_volumes: int = 148) -> dict:
+    """Turn one prepared run on the 4 mm grid into networks: SCAAE, CanICA or dictionary learning, 20 components."""
+    grid, data = _simulated_run(n_volumes)
+    if method.startswith("scaae"):
+        from scaae_nipype.model import extract_networks
+
+        model = _model("default", method.partition("-")[2])
+        seconds = median_seconds(lambda: extract_networks(data, model), 1)
+    else:
+        from nilearn.decomposition import CanICA, DictLearning
+        from nilearn.image import new_img_like
+
+        image = new_img_like(grid.image(grid.mask[grid.mask]), np.moveaxis(grid.volumes(data), 0, -1))
+        mask = grid.image(np.ones(grid.n_voxels, dtype=bool))
+        cls = {"canica": CanICA, "dictlearning": DictLearning}[method]
+        started = time.perf_counter()
+        cls(n_components=20, mask=mask, smoothing_fwhm=None, random_state=0, n_jobs=2).fit(image)
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "seconds_per_volume": seconds / n_volumes}
+
+
+def prepare(path: str) -> dict:
+    """Prepare a run with this package."""
+    from scaae_nipype.grid import load_grid
+    from scaae_nipype.preparation import prepare_run
+
+    started = time.perf_counter()
+    run = prepare_run(path, grid=load_grid(), strategy="none")
+    seconds = time.perf_counter() - started
+    np.save(Path(path).with_suffix(".ours.npy"), run.data[:, ::37])
+    return {"seconds": seconds}
+
+
+def prepare_nilearn(path: str) -> dict:
+    """Do the same with nilearn's masker on the full-resolution image, then resample to the 4 mm grid."""
+    import nibabel as nib
+    from nilearn.image import resample_img
+    from nilearn.maskers import NiftiMasker
+    from nilearn.signal import clean
+
+    from scaae_nipype.grid import load_grid
+
+    grid = load_grid()
+    started = time.perf_counter()
+    image = nib.load(path)
+    # A voxel of the 4 mm grid may draw on neighbours beyond the brain: a full mask keeps them.
+    mask = nib.Nifti1Image(np.ones(image.shape[:3], dtype="u1"), image.affine)
+    repetition_time = float(image.header.get_zooms()[3])
+    options = {"detrend": True, "standardize": None, "high_pass": 0.008, "t_r": repetition_time}
+    masker = NiftiMasker(mask, smoothing_fwhm=6.0, dtype="float32", **options)
+    cleaned = masker.inverse_transform(masker.fit_transform(image))
+    resampled = resample_img(cleaned, grid.affine, grid.shape, interpolation="linear")
+    data = clean(grid.vectors(np.moveaxis(resampled.get_fdata(dtype=np.float32), -1, 0)), standardize="zscore_sample")
+    seconds = time.perf_counter() - started
+    np.save(Path(path).with_suffix(".nilearn.npy"), data[:, ::37])
+    return {"seconds": seconds}
+
+
+def prepare_and_extract(path: str) -> dict:
+    """Prepare a run and extract its networks, files in and files out, as the two nodes do it one after the other."""
+    from scaae_nipype.grid import load_grid
+    from scaae_nipype.model import save_model
+    from scaae_nipype.model.run import extract_run
+    from scaae_nipype.preparation import prepare_run
+    from scaae_nipype.preparation.prepared import write_prepared
+
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        grid = load_grid()
+        files = write_prepared(prepare_run(path, grid=grid, strategy="none"), folder, grid=grid)
+        prepared = time.perf_counter() - started
+        model = save_model(_model("default", "bf16"), Path(folder) / "model")
+        extract_run(files.out_file, files.out_mask, files.out_samples, model, out_dir=folder)
+        return {"seconds": time.perf_counter() - started, "seconds_to_prepare": prepared}
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:]
+    result = globals()[name](*arguments)
+    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
