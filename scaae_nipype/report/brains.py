@@ -25,7 +25,7 @@ from .style import message, styled
 
 __all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline"]
 
-HEIGHTS = (-30, -14, 2, 18, 34, 50)
+HEIGHTS = (-22, -8, 6, 22, 38, 54)
 """z in mm of the slices of a mosaic."""
 
 _STEP = 2.0  # mm between the points at which images are sampled for display
@@ -73,6 +73,11 @@ def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float
 
 
 @cache
+def _background(heights: tuple[float, ...]) -> np.ma.MaskedArray:
+    return np.ma.masked_less(_montage(axial_slices(*_template(), heights)), 0.02)
+
+
+@cache
 def _template() -> tuple[np.ndarray, np.ndarray]:
     from nilearn.datasets import load_mni152_template
 
@@ -86,8 +91,7 @@ def _montage(slices: np.ndarray) -> np.ndarray:
 
 
 def _brain(axes: Axes, heights: Sequence[float]) -> None:
-    brain = _montage(axial_slices(*_template(), heights))
-    axes.imshow(np.ma.masked_less(brain, 0.02), cmap="gray", vmin=-0.05, vmax=1.15, origin="lower")
+    axes.imshow(_background(tuple(heights)), cmap="gray", vmin=-0.05, vmax=1.15, origin="lower")
     axes.set_axis_off()
 
 
@@ -134,8 +138,10 @@ def fbn_mosaic(
         figure = Figure(figsize=(11.5, 1))
         message(figure.add_subplot(), "No volume was kept: there is no network to show.")
         return figure
-    figure = Figure(figsize=(11.5, 1.42 * len(rows) + 0.75))
-    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01)  # type: ignore[union-attr]
+    height = 1.42 * len(rows) + 1.1
+    figure = Figure(figsize=(11.5, height))
+    room = (0, 0, 1, 1 - 0.22 / height)  # the layout does not see the names of the branches above the first line
+    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr]
     panels = figure.subplots(len(rows), len(branches), squeeze=False)
     colours = None
     for row, line in zip(rows, panels, strict=True):
@@ -151,7 +157,10 @@ def fbn_mosaic(
         for axes in line[1:]:
             axes.set_title(" ", fontsize=9, pad=2)  # keeps the lines level
     for axes, branch in zip(panels[0], branches, strict=True):
-        axes.set_title(branch, loc="center", fontsize=11, fontweight="bold", pad=3)
+        middle, above = ("axes fraction", "offset points")
+        axes.annotate(
+            branch, (0.5, 1), (0, 20), xycoords=middle, textcoords=above, ha="center", fontsize=11, fontweight="bold"
+        )
     for axes in panels[-1]:
         _slice_labels(axes, heights)
     if colours is not None:

@@ -251,7 +251,8 @@ def code_over_time(code: np.ndarray, repetition_time: float | None = None) -> Fi
     scaled = (code - code[kept].mean(axis=0)) / np.where(spread > 0, spread, 1)
     figure = _figure(2.9)
     axes = figure.subplots()
-    shown = _heat(axes, scaled.T, cmap="RdBu_r", vmin=-3, vmax=3)
+    edges = (-0.5, len(code) - 0.5, code.shape[1] + 0.5, 0.5)  # the numbers count from 1
+    shown = _heat(axes, scaled.T, cmap="RdBu_r", vmin=-3, vmax=3, extent=edges)
     figure.colorbar(shown, ax=axes, label="SD over the run", fraction=0.03, pad=0.01, extend="both")
     axes.set_ylabel("number of the code")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -316,7 +317,8 @@ def motion(samples: pd.DataFrame, repetition_time: float | None = None, threshol
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no framewise displacement known", ha="center", va="center", transform=axes.transAxes)
     _time_axis(axes, len(samples), repetition_time)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 

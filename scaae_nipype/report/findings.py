@@ -68,6 +68,10 @@ def _below(value: object, limit: float) -> bool:
     return isinstance(value, int | float) and value < limit
 
 
+def _above(value: object, limit: float) -> bool:
+    return isinstance(value, int | float) and value > limit
+
+
 def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
     """Collect what a reader must know before looking at the figures.
 
@@ -85,20 +89,29 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
         found.append(
             Banner(
                 f"The sign of {which} is uncertain",
-                "A branch can come out inverted, so its sign is set to that of its correlation with the input. Here "
+                "A branch can come out inverted; its sign is judged by its correlation with the input volumes. Here "
                 f"fewer than {percent(SIGN_AGREEMENT)} of the volumes agree on it: in part of the volumes this branch "
                 "shows deactivation as activation, or nothing that follows the data. Do not interpret its polarity.",
             )
         )
-    dense = [(r, i, b) for r, i, b in branches if _below(DENSE, b.get("MeanDensity", 0))]
-    if dense:
-        which = "; ".join(f"branch {i} in {r.title}, {percent(b['MeanDensity'])} of the region" for r, i, b in dense)
+    against = [index for _, index, branch in branches if _inverted(branch)]
+    if against:
         found.append(
             Banner(
-                f"A branch is saturated: {which}",
-                f"On average it marks more than {percent(DENSE)} of the brain above the threshold in a volume. Such a "
-                "map is no network: it overlaps everything, its IoU with any template is bounded by the template's "
-                "small size, and its overlap from volume to volume is high whatever the brain does.",
+                f"Branch {_listed(map(str, against))} is inverted",
+                "It runs against the input volumes, and in paper mode no sign is applied, as in the published code: "
+                "what it shows as active is deactivated. The calibrated mode turns such a branch round.",
+            )
+        )
+    dense = [(r, i, b) for r, i, b in branches if _above(b.get("MeanDensity"), DENSE)]
+    if dense:
+        which = "; ".join(f"{r.title}, branch {i}: {percent(b['MeanDensity'])}" for r, i, b in dense)
+        found.append(
+            Banner(
+                f"Branch {_listed(str(i) for _, i, _ in dense)} is saturated",
+                f"On average it marks more than {percent(DENSE)} of the brain in a volume ({which}). Such a map is no "
+                "network: it overlaps everything, its IoU with any template is bounded by the template's small size, "
+                "and its overlap from volume to volume is high whatever the brain does.",
             )
         )
     flat = [(run, limits) for run in runs if (limits := channel_limits(run)) and limits[1] - limits[0] < CHANNEL_RANGE]
@@ -106,17 +119,21 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
         which = "; ".join(f"{run.title}: {number(low)} to {number(high)}" for run, (low, high) in flat)
         found.append(
             Banner(
-                f"Channel attention selects nothing ({which})",
-                f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE}: every channel "
-                "enters the network map with nearly the same weight. The maps are then what a fixed local filter of "
-                "the volume gives; nothing is chosen automatically.",
+                "Channel attention selects nothing",
+                f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE} ({which}): "
+                "every channel enters the network map with nearly the same weight. The maps are then what a fixed "
+                "local filter of the volume gives; nothing is chosen automatically.",
             )
         )
     return found
 
 
+def _inverted(branch: Mapping[str, Any]) -> bool:
+    return branch.get("Sign") == 1 and branch.get("MeasuredSign") == -1
+
+
 def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
-    names = [name for name, card in cards.items() if (card.get("Training") or {}).get("Undertrained")]
+    names = [name for name, card in cards.items() if card.get("Training", {}).get("Undertrained")]
     names += [str(run.model.get("ModelName", "without a name")) for run in runs if run.model.get("Undertrained")]
     if not names:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..files import read_json
 from ..names import outputs
 from .findings import channel_limits, number, percent
 from .page import Block, Cell, Link, Links, Table, Text
-from .reading import BRANCHES, Run, model_folder
+from .reading import BRANCHES, Run
 
 __all__ = ["cards_of", "facts", "files_of", "glance", "methods_text", "model_blocks"]
 
@@ -57,10 +58,9 @@ def _tool(root: Path) -> str:
 
 def glance(runs: Sequence[Run]) -> Table:
     """Compare the runs in one table; what a run does not tell is ``n/a``."""
-    columns = [
-        *("Run", "Volumes kept", "TR (s)", "Mean FD (mm)", "Region marked, %", "AP, network", "AP, volume"),
-        *("Size-matched IoU, network", "Size-matched IoU, volume", "Consecutive IoU (chance)", "Channel weights"),
-    ]
+    columns = ["Run", "kept", "TR (s)", "FD (mm)", "marked (%)", *("network", "volume") * 2, "(chance)", "weights"]
+    groups = [("", 1), ("Volumes", 1), ("", 1), ("Mean", 1), ("Region", 1), ("Average precision", 2)]
+    groups += [("Size-matched IoU", 2), ("Consecutive IoU", 1), ("Channel", 1)]
     rows = []
     for run in runs:
         low, high = channel_limits(run) or (None, None)
@@ -83,7 +83,7 @@ def glance(runs: Sequence[Run]) -> Table:
         "volumes; volume: the volume itself, the better of its two signs. Higher is better; chance differs per "
         "template."
     )
-    return Table("The runs at a glance", columns, [[Cell(text) for text in row] for row in rows], caption)
+    return Table("The runs at a glance", columns, [[Cell(text) for text in row] for row in rows], caption, groups, True)
 
 
 def _table(run: Run, meaning: str, columns: Iterable[str]) -> pd.DataFrame | None:
@@ -126,10 +126,9 @@ def _consecutive(run: Run) -> str:
     return " · ".join(f"{number(iou)} ({number(chance)})" for iou, chance in zip(*values, strict=True))
 
 
-def cards_of(runs: Sequence[Run], read: Any) -> dict[str, dict[str, Any]]:
-    """Read the card of every model that made the runs' networks, by its name."""
-    names = dict.fromkeys(str(run.model["ModelName"]) for run in runs if run.model.get("ModelName"))
-    return {name: read(name) for name in names}
+def cards_of(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Give the card of every model that made the runs' networks, by its name."""
+    return {str(run.model["ModelName"]): run.card for run in runs if run.model.get("ModelName")}
 
 
 _CARD = {
@@ -158,20 +157,31 @@ _TRAINING = {
 def model_blocks(name: str, card: Mapping[str, Any], runs: Sequence[Run]) -> list[Block]:
     """Summarise a model card, and say whether the model was trained on the runs it is applied to."""
     if not card:
-        return [Text([f"The card of model {name} is not kept in this dataset (models/{name}/card.json)."], "missing")]
-    training = card.get("Training") if isinstance(card.get("Training"), dict) else {}
+        return [Text([f"This dataset does not keep the card of model {name}."], "missing")]
+    training = card["Training"]
     rows = [(label, _value(card[key])) for key, label in _CARD.items() if key in card]
     rows += [(label, _value(training[key])) for key, label in _TRAINING.items() if key in training]
-    for index, branch in enumerate(card.get("Branches") or [], start=1):
-        sign = {1: "as it is", -1: "turned"}.get(branch.get("Sign"), "not recorded")
-        rows.append((f"Sign of branch {index}", f"{sign}; {percent(branch.get('SignAgreement'))} of volumes agree"))
+    for index, branch in enumerate(card["Branches"], start=1):
+        rows.append((f"Sign of branch {index}", _sign(branch)))
     blocks: list[Block] = []
-    own = [run.title for run in runs if run.stem in map(str, training.get("Runs") or [])]
+    own = [run.title for run in runs if run.stem in map(str, _listed(training.get("Runs")))]
     if own:
         text = f"This model was trained on data that includes {', '.join(own)}: scores on those runs are in-sample."
         blocks.append(Text([text]))
     table = Table(f"Model {name}", ["Property", "Value"], [[Cell(label), Cell(value)] for label, value in rows])
     return [*blocks, table]
+
+
+def _sign(branch: Mapping[str, Any]) -> str:
+    applied, measured = branch.get("Sign"), branch.get("MeasuredSign", branch.get("Sign"))
+    text = "turned to follow the input" if applied == -1 else "as the network gives it"
+    if applied != measured:
+        text += ", although it runs against the input"
+    return f"{text}; {percent(branch.get('SignAgreement'))} of the probe volumes agree"
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _value(value: object) -> str:
@@ -193,10 +203,10 @@ def methods_text(root: Path) -> Text:
         text = ""
     if not text:
         return Text(["logs/CITATION.md is missing: there is no Methods text."], "missing")
-    return Text([text], "verbatim")
+    return Text([re.sub(r"^#+\s*", "", text, flags=re.MULTILINE)], "verbatim")
 
 
-def files_of(root: Path, runs: Sequence[Run], models: Iterable[str]) -> list[Links]:
+def files_of(root: Path, runs: Sequence[Run]) -> list[Links]:
     """List what was written, with addresses relative to the dataset's root, where the report belongs."""
     found = []
     for run in runs:
@@ -216,10 +226,8 @@ def files_of(root: Path, runs: Sequence[Run], models: Iterable[str]) -> list[Lin
         "logs/status.json": "Verdict on the last call",
     }
     links = [_link(root, root / name, text) for name, text in shared.items() if (root / name).is_file()]
-    for model in models:
-        folder = model_folder(root, model)
-        if folder and (folder / "card.json").is_file():
-            links.append(_link(root, folder / "card.json", f"Card of model {model}"))
+    for folder in dict.fromkeys(run.model_folder for run in runs if run.model_folder):
+        links.append(_link(root, folder / "card.json", f"Card of the model in {folder.name}"))
     return [*found, Links("The whole dataset", links)] if links else found
 
 

@@ -53,13 +53,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `groups` are headings over several columns each: (text, number of columns)."""
+    """A table.
+
+    `groups` are headings over several columns each (text, number of columns); in a `narrow` table no cell breaks.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     groups: Sequence[tuple[str, int]] = ()
+    narrow: bool = False
     kind: str = "table"
 
 

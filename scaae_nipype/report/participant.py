@@ -12,7 +12,7 @@ from ..files import write_text
 from .findings import banners
 from .overview import cards_of, facts, files_of, glance, methods_text, model_blocks
 from .page import Block, Drawing, Page, Section, Text, render
-from .reading import Run, find_runs, model_card
+from .reading import Run, find_runs
 from .specification import HOW_TO_READ, RUN_SECTIONS, FigureItem, SentenceItem, TableItem
 from .style import data_uri
 
@@ -55,14 +55,14 @@ def participant_page(output_dir: str | os.PathLike, participant: str) -> Page:
     root = Path(output_dir)
     runs = find_runs(root, participant)
     label = runs[0].entities["sub"]
-    cards = cards_of(runs, lambda name: model_card(root, name))
+    cards = cards_of(runs)
     sections = [
         Section("glance", "At a glance", [glance(runs)]),
         Section("reading", "How to read this", [Text(HOW_TO_READ, "list")]),
         *(_run_section(run, f"run{index}") for index, run in enumerate(runs, start=1)),
         Section("model", "Model", _models(runs, cards)),
         Section("methods", "Methods", [methods_text(root)]),
-        Section("files", "Files", files_of(root, runs, cards)),
+        Section("files", "Files", files_of(root, runs)),
     ]
     return Page(
         title=f"sub-{label}: functional brain networks of every volume",
@@ -89,7 +89,7 @@ def _run_section(run: Run, key: str) -> Section:
         )
         for section in RUN_SECTIONS
     ]
-    return Section(key, run.title, (), sections)
+    return Section(key, run.title, [Text([f"File names begin with {run.stem}."])], sections)
 
 
 def _blocks(run: Run, item: FigureItem | TableItem | SentenceItem, key: str) -> list[Block]:

@@ -18,7 +18,7 @@ from ..files import read_json, read_table
 from ..grid import Grid, load_grid
 from ..names import output_path, outputs, run_stem
 
-__all__ = ["BRANCHES", "THRESHOLD", "Networks", "Run", "find_runs", "model_card", "model_folder"]
+__all__ = ["BRANCHES", "THRESHOLD", "Networks", "Run", "find_runs"]
 
 BRANCHES = ("fbn1", "fbn2")
 """Meanings, in the registry of names, of the two branches' networks."""
@@ -56,21 +56,19 @@ class Run:
         The output dataset.
     entities : mapping
         Entities of the run by their short keys, without ``res`` and ``desc``.
+    title : str
+        What the reader calls it: what tells it from the participant's other runs.
     """
 
     root: Path
     entities: Mapping[str, str]
+    title: str
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def stem(self) -> str:
         """What all file names of the run begin with."""
         return run_stem(self.entities)
-
-    @property
-    def title(self) -> str:
-        """The stem without the participant, or "the only run" where nothing else distinguishes it."""
-        return self.stem.partition("_")[2] or "the only run"
 
     def path(self, meaning: str, extension: str | None = None) -> Path:
         """Where the file of a meaning lies, whether it exists or not."""
@@ -101,10 +99,7 @@ class Run:
         """Read the sidecar of a meaning; an empty one where it is missing or damaged."""
         key = f"{meaning}.json"
         if key not in self._cache:
-            try:
-                self._cache[key] = read_json(self.path(meaning, ".json"))
-            except InputError:
-                self._cache[key] = {}
+            self._cache[key] = _read_or_empty(self.path(meaning, ".json"))
         content: dict[str, Any] = self._cache[key]
         return content
 
@@ -125,10 +120,32 @@ class Run:
         """Which model made the networks and what it said about itself, as the sidecars tell it."""
         return self._from_sidecars("Model")
 
+    @cached_property
+    def model_folder(self) -> Path | None:
+        """The model that made the networks, found by its checksum or name; None where the dataset does not keep it."""
+        cards = sorted(self.root.glob("models/*/card.json"))
+        for key, told in (("WeightsSHA256", "ModelChecksum"), ("Name", "ModelName")):
+            for path in cards:
+                if self.model.get(told) and _read_or_empty(path).get(key) == self.model[told]:
+                    return path.parent
+        return None
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The card of that model; empty where there is none.
+
+        Otherwise "Training" is always an object in it, and "Branches" a list of objects.
+        """
+        card = _read_or_empty(self.model_folder / "card.json") if self.model_folder else {}
+        if card:
+            card["Training"] = card["Training"] if isinstance(card.get("Training"), dict) else {}
+            card["Branches"] = _objects(card.get("Branches"))
+        return card
+
     @property
     def branches(self) -> list[dict[str, Any]]:
         """Sign, agreement and mean density of each branch, as far as known."""
-        return [branch for branch in self.model.get("Branches") or [] if isinstance(branch, dict)]
+        return _objects(self.model.get("Branches"))
 
     @cached_property
     def repetition_time(self) -> float | None:
@@ -164,7 +181,7 @@ class Run:
         return self.table(meaning, ["kept"])["kept"].to_numpy() == 1
 
     def networks(self, branch: str, volumes: Iterable[int] = ()) -> Networks:
-        """Read an FBN image volume by volume, so that long runs need little memory.
+        """Read an FBN image once, volume by volume, so that long runs need little memory.
 
         Raises
         ------
@@ -172,6 +189,9 @@ class Run:
             If the image or the evaluation region is missing or damaged, or the image is not 4D.
         """
         path, wanted = self.path(branch), set(volumes)
+        known = self._cache.get(branch)
+        if known is not None and wanted <= set(known.volumes):
+            return known  # type: ignore[no-any-return]
         try:
             image = nib.load(path, keep_file_open=True)
             if len(image.shape) != 4:
@@ -188,7 +208,15 @@ class Run:
                     taken[volume] = values
         except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
             raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
-        return Networks(image.affine, taken, density)
+        self._cache[branch] = Networks(image.affine, taken, density)
+        return self._cache[branch]
+
+
+def _read_or_empty(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except InputError:
+        return {}
 
 
 def _header_repetition_time(path: Path) -> float | None:
@@ -227,15 +255,16 @@ def find_runs(output_dir: str | os.PathLike, participant: str) -> list[Run]:
     endings = tuple(
         f"desc-{entry['entities']['desc']}_{entry['suffix']}{entry['extension']}" for entry in outputs().values()
     )
-    found: dict[str, Run] = {}
+    found: dict[str, dict[str, str]] = {}
     for folder in (f"sub-{label}/func", f"sub-{label}/ses-*/func"):
         for path in sorted(root.glob(f"{folder}/sub-{label}_*")):
             if path.name.endswith(endings):
-                run = Run(root, _entities(path.name))
-                found.setdefault(run.stem, run)
+                entities = _entities(path.name)
+                found[run_stem(entities)] = entities
     if not found:
         raise InputError(f"{root}: holds no outputs of participant {label}; run the participant level first.")
-    return [found[stem] for stem in sorted(found)]
+    runs = [found[stem] for stem in sorted(found)]
+    return [Run(root, entities, _title(entities, runs)) for entities in runs]
 
 
 def _entities(name: str) -> dict[str, str]:
@@ -243,18 +272,12 @@ def _entities(name: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key not in ("res", "desc")}
 
 
-def model_folder(output_dir: str | os.PathLike, name: object) -> Path | None:
-    """Give the folder of a model in the output dataset; None where it is not kept there."""
-    if not isinstance(name, str) or Path(name).name != name:  # a name from a sidecar must not lead elsewhere
-        return None
-    folder = Path(output_dir) / "models" / name
-    return folder if folder.is_dir() else None
+def _title(entities: Mapping[str, str], runs: Iterable[Mapping[str, str]]) -> str:
+    """Name a run by its task and by what differs between the runs, in the order of BIDS."""
+    different = {key for run in runs for key in {*entities, *run} if entities.get(key) != run.get(key)}
+    parts = run_stem({key: value for key, value in entities.items() if key == "task" or key in different})
+    return parts.replace("_", " ") or run_stem(entities)
 
 
-def model_card(output_dir: str | os.PathLike, name: object) -> dict[str, Any]:
-    """Read a model's card; an empty one where it is missing or damaged."""
-    folder = model_folder(output_dir, name)
-    try:
-        return read_json(folder / "card.json") if folder else {}
-    except InputError:
-        return {}
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -14,7 +14,7 @@ from ..grid import load_grid
 from . import brains, figures, findings
 from .findings import number, percent
 from .page import Cell, Table
-from .reading import BRANCHES, THRESHOLD, Run, model_folder
+from .reading import BRANCHES, THRESHOLD, Run
 from .style import LABELS, shorten
 
 __all__ = [
@@ -68,7 +68,8 @@ def _volume_title(run: Run, volume: int) -> str:
 
 
 def _mosaic(run: Run, titles: Mapping[int, str]) -> Figure:
-    networks = [run.networks(branch, titles) for branch in BRANCHES]
+    wanted = {*spread_volumes(run.kept), *_best_titles(run)}  # of both mosaics, so that images are read once
+    networks = [run.networks(branch, wanted) for branch in BRANCHES]
     rows = [brains.MosaicRow(title, [n.volumes.get(volume) for n in networks]) for volume, title in titles.items()]
     return brains.fbn_mosaic(rows, networks[0].affine, threshold=THRESHOLD, branches=[LABELS[b] for b in BRANCHES])
 
@@ -80,6 +81,12 @@ def spread_mosaic(run: Run) -> Figure:
 
 def best_mosaic(run: Run) -> Figure:
     """Draw networks at the best-matching volume of the templates that are matched best."""
+    return _mosaic(run, _best_titles(run))
+
+
+def _best_titles(run: Run) -> dict[int, str]:
+    if not run.has("overlap"):
+        return {}
     score, where = "best_average_precision", "best_volume_average_precision"
     overlap = run.table("overlap", ["method", "template", score, where])
     candidates = overlap[overlap["method"].isin(BRANCHES)].dropna(subset=[score, where])
@@ -89,7 +96,7 @@ def best_mosaic(run: Run) -> Figure:
         volume = int(row[where])
         note = f"{shorten(row['template'])} AP {number(row[score])}, {LABELS[row['method']].removeprefix('FBN ')}"
         titles[volume] = f"{titles[volume]}; {note}" if volume in titles else f"{_volume_title(run, volume)} · {note}"
-    return _mosaic(run, titles)
+    return titles
 
 
 def density(run: Run) -> Figure:
@@ -128,22 +135,22 @@ def overlap_table(run: Run) -> Table:
     rows = []
     for template in dict.fromkeys(overlap["template"]):
         of_template = cells.loc[template]
-        row = [Cell(str(template)), Cell(_first(of_template, "template_density", 1), f"seen {_coverage(of_template)}")]
+        row = [Cell(str(template)), Cell(_first(of_template, "template_density", 1), f"{_coverage(of_template)} seen")]
         for score in scores:
             values = pd.to_numeric(of_template[f"best_of_20_{score}"], errors="coerce").reindex(methods)
             means = of_template.get(f"mean_{score}", pd.Series(dtype=float)).reindex(methods)
-            row += [
-                Cell(number(values[m]), f"mean {number(means[m])}", bool(values[m] == values.max())) for m in methods
-            ]
+            row += [Cell(number(values[m]), number(means[m]), bool(values[m] == values.max())) for m in methods]
         rows.append(row)
-    short = {"fbn1": "FBN 1", "fbn2": "FBN 2", "volume": "volume", "volume_negated": "−volume"}
+    short = {"fbn1": "FBN 1", "fbn2": "FBN 2", "volume": "vol.", "volume_negated": "−vol."}
     return Table(
         "Overlap with every template",
         ["Template", "Size", *([short[method] for method in methods] * len(scores))],
         rows,
-        caption="Best of 20 volumes, with the mean over volumes below; bold: the best method. Size: share of the "
-        "evaluation region, and how much of the template the run covers. −volume: the volume with its sign turned.",
+        caption="Large: best of 20 volumes, bold for the best method; small: mean over volumes. Size: share of the "
+        "evaluation region, and how much of the template the run covers. vol.: the volume itself; −vol.: with its "
+        "sign turned.",
         groups=[("", 2), *((_SCORES[score], len(methods)) for score in scores)],
+        narrow=True,
     )
 
 
@@ -192,6 +199,8 @@ def warnings(run: Run) -> list[str]:
     """List what preparation and evaluation warned of."""
     sources = [run.preparation, run.sidecar("overlap"), run.sidecar("templateiou"), run.sidecar("gradualchange")]
     found = [str(text) for source in sources for text in _as_list(source.get("Warnings"))]
+    if not any(sources):
+        return ["The sidecars do not tell whether a step had anything to warn of."]
     return [f"Warning: {text}" for text in dict.fromkeys(found)] or ["No step had anything to warn of."]
 
 
@@ -209,8 +218,7 @@ def motion(run: Run) -> Figure:
 
 def region(run: Run) -> Figure:
     """Draw the evaluation region, with the model's mask where the dataset keeps it."""
-    folder = model_folder(run.root, run.model.get("ModelName"))
-    mask = folder / "mask.nii.gz" if folder else None
+    mask = run.model_folder / "mask.nii.gz" if run.model_folder else None
     return brains.region_outline(run.region, load_grid(mask) if mask and mask.is_file() else None)
 
 

@@ -1,0 +1,70 @@
+"""The sentences say what the numbers say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaae_nipype.report.findings import channel_sentence, gradual_sentences, overlap_sentences
+
+
+def overlap(network: list[float], volume: list[float], *, precision_only: bool = False) -> pd.DataFrame:
+    rows = []
+    for index, (ours, theirs) in enumerate(zip(network, volume, strict=True)):
+        for method, value in (("fbn1", 0.0), ("fbn2", ours), ("volume", theirs), ("volume_negated", 0.0)):
+            row = {"method": method, "template": f"T{index}", "best_of_20_average_precision": value}
+            rows.append(row | ({} if precision_only else {"best_of_20_size_matched_iou": value / 2}))
+    return pd.DataFrame(rows)
+
+
+def test_templates_on_which_the_network_wins_are_counted():
+    text = overlap_sentences(overlap([0.4, 0.4, 0.1], [0.3, 0.2, 0.3]))[0]
+    assert "average precision for 2 of 3 templates (mean 0.30 against 0.27)" in text
+    assert "size-matched IoU for 2 of 3 templates (mean 0.15 against 0.13)" in text
+    assert "match most templates better than the raw volume" in text
+
+
+def test_the_better_sign_of_the_volume_counts():
+    table = overlap([0.4, 0.4], [0.3, 0.3])
+    table.loc[table["method"] == "volume_negated", "best_of_20_average_precision"] = 0.5
+    text = overlap_sentences(table)[0]
+    assert "average precision for 0 of 2 templates" in text
+    assert "The two scores disagree" in text
+
+
+@pytest.mark.parametrize(
+    ("network", "volume"), [([0.1, 0.1], [0.2, 0.2]), ([0.2, 0.2], [0.2, 0.2]), ([0.3, 0.1], [0.2, 0.2])]
+)
+def test_half_of_the_templates_or_a_tie_is_no_gain(network, volume):
+    assert "adds nothing over the raw volume for most templates" in overlap_sentences(overlap(network, volume))[0]
+
+
+def test_missing_scores_are_left_out_and_said():
+    table = overlap([0.4, 0.4, 0.4], [0.1, 0.1, 0.1])
+    scores = [column for column in table if column.startswith("best")]
+    table.loc[table["template"].eq("T0") & table["method"].str.startswith("fbn"), scores] = np.nan
+    table.loc[table["template"].eq("T1") & table["method"].str.startswith("volume"), scores] = np.nan
+    assert "average precision for 1 of 1 templates" in overlap_sentences(table)[0]
+    assert overlap_sentences(table.assign(**dict.fromkeys(scores, np.nan)))[0].startswith("The table holds no scores")
+    assert overlap_sentences(pd.DataFrame({"method": ["fbn1"], "template": ["A"]}))[0].startswith("The table holds no")
+    assert "size-matched" not in overlap_sentences(overlap([0.4], [0.1], precision_only=True))[0]
+
+
+def test_the_volume_must_be_there_to_be_beaten():
+    table = overlap([0.4], [0.1])
+    assert overlap_sentences(table[table["method"].str.startswith("fbn")])[0].startswith("The table holds no scores")
+
+
+def test_consecutive_volumes_and_chance():
+    columns = {"method": ["fbn1", "fbn1", "volume"], "lag": [1, 2, 1], "lag_seconds": [2.5, 5, 2.5]}
+    table = pd.DataFrame({**columns, "mean_iou": [0.51, 0.4, 0.62], "chance_iou": [0.22, 0.22, 0.25]})
+    expected = "2.5 s apart: FBN branch 1 0.51 (chance 0.22), volume itself 0.62 (chance 0.25)."
+    assert gradual_sentences(table)[0].endswith(expected)
+    assert gradual_sentences(table.assign(mean_iou=np.nan)) == ["No two consecutive volumes were kept."]
+    assert gradual_sentences(table.iloc[:0]) == ["No two consecutive volumes were kept."]
+
+
+def test_channels_that_select_nothing():
+    flat = np.array([[0.50, 0.55], [0.52, 0.56], [np.nan, np.nan]])
+    assert "range of 0.06), so nothing was selected" in channel_sentence(flat)
+    assert "nothing was selected" not in channel_sentence(flat * [[1, 0.5]])
+    assert channel_sentence(np.full((2, 2), np.nan)) == "No volume was kept."

@@ -1,0 +1,159 @@
+"""Runs, models and images of an output dataset are found by what they are, and warned about by what they say."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scaae_nipype.errors import InputError
+from scaae_nipype.files import read_json, write_json
+from scaae_nipype.names import output_path
+from scaae_nipype.report.findings import banners
+from scaae_nipype.report.overview import cards_of, model_blocks
+from scaae_nipype.report.reading import find_runs
+from scaae_nipype.report.views import settings_table
+
+
+def touch(root: Path, meaning: str = "region", **entities: str) -> None:
+    path = root / output_path(entities, meaning)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def titles(root: Path, participant: str = "01") -> list[str]:
+    return [run.title for run in find_runs(root, participant)]
+
+
+def test_runs_are_called_by_what_differs(tmp_path):
+    for session, run in (("a", "1"), ("a", "2"), ("b", "1")):
+        touch(tmp_path, sub="01", ses=session, task="rest", run=run, space="MNI")
+    assert titles(tmp_path) == ["ses-a task-rest run-1", "ses-a task-rest run-2", "ses-b task-rest run-1"]
+
+
+def test_an_entity_that_only_one_run_has_tells_them_apart(tmp_path):
+    touch(tmp_path, sub="01", task="rest")
+    touch(tmp_path, sub="01", task="rest", acq="fast")
+    assert titles(tmp_path) == ["task-rest", "task-rest acq-fast"]
+
+
+def test_one_run_is_called_by_its_task(tmp_path):
+    touch(tmp_path, sub="01", task="rest", run="01", space="MNI")
+    assert titles(tmp_path) == ["task-rest"]
+
+
+def test_any_file_of_the_registry_makes_a_run_and_others_do_not(tmp_path):
+    touch(tmp_path, "overlap", sub="01", task="nback")
+    touch(tmp_path, "fbn2", sub="01", task="rest")
+    (tmp_path / "sub-01/func/sub-01_task-other_desc-preproc_bold.nii.gz").touch()
+    assert titles(tmp_path) == ["task-nback", "task-rest"]
+
+
+def test_participants_whose_labels_begin_alike_are_kept_apart(tmp_path):
+    touch(tmp_path, sub="011", task="rest")
+    with pytest.raises(InputError, match="no outputs of participant 01;"):
+        find_runs(tmp_path, "01")
+
+
+def found(root: Path) -> list[tuple[str, str]]:
+    runs = find_runs(root, "01")
+    return [(banner.title, banner.text) for banner in banners(runs, cards_of(runs))]
+
+
+def options_to_metadata(dataset: Path, tmp_path: Path, changes: dict) -> Path:
+    """A dataset with one sidecar, whose model metadata differ from the good ones."""
+    run = find_runs(dataset, "01")[0]
+    sidecar = read_json(run.path("fbn1", ".json"))
+    touch(tmp_path, **run.entities)
+    write_json(
+        {**sidecar, "Model": {**sidecar["Model"], **changes}}, find_runs(tmp_path, "01")[0].path("fbn1", ".json")
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "detail"),
+    [
+        ({"Undertrained": True}, "The model is undertrained (abc123)", "do not interpret"),
+        (
+            {"Branches": [{"Sign": 1, "SignAgreement": 0.89, "MeanDensity": 0.2}]},
+            "The sign of branch 1 (89 % of the volumes agree) is uncertain",
+            "fewer than 90 %",
+        ),
+        (
+            {"Branches": [{"SignAgreement": 1.0}, {"SignAgreement": None, "Flagged": True}]},
+            "The sign of branch 2 (n/a of the volumes agree) is uncertain",
+            "polarity",
+        ),
+        ({"Branches": [{}, {"MeanDensity": 0.61}]}, "Branch 2 is saturated", "task-rest, branch 2: 61 %"),
+        ({"Branches": [{"Sign": 1, "MeasuredSign": -1}]}, "Branch 1 is inverted", "paper mode"),
+        ({"ChannelWeightRange": [0.45, 0.54]}, "Channel attention selects nothing", "task-rest: 0.45 to 0.54"),
+    ],
+)
+def test_banners(dataset, tmp_path, changes, title, detail):
+    ((shown, text),) = found(options_to_metadata(dataset, tmp_path, changes))
+    assert shown == title
+    assert detail in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ChannelWeightRange": [0.40, 0.51]},
+        {"Branches": [{"SignAgreement": 0.9, "MeanDensity": 0.6, "Sign": -1, "MeasuredSign": -1}]},
+        {"Branches": None, "ChannelWeightRange": None, "Undertrained": None},
+        {"Branches": "x", "ChannelWeightRange": ["a"]},
+    ],
+)
+def test_no_banner_on_the_right_side_of_a_limit(dataset, tmp_path, changes):
+    assert not found(options_to_metadata(dataset, tmp_path, changes))
+
+
+def test_an_undertrained_card_is_enough(make_dataset):
+    assert found(make_dataset(n=4, training={"Undertrained": True}))[0][0] == "The model is undertrained (abc123)"
+
+
+def test_the_model_is_found_by_its_checksum_whatever_its_folder_is_called(make_dataset):
+    root = make_dataset(n=4, ModelName="another name")
+    (root / "models" / "abc123").rename(root / "models" / "light-0f3a")
+    run = find_runs(root, "01")[0]
+    assert run.model_folder == root / "models" / "light-0f3a"
+    assert run.card["Training"]["Volumes"] == 292
+
+
+def test_a_model_of_another_checksum_is_not_taken_for_it(make_dataset):
+    root = make_dataset(n=4, ModelName="elsewhere", ModelChecksum="f" * 64)
+    run = find_runs(root, "01")[0]
+    assert run.model_folder is None
+    (block,) = model_blocks("elsewhere", run.card, [run])
+    assert block.paragraphs == ["This dataset does not keep the card of model elsewhere."]
+
+
+def test_density_is_counted_inside_the_region_and_volumes_are_read_as_they_are(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
+    networks = run.networks("fbn1", [3])
+    image = nib.load(run.path("fbn1"))
+    values = image.get_fdata()
+    assert np.isnan(networks.density[[0, 1, 4]]).all()  # two dummies and the spike
+    assert networks.density[3] == pytest.approx((values[..., 3][run.region.mask] > 0.3).mean())
+    np.testing.assert_allclose(networks.volumes[3], values[..., 3], rtol=1e-5)
+    assert set(networks.volumes) == {3}
+
+
+def test_repetition_time_comes_from_the_header_where_no_sidecar_tells(make_dataset):
+    root = make_dataset(n=4)
+    for path in root.glob("sub-01/func/*.json"):
+        path.unlink()
+    assert find_runs(root, "01")[0].repetition_time == pytest.approx(2.0)
+
+
+def test_unknown_settings_are_shown_too(make_dataset):
+    root = make_dataset(n=4)
+    path = find_runs(root, "01")[0].path("fbn1", ".json")
+    sidecar = read_json(path)
+    sidecar["Preparation"] |= {"ResidualDegreesOfFreedom": 71.5, "HighPass": None}
+    write_json(sidecar, path)
+    rows = {row[0].text: row[1].text for row in settings_table(find_runs(root, "01")[0]).rows}
+    assert rows["ResidualDegreesOfFreedom"] == "71.5"
+    assert rows["High-pass"] == "none"
+    assert "Warnings" not in rows
