@@ -1,5 +1,6 @@
 """How well maps agree with templates and with each other, beside what needs no network: arrays and files, no model."""
 
+from .baselines import BASELINES, Candidates, baselines, choose_on_other_runs
 from .gradual_change import lag_curve, lagged_iou
 from .overlap import (
     THRESHOLD,
@@ -15,21 +16,33 @@ from .overlap import (
     size_matched_iou,
     threshold_curve,
 )
-from .run import RunMaps, gradual_change_run, overlap_table, read_run, score_maps, score_run
+from .regions import region_means
+from .run import RunMaps, read_run
+from .scoring import overlap_table, score_maps
+from .states import RULES, Assignment, assign, transition_counts, transition_graph, transition_probabilities
+from .steps import assign_states, change_gradually, score_baselines, score_run, tabulate_regions
 from .templates import TemplateSet, coverage, find_smith2009, load_templates
 
 __all__ = [
+    "BASELINES",
+    "RULES",
     "THRESHOLD",
+    "Assignment",
+    "Candidates",
     "RunMaps",
     "TemplateSet",
+    "assign",
+    "assign_states",
     "average_precision",
+    "baselines",
     "best_of_n",
     "binarise",
     "chance_iou",
+    "change_gradually",
+    "choose_on_other_runs",
     "coverage",
     "dice",
     "find_smith2009",
-    "gradual_change_run",
     "iou",
     "lag_curve",
     "lagged_iou",
@@ -38,9 +51,15 @@ __all__ = [
     "pearson_r",
     "rank_scores",
     "read_run",
+    "region_means",
     "scale",
+    "score_baselines",
     "score_maps",
     "score_run",
     "size_matched_iou",
+    "tabulate_regions",
     "threshold_curve",
+    "transition_counts",
+    "transition_graph",
+    "transition_probabilities",
 ]

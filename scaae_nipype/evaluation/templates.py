@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import nibabel as nib
 import numpy as np
@@ -241,7 +241,7 @@ def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, s
 def _read(path: Path) -> nib.Nifti1Image:
     """Read an image whole, as 4D, with 0 where a value is not finite: interpolation would spread NaN."""
     try:
-        image = nib.load(path)
+        image = cast(nib.Nifti1Image, nib.load(path))
         values = np.nan_to_num(image.get_fdata(dtype=np.float32), posinf=0, neginf=0)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error}).") from error

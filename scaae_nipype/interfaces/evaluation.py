@@ -1,26 +1,41 @@
-"""Nipype interfaces of the evaluation: overlap with templates and gradual change."""
+"""Nipype interfaces of the evaluation: templates, gradual change, states, baselines, regions."""
 
 from __future__ import annotations
 
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, InputMultiObject, SimpleInterface, TraitedSpec, traits
-from nipype.interfaces.base.traits_extension import isdefined
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    OutputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
 
-__all__ = ["GradualChange", "MatchTemplates"]
+__all__ = ["AssignStates", "GradualChange", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
 
 
-class _RunInputSpec(BaseInterfaceInputSpec):
-    fbn_maps = InputMultiObject(
-        File(exists=True), mandatory=True, desc="4D FBN maps after equation 9, one image per branch"
-    )
+class _VolumesInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="prepared run, z-scored, on the model's grid")
     in_mask = File(exists=True, mandatory=True, desc="evaluation region of the run")
     in_samples = File(exists=True, mandatory=True, desc="table that says which volumes were kept")
 
 
-class _MatchTemplatesInputSpec(_RunInputSpec):
+class _MapsInputSpec(_VolumesInputSpec):
+    fbn_maps = InputMultiObject(
+        File(exists=True), mandatory=True, desc="4D FBN maps after equation 9, one image per branch"
+    )
+
+
+class _TemplatesInputSpec(BaseInterfaceInputSpec):
     templates = traits.Str("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
     template_labels = File(exists=True, desc="table with the names (and indices) of the templates")
     grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
+
+
+class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
+    pass
 
 
 class _MatchTemplatesOutputSpec(TraitedSpec):
@@ -38,13 +53,12 @@ class MatchTemplates(SimpleInterface):
     def _run_interface(self, runtime):
         from ..evaluation import score_run
 
-        self._results["out_iou"], self._results["out_overlap"], self._results["out_metadata"] = map(
-            str, score_run(**_given(self.inputs), out_dir=runtime.cwd)
-        )
+        iou, overlap, metadata = score_run(**_given(self.inputs), out_dir=runtime.cwd)
+        self._results |= {"out_iou": str(iou), "out_overlap": str(overlap), "out_metadata": str(metadata)}
         return runtime
 
 
-class _GradualChangeInputSpec(_RunInputSpec):
+class _GradualChangeInputSpec(_MapsInputSpec):
     longest_lag = traits.Range(low=0.0, value=20.0, usedefault=True, desc="end of the lag curve, in s")
 
 
@@ -59,9 +73,88 @@ class GradualChange(SimpleInterface):
     output_spec = _GradualChangeOutputSpec
 
     def _run_interface(self, runtime):
-        from ..evaluation import gradual_change_run
+        from ..evaluation import change_gradually
 
-        self._results["out_table"] = str(gradual_change_run(**_given(self.inputs), out_dir=runtime.cwd))
+        self._results["out_table"] = str(change_gradually(**_given(self.inputs), out_dir=runtime.cwd))
+        return runtime
+
+
+class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
+    signed_maps = InputMultiObject(File(exists=True), desc="4D FBN maps before equation 9, one image per branch")
+    mode = traits.Enum("calibrated", "paper", usedefault=True, desc="which score decides, and from where on")
+
+
+class _AssignStatesOutputSpec(TraitedSpec):
+    out_states = File(exists=True, desc="state, best template, score and margin of every volume")
+    out_metrics = File(exists=True, desc="occupancy, dwell times and visits, per method and state")
+    out_transitions = File(exists=True, desc="counts and probabilities of transitions, per method")
+    out_maps = OutputMultiObject(File(exists=True), desc="mean map of each state, one 4D image per branch")
+    out_metadata = File(exists=True, desc="JSON: rule, entropies, states never visited, warnings")
+
+
+class AssignStates(SimpleInterface):
+    """Name the network that shows at each volume, how long it stays and what follows it."""
+
+    input_spec = _AssignStatesInputSpec
+    output_spec = _AssignStatesOutputSpec
+
+    def _run_interface(self, runtime):
+        from ..evaluation import assign_states
+
+        states, metrics, transitions, maps, metadata = assign_states(**_given(self.inputs), out_dir=runtime.cwd)
+        self._results |= {"out_states": str(states), "out_metrics": str(metrics), "out_transitions": str(transitions)}
+        self._results |= {"out_maps": [str(path) for path in maps], "out_metadata": str(metadata)}
+        return runtime
+
+
+class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
+    names = traits.List(traits.Str(), mandatory=True, minlen=1, desc="baselines to compute")
+    codes = File(exists=True, desc="table with an encoder's features per volume, for encoder + LASSO")
+    n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
+    seed = traits.Int(0, usedefault=True, desc="seed of the decompositions")
+
+
+class _ScoreBaselinesOutputSpec(TraitedSpec):
+    out_overlap = File(exists=True, desc="scores over the run, per method and template")
+    out_metadata = File(exists=True, desc="JSON: templates, warnings")
+
+
+class ScoreBaselines(SimpleInterface):
+    """Score filters, linear denoisers and decompositions of the prepared run as the networks' maps are."""
+
+    input_spec = _ScoreBaselinesInputSpec
+    output_spec = _ScoreBaselinesOutputSpec
+
+    def _run_interface(self, runtime):
+        from ..evaluation import score_baselines
+
+        overlap, metadata = score_baselines(**_given(self.inputs), out_dir=runtime.cwd)
+        self._results |= {"out_overlap": str(overlap), "out_metadata": str(metadata)}
+        return runtime
+
+
+class _RegionTimeCoursesInputSpec(_MapsInputSpec):
+    atlas = traits.Str(mandatory=True, desc="'default', or a label or 4D image")
+    atlas_labels = File(exists=True, desc="table with the names (and indices) of the regions")
+    grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
+
+
+class _RegionTimeCoursesOutputSpec(TraitedSpec):
+    out_tables = OutputMultiObject(File(exists=True), desc="mean FBN per region and volume, one table per branch")
+    out_metadata = File(exists=True, desc="JSON: atlas, coverage of its regions, sampling frequency")
+
+
+class RegionTimeCourses(SimpleInterface):
+    """Average every FBN over the regions of an atlas."""
+
+    input_spec = _RegionTimeCoursesInputSpec
+    output_spec = _RegionTimeCoursesOutputSpec
+
+    def _run_interface(self, runtime):
+        from ..evaluation import tabulate_regions
+
+        tables, metadata = tabulate_regions(**_given(self.inputs), out_dir=runtime.cwd)
+        self._results |= {"out_tables": [str(path) for path in tables], "out_metadata": str(metadata)}
         return runtime
 
 

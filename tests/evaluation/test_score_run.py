@@ -5,7 +5,7 @@ import pytest
 from nipype.pipeline import engine as pe
 
 from scaae_nipype.errors import InputError
-from scaae_nipype.evaluation import gradual_change_run, iou, read_run, scale, score_run
+from scaae_nipype.evaluation import change_gradually, iou, read_run, score_run
 from scaae_nipype.files import image_4d, read_json, read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.evaluation import GradualChange, MatchTemplates
@@ -13,46 +13,6 @@ from scaae_nipype.interfaces.evaluation import GradualChange, MatchTemplates
 AFFINE = np.diag([4.0, 4, 4, 1])
 N_VOLUMES = 30
 DROPPED = [0, 1, 12]
-
-
-@pytest.fixture
-def grid():
-    mask = np.zeros((8, 8, 8), bool)
-    mask[1:7, 1:7, 1:7] = True
-    return Grid(AFFINE, mask)
-
-
-@pytest.fixture
-def run(tmp_path, grid):
-    """A run whose volume 20 shows template "left" in branch 1, and whose volume 5 is its negative."""
-    rng = np.random.default_rng(0)
-    labels = np.zeros((8, 8, 8), np.int16)
-    labels[1:3, 1:7, 1:7], labels[5:7, 1:7, 1:7], labels[0] = 1, 2, 3
-    nib.save(nib.Nifti1Image(labels, AFFINE), tmp_path / "networks.nii.gz")
-    write_table(pd.DataFrame({"index": [1, 2, 3], "name": ["left", "right", "outside"]}), tmp_path / "networks.tsv")
-    grid.save(tmp_path / "grid.nii.gz")
-    region = grid.mask.copy()
-    region[6] = False
-    region = Grid(AFFINE, region)
-    region.save(tmp_path / "region.nii.gz")
-    left = region.vectors(labels == 1).astype("f4")
-    volume = rng.standard_normal((N_VOLUMES, region.n_voxels)).astype("f4")
-    volume[5] = -3 * left + 0.1 * volume[5]
-    fbn = [scale(rng.standard_normal(volume.shape)) for _ in range(2)]
-    fbn[0][20] = scale(3 * left + 0.1 * volume[20])
-    kept = np.ones(N_VOLUMES, int)
-    kept[DROPPED] = 0
-    paths = {"in_mask": tmp_path / "region.nii.gz", "in_samples": tmp_path / "samples.tsv"}
-    for name, maps in {"run": volume, "fbn1": fbn[0], "fbn2": fbn[1]}.items():
-        nib.save(region.image(maps * kept[:, None], 2.5), tmp_path / f"{name}.nii.gz")
-    write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": kept}), paths["in_samples"])
-    paths |= {"in_file": tmp_path / "run.nii.gz", "fbn_maps": [tmp_path / "fbn1.nii.gz", tmp_path / "fbn2.nii.gz"]}
-    return paths
-
-
-@pytest.fixture
-def matching(run, tmp_path):
-    return run | {"templates": str(tmp_path / "networks.nii.gz"), "grid_mask": tmp_path / "grid.nii.gz"}
 
 
 def test_score_run_finds_the_planted_volumes(matching, tmp_path):
@@ -118,8 +78,8 @@ def test_iou_table_has_a_row_per_volume_and_na_where_not_kept(matching, tmp_path
     assert table["fbn1_left"].idxmax() == 20
 
 
-def test_gradual_change_run_covers_branches_and_volume(run, tmp_path):
-    table = read_table(gradual_change_run(**run, out_dir=tmp_path))
+def test_change_gradually_covers_branches_and_volume(run, tmp_path):
+    table = read_table(change_gradually(**run, out_dir=tmp_path))
     assert list(table) == [
         *("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "n_pairs", "density", "chance_iou"),
     ]
@@ -130,7 +90,7 @@ def test_gradual_change_run_covers_branches_and_volume(run, tmp_path):
 
 
 def test_consecutive_iou_is_that_of_the_thresholded_maps(run, tmp_path):
-    table = read_table(gradual_change_run(**run, out_dir=tmp_path)).set_index(["method", "lag"])
+    table = read_table(change_gradually(**run, out_dir=tmp_path)).set_index(["method", "lag"])
     maps = read_run(**run).fbn["fbn2"] > 0.3
     pairs = [t for t in range(N_VOLUMES - 1) if not {t, t + 1} & set(DROPPED)]
     expected = np.mean([iou(maps[t : t + 1], maps[t + 1 : t + 2])[0, 0] for t in pairs])
@@ -144,14 +104,14 @@ def test_interfaces_write_into_their_node_folder(matching, run, tmp_path):
         assert str(tmp_path / "work" / "match") in path
     change = GradualChange(**{key: strings[key] for key in run})
     table = pe.Node(change, name="change", base_dir=str(tmp_path / "work")).run().outputs.out_table
-    direct = gradual_change_run(**run, out_dir=tmp_path)
+    direct = change_gradually(**run, out_dir=tmp_path)
     assert read_table(table).equals(read_table(direct))
 
 
 def test_numbers_of_volumes_must_agree(run, tmp_path, grid):
     short = tmp_path / "short.nii.gz"
     nib.save(image_4d(np.ones((8, 8, 8, 7), "f4"), AFFINE, 2.0), short)
-    with pytest.raises(InputError, match=r"short\.nii\.gz: has 7 volumes but .*samples\.tsv has 30 rows"):
+    with pytest.raises(InputError, match=r"short\.nii\.gz: has 7 volumes, but the run's table of samples has 30 rows"):
         read_run(**run | {"fbn_maps": [short]})
     grid.save(tmp_path / "flat.nii.gz")
     with pytest.raises(InputError, match=r"flat\.nii\.gz: has 1 volumes"):

@@ -1,0 +1,121 @@
+"""Maps and templates in, tables of scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .overlap import best_of_n, binarise, iou, pearson_r, rank_scores
+from .templates import TemplateSet
+
+__all__ = ["CANDIDATES", "SCORES", "overlap_table", "score_maps", "spread_over_run", "template_iou_table"]
+
+SCORES = ("iou", "size_matched_iou", "average_precision", "r")
+"""The scores of a map with a template, in the order of the tables."""
+
+CANDIDATES = 20
+"""Draws whose expected maximum makes methods with different numbers of maps comparable."""
+
+
+def score_maps(maps: np.ndarray, templates: TemplateSet, *, signed: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Score maps against templates in every way that the tables report.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        What is thresholded at 0.3 of each map's own maximum inside the templates' region: maps after equation 9, or
+        components as they are.
+    templates : TemplateSet
+    signed : float array, (n_maps, n_voxels), optional
+        What is ranked and correlated. By default the square root of `maps`: after equation 9 it differs from the
+        signed map by an offset and a factor only, so it has the same ranks and the same correlation.
+
+    Returns
+    -------
+    dict from score to float array, (n_maps, n_templates)
+        ``iou``, ``size_matched_iou``, ``average_precision``, ``r``; NaN for a template without voxels.
+    """
+    precision, matched = rank_scores(maps if signed is None else signed, templates.binary)
+    overlap = iou(binarise(maps), templates.binary)
+    overlap[:, ~templates.binary.any(axis=1)] = np.nan
+    correlation = pearson_r(np.sqrt(maps) if signed is None else signed, templates.values)
+    return {"iou": overlap, "size_matched_iou": matched, "average_precision": precision, "r": correlation}
+
+
+def overlap_table(
+    scores: Mapping[str, np.ndarray],
+    maps: np.ndarray,
+    templates: TemplateSet,
+    *,
+    method: str,
+    volumes: np.ndarray | None,
+    template_coverage: np.ndarray,
+) -> pd.DataFrame:
+    """Summarise one method's scores over a run: a row per template.
+
+    Parameters
+    ----------
+    scores : mapping from score to float array, (n_maps, n_templates)
+        As from `score_maps`.
+    maps : float array, (n_maps, n_voxels)
+        The scored maps, for their density.
+    templates : TemplateSet
+    method : str
+    volumes : int array, (n_maps,), or None
+        0-based volume number of each map in the run; None if maps belong to no single volume.
+    template_coverage : float array, (n_templates,)
+
+    Returns
+    -------
+    DataFrame
+        ``method``, ``template``, ``template_density`` and ``method_density`` (shares of the region),
+        ``template_coverage``, ``n_volumes`` (maps that were scored); per score the best, the volume it comes from,
+        the expected best of 20 maps and the mean over maps.
+    """
+    table = pd.DataFrame(
+        {
+            "method": method,
+            "template": templates.names,
+            "template_density": templates.density,
+            "template_coverage": template_coverage,
+            "method_density": float(binarise(maps).mean()),
+            "n_volumes": len(maps),
+        }
+    )
+    for score, values in scores.items():
+        frame = pd.DataFrame(values, index=volumes)
+        scored = frame.columns[frame.notna().any() & (volumes is not None)]
+        table[f"best_{score}"] = frame.max()
+        table[f"best_volume_{score}"] = frame[scored].idxmax().reindex(frame.columns).astype("Int64")
+        table[f"best_of_{CANDIDATES}_{score}"] = best_of_n(values, CANDIDATES)
+        table[f"mean_{score}"] = frame.mean()
+    return table
+
+
+def spread_over_run(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Put rows of kept volumes at their places in the run: NaN where a volume was not kept.
+
+    >>> spread_over_run(np.array([[1.0], [2.0]]), np.array([True, False, True])).ravel()
+    array([ 1., nan,  2.])
+    """
+    spread = np.full((len(kept), *values.shape[1:]), np.nan)
+    spread[kept] = values
+    return spread
+
+
+def template_iou_table(iou_of: Mapping[str, np.ndarray], names: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
+    """Lay out IoU per volume: ``kept``, then a column per method and template; a row per volume of the run.
+
+    Parameters
+    ----------
+    iou_of : mapping from method to float array, (n_kept, n_templates)
+    names : sequence of str
+    kept : bool array, (n_volumes,)
+    """
+    columns: dict[str, np.ndarray] = {"kept": kept.astype(int)}
+    for method, values in iou_of.items():
+        spread = spread_over_run(values, kept)
+        columns |= {f"{method}_{name}": column for name, column in zip(names, spread.T, strict=True)}
+    return pd.DataFrame(columns)
