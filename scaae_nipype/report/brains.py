@@ -141,7 +141,7 @@ def fbn_mosaic(
     height = 1.42 * len(rows) + 1.1
     figure = Figure(figsize=(11.5, height))
     room = (0, 0, 1, 1 - 0.22 / height)  # the layout does not see the names of the branches above the first line
-    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr]
+    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr,call-arg]
     panels = figure.subplots(len(rows), len(branches), squeeze=False)
     colours = None
     for row, line in zip(rows, panels, strict=True):

@@ -54,8 +54,9 @@ def _time_axis(
     if bottom:
         axes.set_xlabel("volume")
     if top and repetition_time:
+        scale: float = repetition_time
         seconds = axes.secondary_xaxis(
-            "top", functions=(lambda volume: volume * repetition_time, lambda time: time / repetition_time)
+            "top", functions=(lambda volumes: np.multiply(volumes, scale), lambda times: np.divide(times, scale))
         )
         seconds.set_xlabel("time (s)")
 
@@ -145,7 +146,7 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
 def _score_dots(axes: Axes, table: pd.DataFrame, score: str, method: str, offset: float) -> None:
     rows = np.arange(len(table)) + offset
     mean, best = (pd.to_numeric(table[f"{kind}_{score}"], errors="coerce") for kind in ("mean", "best_of_20"))
-    options = {"color": COLOURS[method], "marker": MARKERS[method], "linestyle": ""}
+    options: dict[str, Any] = {"color": COLOURS[method], "marker": MARKERS[method], "linestyle": ""}
     axes.hlines(rows, mean, best, color=COLOURS[method], linewidth=0.9)
     axes.plot(mean, rows, markersize=3.5, markerfacecolor="white", markeredgewidth=0.9, **options)
     axes.plot(best, rows, markersize=5.5, **options)

@@ -191,9 +191,9 @@ class Run:
         path, wanted = self.path(branch), set(volumes)
         known = self._cache.get(branch)
         if known is not None and wanted <= set(known.volumes):
-            return known  # type: ignore[no-any-return]
+            return known
         try:
-            image = nib.load(path, keep_file_open=True)
+            image: nib.Nifti1Image = nib.load(path, keep_file_open=True)  # type: ignore[assignment]
             if len(image.shape) != 4:
                 raise InputError(f"{path.name}: is not a 4D image.")
             if not self.region.matches(image):
@@ -221,7 +221,7 @@ def _read_or_empty(path: Path) -> dict[str, Any]:
 
 def _header_repetition_time(path: Path) -> float | None:
     try:
-        zooms = nib.load(path).header.get_zooms()
+        zooms = nib.load(path).header.get_zooms()  # type: ignore[attr-defined]
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
         return None
     return float(zooms[3]) if len(zooms) > 3 else None

@@ -33,7 +33,9 @@ LABELS = {
 DROPPED = "#DDDDDD"
 """Volumes that were not used."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
+    # the user's backend stays: rc_context would not bring it back
+    **{key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")},
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -57,7 +59,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+        with matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
     return wrapper
@@ -73,7 +75,7 @@ def data_uri(figure: Figure, *, vector: bool = True) -> str:
     """
     buffer = io.BytesIO()
     options: dict[str, Any] = {"format": "svg", "metadata": {"Date": None}} if vector else {"format": "png", "dpi": 120}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+    with matplotlib.rc_context(_STYLE):
         figure.savefig(buffer, **options)
     kind = "svg+xml" if vector else "png"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -109,7 +109,7 @@ def template_iou(run: Run) -> Figure:
     table = run.table("templateiou")
     branches = {}
     for branch in BRANCHES:
-        columns = [column for column in table if column.startswith(f"{branch}_")]
+        columns = [column for column in map(str, table) if column.startswith(f"{branch}_")]
         part = table[columns].apply(pd.to_numeric, errors="coerce")
         if columns:
             branches[branch] = part.rename(columns=lambda column, b=branch: column.removeprefix(f"{b}_"))
@@ -174,7 +174,9 @@ def gradual_sentences(run: Run) -> list[str]:
 
 def _numbered(run: Run, meaning: str, prefix: str) -> np.ndarray:
     table = run.table(meaning)
-    columns = [column for column in table if column.startswith(prefix) and column.removeprefix(prefix).isdigit()]
+    columns = [
+        column for column in map(str, table) if column.startswith(prefix) and column.removeprefix(prefix).isdigit()
+    ]
     if not columns:
         raise InputError(f"{run.path(meaning).name}: has no columns {prefix}01, {prefix}02 …")
     return table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
