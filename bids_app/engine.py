@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nipype import config
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins import LinearPlugin
 
@@ -85,10 +84,9 @@ class _Watcher:
         if status == "start":
             self.started[name] = time.monotonic()
             restart_peak_memory()
-        else:
-            seconds = time.monotonic() - self.started.get(name, time.monotonic())
+        elif name in self.started:  # otherwise an earlier call's result was there
             self.steps[name] = {
-                "seconds": round(seconds, 1),
+                "seconds": round(time.monotonic() - self.started[name], 1),
                 "peak_memory_gb": round(peak_memory_gb(), 2),
                 "declared_memory_gb": round(node.mem_gb, 2),
             }
@@ -125,20 +123,16 @@ def run_workflow(
     """
     crashes = Path(workflow.base_dir) / f"crashes-{os.getpid()}"
     crashes.mkdir(parents=True, exist_ok=True)
-    config.update_config(
-        {
-            "execution": {
-                "crashdump_dir": crashes,
-                "crashfile_format": "txt",
-                "create_report": False,
-                "hash_method": "content",
-                "poll_sleep_duration": 0.2,
-                "remove_unnecessary_outputs": False,
-                "stop_on_first_crash": stop_on_first_crash,
-                "check_version": False,
-            }
-        }
-    )
+    workflow.config["execution"] |= {
+        "crashdump_dir": str(crashes),
+        "crashfile_format": "txt",
+        "create_report": "false",
+        "hash_method": "content",
+        "poll_sleep_duration": "0.2",
+        "remove_unnecessary_outputs": "false",
+        "stop_on_first_crash": str(stop_on_first_crash).lower(),
+        "check_version": "false",
+    }
     log_to_file(log_file)
     watcher = _Watcher(tell)
     plugin = _plugin(plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file)})
@@ -149,7 +143,8 @@ def run_workflow(
         error = raised
     outcome = Outcome(steps=watcher.steps)
     for name, peak in getattr(plugin, "peaks", {}).items():
-        outcome.steps.setdefault(name, {})["peak_memory_gb"] = round(peak, 2)
+        if name in outcome.steps:
+            outcome.steps[name]["peak_memory_gb"] = round(peak, 2)
     texts = _crash_texts(crashes)
     for name, status in watcher.status.items():
         if status == "end":
@@ -158,6 +153,8 @@ def run_workflow(
             outcome.failures[name] = _explain(watcher.nodes[name], *texts.get(name, ("", None)), memory_gb=memory_gb)
     if error is not None and not outcome.failures:
         raise error
+    with suppress(OSError):
+        crashes.rmdir()  # where there was no crash
     outcome.is_stopped = isinstance(error, WorkerDied) or (stop_on_first_crash and bool(outcome.failures))
     return outcome
 

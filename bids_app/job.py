@@ -34,7 +34,13 @@ __all__ = ["FEW_VOLUMES", "Job"]
 FEW_VOLUMES = 500
 """Distinct training volumes below which a warning says that the training set is very small."""
 
-_SAID = {"prepare": "prepared", "extract": "networks extracted", "save": "results written", "train": "trained"}
+_SAID = {
+    "prepare": "prepared",
+    "train": "trained",
+    "extract": "networks extracted",
+    "save": "results written",
+    "report": "report written",
+}
 """What is said when a step has ended; of other steps only with ``-v``."""
 
 
@@ -52,7 +58,9 @@ class Job:
 
     def __init__(self, settings: Settings, inputs: Inputs, digest: str, console: Console):
         self.settings, self.inputs, self.digest, self.console = settings, inputs, digest, console
-        self.tally = Tally(missed={skip.path.name: skip.reason for skip in inputs.skipped if skip.is_fault})
+        self.tally = Tally(
+            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
+        )
         self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest))
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
@@ -291,10 +299,11 @@ class Job:
 
     def _keep_resources(self, outcome: Outcome) -> None:
         for name, step in outcome.steps.items():
-            self.resources.append({"run": self._run_of(name), "step": name.rpartition(".")[2], **step})
+            step_name = name.rpartition(".")[2].partition("_sub_")[0]
+            self.resources.append({"run": self._run_of(name), "step": step_name, **step})
 
     def _tell(self, name: str, status: str) -> None:
-        step, subject = name.rpartition(".")[2], self._run_of(name)
+        step, subject = name.rpartition(".")[2].partition("_sub_")[0], self._run_of(name)
         if status == "end":
             self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
         elif status == "start":
@@ -303,7 +312,7 @@ class Job:
     def _run_of(self, node: str) -> str:
         """Give the stem of the run that a node belongs to, or what else it is about."""
         part = node.split(".")[1]
-        return self._stems.get(part, "model" if part == "train" else part.replace("_", " "))
+        return self._stems.get(part, part.replace("report_sub_", "sub-") if part != "train" else "model")
 
     @cached_property
     def _stems(self) -> dict[str, str]:

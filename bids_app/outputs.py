@@ -111,10 +111,12 @@ def dataset_description(inputs: Inputs, *, configuration: str, container: str | 
         for entry in _dicts(description.get("GeneratedBy"))
         if entry.get("Name")
     ]
+    authors = next((authors for d in descriptions.values() if (authors := d.get("Authors"))), None)
     return {
         "Name": "Functional brain networks of single fMRI volumes",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
+        **({"Authors": authors} if authors else {}),
         "GeneratedBy": [ours, *_distinct(earlier)],
         "SourceDatasets": [
             {"URL": root.as_uri(), **({"DOI": doi} if (doi := descriptions[name].get("DatasetDOI")) else {})}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ from .engine import Outcome, run_workflow
 from .inputs import RunInput
 from .models import ShelvedModel
 from .outputs import sources_of
+from .records import fingerprints
 from .settings import Settings
+from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
 
@@ -126,7 +130,7 @@ class Stages:
     def train(self, prepared: Mapping[str, PreparedFiles], *, anew: bool) -> tuple[Path | None, Outcome]:
         """Train a model on prepared runs; give its folder, or None where that failed."""
         settings = self.settings
-        checkpoints = self.folder / "checkpoints"
+        checkpoints = self.folder / f"training-{_fingerprint(prepared)}"
         if anew:
             shutil.rmtree(checkpoints, ignore_errors=True)
             shutil.rmtree(self.folder / "training_wf", ignore_errors=True)
@@ -150,7 +154,11 @@ class Stages:
         outcome = self._run(training)
         if "training_wf.train" not in outcome.finished:
             return None, outcome
-        return Path(outcome.outputs("training_wf.train").model_dir), outcome
+        model = Path(outcome.outputs("training_wf.train").model_dir)
+        with suppress(OSError):
+            shutil.copyfile(checkpoints / "csv" / "metrics.csv", model / "training_log.csv")
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return model, outcome
 
     def extract(
         self, runs: Iterable[RunInput], prepared: Mapping[str, PreparedFiles], model: ShelvedModel
@@ -222,14 +230,16 @@ class Stages:
         return LiterateWorkflow(name=name, base_dir=str(self.folder))
 
     def _run(self, workflow: LiterateWorkflow) -> Outcome:
-        settings = self.settings
+        settings, log_file = self.settings, self.folder / "nipype.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log_to_file(log_file)
         if settings.write_graph:
             _draw(workflow, settings.output_dir / "logs")
         return run_workflow(
             workflow,
             nprocs=settings.nprocs,
             memory_gb=settings.memory_gb,
-            log_file=self.folder / "nipype.log",
+            log_file=log_file,
             plugin_file=settings.plugin_file,
             stop_on_first_crash=settings.stop_on_first_crash,
             tell=self.tell,
@@ -243,6 +253,12 @@ def node_name(stem: str) -> str:
     'sub_01_task_rest_run_1'
     """
     return re.sub(r"\W", "_", stem)
+
+
+def _fingerprint(prepared: Mapping[str, PreparedFiles]) -> str:
+    """Tell training sets apart: an interrupted training goes on with the same data only."""
+    files = fingerprints(Path(run.out_file) for run in prepared.values())
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:8]
 
 
 def _draw(workflow: LiterateWorkflow, folder: Path) -> None:

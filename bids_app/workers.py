@@ -17,6 +17,10 @@ from .resources import peak_memory_gb, restart_peak_memory
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 
 
+_PRELOADED = ("scaae_nipype.workflows", "scaae_nipype.preparation", "scaae_nipype.evaluation", "nilearn.signal")
+"""What the fork server imports once, so that not every worker has to."""
+
+
 class WorkerDied(RuntimeError):
     """A worker process ended without a word: killed, most likely for want of memory."""
 
@@ -31,6 +35,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
     def __init__(self, plugin_args=None):
         super().__init__(plugin_args=plugin_args)
         self.pool.shutdown()
+        multiprocessing.set_forkserver_preload(list(_PRELOADED))
         self.pool = ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_start_worker,

@@ -62,7 +62,7 @@ def init_networks_wf(
     template_iou, overlap, evaluation_metadata, gradual_change
     """
     workflow = LiterateWorkflow(name=name)
-    known = {"default": "networks of Seitzman et al., @seitzman2020", "smith2009": "Smith et al., @smith2009"}
+    known = {"default": "networks of @seitzman2020", "smith2009": "networks of @smith2009"}
     workflow.__desc__ = (
         "For every volume, the channel-weighted sum of each spatial-attention branch's logits gave a functional brain "
         "network (FBN; equations 7 to 9 of @scaae). FBNs were binarised at 0.3 of their range within the evaluation "

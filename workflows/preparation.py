@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface
@@ -59,7 +60,7 @@ def init_prepare_run_wf(
     out_file, out_mask, out_samples, out_metadata
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(strategy, smoothing_fwhm, denoised)
+    workflow.__desc__ = _description(strategy, smoothing_fwhm, (high_pass, low_pass), fd_threshold, denoised)
     given = {"high_pass": high_pass, "low_pass": low_pass, "fd_threshold": fd_threshold, "grid_mask": grid_mask}
     prepare = pe.Node(
         PrepareRun(
@@ -85,10 +86,23 @@ def init_prepare_run_wf(
     return workflow
 
 
-def _description(strategy: str, smoothing_fwhm: float, denoised: bool) -> str:
+def _description(
+    strategy: str,
+    smoothing_fwhm: float,
+    filters: tuple[float | None, float | None],
+    fd_threshold: float | None,
+    denoised: bool,
+) -> str:
     smoothed = f"smoothed with a Gaussian kernel of {smoothing_fwhm:g} mm FWHM and " if smoothing_fwhm else ""
-    cleaned = "They had been denoised before" if denoised else f"They were denoised with the strategy *{strategy}*"
+    on_grid = f"Every volume of the BOLD runs was {smoothed}resampled to a 49 × 58 × 47 grid of 4 mm in MNI space."
+    left_out = (
+        f"; volumes with a framewise displacement above {fd_threshold:g} mm were left out" if fd_threshold else ""
+    )
+    if denoised:
+        return f"{on_grid} The data had been denoised before; every voxel was z-scored{left_out}. "
+    named = [f"{kind} {value:g} Hz" for kind, value in zip(("high-pass", "low-pass"), filters, strict=True) if value]
+    filtered = f", with a Butterworth filter ({', '.join(named)})" if named else ""
     return (
-        f"Every preprocessed BOLD run was {smoothed}resampled volume by volume to a 49 × 58 × 47 grid of 4 mm in MNI "
-        f"space. {cleaned}, and every voxel was z-scored over the volumes that were kept (nilearn, @nilearn). "
+        f"{on_grid} Time series were cleaned with the nuisance strategy *{Path(strategy).name}*{filtered} (nilearn, "
+        f"@nilearn) and z-scored{left_out}. "
     )
