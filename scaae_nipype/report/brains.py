@@ -189,9 +189,11 @@ def region_outline(
     _brain(axes, heights)
     handles: list[Line2D | Patch] = [Line2D([], [], color="#0072B2", linewidth=1.5, label="evaluation region")]
     if model is not None and model.shape == region.shape and np.allclose(model.affine, region.affine, atol=1e-3):
-        lost = _montage(axial_slices(model.mask & ~region.mask, region.affine, heights, order=0)) > 0
-        axes.imshow(np.ma.masked_equal(lost, False), cmap=ListedColormap(["#E69F00"]), alpha=0.75, origin="lower")
-        handles.append(Patch(color="#E69F00", alpha=0.75, label="in the model's mask, without data in this run"))
+        lost = model.mask & ~region.mask
+        shown = np.ma.masked_equal(_montage(axial_slices(lost, region.affine, heights, order=0)) > 0, False)
+        axes.imshow(shown, cmap=ListedColormap(["#E69F00"]), alpha=0.75, origin="lower")
+        if lost.any():
+            handles.append(Patch(color="#E69F00", alpha=0.75, label="in the model's mask, without data in this run"))
     outline = _montage(axial_slices(region.mask, region.affine, heights))
     if outline.min() < 0.5 < outline.max():
         axes.contour(outline, levels=[0.5], colors=["#0072B2"], linewidths=1.2)

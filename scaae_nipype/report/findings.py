@@ -16,6 +16,7 @@ __all__ = [
     "CHANNEL_RANGE",
     "DENSE",
     "SIGN_AGREEMENT",
+    "STEADY",
     "banners",
     "channel_limits",
     "channel_sentence",
@@ -34,6 +35,9 @@ DENSE = 0.6
 CHANNEL_RANGE = 0.1
 """Channel weights that stay within a range narrower than this select nothing."""
 
+STEADY = 0.01
+"""Channel weights whose SD over time stays below this do not follow the data."""
+
 _NETWORK = ("fbn1", "fbn2")
 _BASELINE = ("volume", "volume_negated")
 
@@ -41,12 +45,14 @@ _BASELINE = ("volume", "volume_negated")
 def number(value: object, digits: int = 2) -> str:
     """Write a number for the reader, ``n/a`` where there is none.
 
-    >>> number(0.12345), number(None), number(float("nan")), number(True), number(148, 0)
-    ('0.12', 'n/a', 'n/a', 'n/a', '148')
+    >>> number(0.12345), number(-0.001), number(None), number(float("nan")), number(True), number(148, 0)
+    ('0.12', '0.00', 'n/a', 'n/a', 'n/a', '148')
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return "n/a"
-    return f"{value:.{digits}f}" if np.isfinite(value) else "n/a"
+    if not np.isfinite(value):
+        return "n/a"
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def percent(share: object, digits: int = 0) -> str:
@@ -170,9 +176,10 @@ def channel_sentence(weights: np.ndarray) -> str:
     low, high = float(kept.min()), float(kept.max())
     over_time = float(kept.std(axis=0).mean())
     verdict = "so nothing was selected" if high - low < CHANNEL_RANGE else "on a scale from 0 (off) to 1 (fully on)"
+    steady = ": the same channels count the same in every volume" if over_time < STEADY else ""
     return (
         f"The weights lie between {number(low)} and {number(high)} (a range of {number(high - low)}), {verdict}; "
-        f"within a channel they vary over time by an SD of {number(over_time, 3)} on average."
+        f"within a channel they vary over time by an SD of {number(over_time, 3)} on average{steady}."
     )
 
 
@@ -210,9 +217,31 @@ def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
     else:
         verdict = "So on this run the network adds nothing over the raw volume for most templates."
     return [
+        *_above_chance(overlap),
         f"The FBN beats the volume itself in {' and in '.join(parts)}. {verdict}",
         "Compared are best-of-20 values, the better of two branches against the better of two signs of the volume. It "
         "is a count, not a test, and a volume that is smoothed, rectified and squared may do as well.",
+    ]
+
+
+def _above_chance(overlap: pd.DataFrame) -> list[str]:
+    """Compare the mean AP over volumes with the template's share of the region, which unrelated maps score."""
+    if not {"mean_average_precision", "template_density"} <= set(overlap):
+        return []
+    table = _better(overlap, "average_precision", "mean")
+    table["chance"] = overlap.groupby("template")["template_density"].first().astype(float)
+    table = table.dropna()
+    if table.empty:
+        return []
+    wins, mean, chance = (
+        int((table["network"] > table["chance"]).sum()),
+        table["network"].mean(),
+        table["chance"].mean(),
+    )
+    weak = "; hardly more than unrelated maps would" if mean < 1.2 * chance else ""
+    return [
+        f"Over all volumes, the better branch scores an average precision of {number(mean)} (chance {number(chance)}) "
+        f"and lies above chance for {wins} of {len(table)} templates{weak}."
     ]
 
 

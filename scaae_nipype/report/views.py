@@ -237,6 +237,7 @@ _SETTINGS = {
     "HighPass": ("High-pass", "Hz"),
     "LowPass": ("Low-pass", "Hz"),
     "Detrend": ("Linear trend removed", ""),
+    "ResidualDegreesOfFreedom": ("Degrees of freedom left per time series", ""),
 }
 
 

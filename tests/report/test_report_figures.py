@@ -197,6 +197,7 @@ def test_region_shows_what_the_models_mask_has_beyond_it():
     part = grid.mask.copy()
     part[:, :, :12] = False
     assert "without data in this run" in texts(brains.region_outline(Grid(AFFINE, part), grid))
+    assert "without data in this run" not in texts(brains.region_outline(grid, grid))
     elsewhere = Grid(np.diag([2.0, 2, 2, 1]), grid.mask)
     assert "without data in this run" not in texts(brains.region_outline(Grid(AFFINE, part), elsewhere))
 

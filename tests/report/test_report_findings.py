@@ -23,6 +23,15 @@ def test_templates_on_which_the_network_wins_are_counted():
     assert "match most templates better than the raw volume" in text
 
 
+def test_the_mean_over_volumes_is_held_against_chance():
+    table = overlap([0.4, 0.4], [0.3, 0.2]).assign(template_density=0.1, mean_average_precision=0.11)
+    text = overlap_sentences(table)[0]
+    assert "average precision of 0.11 (chance 0.10) and lies above chance for 2 of 2 templates; hardly more" in text
+    table.loc[table["method"] == "fbn1", "mean_average_precision"] = [0.05, 0.3]
+    table.loc[table["method"] == "fbn2", "mean_average_precision"] = [0.08, 0.2]
+    assert "0.19 (chance 0.10) and lies above chance for 1 of 2 templates." in overlap_sentences(table)[0]
+
+
 def test_the_better_sign_of_the_volume_counts():
     table = overlap([0.4, 0.4], [0.3, 0.3])
     table.loc[table["method"] == "volume_negated", "best_of_20_average_precision"] = 0.5
@@ -67,4 +76,6 @@ def test_channels_that_select_nothing():
     flat = np.array([[0.50, 0.55], [0.52, 0.56], [np.nan, np.nan]])
     assert "range of 0.06), so nothing was selected" in channel_sentence(flat)
     assert "nothing was selected" not in channel_sentence(flat * [[1, 0.5]])
+    assert "the same channels count the same in every volume" in channel_sentence(np.tile([0.3, 0.6], (4, 1)))
+    assert "count the same" not in channel_sentence(flat + [[0, 0], [0.04, 0.03], [0, 0]])
     assert channel_sentence(np.full((2, 2), np.nan)) == "No volume was kept."

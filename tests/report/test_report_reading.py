@@ -151,9 +151,9 @@ def test_unknown_settings_are_shown_too(make_dataset):
     root = make_dataset(n=4)
     path = find_runs(root, "01")[0].path("fbn1", ".json")
     sidecar = read_json(path)
-    sidecar["Preparation"] |= {"ResidualDegreesOfFreedom": 71.5, "HighPass": None}
+    sidecar["Preparation"] |= {"SomethingNew": 71.5, "HighPass": None}
     write_json(sidecar, path)
     rows = {row[0].text: row[1].text for row in settings_table(find_runs(root, "01")[0]).rows}
-    assert rows["ResidualDegreesOfFreedom"] == "71.5"
+    assert rows["SomethingNew"] == "71.5"
     assert rows["High-pass"] == "none"
     assert "Warnings" not in rows
