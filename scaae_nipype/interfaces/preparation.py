@@ -51,6 +51,8 @@ class PrepareRun(SimpleInterface):
 
         given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         grid = load_grid(given.pop("grid_mask", None))
-        run = prepare_run(given.pop("in_file"), grid=grid, mask_file=given.pop("in_mask", None), **given)
+        run = prepare_run(
+            given.pop("in_file"), grid=grid, mask_file=given.pop("in_mask", None), scratch_dir=runtime.cwd, **given
+        )
         self._results.update(write_prepared(run, runtime.cwd, grid=grid)._asdict())
         return runtime

@@ -141,7 +141,7 @@ def choose_nuisance(
         components, notes = _available(components, list(table.columns))
     regressors = pd.DataFrame(index=range(n_volumes))
     if table is not None and strategy.columns:
-        regressors = table[_matching(strategy, table.columns, confounds_file)]
+        regressors = table[_matching(strategy, list(table.columns), confounds_file)]
     elif table is not None and components:
         metadata_file = confounds_metadata or Path(os.fspath(confounds_file or "")).with_suffix(".json")
         regressors = _load(strategy.name, components, table, confounds_file, metadata_file)
@@ -206,7 +206,7 @@ def _load(
     """Let nilearn choose the columns; it finds files by fMRIPrep's names, so they get such names for the moment."""
     from nilearn.interfaces.fmriprep import load_confounds
 
-    _require(name, components, table.columns, source, metadata_file)
+    _require(name, components, list(table.columns), source, metadata_file)
     with tempfile.TemporaryDirectory(prefix="confounds-") as folder:
         stem = Path(folder) / "sub-run_task-rest"
         Path(f"{stem}_desc-confounds_timeseries.tsv").symlink_to(Path(source).resolve())
@@ -269,7 +269,8 @@ def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
     except ValueError as error:
         raise InputError(f"{source}: a confound is not a number ({error}).") from error
     present = complete.map(np.isfinite)
-    broken = [name for name in complete if not present[name].any() or (~present[name] & present[name].cummax()).any()]
+    gaps = (~present & present.cummax()).any() | ~present.any()
+    broken = [str(name) for name in gaps.index[gaps]]
     if broken:
         raise InputError(
             f"{source}: {', '.join(broken)} lack values in the middle of the run; repair the table or choose a "

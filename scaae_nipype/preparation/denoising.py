@@ -25,14 +25,18 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
+from .scratch import blocks, nothing
 
 __all__ = ["clean_in_place", "residual_degrees_of_freedom", "temporal_operator"]
 
 PADDING = {0: 0, 1: 18, 2: 33}
 """Volumes by which a Butterworth filter of order 5 with so many cut-offs is padded; a run must have more."""
 
-CHUNK = 4096
-"""Voxels that are cleaned at once: bounds the memory for copies."""
+CHUNK = 2**20
+"""Values that are cleaned at once: bounds the memory for copies, whatever the length of the run."""
+
+IMPULSES = 128
+"""Unit impulses that are filtered at once, for the same reason."""
 
 LEAST_VARIATION, LEAST_REMAINDER = 1e-6, 1e-5
 """A voxel is constant if its standard deviation is a smaller part of its mean, or of what it was before cleaning."""
@@ -85,16 +89,20 @@ def temporal_operator(
     _check_volumes(n_kept, len(kept), n_cutoffs)
     if regressors is None:
         regressors = np.empty((len(kept), 0))
+    trend = np.linspace(-1, 1, len(kept))[:, None]
+    if not n_cutoffs and detrend:
+        regressors = np.hstack([trend, regressors])
+    raw = regressors[kept]
+    filtering = _filter(kept, repetition_time, high_pass, low_pass, detrend) if n_cutoffs else lambda series: series
+    filtered = filtering(raw)
+    operator = np.empty((n_kept, n_kept))
     # The steps are linear: what they do to the unit impulses is their matrix.
-    impulses = np.eye(n_kept)
-    if n_cutoffs:
-        filtering = _filter(kept, repetition_time, high_pass, low_pass, detrend)
-        operator = _regress(filtering(impulses), regressors[kept], filtering(regressors[kept]))
-    else:
-        trend = np.linspace(-1, 1, len(kept))[:, None]
-        regressors = np.hstack([trend, regressors] if detrend else [regressors])[kept]
-        operator = _regress(impulses, regressors, regressors)
-    return operator - operator.mean(axis=0)
+    for start in range(0, n_kept, IMPULSES):
+        columns = slice(start, min(start + IMPULSES, n_kept))
+        impulses = np.eye(n_kept, columns.stop - start, -start)
+        operator[:, columns] = _regress(filtering(impulses), raw, filtered)
+    operator -= operator.mean(axis=0)
+    return operator
 
 
 def _check_volumes(n_kept: int, n_volumes: int, n_cutoffs: int) -> None:
@@ -152,35 +160,59 @@ def residual_degrees_of_freedom(operator: np.ndarray) -> float:
     return float(np.trace(operator))
 
 
-def clean_in_place(data: np.ndarray, kept: np.ndarray, operator: np.ndarray) -> np.ndarray:
+def clean_in_place(
+    data: np.ndarray,
+    kept: np.ndarray,
+    operator: np.ndarray,
+    region: np.ndarray | None = None,
+    release: Callable[[], None] = nothing,
+) -> np.ndarray:
     """Clean and z-score the series of all voxels.
 
     Parameters
     ----------
     data : float32 array, (T, V)
-        Overwritten: 0 at volumes that are not kept and in constant voxels.
+        Overwritten: 0 at volumes that are not kept, outside the region, and in constant voxels.
     kept : bool array, (T,)
     operator : float array, (n_kept, n_kept)
         From `temporal_operator`.
+    region : bool array, (V,), optional
+        Voxels that are wanted; by default all.
+    release : callable
+        Called after every part (see `scratch.zeros`).
 
     Returns
     -------
     bool array, (V,)
-        False for voxels that do not vary, before or after cleaning.
+        The region without voxels that do not vary, before or after cleaning.
     """
-    varies = np.zeros(data.shape[1], dtype=bool)
-    matrix = operator.astype(np.float32)
-    for start in range(0, data.shape[1], CHUNK):
-        voxels = slice(start, start + CHUNK)
-        series = data[kept, voxels]
-        mean = series.mean(axis=0, dtype=np.float64)
-        series -= mean.astype(np.float32)  # the z-score removes it anyway, and float32 is exact near 0
-        before = series.std(axis=0, ddof=1)
-        series = matrix @ series
-        series -= series.mean(axis=0)
-        after = series.std(axis=0, ddof=1)
-        alive = (before > LEAST_VARIATION * np.abs(mean)) & (after > LEAST_REMAINDER * before)
-        varies[voxels] = alive
-        data[:, voxels] = 0
-        data[kept, voxels] = np.divide(series, after, out=np.zeros_like(series), where=alive)
-    return varies
+    region = np.ones(data.shape[1], dtype=bool) if region is None else region.copy()
+    matrix = operator.astype(np.float32, copy=False)
+    n_voxels = max(1, CHUNK // len(data))
+    for start in range(0, data.shape[1], n_voxels):
+        voxels = slice(start, min(start + n_voxels, data.shape[1]))
+        series = np.empty((len(data), voxels.stop - start), dtype=np.float32)
+        for volumes in blocks(len(data)):
+            series[volumes] = data[volumes, voxels]
+            release()
+        series[kept], varies = _standardise(series[kept], matrix)
+        region[voxels] &= varies
+        series[~kept] = 0
+        series[:, ~region[voxels]] = 0
+        for volumes in blocks(len(data)):
+            data[volumes, voxels] = series[volumes]
+            release()
+    return region
+
+
+def _standardise(series: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Clean and z-score series (n_kept, V); tell which vary."""
+    mean = series.mean(axis=0, dtype=np.float64)
+    centred = series - mean.astype(np.float32)  # the z-score removes it anyway, and float32 is exact near 0
+    before = centred.std(axis=0, ddof=1)
+    cleaned = matrix @ centred
+    cleaned -= cleaned.mean(axis=0)
+    after = cleaned.std(axis=0, ddof=1)
+    varies = (before > LEAST_VARIATION * np.abs(mean)) & (after > LEAST_REMAINDER * before)
+    cleaned /= np.where(varies, after, 1)
+    return cleaned, varies

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_json, read_table, replacing, write_json, write_table
 from ..grid import Grid
+from .scratch import nothing
+from .stream import write_volumes
 
 __all__ = ["PreparedFiles", "PreparedRun", "read_prepared", "write_prepared"]
 
@@ -34,6 +37,8 @@ class PreparedRun:
         In s.
     metadata : dict
         What was done, ready for JSON.
+    release : callable
+        Lends memory back where a file holds `data` (`prepare_run` with a scratch folder); does nothing otherwise.
     """
 
     data: np.ndarray
@@ -41,6 +46,7 @@ class PreparedRun:
     samples: pd.DataFrame
     repetition_time: float
     metadata: dict[str, Any]
+    release: Callable[[], None] = field(default=nothing, repr=False)
 
     @property
     def kept(self) -> np.ndarray:
@@ -66,8 +72,7 @@ class PreparedFiles(NamedTuple):
 def write_prepared(run: PreparedRun, folder: str | os.PathLike, *, grid: Grid) -> PreparedFiles:
     """Write a prepared run into a folder: 4D image (int16 with slope), region, samples table, metadata."""
     files = PreparedFiles.in_folder(folder)
-    with replacing(files.out_file) as temporary:
-        nib.save(grid.image(run.data, run.repetition_time), temporary)
+    write_volumes(files.out_file, run.data, grid, run.repetition_time, run.release)
     with replacing(files.out_mask) as temporary:
         nib.save(grid.image(run.region), temporary)
     write_table(run.samples, files.out_samples)

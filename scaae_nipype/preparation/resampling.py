@@ -108,16 +108,16 @@ class SeparableResampler:
 
     Parameters
     ----------
-    crop : tuple of slice
+    crop : tuple of 3 slices
         The part of the image (Z, Y, X) that has any weight.
-    matrices : tuple of float32 array
+    matrices : tuple of 3 float32 arrays
         For the image's Z, Y and X axis: (voxels of the grid's box, voxels of the crop).
     order : int array, (n_voxels,)
         Flat index of the mask's voxels in the (Z, Y, X) result.
     """
 
-    crop: tuple[slice, slice, slice]
-    matrices: tuple[np.ndarray, np.ndarray, np.ndarray]
+    crop: tuple[slice, ...]
+    matrices: tuple[np.ndarray, ...]
     order: np.ndarray
 
     @classmethod

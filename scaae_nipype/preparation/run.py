@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -17,6 +18,7 @@ from .describing import describe
 from .masking import Gaps, check_coverage, estimate_mask, mask_on_grid
 from .prepared import PreparedRun
 from .resampling import make_resampler
+from .scratch import BLOCK, zeros
 from .strategies import STRATEGIES, Strategy, read_strategy
 from .stream import BoldFile, open_bold, read_mask
 
@@ -41,6 +43,7 @@ def prepare_run(
     fd_threshold: float | Literal["default"] | None = "default",
     dummy_scans: int | Literal["auto"] = "auto",
     denoised: bool = False,
+    scratch_dir: str | os.PathLike | None = None,
 ) -> PreparedRun:
     """Resample, smooth, denoise, censor and standardise a run.
 
@@ -74,6 +77,9 @@ def prepare_run(
         Volumes to cut off at the beginning; "auto" takes the confounds' ``non_steady_state_outlier`` columns.
     denoised : bool
         The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again.
+    scratch_dir : path, optional
+        Folder on a disk for a nameless temporary file that holds the result, so that memory does not grow with the
+        number of volumes; by default the result is in memory.
 
     Returns
     -------
@@ -106,9 +112,9 @@ def prepare_run(
     except InputError as error:
         raise InputError(f"{bold.path}: {error}") from error
 
-    data, region = _resample(bold, grid, mask_file, smoothing_fwhm, kept, notes)
-    region &= clean_in_place(data, kept, operator)
-    data[:, ~region] = 0
+    data, release = zeros((len(kept), grid.n_voxels), scratch_dir)
+    region = _resample(data, release, bold, grid, mask_file, smoothing_fwhm, kept, notes)
+    region = clean_in_place(data, kept, operator, region, release)
     notes.extend(check_coverage(region, bold))
     metadata = {
         "RepetitionTime": repetition_time,
@@ -128,7 +134,7 @@ def prepare_run(
         "Warnings": notes,
     }
     metadata["Description"] = describe(metadata, grid, denoised=denoised)
-    return PreparedRun(data, region, samples, repetition_time, metadata)
+    return PreparedRun(data, region, samples, repetition_time, metadata, release)
 
 
 def _choose_strategy(
@@ -141,15 +147,19 @@ def _choose_strategy(
 ) -> Strategy:
     """Replace the strategy's filter and threshold where others are asked for; 0 switches off."""
     asked = read_strategy(strategy)
-    frequencies = {
-        name: float(value) if value else None
-        for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
-        if value != "default"
-    }
-    threshold = asked.fd_threshold if fd_threshold == "default" else float(fd_threshold or 0) or None
+    fd_threshold = _choose(fd_threshold, asked.fd_threshold)
     if denoised:
-        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=threshold)
-    return replace(asked, **frequencies, fd_threshold=threshold)
+        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=fd_threshold)
+    return replace(
+        asked,
+        high_pass=_choose(high_pass, asked.high_pass),
+        low_pass=_choose(low_pass, asked.low_pass),
+        fd_threshold=fd_threshold,
+    )
+
+
+def _choose(value: float | str | None, default: float | None) -> float | None:
+    return default if value == "default" else float(value) if value else None
 
 
 def _choose_volumes(
@@ -226,23 +236,24 @@ def _make_operator(
         )
     if degrees < FEW_DEGREES:
         notes.append(f"Only {degrees:.0f} degrees of freedom are left in each time series.")
-    return operator
+    return operator.astype(np.float32)
 
 
 def _resample(
+    data: np.ndarray,
+    release: Callable[[], None],
     bold: BoldFile,
     grid: Grid,
     mask_file: str | os.PathLike | None,
     smoothing_fwhm: float,
     kept: np.ndarray,
     notes: list[str],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read the run once: (T, n_voxels) smoothed on the grid, and the region its mask covers, (n_voxels,)."""
+) -> np.ndarray:
+    """Read the run once, into `data` (T, n_voxels); give the region that its mask covers, (n_voxels,)."""
     resample = make_resampler(bold.shape, bold.affine, grid, smoothing_fwhm=smoothing_fwhm)
     mask = None if mask_file is None else read_mask(mask_file, bold)
     if mask is not None:  # before the long part
         check_coverage(mask_on_grid(mask, bold.affine, grid), bold)
-    data = np.zeros((bold.n_volumes, grid.n_voxels), dtype=np.float32)
     total = np.zeros(bold.shape, dtype=np.float64) if mask is None else None
     gaps = Gaps(bold)
     for index, volume in enumerate(bold.volumes()):
@@ -254,9 +265,11 @@ def _resample(
             gaps.empty.append(index)
         if total is not None:
             total += volume
+        if index % BLOCK == 0:
+            release()
     gaps.check()
     if mask is None:
         mask, how = estimate_mask(total / kept.sum(), bold.affine)
         gaps.check(mask)
         notes.append(f"The run has no brain mask; one was made from {how}.")
-    return data, mask_on_grid(mask, bold.affine, grid)
+    return mask_on_grid(mask, bold.affine, grid)

@@ -1,14 +1,15 @@
-"""Read a 4D NIfTI file volume by volume, in one pass and in the memory of a few volumes."""
+"""Read and write 4D NIfTI files volume by volume, in one pass and in the memory of a few volumes."""
 
 from __future__ import annotations
 
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -16,8 +17,11 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import InputError
+from ..files import image_4d, replacing
+from ..grid import Grid
+from .scratch import blocks, nothing
 
-__all__ = ["BoldFile", "load_image", "open_bold", "read_mask"]
+__all__ = ["BoldFile", "load_image", "open_bold", "read_mask", "write_volumes"]
 
 SECONDS = {"msec": 1e-3, "usec": 1e-6}
 """What one unit of the header's time axis is in s; everything else is taken as s."""
@@ -111,7 +115,7 @@ class BoldFile:
         return value
 
 
-def load_image(path: str | os.PathLike) -> nib.spatialimages.SpatialImage:
+def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
     """Open an image without reading its data.
 
     Raises
@@ -150,15 +154,16 @@ def open_bold(path: str | os.PathLike) -> BoldFile:
         raise InputError(
             f"{path}: has the shape {'x'.join(map(str, image.shape))}; a 4D image with several volumes is needed."
         )
-    proxy = image.dataobj
+    proxy = cast(ArrayProxy, image.dataobj)
+    x, y, z, n_volumes = image.shape
     unit = image.header.get_xyzt_units()[1]
     return BoldFile(
         path=Path(path),
-        shape=tuple(image.shape[:3]),
-        n_volumes=image.shape[3],
+        shape=(x, y, z),
+        n_volumes=n_volumes,
         affine=image.affine,
         header_repetition_time=float(image.header["pixdim"][4]) * SECONDS.get(unit, 1.0),
-        _data_file=image.file_map["image"].filename,
+        _data_file=os.fspath(image.file_map["image"].filename or path),
         _dtype=proxy.dtype,
         _offset=proxy.offset,
         _slope=float(proxy.slope),
@@ -188,3 +193,40 @@ def read_mask(path: str | os.PathLike, bold: BoldFile) -> np.ndarray:
     if not mask.any():
         raise InputError(f"{path}: the brain mask is empty; make it again or leave it out.")
     return mask
+
+
+def write_volumes(
+    path: str | os.PathLike,
+    vectors: np.ndarray,
+    grid: Grid,
+    repetition_time: float,
+    release: Callable[[], None] = nothing,
+) -> Path:
+    """Write a 4D image volume by volume; it is the image of `Grid.image`.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.nii`` or ``.nii.gz``.
+    vectors : float array, (T, grid.n_voxels)
+    grid : Grid
+    repetition_time : float
+        In s.
+    release : callable
+        Called after every block of volumes (see `scratch.zeros`).
+    """
+    largest = 0.0
+    for block in blocks(len(vectors)):
+        largest = max(largest, float(np.abs(vectors[block]).max()))
+        release()
+    slope = largest / 32767 if largest > 0 else 1.0
+    empty = np.broadcast_to(np.int16(0), (*grid.shape, len(vectors)))
+    header = image_4d(empty, grid.affine, repetition_time, slope=slope).header
+    with replacing(path) as temporary, ImageOpener(temporary, "wb") as stream:
+        header.write_to(stream)
+        for block in blocks(len(vectors)):
+            rounded = np.rint(vectors[block] / slope).astype(np.int16)
+            for volume in grid.volumes(rounded):
+                stream.write(volume.tobytes(order="F"))
+            release()
+    return Path(path)

@@ -181,7 +181,7 @@ def test_voxels_that_do_not_vary_leave_the_region():
 
 
 def test_chunks_leave_no_seam():
-    data = np.random.default_rng(0).normal(50, 2, size=(30, CHUNK + 3)).astype("f4")
+    data = np.random.default_rng(0).normal(50, 2, size=(30, CHUNK // 30 + 3)).astype("f4")
     kept = np.ones(30, bool)
     matrix = temporal_operator(kept, repetition_time=2.0)
     tail = data[:, -5:].copy()
