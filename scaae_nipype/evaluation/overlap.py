@@ -212,13 +212,28 @@ def rank_scores(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np
     """
     precision = np.full((len(maps), len(templates)), np.nan)
     matched = np.full((len(maps), len(templates)), np.nan)
-    members = [np.flatnonzero(template) for template in templates]
+    filled = np.flatnonzero(templates.any(axis=1))
+    if not len(filled):
+        return precision, matched
+    template, voxels = np.nonzero(templates[filled])  # the voxels of all templates, one template after the other
+    size = np.bincount(template, minlength=len(filled))
+    first = np.cumsum(size) - size
+    apart = np.arange(len(filled)) * (templates.shape[1] + 1)  # keeps the ranks of a template apart from the next one's
+    shift = apart[template].astype(np.int32 if apart[-1] < 2**30 else np.int64)
     for row, (rank, ends) in enumerate(_ranks(maps)):
-        for column, voxels in enumerate(members):
-            if len(voxels):
-                own = np.sort(rank[voxels])
-                precision[row, column] = _precision(own)
-                matched[row, column] = _matched(own, ends)
+        keys = np.sort(rank[voxels] + shift)
+        last = np.flatnonzero(np.append(keys[1:] != keys[:-1], True))  # of voxels that are tied
+        owner = template[last]
+        found = last + 1 - first[owner]
+        share = np.diff(last, prepend=-1) * found / (keys[last] - shift[last])
+        precision[row, filled] = np.bincount(owner, share, minlength=len(filled)) / size
+
+        group = np.searchsorted(ends, size)  # of tied voxels, at which the n highest end
+        end = ends[group]
+        start = np.where(group > 0, ends[group - 1], 0)
+        before, through = np.searchsorted(keys, np.add(apart, [start, end]).astype(keys.dtype), side="right") - first
+        intersection = before + (through - before) * (size - start) / (end - start)
+        matched[row, filled] = intersection / (2 * size - intersection)
     return precision, matched
 
 
@@ -242,24 +257,6 @@ def _descending(values: np.ndarray) -> np.ndarray:
     high = (key >> 16).astype(np.int16)
     order = np.argsort(low, kind="stable")
     return order[np.argsort(high[order], kind="stable")]
-
-
-def _precision(own: np.ndarray) -> float:
-    """Average precision from the sorted ranks of a template's voxels."""
-    found = np.append(np.flatnonzero(own[1:] != own[:-1]) + 1, len(own))  # template voxels down to each distinct rank
-    entering = found.copy()
-    entering[1:] -= found[:-1]
-    return float((entering * found / own[found - 1]).sum() / len(own))
-
-
-def _matched(own: np.ndarray, ends: np.ndarray) -> float:
-    """Size-matched IoU from the sorted ranks of a template's voxels and all ranks of the map."""
-    size = len(own)
-    group = int(np.searchsorted(ends, size))
-    start, end = (int(ends[group - 1]) if group else 0), int(ends[group])
-    before, through = np.searchsorted(own, [start, end], side="right")
-    intersection = before + (through - before) * (size - start) / (end - start)
-    return float(intersection / (2 * size - intersection))
 
 
 def best_of_n(scores: ArrayLike, n: int = 20) -> np.ndarray:

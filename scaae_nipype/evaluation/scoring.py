@@ -72,7 +72,8 @@ def overlap_table(
     DataFrame
         ``method``, ``template``, ``template_density`` and ``method_density`` (shares of the region),
         ``template_coverage``, ``n_volumes`` (maps that were scored); per score the best, the volume it comes from,
-        the expected best of 20 maps and the mean over maps.
+        the expected best of 20 maps and the mean over maps; at the end, per score, ``mean_best_template``: the mean
+        over maps of the score with each map's own best template, which is the same in all rows of a method.
     """
     table = pd.DataFrame(
         {
@@ -91,6 +92,8 @@ def overlap_table(
         table[f"best_volume_{score}"] = frame[scored].idxmax().reindex(frame.columns).astype("Int64")
         table[f"best_of_{CANDIDATES}_{score}"] = best_of_n(values, CANDIDATES)
         table[f"mean_{score}"] = frame.mean()
+    for score, values in scores.items():
+        table[f"mean_best_template_{score}"] = pd.DataFrame(values).max(axis=1).mean()
     return table
 
 

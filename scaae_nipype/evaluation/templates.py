@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -32,6 +33,12 @@ SMITH_FILES = ("smith_2009/PNAS_Smith09_rsn10.nii*", "tpl-*/tpl-*Smith2009*.nii*
 
 MOSTLY_ZERO = 0.5
 """Maps with a larger share of exact zeros inside the brain have been thresholded before."""
+
+
+MOST_LOADED = 4
+"""Template sets that a process keeps: a worker scores run after run against the same ones."""
+
+_loaded: dict[tuple, TemplateSet] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +220,18 @@ def load_templates(
 
 
 def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, source: str) -> TemplateSet:
-    image = _read(path)
     table = Path(labels) if labels is not None else _table_beside(path)
+    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in (path, table) if file)
+    key = (*stamps, grid.checksum, kind, source)
+    if key not in _loaded:
+        while len(_loaded) >= MOST_LOADED:
+            _loaded.pop(next(iter(_loaded)))
+        _loaded[key] = _resampled(path, grid, table, kind, source)
+    return _loaded[key]
+
+
+def _resampled(path: Path, grid: Grid, table: Path | None, kind: str, source: str) -> TemplateSet:
+    image = _read(path)
     found = _recognise(image, grid) if kind == "auto" else kind
     continuous = None
     if found == "labels":
@@ -235,6 +252,9 @@ def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, s
     if not filled.any():
         raise InputError(f"{path}: no template has a voxel in the model's brain mask: is the image in MNI space?")
     warnings = tuple(f"Template {names[i]} has no voxel in the model's brain mask." for i in np.flatnonzero(~filled))
+    for array in (continuous, binary):
+        if array is not None:
+            array.flags.writeable = False  # the next caller gets the same set
     return TemplateSet(names, continuous, binary, source, found, grid, warnings)  # type: ignore[arg-type]
 
 
@@ -243,7 +263,7 @@ def _read(path: Path) -> nib.Nifti1Image:
     try:
         image = cast(nib.Nifti1Image, nib.load(path))
         values = np.nan_to_num(image.get_fdata(dtype=np.float32), posinf=0, neginf=0)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error}).") from error
     if values.ndim not in (3, 4):
         raise InputError(f"{path}: has {values.ndim} dimensions; templates are a 3D label image or a 4D image.")

@@ -21,8 +21,9 @@ def grid():
 @pytest.fixture
 def save(tmp_path):
     def save(volumes, name="templates.nii.gz", affine=AFFINE):
-        nib.save(nib.Nifti1Image(volumes, affine), tmp_path / name)
-        return tmp_path / name
+        save.path = tmp_path / name
+        nib.save(nib.Nifti1Image(volumes, affine), save.path)
+        return save.path
 
     return save
 
@@ -139,6 +140,15 @@ def test_missing_smith2009_says_where_it_was_looked_for_and_how_to_get_it(tmp_pa
     with pytest.raises(UsageError, match=r"PNAS_Smith09_rsn10.*fetch_atlas_smith_2009") as error:
         find_smith2009([tmp_path])
     assert str(tmp_path) in str(error.value)
+
+
+def test_templates_are_resampled_once_until_their_files_change(grid, save, table, labels):
+    first = load_templates(save(labels), grid=grid)
+    assert load_templates(save.path, grid=grid) is first
+    elsewhere = Grid(AFFINE, grid.mask & (np.arange(8) > 2))
+    assert load_templates(save.path, grid=elsewhere).binary.shape != first.binary.shape
+    assert load_templates(save.path, grid=grid, labels=table(index=[3, 7], name=["a", "b"])).names == ("a", "b")
+    assert load_templates(save(labels[::-1].copy() * 2), grid=grid).names == ("label6", "label14")
 
 
 def test_coverage_is_the_share_of_a_template_inside_the_region(grid, save, labels):
