@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from scipy.signal import lfilter
+from scipy.special import expit
 
 from ..errors import UsageError
 
@@ -42,8 +43,12 @@ WARM_UP = 40.0
 DWELL_SHAPE = 4.0
 """Shape of the gamma distribution of dwell times (their SD is half of their mean)."""
 
-MIXTURE_SHARPNESS = 3.0
-"""Standard deviation of the latent processes before the softmax."""
+MIXTURE_GAIN, MIXTURE_THRESHOLD = 3.0, 0.5
+"""Steepness and half-way point, in standard deviations, of the logistic function that turns latent processes into
+activity: a network is more than half active 31 % of the time."""
+
+TASK_PUSH = 3.0
+"""What a task's condition adds to the latent process of its network in a mixture, in standard deviations."""
 
 REFERENCE_SEGMENTS = 48
 """Segments over which the spectrum is averaged that the stationary regime borrows from the exclusive one."""
@@ -176,7 +181,7 @@ def soft_mixture(
     rng: np.random.Generator,
     push: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """Draw weights of simultaneously active networks: the softmax of slowly wandering latent processes.
+    """Draw the activity of networks that come and go independently: a logistic function of slowly wandering processes.
 
     Parameters
     ----------
@@ -185,25 +190,24 @@ def soft_mixture(
         In s; the latent processes (first-order autoregressive) forget with a time constant of `mean_dwell`.
     rng : Generator
     push : float array, (n_steps, n_networks), optional
-        Added to the latent processes (a task).
+        Added to the latent processes, in their standard deviations (a task).
 
     Returns
     -------
     float array, (n_steps, n_networks)
-        Each row is positive and sums to 1.
+        From 0 to 1.
 
     Examples
     --------
-    >>> weights = soft_mixture(5, 3, step=0.5, mean_dwell=10, rng=np.random.default_rng(0))
-    >>> weights.shape, weights.sum(axis=1).round(6).tolist()
-    ((5, 3), [1.0, 1.0, 1.0, 1.0, 1.0])
+    >>> activity = soft_mixture(5000, 3, step=0.5, mean_dwell=10, rng=np.random.default_rng(0))
+    >>> activity.shape, round(float((activity > 0.5).mean()), 1)
+    ((5000, 3), 0.3)
     """
     forget = float(np.exp(-step / mean_dwell))
     drive = rng.standard_normal((n_steps, n_networks)) * np.sqrt(1 - forget**2)
     drive[0] /= np.sqrt(1 - forget**2)  # starts in its stationary distribution
-    latent = MIXTURE_SHARPNESS * lfilter([1], [1, -forget], drive, axis=0) + push
-    weights = np.exp(latent - latent.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    latent = lfilter([1], [1, -forget], drive, axis=0) + push
+    return expit(MIXTURE_GAIN * (latent - MIXTURE_THRESHOLD))
 
 
 def gaussian_like(reference: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
@@ -281,7 +285,8 @@ def make_time_courses(
     Parameters
     ----------
     regime : str
-        ``exclusive`` (one network at a time, semi-Markov), ``mixture`` (soft weights that sum to 1), ``stationary``
+        ``exclusive`` (one network at a time, semi-Markov), ``mixture`` (several networks at once, independently
+        and more or less active), ``stationary``
         (Gaussian, with the mean and cross-spectra of ``exclusive`` but without states) or ``deactivations`` (like
         ``exclusive``; each state also suppresses the network half-way round the list).
     n_networks, n_volumes : int
@@ -320,7 +325,7 @@ def make_time_courses(
     driven = _driven(blocks, n_steps, warm_up, step)
     states = np.full(n_steps, -1)
     if regime == "mixture":
-        push = np.log(_occupancy(transitions) * n_networks) + 2 * MIXTURE_SHARPNESS * _one_hot(driven, n_networks)
+        push = np.log(_occupancy(transitions) * n_networks) + TASK_PUSH * _one_hot(driven, n_networks)
         neural = soft_mixture(n_steps, n_networks, step=step, mean_dwell=mean_dwell, rng=rng, push=push)
         states = neural.argmax(axis=1)
     elif regime == "stationary":

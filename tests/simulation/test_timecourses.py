@@ -113,17 +113,27 @@ def test_the_first_volume_is_in_full_swing():
 
 def test_a_mixture_has_several_networks_at_once():
     made = _made("mixture", 0, n_volumes=3000)
-    np.testing.assert_allclose(made.bold.sum(axis=1), 1, atol=1e-6)
-    second = np.sort(made.bold, axis=1)[:, -2]
-    assert np.median(second) > 0.1
-    assert made.bold.max() > 0.8
+    active = (made.bold > 0.5).sum(axis=1)
+    assert (active >= 2).mean() > 0.1
+    assert (active == 0).mean() > 0.1  # and sometimes none
+    middling = (made.bold > 0.2) & (made.bold < 0.8)
+    assert middling.mean() > 0.15  # soft, unlike states
+    assert 0.9 < np.percentile(made.bold, 99.9) < 1.15
+    assert np.abs(np.corrcoef(made.bold.T)[np.triu_indices(K, 1)]).max() < 0.15
     assert set(made.states) == set(range(K))
 
 
-def test_mixture_weights_forget_with_their_time_constant():
-    weights = soft_mixture(100_000, 2, step=1.0, mean_dwell=10.0, rng=np.random.default_rng(0))
-    latent = np.log(weights[:, 0] / weights[:, 1])  # the difference of the two latent processes
-    assert np.corrcoef(latent[:-10], latent[10:])[0, 1] == pytest.approx(np.exp(-1), abs=0.03)
+def test_mixture_activity_forgets_with_its_time_constant():
+    activity = soft_mixture(100_000, 2, step=1.0, mean_dwell=10.0, rng=np.random.default_rng(0))
+    latent = np.log(activity / (1 - activity))
+    assert np.corrcoef(latent[:-10, 0], latent[10:, 0])[0, 1] == pytest.approx(np.exp(-1), abs=0.03)
+    assert (activity > 0.5).mean() == pytest.approx(stats.norm.sf(0.5), abs=0.02)
+
+
+def test_attractive_networks_are_more_active_in_a_mixture():
+    matrix = default_transitions(K, occupancy=[1, 1, 4, 1, 1])
+    made = _made("mixture", 0, n_volumes=3000, transitions=matrix)
+    assert made.bold.mean(axis=0).argmax() == 2
 
 
 def test_deactivations_have_both_poles():
