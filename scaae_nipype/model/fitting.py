@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from ..errors import ModelError
+from ..errors import ModelError, ScaaeError
 from .cache import VolumeCache, VolumeStream
 from .learner import Learner, Progress
 
@@ -87,6 +89,7 @@ def fit(
                 *callbacks,
                 _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=max(1, CHECKPOINT_EVERY // batch_size)),
                 Progress(batch_size=batch_size, n_steps=learner.n_steps),
+                SaveOnSignal(checkpoints),
             ],
             logger=[
                 CSVLogger(work_dir, name="csv", version=""),
@@ -126,6 +129,55 @@ class _Checkpoint(ModelCheckpoint):
     ) -> None:
         """Add the identity."""
         checkpoint["identity"] = self.identity
+
+
+class SaveOnSignal(pl.Callback):
+    """Save and stop when the cluster asks for the machine back: SIGUSR1 (Slurm's warning before a requeue) or SIGTERM.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoints.
+    """
+
+    signals = (signal.SIGTERM, signal.SIGUSR1)
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.received: signal.Signals | None = None
+        self.previous: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen, in place of Lightning, which would stop without a checkpoint."""
+        if threading.current_thread() is threading.main_thread():
+            self.previous = {number: signal.signal(number, self._note) for number in self.signals}
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.received = signal.Signals(number)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Save between two steps, where the state is whole."""
+        if self.received is None:
+            return
+        path = self.folder / f"step={trainer.global_step}.ckpt"
+        trainer.save_checkpoint(path)
+        for older in self.folder.glob("step=*.ckpt"):
+            if older != path and trainer.is_global_zero:
+                older.unlink()
+        self._stop_listening()
+        raise ScaaeError(
+            f"Training was interrupted by {self.received.name} after {trainer.global_step} steps; the same command "
+            "goes on from there."
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back."""
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
 
 
 def _last_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from scaae_nipype.grid import load_grid
+from scaae_nipype.grid import Grid
 from scaae_nipype.model import PRESETS, Model
 from scaae_nipype.model.cache import write_cache
 from scaae_nipype.model.weights import new_network
@@ -13,14 +13,22 @@ from scaae_nipype.model.weights import new_network
 
 @pytest.fixture(scope="session")
 def grid():
-    return load_grid()
+    """Give a small brain: an ellipsoid on a 12 mm grid."""
+    axes = np.meshgrid(*(np.linspace(-1.2, 1.2, size) for size in (15, 17, 14)), indexing="ij")
+    affine = np.array([[-12.0, 0, 0, 84], [0, 12, 0, -110], [0, 0, 12, -60], [0, 0, 0, 1]])
+    return Grid(affine, sum(axis**2 for axis in axes) < 1)
+
+
+@pytest.fixture
+def mask_file(grid, tmp_path):
+    return grid.save(tmp_path / "grid_mask.nii.gz")
 
 
 @pytest.fixture(scope="session")
 def vectors(grid):
     """Give 16 smooth noise volumes, z-scored: (16, n_voxels)."""
     noise = np.random.default_rng(0).standard_normal((16, *grid.shape), dtype=np.float32)
-    smooth = grid.vectors(gaussian_filter(noise, (0, 2, 2, 2)))
+    smooth = grid.vectors(gaussian_filter(noise, (0, 1, 1, 1)))
     return (smooth - smooth.mean(axis=0)) / smooth.std(axis=0)
 
 

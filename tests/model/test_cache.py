@@ -72,7 +72,7 @@ def test_damaged_foreign_and_empty_caches(grid, tmp_path):
     with pytest.raises(ModelError, match=r"bad\.npy: cannot be read"):
         VolumeCache.open([tmp_path / "bad.npy"], grid)
     np.save(tmp_path / "other.npy", np.zeros((3, 7)))
-    with pytest.raises(ModelError, match=r"holds \(3, 7\), not volumes of 29387 voxels"):
+    with pytest.raises(ModelError, match=r"holds \(3, 7\), not volumes of .* voxels"):
         VolumeCache.open([tmp_path / "other.npy"], grid)
     with pytest.raises(ModelError, match="no volume to train on"):
         VolumeCache.open([], grid)
