@@ -77,5 +77,5 @@ def test_channels_that_select_nothing():
     assert "range of 0.06), so nothing was selected" in channel_sentence(flat)
     assert "nothing was selected" not in channel_sentence(flat * [[1, 0.5]])
     assert "the same channels count the same in every volume" in channel_sentence(np.tile([0.3, 0.6], (4, 1)))
-    assert "count the same" not in channel_sentence(flat + [[0, 0], [0.04, 0.03], [0, 0]])
+    assert "count the same" not in channel_sentence(flat * [[1], [1.1], [1]])
     assert channel_sentence(np.full((2, 2), np.nan)) == "No volume was kept."
