@@ -69,10 +69,18 @@ class Outcome:
 
 
 class _Watcher:
-    """Nipype's status callback: notes when nodes start and end."""
+    """Nipype's status callback: notes when nodes start and end.
 
-    def __init__(self, tell: Callable[[str, str], None]):
-        self.tell = tell
+    Parameters
+    ----------
+    tell : callable
+    is_linear : bool
+        Nipype's linear plugin also reports the end of nodes that it never started, because one before them failed; with
+        other plugins such a node is one whose result was there.
+    """
+
+    def __init__(self, tell: Callable[[str, str], None], *, is_linear: bool):
+        self.tell, self.is_linear = tell, is_linear
         self.nodes: dict[str, Any] = {}
         self.status: dict[str, str] = {}
         self.started: dict[str, float] = {}
@@ -80,6 +88,8 @@ class _Watcher:
 
     def __call__(self, node: pe.Node, status: str) -> None:
         name = node.fullname
+        if self.is_linear and status == "end" and name not in self.started:
+            return
         self.nodes[name], self.status[name] = node, status
         if status == "start":
             self.started[name] = time.monotonic()
@@ -134,7 +144,7 @@ def run_workflow(
         "check_version": "false",
     }
     log_to_file(log_file)
-    watcher = _Watcher(tell)
+    watcher = _Watcher(tell, is_linear=nprocs == 1 and plugin_file is None)
     plugin = _plugin(plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file)})
     error: Exception | None = None
     try:
@@ -155,7 +165,7 @@ def run_workflow(
         raise error
     with suppress(OSError):
         crashes.rmdir()  # where there was no crash
-    outcome.is_stopped = isinstance(error, WorkerDied) or (stop_on_first_crash and bool(outcome.failures))
+    outcome.is_stopped = getattr(plugin, "is_broken", False) or (stop_on_first_crash and bool(outcome.failures))
     return outcome
 
 

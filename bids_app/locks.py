@@ -51,19 +51,19 @@ class Claim(AbstractContextManager):
 
     def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Claim:
         """Wait for the claim, and say now and then what is waited for."""
-        if self.try_acquire():
-            return self
+        seconds = 2.0  # a claim that is given back at once is not worth a word
         while True:
-            say(f"Waiting for another job ({self.owner}) to finish {self.subject}.")
             with suppress(Timeout):
-                self._lease.acquire(timeout=every_seconds, poll_interval=1)
+                self._lease.acquire(timeout=seconds, poll_interval=0.5)
                 return self
+            say(f"Waiting for another job ({self.owner}) to finish {self.subject}.")
+            seconds = every_seconds
 
     @property
     def owner(self) -> str:
         """Who has the claim, in words."""
         owner = self._lease.owner
-        return f"process {owner.pid} on {owner.hostname}" if owner else "just ending"
+        return f"process {owner.pid} on {owner.hostname}" if owner else "which is just ending"
 
     @property
     def is_lost(self) -> bool:

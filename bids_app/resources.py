@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 _UNITS = {"K": 1e-6, "M": 1e-3, "G": 1.0, "T": 1e3}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -81,7 +82,7 @@ def _cgroup_values(name: str) -> list[str]:
     """Read a limit from the cgroup of this process and from all above it (versions 1 and 2)."""
     controller, _, file = name.rpartition("/")
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in _OWN_CGROUP.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controller in controllers.split(","):
                 root = _CGROUPS / controller

@@ -168,7 +168,7 @@ class Settings:
             preset=chosen["preset"],
             model=_absolute(given["model"]) if given["model"] else None,
             retrain=given["retrain"],
-            train_volumes=given["train_volumes"] or "auto",
+            train_volumes=_first(given["train_volumes"], "auto"),
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
             signed_maps=given["signed_maps"],

@@ -43,6 +43,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
             mp_context=multiprocessing.get_context("forkserver"),
         )
         self.peaks: dict[str, float] = {}
+        self.is_broken = False
 
     def run(self, graph, config, updatehash=False):
         """Run the graph; whatever happens, leave no worker behind."""
@@ -70,12 +71,13 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
     def _get_result(self, taskid):
         future = self._task_obj[taskid]
         if future.done() and isinstance(future.exception(), BrokenProcessPool):
-            raise WorkerDied("a worker process was killed, most likely for want of memory")
+            self.is_broken = True
+            return {"taskid": taskid, "result": None, "traceback": [f"{WorkerDied.__name__}: a worker was killed\n"]}
         return self._taskresult.get(taskid)
 
     def _send_procs_to_workers(self, updatehash=False, graph=None):
-        if any(isinstance(error, WorkerDied) for error in self._run_errors):
-            raise WorkerDied("a worker process was killed; nothing new is started")
+        if self.is_broken:
+            raise WorkerDied("a worker was killed; nothing new is started")
         super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
 

@@ -1,0 +1,194 @@
+"""The command line: what is understood, what is refused, and how fast it answers."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from scaae_nipype.bids_app.cli import main, parse
+from scaae_nipype.bids_app.settings import Settings
+
+from scaae_nipype.errors import UsageError
+
+LIGHT = "import sys; from scaae_nipype.bids_app.cli import main; code = main(sys.argv[1:]); sys.exit(code)"
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Give a maker of settings from a command line."""
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def make(*options, level="participant"):
+        return Settings.from_options(parse(["in", "out", level, *options]))
+
+    return make
+
+
+def test_three_positionals_are_enough(settings, tmp_path):
+    made = settings()
+    assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
+    assert made.work_dir == tmp_path / "work" / "scaae_nipype"
+    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "default", "auto", "default")
+    assert (made.smoothing_fwhm, made.high_pass, made.low_pass, made.fd_threshold) == (6.0, 0.008, 0.0, 0.5)
+    assert made.nprocs >= made.omp_nthreads >= 1
+    assert made.memory_gb > 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "value"),
+    [
+        (["--participant-label", "01", "sub-02", "01"], "participants", ("01", "02")),
+        (["--participant_label", "01"], "participants", ("01",)),
+        (["--session-id", "ses-a"], "sessions", ("a",)),
+        (["--session_label", "b"], "sessions", ("b",)),
+        (["-t", "rest", "nback"], "tasks", ("rest", "nback")),
+        (["--run-id", "01"], "runs", ("01",)),
+        (["--space", "MNI152NLin6Asym:res-2"], "spaces", ("MNI152NLin6Asym:res-2",)),
+        (["--n_cpus", "3"], "nprocs", 3),
+        (["--nthreads=3", "--omp-nthreads", "8"], "omp_nthreads", 3),
+        (["--mem", "8G"], "memory_gb", 8.0),
+        (["--mem_mb", "500"], "memory_gb", 0.5),
+        (["--mem-gb", "1.5"], "memory_gb", 1.5),
+        (["--dummy-scans", "4"], "dummy_scans", 4),
+        (["-f", "0.3"], "fd_threshold", 0.3),
+        (["-p", "athena"], "low_pass", 0.08),
+        (["-p", "none"], "fd_threshold", 0.0),
+        (["-p", "none", "--high-pass", "0.01"], "high_pass", 0.01),
+        (["--train-volumes", "160"], "train_volumes", 160),
+        (["-vv"], "verbosity", 2),
+        (["--mode", "paper"], "preset", "published"),
+        (["--mode", "paper"], "nuisance", "published-code"),
+        (["--mode", "paper", "--preset", "tiny", "-p", "24P"], "nuisance", "24P"),
+        (["--skip_bids_validation"], "level", "participant"),
+    ],
+)
+def test_options(settings, options, name, value):
+    assert getattr(settings(*options), name) == value
+
+
+def test_further_datasets(settings, tmp_path):
+    (tmp_path / "xcpd").mkdir()
+    made = settings("-d", "clean=xcpd", "in")
+    assert dict(made.datasets) == {"clean": tmp_path / "xcpd", "in": tmp_path / "in"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--nonsense"], "Unrecognized arguments: --nonsense"),
+        (["--mem", "8"], "--mem 8: give an amount with its unit, for example 8G"),
+        (["--nprocs", "0"], "--nprocs 0: must be 1 or larger"),
+        (["--fd-thresh", "-1"], "--fd-thresh -1.0: must be 0 or larger"),
+        (["--smoothing", "inf"], "--smoothing inf"),
+        (["--high-pass", "0.2", "--low-pass", "0.1"], "--high-pass 0.2 must be lower than --low-pass 0.1"),
+        (["--dummy-scans", "some"], "invalid number value: 'some'"),
+        (["-p", "24Q"], "did you mean 24p"),
+        (["-d", "a=in", "a=in"], "each name once"),
+        (["-d", "a=nowhere"], "--derivatives a=.*nowhere: there is no such folder"),
+        (["--bids-filter-file", "missing.json"], "--bids-filter-file missing.json: there is no such file"),
+        (["--model", "m", "--preset", "tiny"], "--preset has no effect with --model"),
+        (["--model", "m", "--retrain"], "--retrain has no effect with --model"),
+        (["--train-volumes", "0"], "--train-volumes 0"),
+        (["-w", "in/work"], "lies inside the input dataset .* choose another --work-dir"),
+    ],
+)
+def test_impossible_options(settings, options, words):
+    with pytest.raises(UsageError, match=words):
+        settings(*options)
+
+
+def test_output_in_the_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+
+    def make(output):
+        return Settings.from_options(parse(["in", output, "participant"]))
+
+    assert make("in/derivatives/scaae").output_dir == tmp_path / "in" / "derivatives" / "scaae"
+    for output in ("in", "in/out", "in/derivatives", "./in/../in"):
+        with pytest.raises(UsageError, match="never written to"):
+            make(output)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    with pytest.raises(UsageError, match="never written to"):
+        make("link/out")
+
+
+def test_a_configuration_file_stands_behind_the_command_line(settings, tmp_path):
+    (tmp_path / "options.yml").write_text(
+        "nprocs: 2\ntask_id: [rest, nback]\nparticipant-label: 01\nretrain: true\nwrite-graph: false\nlow-pass: null\n"
+    )
+    made = settings("--config-file", "options.yml")
+    assert (made.nprocs, made.tasks, made.participants, made.retrain) == (2, ("rest", "nback"), ("01",), True)
+    assert (made.write_graph, made.low_pass) == (False, 0.0)
+    assert settings("--config_file", "options.yml", "--nprocs", "5", "-t", "x").nprocs == 5
+    (tmp_path / "options.json").write_text(json.dumps({"mem": "4G", "smoothing": 4, "retrain": False}))
+    made = settings("--config-file", "options.json")
+    assert (made.memory_gb, made.smoothing_fwhm, made.retrain) == (4.0, 4.0, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("o.yml", "nprocz: 2", "--config-file o.yml: Unrecognized arguments: --nprocz"),
+        ("o.json", "{", "--config-file o.json: is not valid JSON"),
+        ("o.yml", "a: [", "--config-file o.yml: is not valid YAML"),
+        ("o.yml", "just text", "holds no options"),
+        ("o.yml", "config-file: other.yml", "names another configuration file"),
+        ("missing.yml", None, "cannot be read"),
+    ],
+)
+def test_unusable_configuration_file(settings, tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=words):
+        settings("--config-file", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["in", "out", "group"], "no group level yet"),
+        (["nowhere", "out", "participant"], "nowhere: there is no such folder"),
+        (["in", "file/out", "participant"], "cannot be a folder, because .*file is a file"),
+        ([], "The following arguments are required: bids_dir"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_64(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "file").touch()
+    assert main(arguments) == 64
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert re.search(words, lines[0])
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_answers_at_once_and_with_a_home_nobody_may_write_to(tmp_path, option):
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": ""}
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", LIGHT, option],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=True,
+        )
+        seconds.append(time.perf_counter() - started)
+    assert "scaae-bids" in result.stdout
+    heavy = {"numpy", "torch", "nipype", "nibabel", "pandas", "bids", "nilearn", "yaml"}
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert not imported & heavy
+    assert min(seconds) < 1.0  # 0.1 s on an idle machine; tests share theirs
+    assert not list(home.iterdir())

@@ -1,0 +1,144 @@
+"""What becomes of nodes that fail, are killed, or never start."""
+
+from pathlib import Path
+
+import pytest
+from nipype.interfaces.utility import Function
+from nipype.pipeline import engine as pe
+from scaae_nipype.bids_app.engine import run_workflow
+
+from scaae_nipype.errors import UsageError
+
+
+def double(value):
+    return 2 * value
+
+
+def refuse(value):
+    from scaae_nipype.errors import InputError
+
+    raise InputError(f"run.nii.gz: volume {value} is empty; repair the image.")
+
+
+def break_down(value):
+    raise ZeroDivisionError("nobody expected this")
+
+
+def die(value):
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def node(function, name, value=None, **keywords):
+    made = pe.Node(Function(input_names=["value"], output_names=["result"], function=function), name=name, **keywords)
+    if value is not None:
+        made.inputs.value = value
+    return made
+
+
+def chain(tmp_path, **first):
+    """One branch of two nodes for every function: `first` maps a branch to its first node's function."""
+    workflow = pe.Workflow("all_wf", base_dir=str(tmp_path))
+    for branch, function in first.items():
+        one = pe.Workflow(branch)
+        one.connect([(node(function, "begin", 4, mem_gb=0.1), node(double, "go_on"), [("result", "value")])])
+        workflow.add_nodes([one])
+    return workflow
+
+
+@pytest.fixture(params=[1, 2], ids=["linear", "multiproc"])
+def run(request, tmp_path):
+    def run(workflow, **keywords):
+        told = []
+        outcome = run_workflow(
+            workflow,
+            nprocs=request.param,
+            memory_gb=2.0,
+            log_file=tmp_path / "nipype.log",
+            tell=lambda name, status: told.append((name, status)),
+            **keywords,
+        )
+        return outcome, told
+
+    return run
+
+
+def test_one_failure_leaves_the_other_branches_alone(tmp_path, run, capfd):
+    outcome, told = run(chain(tmp_path, healthy=double, refused=refuse, broken=break_down))
+    assert outcome.outputs("all_wf.healthy.go_on").result == 16
+    assert set(outcome.failures) == {"all_wf.refused.begin", "all_wf.broken.begin"}
+    assert not {name for name in outcome.finished if "healthy" not in name}
+    assert not outcome.is_stopped
+    assert ("all_wf.refused.go_on", "end") not in told
+    console = capfd.readouterr()
+    assert "nipype" not in console.out + console.err
+
+
+def test_our_errors_become_their_line_and_others_keep_a_crash_file(tmp_path, run):
+    outcome, _ = run(chain(tmp_path, refused=refuse, broken=break_down))
+    refused = outcome.failure_within("all_wf.refused")
+    assert refused.message == "run.nii.gz: volume 4 is empty; repair the image."
+    assert refused.kept_in(tmp_path / "log") == refused
+    broken = outcome.failure_within("all_wf.broken").kept_in(tmp_path / "log")
+    assert "step begin failed unexpectedly: ZeroDivisionError: nobody expected this" in broken.message
+    assert str(broken.crash_file) in broken.message
+    assert "ZeroDivisionError" in broken.crash_file.read_text()
+    assert not list(Path.cwd().glob("crash-*"))
+
+
+def test_peak_memory_and_time_of_every_step_are_kept(tmp_path, run):
+    outcome, _ = run(chain(tmp_path, healthy=double))
+    step = outcome.steps["all_wf.healthy.begin"]
+    assert 0 < step["peak_memory_gb"] < 4
+    assert step["seconds"] >= 0
+    assert step["declared_memory_gb"] == 0.1
+
+
+def test_a_second_run_takes_results_that_are_there(tmp_path, run):
+    run(chain(tmp_path, healthy=double))
+    outcome, _ = run(chain(tmp_path, healthy=double))
+    assert outcome.outputs("all_wf.healthy.go_on").result == 16
+
+
+def test_stop_on_first_crash(tmp_path, run):
+    outcome, _ = run(chain(tmp_path, refused=refuse), stop_on_first_crash=True)
+    assert outcome.is_stopped
+    assert outcome.failure_within("all_wf.refused")
+
+
+def test_a_killed_worker_ends_the_run_and_is_named(tmp_path):
+    workflow = chain(tmp_path, killed=die)
+    outcome = run_workflow(workflow, nprocs=2, memory_gb=2.0, log_file=tmp_path / "nipype.log")
+    assert outcome.is_stopped
+    message = outcome.failure_within("all_wf.killed").message
+    assert message.startswith("step begin was killed, most likely for want of memory (expected: 0.1 GB, limit: 2.0 GB)")
+    assert not outcome.finished
+
+
+def test_plugin_file(tmp_path):
+    settings = tmp_path / "plugin.yml"
+    settings.write_text("plugin: MultiProc\nplugin_args: {n_procs: 1, memory_gb: 1}\n")
+    outcome = run_workflow(
+        chain(tmp_path, healthy=double), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
+    )
+    assert outcome.outputs("all_wf.healthy.go_on").result == 16
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("plugin: SLURMGraph", "SLURMGraph is no Nipype plugin that waits"),
+        ("plugin: Nonsense", "Nonsense is no Nipype plugin"),
+        ("nothing: here", "must hold `plugin: NAME`"),
+        ("[", "must hold `plugin: NAME`"),
+    ],
+)
+def test_unusable_plugin_file(tmp_path, content, words):
+    settings = tmp_path / "plugin.yml"
+    settings.write_text(content)
+    with pytest.raises(UsageError, match=words):
+        run_workflow(
+            chain(tmp_path, healthy=double), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
+        )

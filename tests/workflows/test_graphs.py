@@ -1,0 +1,127 @@
+"""Every workflow is built, connected and expanded; no data, no computation."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from nipype.pipeline.engine.utils import generate_expanded_graph
+from scaae_nipype.workflows import (
+    init_derivatives_wf,
+    init_networks_wf,
+    init_prepare_run_wf,
+    init_reports_wf,
+    init_scaae_wf,
+    init_training_wf,
+)
+
+from scaae_nipype.grid import load_grid
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    load_grid().save(folder / "mask.nii.gz")
+    return str(folder)
+
+
+@pytest.fixture
+def bold(tmp_path):
+    path = tmp_path / "bold.nii.gz"
+    path.touch()
+    return str(path)
+
+
+def edges(workflow):
+    """Expand a workflow as Nipype does before it runs: {(node, output, node, input)} of the nodes that compute."""
+    graph = generate_expanded_graph(workflow._create_flat_graph())
+    return {
+        (start.name, out if isinstance(out, str) else out[0], end.name, into)
+        for start, end, data in graph.edges(data=True)
+        for out, into in data["connect"]
+    }
+
+
+def nodes(workflow):
+    return {node.name: node for node in generate_expanded_graph(workflow._create_flat_graph()).nodes()}
+
+
+def test_preparation_hands_its_arguments_to_the_node(bold):
+    workflow = init_prepare_run_wf(
+        strategy="athena", smoothing_fwhm=4.0, high_pass=0.0, low_pass=0.1, fd_threshold=0.2, dummy_scans=3, mem_gb=2.5
+    )
+    workflow.inputs.inputnode.in_file = bold
+    prepare = nodes(workflow)["prepare"]
+    assert (prepare.inputs.strategy, prepare.inputs.smoothing_fwhm, prepare.inputs.dummy_scans) == ("athena", 4.0, 3)
+    assert (prepare.inputs.high_pass, prepare.inputs.low_pass, prepare.inputs.fd_threshold) == (0.0, 0.1, 0.2)
+    assert prepare.mem_gb == 2.5
+
+
+def test_preparation_leaves_to_the_strategy_what_is_not_given():
+    from nipype.interfaces.base import isdefined
+
+    prepare = nodes(init_prepare_run_wf())["prepare"]
+    assert not any(isdefined(getattr(prepare.inputs, name)) for name in ("high_pass", "low_pass", "fd_threshold"))
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_hardware_does_not_change_a_nodes_hash(device):
+    hashes = {
+        nodes(workflow)[name].inputs.get_hashval()[1]
+        for threads in (1, 8)
+        for name, workflow in (("extract", init_networks_wf(device=device, n_procs=threads)),)
+    }
+    assert len(hashes) == 1
+    assert hashes == {nodes(init_networks_wf(device="cuda"))["extract"].inputs.get_hashval()[1]}
+
+
+def test_networks_are_scored_on_what_was_extracted():
+    found = edges(init_networks_wf())
+    assert ("extract", "fbn_maps", "match_templates", "fbn_maps") in found
+    assert ("extract", "fbn_maps", "gradual_change", "fbn_maps") in found
+
+
+def test_training_threads_follow_the_nodes_processors():
+    train = nodes(init_training_wf(run_names=["a"], n_procs=3, preset="tiny", mode="paper", seed=7))["train"]
+    assert train.n_procs == train.inputs.num_threads == 3
+    assert (train.inputs.preset, train.inputs.mode, train.inputs.seed) == ("tiny", "paper", 7)
+
+
+def test_one_run_from_bold_to_networks(model_dir, bold):
+    workflow = init_scaae_wf(model_dir=model_dir)
+    workflow.inputs.inputnode.in_file = bold
+    assert set(nodes(workflow)) == {"prepare", "extract", "match_templates", "gradual_change"}
+    found = edges(workflow)
+    for output, field in (("out_file", "in_file"), ("out_mask", "in_mask"), ("out_samples", "in_samples")):
+        assert {("prepare", output, node, field) for node in ("extract", "match_templates", "gradual_change")} <= found
+    assert nodes(workflow)["prepare"].inputs.grid_mask == f"{model_dir}/mask.nii.gz"
+
+
+def test_the_description_names_what_was_asked_for(model_dir):
+    text = init_scaae_wf(
+        model_dir=model_dir, strategy="36P", smoothing_fwhm=5.0, high_pass=0.01, fd_threshold=0.3, templates="smith2009"
+    ).visit_desc()
+    for words in ("5 mm FWHM", "*36P*", "high-pass 0.01 Hz", "above 0.3 mm", "@smith2009", "@scaae", "@nilearn"):
+        assert words in text
+    assert "smoothed" not in init_prepare_run_wf(smoothing_fwhm=0).visit_desc()
+    assert "denoised before" in init_prepare_run_wf(denoised=True).visit_desc()
+
+
+def test_derivatives_and_reports(tmp_path):
+    save = nodes(init_derivatives_wf(output_dir=str(tmp_path), entities={"sub": "01"}, sources=["bids::a"]))["save"]
+    assert save.inputs.entities == {"sub": "01"}
+    assert set(nodes(init_reports_wf(output_dir=str(tmp_path), participants=["01", "b"]))) == {
+        "report_sub_01",
+        "report_sub_b",
+    }
+
+
+def test_the_example_for_other_pipelines(model_dir, bold, tmp_path):
+    specification = importlib.util.spec_from_file_location("in_a_pipeline", EXAMPLES / "in_a_pipeline.py")
+    example = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(example)
+    found = edges(example.build(bold, bold, bold, model_dir, str(tmp_path)))
+    assert ("extract", "fbn_maps", "yours", "maps") in found
+    assert ("match_templates", "out_overlap", "yours", "tables") in found
