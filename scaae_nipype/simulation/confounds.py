@@ -18,6 +18,9 @@ HIGH_PASS = 0.008
 N_COMPONENTS = 5
 """aCompCor components per mask."""
 
+VOXELS_AT_ONCE = 20_000
+"""Voxels whose time courses are copied at a time."""
+
 OUTLIER_DISPLACEMENT, OUTLIER_DVARS = 0.5, 1.5
 """fMRIPrep's thresholds in mm and standardised units for its ``motion_outlier`` columns."""
 
@@ -90,18 +93,17 @@ def expand(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
 
 def _dvars(bold: np.ndarray) -> dict[str, np.ndarray]:
     """Give DVARS, and DVARS over what a run with this variance and autocorrelation would have (Nichols 2017)."""
-    variance = np.zeros(len(bold))
-    for volume in range(1, len(bold)):
-        variance[volume] = np.mean((bold[volume] - bold[volume - 1]) ** 2, dtype=float)
-    dvars = np.sqrt(variance)
-    dvars[0] = np.nan
-    low, high = np.percentile(bold, [25, 75], axis=0)
-    robust_sd = (high - low) / 1.349
-    centred = bold - bold.mean(axis=0)
-    power = np.maximum((centred**2).sum(axis=0), 1e-12)
-    ar1 = (centred[1:] * centred[:-1]).sum(axis=0) / power
-    expected = np.mean(np.sqrt(np.maximum(2 * (1 - ar1), 0)) * robust_sd)
-    return {"std_dvars": dvars / max(float(expected), 1e-12), "dvars": dvars}
+    squares, expected = np.zeros(len(bold) - 1), 0.0
+    for first in range(0, bold.shape[1], VOXELS_AT_ONCE):
+        part = bold[:, first : first + VOXELS_AT_ONCE]
+        squares += (np.diff(part, axis=0) ** 2).sum(axis=1, dtype=float)
+        low, high = np.percentile(part, [25, 75], axis=0)
+        centred = part - part.mean(axis=0)
+        power = np.maximum((centred**2).sum(axis=0), 1e-12)
+        ar1 = (centred[1:] * centred[:-1]).sum(axis=0) / power
+        expected += float((np.sqrt(np.maximum(2 * (1 - ar1), 0)) * (high - low) / 1.349).sum())
+    dvars = np.concatenate([[np.nan], np.sqrt(squares / bold.shape[1])])
+    return {"std_dvars": dvars / max(expected / bold.shape[1], 1e-12), "dvars": dvars}
 
 
 def _cosines(n_volumes: int, repetition_time: float) -> np.ndarray:

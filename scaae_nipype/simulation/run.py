@@ -170,8 +170,12 @@ class SimulatedRun:
 
     def bold(self, volumes: slice = slice(None)) -> np.ndarray:
         """Give what the scanner would have measured, in units of BOLD intensity: float32, (n, n_voxels)."""
-        changes = self.planted(volumes) + self.nuisance(volumes) + self.noise[volumes]
-        return self.baseline + np.float32(NOISE_SD) * changes
+        intensities = self.planted(volumes)
+        intensities += self.nuisance(volumes)
+        intensities += self.noise[volumes]
+        intensities *= np.float32(NOISE_SD)
+        intensities += self.baseline
+        return intensities
 
     def parameters(self) -> dict[str, Any]:
         """Give the settings as a plain dictionary."""
