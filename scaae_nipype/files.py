@@ -108,7 +108,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: is not a tab-separated table ({error}).") from error
+        raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:

@@ -38,6 +38,8 @@ BASES = {
     "global_signal": ("global_signal",),
 }
 
+IN_WORDS = {"motion": "head motion", "wm_csf": "white matter and CSF"}
+
 LABELS = {
     ("motion", "full"): "24P",
     ("motion", "derivatives"): "12P",
@@ -138,7 +140,7 @@ def choose_nuisance(
     if strategy.optional and table is None:
         components, notes = {}, ["No confound was regressed: the run has no table of confounds."]
     elif strategy.optional and table is not None:
-        components, notes = _available(components, list(table.columns))
+        components, notes = _available(strategy, list(table.columns))
     regressors = pd.DataFrame(index=range(n_volumes))
     if table is not None and strategy.columns:
         regressors = table[_matching(strategy, list(table.columns), confounds_file)]
@@ -169,21 +171,22 @@ def _columns(component: str, model: str) -> list[str]:
     return [base + ending for base in BASES[component] for ending in MODELS[model]]
 
 
-def _available(components: Mapping[str, str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Reduce components to what a table holds, with a sentence for everything that is not there."""
+def _available(strategy: Strategy, columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Reduce optional components to what a table holds, with a sentence for everything that is not there."""
     found, notes = {}, []
-    for component, wanted in components.items():
-        models = dict.fromkeys((wanted, "full", "derivatives", "power2", "basic"))
-        smaller = [model for model in models if len(MODELS[model]) <= len(MODELS[wanted])]
-        model = next((model for model in smaller if set(_columns(component, model)) <= set(columns)), None)
+    for component, wanted in strategy.components.items():
+        model: str | None = wanted
+        if component in strategy.optional:
+            smaller = [name for name in reversed(MODELS) if len(MODELS[name]) <= len(MODELS[wanted])]
+            model = next((name for name in smaller if set(_columns(component, name)) <= set(columns)), None)
         if model is not None:
             found[component] = model
         if model != wanted:
-            what = {"motion": "head motion", "wm_csf": "white matter and CSF", "global_signal": "the global signal"}
             amount = "no" if model is None else f"only {len(_columns(component, model))}"
             notes.append(
-                f"The confounds hold {amount} regressors of {what[component]} (of {len(_columns(component, wanted))} "
-                f"wanted), so the data {'keep its effects' if model is None else 'may keep some of its effects'}."
+                f"The confounds hold {amount} regressors of {IN_WORDS[component]} (of "
+                f"{len(_columns(component, wanted))} wanted), so the data "
+                f"{'keep its effects' if model is None else 'may keep some of its effects'}."
             )
     return found, notes
 
@@ -209,7 +212,9 @@ def _load(
     _require(name, components, list(table.columns), source, metadata_file)
     with tempfile.TemporaryDirectory(prefix="confounds-") as folder:
         stem = Path(folder) / "sub-run_task-rest"
-        Path(f"{stem}_desc-confounds_timeseries.tsv").symlink_to(Path(source).resolve())
+        # Only names in small letters: nilearn takes capitals for the sign of a table from before fMRIPrep 1.2.
+        small = table[[column for column in table.columns if column == column.lower()]]
+        small.to_csv(f"{stem}_desc-confounds_timeseries.tsv", sep="\t", index=False, na_rep="n/a")
         if Path(metadata_file).is_file():
             Path(f"{stem}_desc-confounds_timeseries.json").symlink_to(Path(metadata_file).resolve())
         image = Path(f"{stem}_desc-preproc_bold.nii.gz")
@@ -225,7 +230,9 @@ def _load(
                     **{key: model for key, model in components.items() if key != "high_pass"},
                 )
         except (ValueError, KeyError) as error:
-            raise InputError(f"{source}: the columns of {name} cannot be taken from it ({error}).") from error
+            raise InputError(
+                f"{source}: the columns of {name} cannot be taken from it ({' '.join(str(error).split())})."
+            ) from error
     return regressors[[column for column in table.columns if column in regressors.columns]]
 
 

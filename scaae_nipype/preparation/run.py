@@ -15,7 +15,7 @@ from ..grid import Grid
 from .confounds import Nuisance, choose_nuisance, count_dummy_scans, framewise_displacement, read_confounds
 from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
 from .describing import describe
-from .masking import Gaps, check_coverage, estimate_mask, mask_on_grid
+from .masking import LEAST_COVERAGE, Gaps, check_coverage, estimate_mask, mask_on_grid
 from .prepared import PreparedRun
 from .resampling import make_resampler
 from .scratch import BLOCK, zeros
@@ -115,6 +115,10 @@ def prepare_run(
     data, release = zeros((len(kept), grid.n_voxels), scratch_dir)
     region = _resample(data, release, bold, grid, mask_file, smoothing_fwhm, kept, notes)
     region = clean_in_place(data, kept, operator, region, release)
+    if region.mean() < LEAST_COVERAGE:
+        raise InputError(
+            f"{bold.path}: only {region.mean():.0%} of the model's brain varies over time; is it a time series?"
+        )
     notes.extend(check_coverage(region, bold))
     metadata = {
         "RepetitionTime": repetition_time,
@@ -252,8 +256,8 @@ def _resample(
     """Read the run once, into `data` (T, n_voxels); give the region that its mask covers, (n_voxels,)."""
     resample = make_resampler(bold.shape, bold.affine, grid, smoothing_fwhm=smoothing_fwhm)
     mask = None if mask_file is None else read_mask(mask_file, bold)
-    if mask is not None:  # before the long part
-        check_coverage(mask_on_grid(mask, bold.affine, grid), bold)
+    # Before the long part: does the mask, or at least the field of view, cover the brain?
+    check_coverage(mask_on_grid(np.ones(bold.shape) if mask is None else mask, bold.affine, grid), bold)
     total = np.zeros(bold.shape, dtype=np.float64) if mask is None else None
     gaps = Gaps(bold)
     for index, volume in enumerate(bold.volumes()):
@@ -272,4 +276,6 @@ def _resample(
         mask, how = estimate_mask(total / kept.sum(), bold.affine)
         gaps.check(mask)
         notes.append(f"The run has no brain mask; one was made from {how}.")
-    return mask_on_grid(mask, bold.affine, grid)
+    region = mask_on_grid(mask, bold.affine, grid)
+    check_coverage(region, bold)
+    return region

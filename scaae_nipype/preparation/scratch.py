@@ -55,7 +55,7 @@ def zeros(shape: tuple[int, int], folder: str | os.PathLike | None = None) -> tu
     if folder is None:
         return np.zeros(shape, dtype=np.float32), nothing
     n_bytes = 4 * shape[0] * shape[1]
-    with tempfile.TemporaryFile(dir=folder, prefix=".voxels-") as file:
+    with tempfile.TemporaryFile(dir=os.fspath(folder), prefix=".voxels-") as file:
         file.truncate(n_bytes)
         mapping = mmap.mmap(file.fileno(), n_bytes)  # keeps the file after it is closed
     return np.frombuffer(mapping, dtype=np.float32).reshape(shape), lambda: mapping.madvise(mmap.MADV_DONTNEED)

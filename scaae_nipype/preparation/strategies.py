@@ -41,8 +41,8 @@ class Strategy:
         Highest order of the polynomial trends that are regressed with the confounds.
     fd_threshold : float or None
         Framewise displacement in mm above which a volume is censored; None for no censoring.
-    optional : bool
-        Whether components that the table does not hold are left out with a warning, not refused.
+    optional : tuple of str
+        Components that are left out with a warning where the table does not hold them; without others it is refused.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Strategy:
     detrend: bool = True
     polynomials: int = 0
     fd_threshold: float | None = FD_THRESHOLD
-    optional: bool = False
+    optional: tuple[str, ...] = ()
 
     @property
     def needs_confounds(self) -> bool:
         """Whether the strategy cannot do without a table of confounds."""
-        return bool(self.components or self.columns) and not self.optional
+        return bool(set(self.components) - set(self.optional) or self.columns)
 
 
 def _named(*strategies: Strategy) -> Mapping[str, Strategy]:
@@ -66,7 +66,11 @@ def _named(*strategies: Strategy) -> Mapping[str, Strategy]:
 
 
 STRATEGIES = _named(
-    Strategy(name="auto", components=MappingProxyType({"motion": "full", "wm_csf": "basic"}), optional=True),
+    Strategy(
+        name="auto",
+        components=MappingProxyType({"motion": "full", "wm_csf": "basic"}),
+        optional=("motion", "wm_csf"),
+    ),
     # Nothing but the z-score: for data that has been cleaned elsewhere.
     Strategy(name="none", high_pass=None, detrend=False, fd_threshold=None),
     # What the SCAAE authors' code does to ADHD-200's Athena files: detrend and z-score.

@@ -222,7 +222,7 @@ def write_volumes(
     slope = largest / 32767 if largest > 0 else 1.0
     empty = np.broadcast_to(np.int16(0), (*grid.shape, len(vectors)))
     header = image_4d(empty, grid.affine, repetition_time, slope=slope).header
-    with replacing(path) as temporary, ImageOpener(temporary, "wb") as stream:
+    with replacing(path) as temporary, ImageOpener(str(temporary), "wb") as stream:
         header.write_to(stream)
         for block in blocks(len(vectors)):
             rounded = np.rint(vectors[block] / slope).astype(np.int16)

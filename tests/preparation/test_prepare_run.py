@@ -245,10 +245,38 @@ def test_impossible_requests_are_refused_in_one_line(make_run, grid, arguments, 
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_elsewhere_is_refused(make_run, grid):
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_an_image_elsewhere_is_refused(make_run, grid, with_mask):
     away = Grid(grid.affine + np.array([[0, 0, 0, 90], *[[0, 0, 0, 0]] * 3]), grid.mask)
     with pytest.raises(InputError, match=r"bold\.nii\.gz: only \d% of the MNI brain .*; is the image in MNI space"):
-        prepare(make_run(), away)
+        prepare(make_run(), away, **({} if with_mask else {"mask_file": None}))
+
+
+def test_an_image_that_does_not_change_is_refused(make_run, grid):
+    files = make_run(change=lambda data, table: data.__setitem__(..., data[..., :1]))
+    with pytest.raises(InputError, match=r"bold\.nii\.gz: only 0% of the model's brain varies over time"):
+        prepare(files, grid)
+
+
+def test_a_table_that_is_none_is_refused(make_run, grid):
+    files = make_run()
+    files.confounds.write_text("a\tb\n1\t2\n1\t2\t3\n")
+    with pytest.raises(InputError, match=r"confounds\.tsv: is not a tab-separated table .*\)\.$") as caught:
+        prepare(files, grid)
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_in_a_file_changes_nothing(make_run, grid, tmp_path):
+    files = make_run()
+    (tmp_path / "scratch").mkdir()
+    run = prepare(files, grid, scratch_dir=tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").iterdir()), "the file has a name"
+    np.testing.assert_array_equal(run.data, prepare(files, grid).data)
+    written = write_prepared(run, tmp_path / "out", grid=grid)
+    nib.save(grid.image(run.data, 2.0), tmp_path / "whole.nii.gz")
+    by_volumes, whole = nib.load(written.out_file), nib.load(tmp_path / "whole.nii.gz")
+    assert by_volumes.header == whole.header
+    np.testing.assert_array_equal(by_volumes.get_fdata(), whole.get_fdata())
 
 
 def test_confounds_of_another_run_are_refused(make_run, grid):

@@ -110,6 +110,31 @@ def test_a_strategy_by_name_is_refused_where_columns_are_missing(choose, name, d
         choose(name, drop=drop)
 
 
+def test_the_global_signal_that_was_asked_for_is_not_optional(choose):
+    with pytest.raises(InputError, match=r"auto\+gsr needs columns that are missing: global_signal;"):
+        choose("auto+gsr", drop=("global_signal",))
+    with pytest.raises(InputError, match=r"auto\+gsr needs a table"):
+        choose_nuisance(read_strategy("auto+gsr"), None, n_volumes=N)
+
+
+def test_acompcor_knows_the_newer_names_of_components(make_run, tmp_path):
+    table = make_run(N).table
+    names = {f"a_comp_cor_{i:02d}": f"{'wc'[i % 2]}_comp_cor_{i // 2:02d}" for i in range(12)}
+    path = write_table(table.rename(columns=names), tmp_path / "confounds.tsv")
+    masks = {"w": "WM", "c": "CSF"}
+    write_json({name: {"Mask": masks[name[0]]} for name in names.values()}, tmp_path / "confounds.json")
+    nuisance = choose_nuisance(read_strategy("acompcor"), read_confounds(path, N), n_volumes=N, confounds_file=path)
+    components = [name for name in nuisance.regressors if "comp_cor" in name]
+    assert sorted(components) == [f"{tissue}_comp_cor_{i:02d}" for tissue in "cw" for i in range(5)]
+
+
+def test_columns_of_other_programs_do_no_harm(make_run, tmp_path):
+    table = make_run(N).table.assign(myOwnColumn=1.0)
+    path = write_table(table, tmp_path / "confounds.tsv")
+    nuisance = choose_nuisance(read_strategy("24P"), read_confounds(path, N), n_volumes=N, confounds_file=path)
+    np.testing.assert_allclose(nuisance.regressors["rot_x"], table["rot_x"], rtol=1e-5)
+
+
 def test_acompcor_needs_the_description_of_its_columns(choose, tmp_path):
     with pytest.raises(InputError, match=r"CompCor components of WM \(by .*none\.json\)"):
         choose("acompcor", confounds_metadata=tmp_path / "none.json")
