@@ -144,7 +144,7 @@ class Grid:
             If the image is unreadable or lies on another grid.
         """
         try:
-            image = nib.load(path, keep_file_open=True)
+            image: nib.Nifti1Image = nib.load(path, keep_file_open=True)  # type: ignore[assignment]
             if not self.matches(image):
                 raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
             if len(image.shape) == 3:
@@ -178,7 +178,7 @@ def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
         with resources.as_file(resources.files("scaae_nipype.data") / "mask_4mm.nii.gz") as shipped:
             return load_grid(shipped)
     try:
-        image = nib.load(mask_file)
+        image: nib.Nifti1Image = nib.load(mask_file)  # type: ignore[assignment]
         mask = np.asanyarray(image.dataobj) > 0
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"{mask_file}: cannot be read as a mask image ({error}).") from error

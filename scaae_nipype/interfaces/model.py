@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -97,7 +98,7 @@ def _training_card(metadata_files, run_names):
     runs = [read_json(path) for path in metadata_files]
     of_the_run = ("NumberOf", "MaskCoverage", "Warnings", "RepetitionTime", "Description", "NuisanceRegressors")
     times = [run["RepetitionTime"] for run in runs if "RepetitionTime" in run]
-    card = {"Training": {"Runs": [str(name) for name in run_names]}}
+    card: dict[str, Any] = {"Training": {"Runs": [str(name) for name in run_names]}}
     if runs:
         card["Preparation"] = {key: value for key, value in runs[0].items() if not key.startswith(of_the_run)}
     if times:

@@ -49,11 +49,9 @@ class ParallelBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_features, X, Y, Z) to (batch, out_features, X, Y, Z)."""
-        total = x if self.residual else None
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            path = norm(convolution(x))
-            total = path if total is None else total + path
-        return functional.gelu(total)
+        paths = [norm(convolution(x)) for convolution, norm in zip(self.convolutions, self.norms, strict=True)]
+        first, *others = [x, *paths] if self.residual else paths
+        return functional.gelu(sum(others, start=first))
 
 
 class SpatialAttention(nn.Module):

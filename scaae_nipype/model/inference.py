@@ -27,7 +27,7 @@ def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
     kernel : Tensor, (out_features, in_features, 5, 5, 5)
     bias : Tensor, (out_features,)
     """
-    edge = max(int(convolution.kernel_size[0]) for convolution in block.convolutions)  # type: ignore[union-attr, index, arg-type]
+    edge = max(int(convolution.kernel_size[0]) for convolution in block.convolutions)
     kernel, bias = torch.tensor(0.0), torch.tensor(0.0)
     for convolution, norm in zip(block.convolutions, block.norms, strict=True):
         assert isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)
@@ -63,8 +63,10 @@ class FusedAttentionPath(nn.Module):
         self.dtype = dtype
         folded = [fold(block) for block in path.trunk]  # type: ignore[arg-type]
         branches = [fold(block) for block in path.branches]  # type: ignore[arg-type]
+        assert path.stem.bias is not None
         convolutions = [(path.stem.weight, path.stem.bias), *folded]
-        convolutions += [tuple(torch.cat(parts) for parts in zip(*branches, strict=True))]
+        (first, first_bias), (second, second_bias) = branches
+        convolutions += [(torch.cat([first, second]), torch.cat([first_bias, second_bias]))]
         for name in ("wide", "narrow"):
             layers = [getattr(spatial, name) for spatial in path.spatial]
             convolutions += [(torch.cat([a.weight for a in layers]), torch.cat([a.bias for a in layers]))]

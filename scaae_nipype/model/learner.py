@@ -45,7 +45,7 @@ class Learner(pl.LightningModule):
         mask: np.ndarray,
     ):
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.recipe, self.n_steps, self.place = recipe, n_steps, place
         weights = torch.from_numpy(mask.astype(np.float32)) if recipe.masked_loss else torch.ones(mask.shape)
         self.register_buffer("loss_weights", weights / weights.sum(), persistent=False)

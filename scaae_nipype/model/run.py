@@ -75,7 +75,8 @@ def extract_run(
         raise InputError(
             f"{in_samples}: marks {kept.sum()} of {len(kept)} volumes as kept; the run has {len(vectors)}."
         )
-    repetition_time = float(nib.load(in_file).header.get_zooms()[3])
+    header: nib.Nifti1Header = nib.load(in_file).header  # type: ignore[assignment]
+    repetition_time = float(header.get_zooms()[3])
     where = resolve_device(device)
     name = Path(in_file).name.partition("_desc")[0]
     with tqdm(

@@ -161,7 +161,7 @@ def train_model(
         identity=identity,
         work_dir=Path(work_dir),
     )
-    network.to("cpu", memory_format=torch.contiguous_format).eval()
+    network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     recompute_batch_norm(model, cache.sample(PROBE_VOLUMES), batch_size=recipe.batch_size)
     seen = trainer.global_step * recipe.batch_size
     model.card |= {
