@@ -124,9 +124,12 @@ class Job:
             finally:
                 claims[label].release()
         self._report_missing()
+
+    def close(self) -> None:
+        """Note what was not started, and what the steps needed."""
         if self.settings.level == "participant":
             done = self.tally.finished | self.tally.before | self.tally.failed.keys()
-            self.tally.left = {run.stem for run in due} - done
+            self.tally.left = self.due.keys() - done
         if self.settings.resource_monitor and self.resources:
             write_table(pd.DataFrame(self.resources), self.settings.output_dir / "logs" / "resources.tsv")
 

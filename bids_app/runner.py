@@ -91,6 +91,7 @@ def _judged(job: Job) -> Verdict:
         job.fail(
             "this call", f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (details: {path})"
         )
+    job.close()
     return judge(job.tally, what=what)
 
 

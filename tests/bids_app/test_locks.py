@@ -111,17 +111,17 @@ def test_the_claim_of_a_living_process_is_not(tmp_path):
 
 def test_a_claim_from_another_machine_that_gives_no_sign_of_life_is_taken_over(tmp_path):
     path = tmp_path / "it.lock"
-    first = Claim(path, "it", lease_seconds=2)
+    first = Claim(path, "it", lease_seconds=4)
     assert first.try_acquire()
     elsewhere = path.read_text()
     first.release()
     lines = [f"host=elsewhere-{line}" if line.startswith("host=") else line for line in elsewhere.splitlines()]
     path.write_text("\n".join(lines) + "\n")
-    waiting, said = Claim(path, "it", lease_seconds=2), []
+    waiting, said = Claim(path, "it", lease_seconds=4), []
     assert not waiting.try_acquire()
     started = time.monotonic()
     waiting.acquire(said.append)
-    assert 1.5 < time.monotonic() - started < 20
+    assert 3 < time.monotonic() - started < 30
     assert "elsewhere-" in said[0]
 
 
