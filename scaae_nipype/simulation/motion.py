@@ -29,10 +29,10 @@ HEAD_RADIUS = 50.0
 SLOW_MOTION = 0.15
 """Standard deviation in mm of the slow wandering of each parameter."""
 
-SLOW_MOTION_SECONDS = 20.0
-"""Time scale in s of the slow wandering."""
+SLOW_MOTION_SECONDS = 80.0
+"""Time scale in s of the slow wandering, slower than the networks, as heads mostly sink."""
 
-JITTER = 0.01
+JITTER = 0.02
 """Standard deviation in mm of each parameter's jitter from volume to volume."""
 
 SPIKE = (1.0, 2.0)

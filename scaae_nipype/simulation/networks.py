@@ -31,6 +31,9 @@ SHARPNESS = 3
 GREY_SMOOTHNESS = 6.0
 """FWHM in mm with which the preference for grey matter fades into white matter and CSF."""
 
+WHITE_WEIGHT = 0.3
+"""Weight of white matter in a network, where grey matter has 1 and CSF 0."""
+
 DEFAULT_SPLITS = {
     "default": 2,
     "fronto-parietal": 1,
@@ -230,16 +233,16 @@ def _build(
         maps += np.outer(
             (loading**SHARPNESS).astype(np.float32), np.exp(-SHARPNESS / (2 * REGION_SIGMA**2) * squared_distance)
         )
-    maps = maps ** (1 / SHARPNESS) * _grey_weight(grid, tissues)
+    maps = maps ** (1 / SHARPNESS) * _tissue_weight(grid, tissues)
     peaks = maps.max(axis=1, keepdims=True)
     if not (peaks > 0).all():
         raise UsageError("A planted network lies outside the brain mask of the grid; use a mask of the whole brain.")
     return PlantedNetworks(grid, maps / peaks, tuple(names))
 
 
-def _grey_weight(grid: Grid, tissues: Tissues) -> np.ndarray:
-    """Give the factor by which networks prefer grey matter, as smooth as real maps are: (n_voxels,)."""
+def _tissue_weight(grid: Grid, tissues: Tissues) -> np.ndarray:
+    """Give the factor by which networks prefer grey matter and avoid CSF, as smooth as real maps are: (n_voxels,)."""
     sigma = GREY_SMOOTHNESS / np.sqrt(8 * np.log(2)) / grid.voxel_sizes
-    smoothed = gaussian_filter(grid.volumes(tissues.grey.astype(np.float32)), sigma)[grid.mask]
+    weight = grid.volumes((tissues.grey + WHITE_WEIGHT * tissues.white).astype(np.float32))
     inside = gaussian_filter(grid.mask.astype(np.float32), sigma)[grid.mask]
-    return 0.3 + 0.7 * smoothed / inside
+    return gaussian_filter(weight, sigma)[grid.mask] / inside
