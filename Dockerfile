@@ -15,8 +15,7 @@ COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY scaae_nipype scaae_nipype
 COPY workflows workflows
 COPY bids_app bids_app
-RUN /opt/venv/bin/python -m pip install --constraint constraints.txt . \
- && /opt/venv/bin/python -m compileall -q /opt/venv/lib
+RUN /opt/venv/bin/python -m pip install --constraint constraints.txt .
 
 FROM ${BASE}
 ARG VERSION=0.1.0
