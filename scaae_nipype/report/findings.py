@@ -70,6 +70,13 @@ def _listed(names: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _branches_are(indices: Iterable[int], what: str) -> str:
+    which = sorted(set(indices))
+    return (
+        f"Branch{'es' if len(which) > 1 else ''} {_listed(map(str, which))} {'are' if len(which) > 1 else 'is'} {what}"
+    )
+
+
 def _below(value: object, limit: float) -> bool:
     return isinstance(value, int | float) and value < limit
 
@@ -104,7 +111,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
     if against:
         found.append(
             Banner(
-                f"Branch {_listed(map(str, against))} is inverted",
+                _branches_are(against, "inverted"),
                 "It runs against the input volumes, and in paper mode no sign is applied, as in the published code: "
                 "what it shows as active is deactivated. The calibrated mode turns such a branch round.",
             )
@@ -114,7 +121,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
         which = "; ".join(f"{r.title}, branch {i}: {percent(b['MeanDensity'])}" for r, i, b in dense)
         found.append(
             Banner(
-                f"Branch {_listed(str(i) for _, i, _ in dense)} is saturated",
+                _branches_are((index for _, index, _ in dense), "saturated"),
                 f"On average it marks more than {percent(DENSE)} of the brain in a volume ({which}). Such a map is no "
                 "network: it overlaps everything, its IoU with any template is bounded by the template's small size, "
                 "and its overlap from volume to volume is high whatever the brain does.",

@@ -86,6 +86,7 @@ def options_to_metadata(dataset: Path, tmp_path: Path, changes: dict) -> Path:
             "polarity",
         ),
         ({"Branches": [{}, {"MeanDensity": 0.61}]}, "Branch 2 is saturated", "task-rest, branch 2: 61 %"),
+        ({"Branches": 2 * [{"MeanDensity": 0.7}]}, "Branches 1 and 2 are saturated", "task-rest, branch 1: 70 %"),
         ({"Branches": [{"Sign": 1, "MeasuredSign": -1}]}, "Branch 1 is inverted", "paper mode"),
         ({"ChannelWeightRange": [0.45, 0.54]}, "Channel attention selects nothing", "task-rest: 0.45 to 0.54"),
     ],
