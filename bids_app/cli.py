@@ -174,7 +174,7 @@ def _add_conduct(made: argparse.ArgumentParser) -> None:
     group.add_argument("--stop-on-first-crash", action="store_true", help="do not go on with other runs")
     group.add_argument("--resource-monitor", action="store_true", help="write time and memory of every step to logs/")
     group.add_argument("--write-graph", action="store_true", help="draw the workflows into logs/")
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: everything")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: Nipype's words too")
 
 
 def _count_or_auto(text: str) -> int | str:

@@ -18,7 +18,7 @@ class Console:
     Parameters
     ----------
     verbosity : int
-        0: what happens to runs; 1: every step; 2: Nipype's own words are kept in full.
+        0: what happens to runs; 1: every step.
     """
 
     def __init__(self, verbosity: int = 0):

@@ -111,6 +111,7 @@ def run_workflow(
     log_file: Path,
     plugin_file: Path | None = None,
     stop_on_first_crash: bool = False,
+    echo: bool = False,
     tell: Callable[[str, str], None] = lambda name, status: None,
 ) -> Outcome:
     """Run a workflow to its end, failures included.
@@ -128,6 +129,8 @@ def run_workflow(
     plugin_file : Path, optional
         Nipype plugin and its arguments.
     stop_on_first_crash : bool
+    echo : bool
+        Whether Nipype's own words are shown too.
     tell : callable
         Gets the full name of a node and ``start``, ``end`` or ``exception``.
     """
@@ -143,9 +146,11 @@ def run_workflow(
         "stop_on_first_crash": str(stop_on_first_crash).lower(),
         "check_version": "false",
     }
-    log_to_file(log_file)
+    log_to_file(log_file, echo=echo)
     watcher = _Watcher(tell, is_linear=nprocs == 1 and plugin_file is None)
-    plugin = _plugin(plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file)})
+    plugin = _plugin(
+        plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
+    )
     error: Exception | None = None
     try:
         workflow.run(plugin=plugin)

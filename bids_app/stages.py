@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..files import read_json
@@ -32,8 +33,11 @@ from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
 
-PREPARATION_GB, TRAINING_GB, EXTRACTION_GB, EVALUATION_GB = 1.0, 4.0, 2.5, 1.0
-"""Peak memory of the steps, measured at the default preset (docs/benchmarks.md)."""
+TRAINING_GB = {"tiny": 1.0, "default": 2.5, "published": 11.0}
+"""Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
+
+MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.6, 0.0015), "report": (0.6, 0.0)}
+"""Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Stages:
                 dummy_scans=settings.dummy_scans,
                 denoised=run.denoised,
                 grid_mask=None if grid_mask is None else str(grid_mask),
-                mem_gb=PREPARATION_GB,
+                mem_gb=memory_gb("prepare", run),
                 name=node_name(run.stem),
             )
             given = {
@@ -144,7 +148,7 @@ class Stages:
             device=settings.device,
             checkpoint_dir=str(checkpoints),
             n_procs=settings.omp_nthreads,
-            mem_gb=TRAINING_GB,
+            mem_gb=TRAINING_GB.get(settings.preset or "default", 2.5),
         )
         files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]
@@ -193,8 +197,8 @@ class Stages:
             save_signed=settings.signed_maps,
             device=settings.device,
             n_procs=settings.omp_nthreads,
-            extraction_mem_gb=EXTRACTION_GB,
-            evaluation_mem_gb=EVALUATION_GB,
+            extraction_mem_gb=memory_gb("extract", run),
+            evaluation_mem_gb=memory_gb("evaluate", run),
         )
         networks.inputs.inputnode.trait_set(
             in_file=prepared.out_file,
@@ -222,7 +226,9 @@ class Stages:
 
     def report(self, participants: Iterable[str]) -> Outcome:
         """Write the reports of participants."""
-        workflow = init_reports_wf(output_dir=str(self.settings.output_dir), participants=list(participants))
+        workflow = init_reports_wf(
+            output_dir=str(self.settings.output_dir), participants=list(participants), mem_gb=MEMORY_GB["report"][0]
+        )
         workflow.base_dir = str(self.folder)
         return self._run(workflow)
 
@@ -232,7 +238,8 @@ class Stages:
     def _run(self, workflow: LiterateWorkflow) -> Outcome:
         settings, log_file = self.settings, self.folder / "nipype.log"
         self.folder.mkdir(parents=True, exist_ok=True)
-        log_to_file(log_file)
+        echo = settings.verbosity > 1
+        log_to_file(log_file, echo=echo)
         if settings.write_graph:
             _draw(workflow, settings.output_dir / "logs")
         return run_workflow(
@@ -242,8 +249,19 @@ class Stages:
             log_file=log_file,
             plugin_file=settings.plugin_file,
             stop_on_first_crash=settings.stop_on_first_crash,
+            echo=echo,
             tell=self.tell,
         )
+
+
+def memory_gb(step: str, run: RunInput) -> float:
+    """Estimate a step's peak memory from the number of volumes in the run's header."""
+    try:
+        n_volumes = nib.load(run.bold).shape[3]
+    except Exception:  # whatever is wrong with it, the preparation will say
+        n_volumes = 0
+    base, per_volume = MEMORY_GB[step]
+    return base + per_volume * n_volumes
 
 
 def node_name(stem: str) -> str:

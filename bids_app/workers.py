@@ -39,7 +39,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         self.pool = ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_start_worker,
-            initargs=(str(Path.cwd()), self.plugin_args.get("log_file")),
+            initargs=(str(Path.cwd()), self.plugin_args.get("log_file"), self.plugin_args.get("echo", False)),
             mp_context=multiprocessing.get_context("forkserver"),
         )
         self.peaks: dict[str, float] = {}
@@ -81,9 +81,9 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
 
-def _start_worker(folder: str, log_file: str | None) -> None:
+def _start_worker(folder: str, log_file: str | None, echo: bool) -> None:
     os.chdir(folder)
-    log_to_file(log_file)
+    log_to_file(log_file, echo=echo)
 
 
 def _run_node(node, updatehash, taskid):
@@ -92,12 +92,15 @@ def _run_node(node, updatehash, taskid):
     return {**run_node(node, updatehash, taskid), "name": node.fullname, "peak_memory_gb": peak_memory_gb()}
 
 
-def log_to_file(log_file: str | os.PathLike | None) -> None:
-    """Keep Nipype's own words, and the warnings of libraries, out of the console."""
+def log_to_file(log_file: str | os.PathLike | None, *, echo: bool = False) -> None:
+    """Keep Nipype's own words, and the warnings of libraries, in a file; show them too if `echo` says so."""
     logging.captureWarnings(True)
-    handler: logging.Handler = logging.FileHandler(log_file) if log_file else logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    handlers: list[logging.Handler] = [logging.FileHandler(log_file)] if log_file else []
+    if echo:
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     for name in ("nipype", "py.warnings"):
         logger = logging.getLogger(name)
-        logger.handlers = [handler]
+        logger.handlers = handlers or [logging.NullHandler()]
         logger.propagate = False
