@@ -71,7 +71,7 @@ def published_step() -> dict:
 
 
 def extraction(preset: str, precision: str) -> dict:
-    """Extract networks, channel weights and codes with the fused path; give the arithmetic rate of the attention path."""
+    """Extract networks, channel weights and codes with the fused path; give the attention path's arithmetic rate."""
     import torch
 
     from scaae_nipype.model.extraction import Extractor

@@ -14,8 +14,8 @@ __all__ = ["ENTITY_ORDER", "output_name", "output_path", "outputs", "run_stem"]
 
 ENTITY_ORDER = (
     *("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo"),
-    *("flip", "inv", "mt", "part", "proc", "hemi", "space", "cohort", "split", "recording", "chunk", "atlas", "seg", "res"),
-    *("den", "label", "desc"),
+    *("flip", "inv", "mt", "part", "proc", "hemi", "space", "cohort", "split", "recording", "chunk", "atlas", "seg"),
+    *("res", "den", "label", "desc"),
 )
 """Order of entities in a file name (BIDS 1.10)."""
 
