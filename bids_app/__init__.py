@@ -1,1 +1,1 @@
-"""."""
+"""The command lines: what is asked for, what is there, what is run when, what is said."""

@@ -172,7 +172,7 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
 def write_participants(output_dir: Path, inputs: Inputs) -> None:
     """Carry the input's table of participants over, with the rows of those who are in the output."""
     there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
-    for root in reversed(inputs.roots.values()):
+    for root in reversed(list(inputs.roots.values())):
         table = _participants(root / "participants.tsv")
         if table is None:
             continue

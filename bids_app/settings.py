@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import ScaaeError, UsageError
 from .resources import available_memory_gb, available_processors
@@ -164,7 +164,7 @@ class Settings:
             high_pass=_first(given["high_pass"], strategy.high_pass, 0.0),
             low_pass=_first(given["low_pass"], strategy.low_pass, 0.0),
             smoothing_fwhm=given["smoothing_fwhm"],
-            mode=mode,
+            mode=cast("Literal['calibrated', 'paper']", mode),
             preset=chosen["preset"],
             model=_absolute(given["model"]) if given["model"] else None,
             retrain=given["retrain"],

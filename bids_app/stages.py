@@ -257,7 +257,8 @@ class Stages:
 def memory_gb(step: str, run: RunInput) -> float:
     """Estimate a step's peak memory from the number of volumes in the run's header."""
     try:
-        n_volumes = nib.load(run.bold).shape[3]
+        image: nib.Nifti1Image = nib.load(run.bold)  # type: ignore[assignment]
+        n_volumes = image.shape[3]
     except Exception:  # whatever is wrong with it, the preparation will say
         n_volumes = 0
     base, per_volume = MEMORY_GB[step]

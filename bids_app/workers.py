@@ -33,6 +33,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
     """
 
     def __init__(self, plugin_args=None):
+        self.pool: ProcessPoolExecutor  # Nipype makes one of its own, which is replaced
         super().__init__(plugin_args=plugin_args)
         self.pool.shutdown()
         multiprocessing.set_forkserver_preload(list(_PRELOADED))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Attention, AttentionPath, ParallelBlock
+from .attention import BLOCK_KERNELS, Attention, AttentionPath, ParallelBlock
 
 __all__ = ["FusedAttentionPath", "fold"]
 
@@ -27,7 +27,7 @@ def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
     kernel : Tensor, (out_features, in_features, 5, 5, 5)
     bias : Tensor, (out_features,)
     """
-    edge = max(int(convolution.kernel_size[0]) for convolution in block.convolutions)
+    edge = max(BLOCK_KERNELS)
     kernel, bias = torch.tensor(0.0), torch.tensor(0.0)
     for convolution, norm in zip(block.convolutions, block.norms, strict=True):
         assert isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)

@@ -21,6 +21,7 @@ def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:
     Tensor, (batch, 2, X, Y, Z)
         One signed map per volume and branch.
 
+    >>> import torch
     >>> combine(torch.ones(1, 4, 2, 2, 2), torch.tensor([[1.0, 2, 3, 4]]))[0, :, 0, 0, 0]
     tensor([3., 7.])
     """
