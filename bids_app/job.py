@@ -61,7 +61,7 @@ class Job:
         self.tally = Tally(
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
         )
-        self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest))
+        self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest), may_be_damaged=settings.retrain)
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
         self.is_stopped = False

@@ -55,10 +55,13 @@ class ModelShelf:
     ----------
     output_dir : Path
     name : str
+    may_be_damaged : bool
+        Whether a damaged model counts as none, because it is going to be replaced.
     """
 
     output_dir: Path
     name: str
+    may_be_damaged: bool = False
 
     @property
     def folder(self) -> Path:
@@ -70,10 +73,21 @@ class ModelShelf:
         return Claim(self.folder.parent / f".{self.name}.lock", "training the model")
 
     def find(self) -> ShelvedModel | None:
-        """Give the model, if it is there."""
+        """Give the model, if it is there.
+
+        Raises
+        ------
+        ModelError
+            If its card is damaged.
+        """
         if not (self.folder / "card.json").is_file():
             return None
-        return ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+        try:
+            return ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+        except ModelError as error:
+            if self.may_be_damaged:
+                return None
+            raise ModelError(f"{error} Give --retrain to replace it.") from error
 
     def place(self, model_dir: Path) -> ShelvedModel:
         """Copy a model folder to its place, complete or not at all; one that is there is replaced.

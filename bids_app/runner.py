@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from .job import Job
 from .models import check_model
 from .outputs import check_writable, participants_with_results
 from .resources import cache_environment
-from .settings import Settings
+from .settings import MODE_DEFAULTS, Settings
 from .verdict import Verdict, judge, write_status
 
 __all__ = ["run"]
@@ -45,10 +46,10 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     if settings.dry_run:
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
+    _make_work_dir(settings)  # first, because libraries put their caches there
     if job.due:
         _check_before_start(settings, job)
     check_writable(settings.output_dir)
-    _make_work_dir(settings)
     claim_output(settings.output_dir, content)
     console.log_to(settings.output_dir / "logs", command)
     verdict = _judged(job)
@@ -85,6 +86,7 @@ def _judged(job: Job) -> Verdict:
     except ScaaeError as error:
         job.fail("this call", str(error))
     except KeyboardInterrupt:
+        print(file=sys.stderr)  # a progress bar may stand in this line
         job.fail("this call", "interrupted; the same command goes on where it stopped.")
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
@@ -104,7 +106,7 @@ def _check_before_start(settings: Settings, job: Job) -> None:
         load_templates(settings.templates, grid=load_grid(), labels=settings.template_labels)
     if settings.model is not None:
         check_model(settings.model)
-    elif job.model is None:
+    elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
         from ..model.presets import preset_named
 
         preset_named(settings.preset or "default")

@@ -8,6 +8,7 @@ import pytest
 from scaae_nipype.bids_app.locks import Claim
 from scaae_nipype.bids_app.models import ModelShelf
 
+from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 
 FORK = multiprocessing.get_context("fork")
@@ -125,11 +126,20 @@ def test_a_claim_from_another_machine_that_gives_no_sign_of_life_is_taken_over(t
     assert "elsewhere-" in said[0]
 
 
+def test_a_damaged_model_is_named_or_replaced(tmp_path):
+    shelf = ModelShelf(tmp_path / "out", "model")
+    shelf.folder.mkdir(parents=True)
+    (shelf.folder / "card.json").write_text("{")
+    with pytest.raises(ModelError, match=r"out/models/model: is not a model folder .* Give --retrain to replace it\."):
+        shelf.find()
+    replacing = ModelShelf(tmp_path / "out", "model", may_be_damaged=True)
+    assert replacing.get(lambda: write_model(tmp_path / "new", "fresh")).checksum == "fresh"
+    assert shelf.find().checksum == "fresh"
+
+
 def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path):
     shelf = ModelShelf(tmp_path / "out", "model")
     write_model(shelf.folder, "old")
-    from scaae_nipype.errors import ModelError
-
     with pytest.raises(ModelError, match="the model cannot be written"):
         shelf.get(lambda: tmp_path / "nowhere", replacing="old")
     assert shelf.find().checksum == "old"
