@@ -116,6 +116,8 @@ def cache_environment(work_dir: Path, environment: Mapping[str, str]) -> dict[st
         "NIPYPE_CONFIG_DIR": str(caches / "nipype"),
         "NIPYPE_NO_ET": "1",
         "NO_ET": "1",
+        # Python's own note about the semaphores of a killed worker would come after the verdict.
+        "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
         **dict.fromkeys(_THREAD_VARIABLES, "1"),
     }
     return {name: value for name, value in wanted.items() if name not in environment}
