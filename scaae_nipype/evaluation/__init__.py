@@ -1,7 +1,16 @@
 """How well maps agree with templates and with each other, beside what needs no network: arrays and files, no model."""
 
 from .baselines import BASELINES, Candidates, baselines, choose_on_other_runs
+from .biomarkers import code_features, feature_names, predict, summarise_code
+from .comparison import compare_outcomes
 from .gradual_change import lag_curve, lagged_iou
+from .group import (
+    count_participants,
+    reliability_table,
+    spread_over_participants,
+    transition_means,
+    unit_means,
+)
 from .overlap import (
     THRESHOLD,
     average_precision,
@@ -16,7 +25,9 @@ from .overlap import (
     size_matched_iou,
     threshold_curve,
 )
+from .permutation import freedman_lane
 from .regions import region_means
+from .reliability import intraclass_correlation
 from .run import RunMaps, read_run
 from .scoring import overlap_table, score_maps
 from .states import RULES, Assignment, assign, transition_counts, transition_graph, transition_probabilities
@@ -40,26 +51,38 @@ __all__ = [
     "chance_iou",
     "change_gradually",
     "choose_on_other_runs",
+    "code_features",
+    "compare_outcomes",
+    "count_participants",
     "coverage",
     "dice",
+    "feature_names",
     "find_smith2009",
+    "freedman_lane",
+    "intraclass_correlation",
     "iou",
     "lag_curve",
     "lagged_iou",
     "load_templates",
     "overlap_table",
     "pearson_r",
+    "predict",
     "rank_scores",
     "read_run",
     "region_means",
+    "reliability_table",
     "scale",
     "score_baselines",
     "score_maps",
     "score_run",
     "size_matched_iou",
+    "spread_over_participants",
+    "summarise_code",
     "tabulate_regions",
     "threshold_curve",
     "transition_counts",
     "transition_graph",
+    "transition_means",
     "transition_probabilities",
+    "unit_means",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -148,6 +148,9 @@ def predict(
     target = np.asarray(target)
     sites = np.zeros(len(target), dtype=int) if sites is None else np.unique(sites, return_inverse=True)[1]
     codes = _coded(target) if classes else target.astype(float)
+    if len(np.unique(sites)) > 1:
+        features = _centred(features, sites)
+        codes = codes if classes else _centred(codes, sites)
     folds, blocked = _folds(codes, sites, classes, seed)
     generator = np.random.default_rng(seed)
     drawn = np.column_stack([codes, *(_shuffled(codes, sites, generator) for _ in range(n_permutations))])
@@ -178,20 +181,30 @@ def _coded(target: np.ndarray) -> np.ndarray:
     return codes.astype(float)
 
 
+def _centred(values: np.ndarray, sites: np.ndarray) -> np.ndarray:
+    centred = np.array(values, dtype=float)
+    for site in np.unique(sites):
+        centred[sites == site] -= centred[sites == site].mean(axis=0)
+    return centred
+
+
 def _folds(codes: np.ndarray, sites: np.ndarray, classes: bool, seed: int) -> tuple[list, bool]:
     n_sites = len(np.unique(sites))
-    smallest = int(np.unique(codes, return_counts=True)[1].min()) if classes else len(codes)
-    n_folds = min(N_FOLDS, n_sites if n_sites > 1 else smallest)
-    if len(codes) < 10 or n_folds < 2 or (not classes and np.ptp(codes) == 0):
-        raise InputError(f"has {len(codes)} usable participants: too few, or too equal, for a cross-validated prediction.")
+    n_folds = min(N_FOLDS, n_sites) if n_sites > 1 else N_FOLDS
+    if len(codes) < 2 * N_FOLDS or np.ptp(codes) == 0:
+        raise InputError(
+            f"has {len(codes)} usable participants: too few, or too equal, for a cross-validated prediction."
+        )
     placeholder = np.zeros((len(codes), 1))
     if n_sites > 1:
         folds = list(GroupKFold(n_folds).split(placeholder, codes, sites))
     else:
-        maker = StratifiedKFold if classes else KFold
-        folds = list(maker(n_folds, shuffle=True, random_state=seed).split(placeholder, codes))
+        # not stratified: folds that know the true classes, but no permuted ones, would favour the true ones
+        folds = list(KFold(n_folds, shuffle=True, random_state=seed).split(placeholder))
     if classes and any(len(np.unique(codes[train])) < 2 for train, _ in folds):
-        raise InputError("has sites with one class each: nothing can be learnt on some sites and tested on others.")
+        raise InputError(
+            "has a class that is missing where the prediction is learnt (other sites, or other folds): too few of it."
+        )
     return folds, n_sites > 1
 
 
@@ -215,7 +228,7 @@ def _ridge(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarr
 def _logistic(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Predict log-odds; a permutation that leaves one class in training predicts nothing."""
     predicted = np.zeros((len(test), targets.shape[1]))
-    model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=200)
+    model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=200, solver="newton-cholesky")
     for number, target in enumerate(targets.T):
         if np.ptp(target) > 0:
             predicted[:, number] = model.fit(train, target).decision_function(test)

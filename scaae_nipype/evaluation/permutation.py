@@ -10,7 +10,7 @@ from ..errors import InputError
 
 __all__ = ["PermutationTest", "freedman_lane"]
 
-_TINY = 1e-10  # shares of a sum of squares below this are rounding errors
+_ROUNDING = 1e-18  # shares of a sum of squares below this are rounding errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +78,10 @@ def freedman_lane(
     statistic after Westfall and Young (1993). The observed arrangement counts as one of the permutations.
 
     >>> x = np.repeat([0.0, 1.0], 10)
-    >>> y = np.column_stack([x + np.tile([0.1, -0.1], 10), np.tile([1.0, 2.0], 10)])
+    >>> y = np.column_stack([x + np.tile([0.1, -0.1], 10), 0.5 * x + np.tile([1.0, 9.0], 10)])
     >>> found = freedman_lane(y, x, n_permutations=99)
     >>> found.estimate.round(2), found.p_corrected.round(2)
-    (array([1., 0.]), array([0.01, 1.  ]))
+    (array([1. , 0.5]), array([0.01, 0.88]))
     """
     outcomes = np.asarray(outcomes, dtype=float)
     effect = np.asarray(effect, dtype=float).reshape(len(outcomes), -1)
@@ -91,13 +91,14 @@ def freedman_lane(
     parts = _parts(outcomes, effect, covariates, blocks)
     observed = _gather(parts, [part.statistic(part.residuals) for part in parts], outcomes.shape[1])
     strength = np.abs(observed)
+    threshold = strength * (1 - 1e-9)  # the same arrangement, summed in another order, is no weaker
     exceeded, exceeded_by_max = np.ones(len(strength)), np.ones(len(strength))
     generator = np.random.default_rng(seed)
     for _ in range(n_permutations):
         keys = generator.random(len(outcomes))
         drawn = np.abs(_gather(parts, [part.permuted(keys) for part in parts], outcomes.shape[1]))
-        exceeded += drawn >= strength - _TINY
-        exceeded_by_max += np.nanmax(drawn, initial=0) >= strength - _TINY
+        exceeded += drawn >= threshold
+        exceeded_by_max += np.nanmax(drawn, initial=0) >= threshold
     tested = np.isfinite(observed)
     return PermutationTest(
         observed,
@@ -132,7 +133,7 @@ class _Part:
             self.effect = beyond / self.length  # keeps the sign, which a basis does not
         values = outcomes[np.ix_(rows, columns)]
         self.residuals = values - self.nuisance @ (self.nuisance.T @ values)
-        self.sum_of_squares = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+        self.sum_of_squares = (values**2).sum(axis=0)
         self.order = np.lexsort((np.arange(len(rows)), self.blocks))
 
     def statistic(self, residuals: np.ndarray) -> np.ndarray:
@@ -141,8 +142,8 @@ class _Part:
         explained = (projected**2).sum(axis=0)
         total = (residuals**2).sum(axis=0) - ((self.nuisance.T @ residuals) ** 2).sum(axis=0)
         rest = np.maximum(total - explained, 0)
-        varies = total > _TINY * self.sum_of_squares
-        noise = np.maximum(rest, _TINY * total) / self.df
+        varies = total > _ROUNDING * self.sum_of_squares
+        noise = np.maximum(rest, 1e-12 * total) / self.df
         if self.effect.shape[1] == 1:
             numerator = projected[0]
             return np.divide(numerator, np.sqrt(noise), out=np.full(len(noise), np.nan), where=varies)

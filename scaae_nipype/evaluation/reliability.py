@@ -91,17 +91,13 @@ def _consistency_limits(between: float, error: float, n: int, k: int, tail: floa
     return float((low - 1) / (low + k - 1)), float((high - 1) / (high + k - 1))
 
 
-def _agreement_limits(
-    between: float, repeats: float, error: float, n: int, k: int, tail: float
-) -> tuple[float, float]:
+def _agreement_limits(between: float, repeats: float, error: float, n: int, k: int, tail: float) -> tuple[float, float]:
     """Limits by Satterthwaite's degrees of freedom for the mixture of the repeats' and the error's mean squares."""
     icc = (between - error) / (between + (k - 1) * error + k * (repeats - error) / n)
     if icc >= 1:
         return 1.0, 1.0
     a, b = k * icc / (n * (1 - icc)), 1 + k * icc * (n - 1) / (n * (1 - icc))
-    df = (a * repeats + b * error) ** 2 / (
-        (a * repeats) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1))
-    )
+    df = (a * repeats + b * error) ** 2 / ((a * repeats) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
     upper_f, lower_f = stats.f.ppf(tail, n - 1, df), stats.f.ppf(tail, df, n - 1)
     mixture = k * repeats + (k * n - k - n) * error
     low = n * (between - upper_f * error) / (upper_f * mixture + n * between)
