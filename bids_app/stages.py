@@ -206,6 +206,7 @@ class Stages:
             in_samples=prepared.out_samples,
             model_dir=str(model.folder),
             grid_mask=str(model.mask),
+            run_name=run.stem,
         )
         derivatives = init_derivatives_wf(
             output_dir=str(settings.output_dir),

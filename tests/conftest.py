@@ -1,8 +1,11 @@
 """What all tests share: the reference material beside the checkout, and quiet, single-threaded libraries."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads than processors only wait
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,8 @@ def init_networks_wf(
         Model folder.
     grid_mask
         Mask of the model's grid.
+    run_name
+        What the progress bar calls the run.
 
     Outputs
     -------
@@ -82,12 +84,12 @@ def init_networks_wf(
     )
     change = pe.Node(GradualChange(), name="gradual_change", n_procs=1, mem_gb=evaluation_mem_gb)
     prepared = ["in_file", "in_mask", "in_samples"]
-    inputnode = pe.Node(IdentityInterface(fields=[*prepared, "model_dir", "grid_mask"]), name="inputnode")
+    inputnode = pe.Node(IdentityInterface(fields=[*prepared, "model_dir", "grid_mask", "run_name"]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(NETWORKS)), name="outputnode")
     as_they_are = [(field, field) for field in prepared]
     workflow.connect(
         [
-            (inputnode, extract, [*as_they_are, ("model_dir", "model_dir")]),
+            (inputnode, extract, [*as_they_are, ("model_dir", "model_dir"), ("run_name", "run_name")]),
             (inputnode, match, [*as_they_are, ("grid_mask", "grid_mask")]),
             (inputnode, change, as_they_are),
             (extract, match, [("fbn_maps", "fbn_maps")]),

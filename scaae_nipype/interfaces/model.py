@@ -111,6 +111,7 @@ class _ExtractNetworksInputSpec(BaseInterfaceInputSpec):
     in_mask = File(exists=True, mandatory=True, desc="evaluation region on the model's grid")
     in_samples = File(exists=True, mandatory=True, desc="table of volumes (column 'kept')")
     model_dir = Directory(exists=True, mandatory=True, desc="model folder")
+    run_name = traits.Str(nohash=True, desc="what the progress bar calls the run (default: the file's name)")
     save_signed = traits.Bool(False, usedefault=True, desc="also write the signed maps before equation 9")
     device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
     num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
@@ -142,6 +143,7 @@ class ExtractNetworks(SimpleInterface):
             inputs.model_dir,
             out_dir=runtime.cwd,
             save_signed=inputs.save_signed,
+            name=inputs.run_name if isdefined(inputs.run_name) else None,
             device=inputs.device,
         )
         self._results.update(outputs)

@@ -33,6 +33,7 @@ def extract_run(
     out_dir: str | os.PathLike,
     save_signed: bool = False,
     device: str = "auto",
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Extract the networks of a prepared run and write them with their tables.
 
@@ -45,6 +46,8 @@ def extract_run(
     save_signed : bool
         Also write the maps before equation 9.
     device : str
+    name : str, optional
+        What the progress bar calls the run; default: the file's name.
 
     Returns
     -------
@@ -78,10 +81,8 @@ def extract_run(
     header: nib.Nifti1Header = nib.load(in_file).header  # type: ignore[assignment]
     repetition_time = float(header.get_zooms()[3])
     where = resolve_device(device)
-    name = Path(in_file).name.partition("_desc")[0]
-    with tqdm(
-        total=int(kept.sum()), desc=f"Networks of {name}", unit="volume", mininterval=1.0, file=sys.stderr
-    ) as bar:
+    title = f"Networks of {name or Path(in_file).name}"
+    with tqdm(total=int(kept.sum()), desc=title, unit="volume", mininterval=1.0, file=sys.stderr) as bar:
         networks = extract_networks(vectors[kept], model, device=where, progress=bar.update)
     outputs: dict[str, Any] = {"fbn_maps": [], "signed_maps": []}
     densities = []

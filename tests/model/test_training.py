@@ -45,7 +45,7 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
     random = np.random.default_rng(0)
     patterns = np.sin(np.argwhere(grid.mask) @ random.standard_normal((3, 2)) / 2).T
     np.save(tmp_path / "run.npy", (random.standard_normal((12, 2)) @ patterns).astype(np.float16))
-    model = train([tmp_path / "run.npy"], grid, tmp_path / "work", volumes=480)
+    model = train([tmp_path / "run.npy"], grid, tmp_path / "work", volumes=320)
     card = model.card
     volumes = model.volumes(np.load(tmp_path / "run.npy").astype(np.float32))
     weights = torch.from_numpy(grid.mask[grid.box].astype(np.float32))
@@ -53,7 +53,7 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
         error = (((model.network(volumes).volumes - volumes) ** 2) * weights).sum() / weights.sum() / len(volumes)
     power = float((volumes**2).sum() / weights.sum() / len(volumes))
     assert float(error) < 0.9 * power, (float(error), power)
-    assert card["Training"]["VolumesSeen"] == 480
+    assert card["Training"]["VolumesSeen"] == 320
     assert card["Training"]["Volumes"] == 12
     assert card["Training"]["Undertrained"] is True
     assert card["Precision"] == "fp32"
@@ -106,7 +106,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(cache_files, grid, mask_f
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(cache_files, grid, mask_file, tmp_path, number):
-    job = JOB.replace("CHECKPOINT_EVERY = 8", "CHECKPOINT_EVERY = 10**6").replace("volumes=160", "volumes=48")
+    job = JOB.replace("CHECKPOINT_EVERY = 8", "CHECKPOINT_EVERY = 10**6").replace("volumes=160", "volumes=240")
     process = subprocess.Popen(
         [sys.executable, "-c", job, tmp_path / "w", mask_file, *cache_files], stderr=subprocess.PIPE, text=True
     )
@@ -118,9 +118,9 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(cache_files, 
     assert process.returncode != 0
     assert f"interrupted by {number.name} after" in shown
     (checkpoint,) = (tmp_path / "w/checkpoints").glob("step=*.ckpt")
-    assert int(checkpoint.stem.split("=")[1]) < 6
-    resumed = train(cache_files, grid, tmp_path / "w", volumes=48)
-    assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=48)), weights_of(resumed))
+    assert int(checkpoint.stem.split("=")[1]) < 30
+    resumed = train(cache_files, grid, tmp_path / "w", volumes=240)
+    assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=240)), weights_of(resumed))
 
 
 def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path, monkeypatch):
