@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from .._version import __version__
 from ..errors import ScaaeError, UsageError
+from .group_options import add_group_options
 from .resources import memory_in_gb
 
 __all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parser"]
@@ -41,10 +42,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "analysis_level",
         choices=["participant", "group", "train"],
-        help="participant: everything, run by run; train: stop when there is a model",
+        help="participant: everything, run by run; train: stop when there is a model; group: tables over participants, "
+        "from what the participant level wrote",
     )
     made.add_argument("--version", action="version", version=f"scaae-bids {__version__}")
-    for add in (_add_selection, _add_preparation, _add_method, _add_resources, _add_conduct):
+    for add in (_add_selection, _add_preparation, _add_method, add_group_options, _add_resources, _add_conduct):
         add(made)
     return made
 
@@ -259,8 +261,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``scaae-bids`` and give its exit code."""
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
-        if options.analysis_level == "group":
-            raise UsageError("This version has no group level yet; use participant or train.")
         from .settings import Settings
 
         settings = Settings.from_options(options)
@@ -268,7 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, EXIT_USAGE)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        from .runner import run
+        if settings.level == "group":
+            from .group import run
+        else:
+            from .runner import run
 
         return run(settings, command=["scaae-bids", *(sys.argv[1:] if arguments is None else arguments)])
     except UsageError as error:

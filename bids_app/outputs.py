@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ __all__ = [
     "check_writable",
     "dataset_description",
     "has_results",
+    "ignore",
     "participants_with_results",
+    "read_participants",
     "sources_of",
     "wanted_outputs",
     "write_dataset_files",
@@ -31,7 +33,7 @@ __all__ = [
 BIDS_VERSION = "1.10.0"
 
 _IGNORED = (
-    *("*.html", "sub-*/figures", "figures", "log", "models"),
+    *("*.html", "sub-*/figures", "figures", "group", "log", "models"),
     *("*_boldmap.*", "*_metrics.*", "*_relmat.*", "*_timeseries.*", "*_components.*"),
 )
 """What BIDS has no name for (patterns as the validator understands them: folders without a trailing slash)."""
@@ -43,6 +45,7 @@ sub-XX.html                      report: start here
 sub-XX/[ses-YY/]func/            what was computed, each file with a JSON sidecar:
 {files}
 models/                          the model that was applied, with its card
+group/                           tables over participants, after the group level
 logs/CITATION.md                 text for a Methods section, with references
 logs/status.json                 how the last call ended
 sub-XX/log/                      a record of every run, and details of crashes
@@ -139,12 +142,19 @@ def write_dataset_files(
     ignored = list(_IGNORED)
     if work_dir.is_relative_to(output_dir):
         ignored.append(work_dir.relative_to(output_dir).parts[0])
-    write_text("\n".join(ignored) + "\n", output_dir / ".bidsignore")
+    ignore(output_dir, ignored)
     files = "\n".join(
         f"    …_{entry['suffix']}{entry['extension']}, desc-{entry['entities']['desc']}: {entry['description']}"
         for entry in outputs().values()
     )
     write_text(_README.format(version=__version__, files=files), output_dir / "README")
+
+
+def ignore(output_dir: Path, patterns: Iterable[str] = _IGNORED) -> None:
+    """List what BIDS has no name for in ``.bidsignore``, below what stands there already."""
+    path = output_dir / ".bidsignore"
+    there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    write_text("\n".join(dict.fromkeys([*there, *patterns])) + "\n", path)
 
 
 def has_results(output_dir: Path, participant: str) -> bool:
@@ -173,7 +183,7 @@ def write_participants(output_dir: Path, inputs: Inputs) -> None:
     """Carry the input's table of participants over, with the rows of those who are in the output."""
     there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
     for root in reversed(list(inputs.roots.values())):
-        table = _participants(root / "participants.tsv")
+        table = read_participants(root / "participants.tsv")
         if table is None:
             continue
         table = table[table["participant_id"].isin(there)]
@@ -184,7 +194,7 @@ def write_participants(output_dir: Path, inputs: Inputs) -> None:
             return
 
 
-def _participants(path: Path) -> pd.DataFrame | None:
+def read_participants(path: Path) -> pd.DataFrame | None:
     """Read a table of participants as it is written (01 stays 01); None where there is none."""
     with suppress(InputError, OSError, ValueError):
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)

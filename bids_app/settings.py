@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import ScaaeError, UsageError
+from .group_options import GroupOptions
 from .resources import available_memory_gb, available_processors
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Settings:
     ----------
     bids_dir, output_dir, work_dir : Path
         Absolute. `work_dir` is the private folder inside the one the user named.
-    level : {"participant", "train"}
+    level : {"participant", "group", "train"}
     participants, sessions, tasks, runs, spaces : tuple of str
         Labels without their keys; empty means all.
     filter_file : Path or None
@@ -70,6 +71,8 @@ class Settings:
     precision : {"auto", "fp32", "bf16"}
     device : str
     seed : int
+    group : GroupOptions
+        What is asked at the group level.
     nprocs, omp_nthreads : int
         Processors in all, and for one node.
     memory_gb : float
@@ -82,7 +85,7 @@ class Settings:
     bids_dir: Path
     output_dir: Path
     work_dir: Path
-    level: Literal["participant", "train"] = "participant"
+    level: Literal["participant", "group", "train"] = "participant"
     participants: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
@@ -108,6 +111,7 @@ class Settings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     seed: int = 0
+    group: GroupOptions = field(default_factory=GroupOptions)
     nprocs: int = 1
     omp_nthreads: int = 1
     memory_gb: float = 4.0
@@ -175,6 +179,7 @@ class Settings:
             precision=given["precision"],
             device=given["device"],
             seed=given["random_seed"],
+            group=GroupOptions.from_options(given),
             nprocs=nprocs,
             omp_nthreads=min(_first(given["omp_nthreads"], nprocs), nprocs),
             memory_gb=_first(given["memory_gb"], 0.9 * available_memory_gb()),

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ENTITY_ORDER", "output_name", "output_path", "outputs", "run_stem"]
+__all__ = ["ENTITY_ORDER", "group_outputs", "group_path", "output_name", "output_path", "outputs", "run_stem"]
 
 ENTITY_ORDER = (
     *("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo"),
@@ -25,6 +25,23 @@ def outputs() -> Mapping[str, Mapping[str, Any]]:
     """Give the registry: meaning to entities, suffix, extension and description."""
     text = (resources.files("scaae_nipype.data") / "outputs.json").read_text(encoding="utf-8")
     return MappingProxyType(json.loads(text))
+
+
+@cache
+def group_outputs() -> Mapping[str, Mapping[str, str]]:
+    """Give the registry of the group level's tables: meaning to label, suffix and description."""
+    text = (resources.files("scaae_nipype.data") / "group_outputs.json").read_text(encoding="utf-8")
+    return MappingProxyType(json.loads(text))
+
+
+def group_path(meaning: str, extension: str = ".tsv") -> PurePosixPath:
+    """Name a table of the group level with its folder below the output dataset.
+
+    >>> str(group_path("overlap"))
+    'group/group_desc-overlap_metrics.tsv'
+    """
+    entry = group_outputs()[meaning]
+    return PurePosixPath("group", f"group_desc-{entry['desc']}_{entry['suffix']}{extension}")
 
 
 def run_stem(entities: Mapping[str, str]) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GroupKFold, KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 __all__ = ["CodeSummary", "Prediction", "code_features", "feature_names", "predict", "summarise_code"]
 
@@ -79,8 +77,7 @@ def feature_names(numbers: Sequence[str]) -> list[str]:
     >>> feature_names(["code01", "code02"])
     ['mean_code01', 'mean_code02', 'cov_code01_code01', 'cov_code01_code02', 'cov_code02_code02']
     """
-    rows, columns = np.triu_indices(len(numbers))
-    pairs = [f"cov_{numbers[row]}_{numbers[column]}" for row, column in zip(rows, columns, strict=True)]
+    pairs = [f"cov_{one}_{other}" for place, one in enumerate(numbers) for other in numbers[place:]]
     return [f"mean_{number}" for number in numbers] + pairs
 
 
@@ -145,6 +142,9 @@ def predict(
     InputError
         If there are too few participants, another number of classes than two, or a training fold of one class.
     """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     target = np.asarray(target)
     sites = np.zeros(len(target), dtype=int) if sites is None else np.unique(sites, return_inverse=True)[1]
     codes = _coded(target) if classes else target.astype(float)
@@ -189,6 +189,8 @@ def _centred(values: np.ndarray, sites: np.ndarray) -> np.ndarray:
 
 
 def _folds(codes: np.ndarray, sites: np.ndarray, classes: bool, seed: int) -> tuple[list, bool]:
+    from sklearn.model_selection import GroupKFold, KFold
+
     n_sites = len(np.unique(sites))
     n_folds = min(N_FOLDS, n_sites) if n_sites > 1 else N_FOLDS
     if len(codes) < 2 * N_FOLDS or np.ptp(codes) == 0:
@@ -209,6 +211,8 @@ def _folds(codes: np.ndarray, sites: np.ndarray, classes: bool, seed: int) -> tu
 
 
 def _components(features: np.ndarray, seed: int) -> PCA:
+    from sklearn.decomposition import PCA
+
     count = min(N_COMPONENTS, features.shape[0] - 1, features.shape[1])
     return PCA(count, svd_solver="randomized" if count < min(features.shape) else "full", random_state=seed)
 
@@ -222,11 +226,15 @@ def _shuffled(codes: np.ndarray, sites: np.ndarray, generator: np.random.Generat
 
 def _ridge(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Fit all permutations of the target at once: they share the decomposition of the features."""
+    from sklearn.linear_model import RidgeCV
+
     return RidgeCV(_PENALTIES, alpha_per_target=True).fit(train, targets).predict(test).reshape(len(test), -1)
 
 
 def _logistic(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Predict log-odds; a permutation that leaves one class in training predicts nothing."""
+    from sklearn.linear_model import LogisticRegression
+
     predicted = np.zeros((len(test), targets.shape[1]))
     model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=200, solver="newton-cholesky")
     for number, target in enumerate(targets.T):
@@ -236,12 +244,16 @@ def _logistic(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.nd
 
 
 def _score(truth: np.ndarray, predicted: np.ndarray, classes: bool) -> float:
+    from sklearn.metrics import roc_auc_score
+
     if classes:
         return float(roc_auc_score(truth, predicted))
     return float(np.corrcoef(truth, predicted)[0, 1]) if np.ptp(predicted) > 0 else 0.0
 
 
 def _second_score(truth: np.ndarray, predicted: np.ndarray, classes: bool) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
     if classes:
         return float(balanced_accuracy_score(truth, predicted > 0))
     return float(1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())

@@ -23,8 +23,11 @@ __all__ = [
     "unit_means",
 ]
 
-RUN_COLUMNS = ("run", "participant_id", "repeat", "repetition_time", "n_volumes", "n_volumes_kept", "mean_fd")
-"""What the table of runs needs: ``repeat`` tells a participant's runs apart (session, task, run), times are in s,
+RUN_COLUMNS = (
+    *("run", "participant_id", "task", "repeat", "repetition_time"),
+    *("n_volumes", "n_volumes_kept", "mean_fd"),
+)
+"""What the table of runs needs: ``repeat`` tells a participant's runs of a task apart (session, run), times are in s,
 displacement in mm."""
 
 EVERYBODY = "all"
@@ -154,18 +157,18 @@ def reliability_table(
 ) -> pd.DataFrame:
     """Compute intraclass correlations where participants have several runs of equal repetition time.
 
-    Repeats are matched by their names (session, task, run): those that at least half of the repeatedly measured
-    participants have, and the participants that have all of those.
+    Repeats are matched within a task, by their names (session, run): those that at least half of the participants with
+    several runs have, and the participants that have all of those.
 
     Returns
     -------
     DataFrame
-        ``repetition_time``, `keys`, ``measure``, ``n_participants``, ``n_repeats``, ``repeats`` (their names),
+        ``repetition_time``, ``task``, `keys`, ``measure``, ``n_participants``, ``n_repeats``, ``repeats`` (names),
         ``icc_2_1`` and ``icc_3_1`` with ``_low`` and ``_high`` (95 %); without rows where nothing repeats.
     """
-    joined = table.merge(runs[["run", "repeat", *_UNIT]], on="run")
+    joined = table.merge(runs[["run", "task", "repeat", *_UNIT]], on="run")
     rows = []
-    for group, part in joined.groupby(["repetition_time", *keys], sort=False):
+    for group, part in joined.groupby(["repetition_time", "task", *keys], sort=False):
         for value in values:
             wide = _repeats(part, value)
             if len(wide) < 2 or wide.shape[1] < 2:
@@ -173,7 +176,7 @@ def reliability_table(
             found = intraclass_correlation(wide.to_numpy())
             rows.append(
                 {
-                    **dict(zip(["repetition_time", *keys], group, strict=True)),
+                    **dict(zip(["repetition_time", "task", *keys], group, strict=True)),
                     "measure": value,
                     "n_participants": found.n_participants,
                     "n_repeats": found.n_repeats,

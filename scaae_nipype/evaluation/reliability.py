@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import fdtri
 
 from ..errors import InputError
 
@@ -87,7 +87,7 @@ def _consistency_limits(between: float, error: float, n: int, k: int, tail: floa
     if error == 0:
         return 1.0, 1.0
     ratio, df = between / error, (n - 1) * (k - 1)
-    low, high = ratio / stats.f.ppf(tail, n - 1, df), ratio * stats.f.ppf(tail, df, n - 1)
+    low, high = ratio / fdtri(n - 1, df, tail), ratio * fdtri(df, n - 1, tail)
     return float((low - 1) / (low + k - 1)), float((high - 1) / (high + k - 1))
 
 
@@ -98,7 +98,7 @@ def _agreement_limits(between: float, repeats: float, error: float, n: int, k: i
         return 1.0, 1.0
     a, b = k * icc / (n * (1 - icc)), 1 + k * icc * (n - 1) / (n * (1 - icc))
     df = (a * repeats + b * error) ** 2 / ((a * repeats) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
-    upper_f, lower_f = stats.f.ppf(tail, n - 1, df), stats.f.ppf(tail, df, n - 1)
+    upper_f, lower_f = fdtri(n - 1, df, tail), fdtri(df, n - 1, tail)
     mixture = k * repeats + (k * n - k - n) * error
     low = n * (between - upper_f * error) / (upper_f * mixture + n * between)
     high = n * (lower_f * between - error) / (mixture + n * lower_f * between)

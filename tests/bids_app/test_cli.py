@@ -152,7 +152,12 @@ def test_unusable_configuration_file(settings, tmp_path, name, content, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["in", "out", "group"], "no group level yet"),
+        (["in", "out", "group"], "out: holds no results of anybody; run the participant level first"),
+        (["in", "out", "group", "--permutations", "0"], "--permutations 0: must be 1 or larger"),
+        (
+            ["in", "out", "group", "--group-by", "age", "--covariates", "age"],
+            "--group-by age: is one of --covariates too",
+        ),
         (["nowhere", "out", "participant"], "nowhere: there is no such folder"),
         (["in", "file/out", "participant"], "cannot be a folder, because .*file is a file"),
         ([], "The following arguments are required: bids_dir"),

@@ -19,7 +19,7 @@ def runs_of(*rows) -> pd.DataFrame:
     """Rows of participant, repeat, repetition time, site."""
     table = pd.DataFrame(rows, columns=["participant_id", "repeat", "repetition_time", "site"])
     table["run"] = table["participant_id"] + "_" + table["repeat"]
-    return table.assign(n_volumes=100, n_volumes_kept=90, mean_fd=np.arange(len(table)) / 10)
+    return table.assign(task="rest", n_volumes=100, n_volumes_kept=90, mean_fd=np.arange(len(table)) / 10)
 
 
 RUNS = runs_of(

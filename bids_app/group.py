@@ -1,0 +1,157 @@
+"""The group level: tables over participants, from what the participant level wrote and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import ScaaeError
+from ..evaluation.group_tables import Question, group_tables
+from ..files import write_json, write_table, write_text
+from ..names import group_outputs, group_path
+from .cli import EXIT_OK
+from .console import Console
+from .group_inputs import GroupInputs, read_group
+from .locks import Claim
+from .outputs import check_writable, ignore
+from .settings import Settings
+from .verdict import Tally, judge, write_status
+
+__all__ = ["run"]
+
+
+def run(settings: Settings, *, command: Sequence[str]) -> int:
+    """Make tables and report of the group; give the exit code.
+
+    Raises
+    ------
+    ScaaeError
+        If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
+    """
+    started, console = time.time(), Console(settings.verbosity)
+    inputs = read_group(settings)
+    question = _question(settings, inputs)
+    tally = Tally(missed=dict(inputs.refused))
+    console.say(_plan(inputs, settings.output_dir))
+    if settings.dry_run:
+        console.say("This was a dry run: nothing was written.")
+        return EXIT_OK
+    check_writable(settings.output_dir)
+    with Claim(settings.output_dir / "logs" / ".claims" / "group.lock", "the group"):
+        console.log_to(settings.output_dir / "logs", command)
+        _work(settings, inputs, question, tally, console)
+        verdict = judge(tally, what="table")
+        status = write_status(
+            settings.output_dir,
+            verdict,
+            tally,
+            command=command,
+            configuration=inputs.configuration,
+            started=started,
+            facts={"Level": "group", "ModelChecksum": inputs.model},
+        )
+    for note in dict.fromkeys(tally.notes):
+        console.say(f"Note: {note}")
+    console.say(f"{verdict.text} Status: {status}")
+    return verdict.exit_code
+
+
+def _question(settings: Settings, inputs: GroupInputs) -> Question:
+    asked, runs = settings.group, inputs.data.runs
+    site = asked.site or ("site" if "site" in runs and runs["site"].notna().any() else None)
+    return Question(
+        group_by=asked.group_by,
+        site=site,
+        covariates=asked.covariates,
+        predict=asked.predict,
+        n_permutations=asked.n_permutations,
+        seed=settings.seed,
+    )
+
+
+def _plan(inputs: GroupInputs, output_dir: Path) -> str:
+    runs = inputs.data.runs
+    times = ", ".join(f"{time:g} s" for time in sorted(runs["repetition_time"].unique()))
+    people = runs["participant_id"].nunique()
+    lines = [
+        f"Group of {people} participant{'s' if people != 1 else ''} with {len(runs)} "
+        f"run{'s' if len(runs) != 1 else ''} (TR {times}) in {output_dir}"
+    ]
+    lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
+    return "\n".join(lines)
+
+
+def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Tally, console: Console) -> None:
+    """Make, write and report, whatever comes."""
+    try:
+        tables, notes = group_tables(inputs.data, question)
+        tally.notes += notes
+        _write(settings.output_dir, tables, inputs, question, notes)
+        tally.finished |= {str(group_path(meaning)) for meaning in tables}
+    except ScaaeError as error:
+        tally.failed["the group"] = str(error)
+    except KeyboardInterrupt:
+        tally.failed["the group"] = "interrupted; the same command does it again."
+    except Exception as error:
+        path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
+        text = " ".join(str(error).split())[:300]
+        tally.failed["the group"] = f"unexpected {type(error).__name__}: {text} (details: {path})"
+    for name, message in tally.failed.items():
+        console.say(f"{name}: FAILED: {message}")
+
+
+def _write(
+    root: Path, tables: Mapping[str, pd.DataFrame], inputs: GroupInputs, question: Question, notes: Sequence[str]
+) -> None:
+    """Write the tables, each with its sidecar, and remove those of an earlier call that are none of this one's."""
+    account = {
+        "GroupBy": question.group_by,
+        "SiteColumn": question.site,
+        "Covariates": [*(["mean_fd"] if inputs.data.runs["mean_fd"].notna().any() else []), *question.covariates],
+        "Permutations": question.n_permutations,
+        "Seed": question.seed,
+        "ConfigurationHash": inputs.configuration,
+        "ModelChecksum": inputs.model,
+        "LeftOut": inputs.refused,
+        "Warnings": list(notes),
+    }
+    ignore(root)  # earlier versions knew no group level
+    for meaning in group_outputs():
+        target, beside = root / group_path(meaning), root / group_path(meaning, ".json")
+        if meaning in tables:
+            table = tables[meaning]
+            description = group_outputs()[meaning]["description"]
+            write_json({"Description": description, "Group": account} | describe_columns(table), beside)
+            write_table(table, target)
+        else:
+            target.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
+
+
+@cache
+def _columns() -> dict[str, Any]:
+    return json.loads((resources.files("scaae_nipype.data") / "group_columns.json").read_text(encoding="utf-8"))
+
+
+def describe_columns(table: pd.DataFrame) -> dict[str, Any]:
+    """Describe the columns of a group table as far as they are known; features of the code by their pattern only.
+
+    >>> describe_columns(pd.DataFrame(columns=["level", "unheard-of"]))
+    {'level': {'Description': 'Value in that column'}}
+    """
+    known: dict[str, Any] = {}
+    for name in map(str, table):
+        pattern = next((pattern for pattern in _columns() if fnmatch(name, pattern)), None)
+        if pattern is not None:
+            known[pattern if name.startswith(("mean_code", "cov_")) else name] = _columns()[pattern]
+    return known

@@ -1,0 +1,254 @@
+"""What the group level reads: the runs' outputs in the output dataset, and a table of participants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, UsageError
+from ..evaluation.biomarkers import CodeSummary, summarise_code
+from ..evaluation.group_tables import GroupData
+from ..files import read_json, read_table
+from ..report.reading import Run, find_runs
+from .configuration import CONFIGURATION_FILE, configuration_hash
+from .outputs import participants_with_results, read_participants
+from .records import RunRecord, read_records
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+__all__ = ["GroupInputs", "participants_table", "read_group"]
+
+_OWN_COLUMNS = ("run", "participant_id", "task", "repeat", "repetition_time", "n_volumes", "n_volumes_kept", "mean_fd")
+_STATES, _TRANSITIONS = "desc-states_metrics.tsv", "desc-transitions_relmat.tsv"
+
+
+@dataclass(frozen=True, eq=False)
+class GroupInputs:
+    """What the group level has to work with.
+
+    Parameters
+    ----------
+    data : GroupData
+    refused : dict
+        Runs that cannot be used, with the reason in one line.
+    configuration : str
+        Hash of the settings that the runs were made with.
+    model : str
+        Checksum of the model that made their networks.
+    """
+
+    data: GroupData
+    refused: dict[str, str]
+    configuration: str
+    model: str
+
+
+@dataclass
+class _Collected:
+    runs: list[dict] = field(default_factory=list)
+    overlap: list[pd.DataFrame] = field(default_factory=list)
+    gradualchange: list[pd.DataFrame] = field(default_factory=list)
+    states: list[pd.DataFrame] = field(default_factory=list)
+    transitions: list[pd.DataFrame] = field(default_factory=list)
+    codes: dict[str, CodeSummary] = field(default_factory=dict)
+    code_names: Sequence[str] = ()
+
+
+def read_group(settings: Settings) -> GroupInputs:
+    """Read all runs of the output dataset that belong together.
+
+    Runs that another configuration or model made, without a record of how they were made, or with damaged tables are
+    named in `GroupInputs.refused`.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of the participants that were asked for, or runs exist in several spaces.
+    InputError
+        If no run is usable.
+    """
+    root = settings.output_dir
+    labels = participants_with_results(root, settings.participants)
+    found = [run for label in labels for run in _selected(find_runs(root, label), settings)]
+    if not found:
+        raise UsageError(f"{root}: holds no run of the sessions, tasks, runs and spaces that were asked for.")
+    _check_spaces(found)
+    records = {record.run: record for record in read_records(root)}
+    configuration, model = _majority(root, [records[run.stem] for run in found if run.stem in records])
+    refused: dict[str, str] = {}
+    collected = _Collected()
+    for run in found:
+        try:
+            _check_record(records.get(run.stem), configuration, model)
+            _collect(replace(run), collected)  # what it read is forgotten with it
+        except InputError as error:
+            refused[run.stem] = str(error)
+    if not collected.runs:
+        raise InputError(
+            f"{root}: no run can be used; the first: {next(iter(refused))}: {next(iter(refused.values()))}"
+        )
+    runs = pd.DataFrame(collected.runs)
+    return GroupInputs(_joined(runs, collected, settings), refused, configuration, model)
+
+
+def _selected(runs: Iterable[Run], settings: Settings) -> list[Run]:
+    asked = {"ses": settings.sessions, "task": settings.tasks, "run": settings.runs}
+    asked["space"] = tuple(space.partition(":")[0] for space in settings.spaces)
+    return [run for run in runs if all(not labels or run.entities.get(key) in labels for key, labels in asked.items())]
+
+
+def _check_spaces(runs: Iterable[Run]) -> None:
+    """Refuse one run in two spaces, which would count as two."""
+    spaces: dict[tuple, set[str]] = {}
+    for run in runs:
+        rest = tuple(sorted((key, label) for key, label in run.entities.items() if key != "space"))
+        spaces.setdefault(rest, set()).add(run.entities.get("space", "none"))
+    several = next((names for names in spaces.values() if len(names) > 1), None)
+    if several:
+        raise UsageError(f"Runs exist in several spaces ({', '.join(sorted(several))}): choose one with --space.")
+
+
+def _majority(root: Path, records: Sequence[RunRecord]) -> tuple[str, str]:
+    """Give the configuration that the dataset says it holds, else the most frequent, and its most frequent model."""
+    finished = [record for record in records if record.status == "finished"]
+    try:
+        configuration = configuration_hash(read_json(root / CONFIGURATION_FILE))
+    except InputError:
+        configuration = _most_frequent(record.configuration for record in finished)
+    return configuration, _most_frequent(record.model for record in finished if record.configuration == configuration)
+
+
+def _most_frequent(values: Iterable[str]) -> str:
+    counted = Counter(values).most_common(1)
+    return counted[0][0] if counted else ""
+
+
+def _check_record(record: RunRecord | None, configuration: str, model: str) -> None:
+    if record is None:
+        raise InputError("there is no record of how it was made (sub-XX/log); do the run again.")
+    if record.status != "finished":
+        raise InputError(f"it failed at the participant level: {record.message}")
+    if record.configuration != configuration:
+        raise InputError(
+            f"made with another configuration ({record.configuration}, the others with {configuration}); do it again "
+            "with the same settings."
+        )
+    if record.model != model:
+        raise InputError(
+            f"made by another model (checksum {record.model[:10]}, the others {model[:10]}); do it again with the same."
+        )
+
+
+def _collect(run: Run, collected: _Collected) -> None:
+    """Read one run; nothing of it is kept if one of its tables is damaged."""
+    participant, others = f"sub-{run.entities['sub']}", {"sub", "task", "space", "res", "desc"}
+    samples = run.table("samples", ["kept"])
+    overlap = run.table("overlap", ["method", "template"]).assign(run=run.stem)
+    gradual = run.table("gradualchange", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
+    code = _code(run.table("code"), run) if run.has("code") else None
+    states = _beside(run, _STATES, ["method", "state", "occupancy", "mean_dwell_seconds"])
+    transitions = _beside(run, _TRANSITIONS, ["method", "from", "to", "count"])
+    if run.repetition_time is None:
+        raise InputError("no sidecar knows its repetition time; do the run again.")
+    displacement = pd.to_numeric(samples.get("framewise_displacement", pd.Series(dtype=float)), errors="coerce")
+    collected.runs.append(
+        {
+            "run": run.stem,
+            "participant_id": participant,
+            "task": run.entities.get("task", "n/a"),
+            "repeat": "_".join(f"{key}-{label}" for key, label in run.entities.items() if key not in others) or "once",
+            "repetition_time": round(run.repetition_time, 3),
+            "n_volumes": len(samples),
+            "n_volumes_kept": int((samples["kept"] == 1).sum()),
+            "mean_fd": float(displacement.mean()) if len(displacement) else np.nan,
+        }
+    )
+    collected.overlap.append(overlap)
+    collected.gradualchange.append(gradual)
+    collected.states += [] if states is None else [states]
+    collected.transitions += [] if transitions is None else [transitions]
+    if code is not None:
+        collected.code_names, collected.codes[run.stem] = code
+
+
+def _code(table: pd.DataFrame, run: Run) -> tuple[list[str], CodeSummary]:
+    names = [name for name in map(str, table) if name.startswith("code")]
+    try:
+        return names, summarise_code(table[names].to_numpy(dtype=float))
+    except ValueError as error:
+        raise InputError(f"{run.path('code').name}: holds something else than numbers ({error}).") from error
+
+
+def _beside(run: Run, ending: str, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Read a table of the run's states; None where states were not computed."""
+    path = run.path("overlap").parent / f"{run.stem}_{ending}"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    if missing := [column for column in columns if column not in table]:
+        raise InputError(f"{path.name}: lacks the column(s) {', '.join(missing)}.")
+    return table.assign(run=run.stem)
+
+
+def _joined(runs: pd.DataFrame, collected: _Collected, settings: Settings) -> GroupData:
+    people = participants_table(settings, runs["participant_id"].unique())
+    columns = [column for column in people if column not in _OWN_COLUMNS]
+    runs = runs.join(people[columns], on="participant_id")
+    return GroupData(
+        runs=runs,
+        overlap=pd.concat(collected.overlap, ignore_index=True),
+        gradualchange=pd.concat(collected.gradualchange, ignore_index=True),
+        states=pd.concat(collected.states, ignore_index=True) if collected.states else None,
+        transitions=pd.concat(collected.transitions, ignore_index=True) if collected.transitions else None,
+        codes=collected.codes,
+        code_names=collected.code_names,
+    )
+
+
+def participants_table(settings: Settings, participants: Collection[str]) -> pd.DataFrame:
+    """Give the columns of the participants' table that are used, indexed by participant.
+
+    The table of the output dataset is taken if it has all columns that are asked for, else that of the input.
+
+    Raises
+    ------
+    UsageError
+        If a column is asked for that no table has, or a participant has two rows that differ.
+    """
+    asked = settings.group.columns
+    tables = [
+        (path, table)
+        for root in (settings.output_dir, settings.bids_dir)
+        if (table := read_participants(path := root / "participants.tsv")) is not None
+    ]
+    if not tables and asked:
+        raise UsageError(
+            f"--{settings.group.option_of(asked[0])} {asked[0]}: there is no participants.tsv with a column "
+            f"participant_id in {settings.output_dir} or {settings.bids_dir}."
+        )
+    path, table = next(
+        ((path, table) for path, table in tables if set(asked) <= set(table)),
+        tables[0] if tables else (Path(), pd.DataFrame({"participant_id": []}, dtype=str)),
+    )
+    for column in asked:
+        if column not in table or column == "participant_id":
+            there = ", ".join(name for name in map(str, table) if name != "participant_id") or "none"
+            raise UsageError(
+                f"--{settings.group.option_of(column)} {column}: {path} has no such column (there are: {there})."
+            )
+    wanted = [*asked, *(["site"] if "site" in table and settings.group.site is None else [])]
+    table = table[["participant_id", *dict.fromkeys(wanted)]].drop_duplicates()
+    table["participant_id"] = "sub-" + table["participant_id"].str.removeprefix("sub-")
+    table = table[table["participant_id"].isin(list(participants))]
+    if table["participant_id"].duplicated().any():
+        twice = table.loc[table["participant_id"].duplicated(), "participant_id"].iloc[0]
+        raise UsageError(f"{path}: has several different rows for {twice}; leave one.")
+    known = table.set_index("participant_id").map(str.strip)
+    return known.where(~known.isin(["", "n/a", "N/A", "NaN", "nan"]))

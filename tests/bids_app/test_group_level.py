@@ -1,0 +1,330 @@
+"""``scaae-bids IN OUT group`` from end to end on outputs written by hand, and what it says of bad ones."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.configuration import configuration_hash
+from scaae_nipype.bids_app.records import RunRecord
+
+from scaae_nipype.files import read_json, read_table, write_json, write_table
+from scaae_nipype.names import group_outputs, group_path, output_path, run_stem
+
+CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
+DIGEST = configuration_hash(CONFIGURATION)
+METHODS, TEMPLATES = ("fbn1", "fbn2", "volume", "volume_negated"), ("Visual", "DefaultMode", "NA")
+SCORES = ("iou", "size_matched_iou", "average_precision", "r")
+
+
+def write_dataset(root: Path) -> Path:
+    write_json(CONFIGURATION, root / "logs" / "configuration.json")
+    write_json({"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}, root / "dataset_description.json")
+    return root
+
+
+def write_run(
+    root: Path,
+    participant: str,
+    *,
+    run: str | None = None,
+    session: str | None = None,
+    repetition_time: float = 2.0,
+    n_volumes: int = 30,
+    iou: float = 0.3,
+    consecutive: float = 0.5,
+    code_shift: float = 0.0,
+    displacement: float = 0.1,
+    configuration: str = DIGEST,
+    model: str = "0123456789",
+    seed: int = 0,
+) -> str:
+    """Write one run; its stem."""
+    rng = np.random.default_rng(seed)
+    entities = {"sub": participant, "ses": session, "task": "rest", "run": run, "space": "MNI152NLin6Asym"}
+    entities = {key: label for key, label in entities.items() if label is not None}
+
+    def target(meaning, extension=None):
+        return root / output_path(entities, meaning, extension)
+
+    kept = np.arange(n_volumes) >= 2
+    samples = pd.DataFrame({"volume": range(n_volumes), "kept": kept.astype(int), "dummy": (~kept).astype(int)})
+    write_table(samples.assign(censored=0, framewise_displacement=displacement), target("samples"))
+    write_json({"Preparation": {"RepetitionTime": repetition_time}}, target("samples", ".json"))
+    code = pd.DataFrame(rng.standard_normal((n_volumes, 6)) + code_shift, columns=[f"code{n:02d}" for n in range(1, 7)])
+    write_table(code[kept].reindex(code.index).assign(kept=kept.astype(int)), target("code"))
+    rows = []
+    for method in METHODS:
+        for number, template in enumerate(TEMPLATES):
+            row = {"method": method, "template": template, "template_density": 0.05, "template_coverage": 0.9}
+            value = iou if method == "fbn1" and number == 0 else 0.2 + 0.01 * rng.standard_normal()
+            rows.append(row | {f"{kind}_{score}": value for score in SCORES for kind in ("best", "best_of_20", "mean")})
+    write_table(pd.DataFrame(rows), target("overlap"))
+    lags = [
+        {"method": method, "lag": lag, "lag_seconds": lag * repetition_time, "mean_iou": consecutive / lag}
+        | {"sd_iou": 0.1, "n_pairs": 20, "density": 0.3, "chance_iou": 0.3 / 1.7}
+        for method in METHODS[:3]
+        for lag in (1, 2)
+    ]
+    write_table(pd.DataFrame(lags), target("gradualchange"))
+    stem = run_stem(entities)
+    RunRecord(stem, participant, "finished", "", configuration, model, {}).write(root)
+    return stem
+
+
+def write_states(root: Path, stem: str, occupancy: float) -> None:
+    """Write a run's tables of states beside its others."""
+    folder = next(root.glob(f"sub-*/**/{stem}_desc-overlap_metrics.tsv")).parent
+    metrics = [
+        {"method": method, "state": state, "occupancy": share, "mean_dwell_seconds": 4.0, "n_visits": 3}
+        for method in METHODS[:3]
+        for state, share in (("Visual", occupancy), ("DefaultMode", occupancy / 2))
+    ]
+    write_table(pd.DataFrame(metrics), folder / f"{stem}_desc-states_metrics.tsv")
+    counts = [
+        {"method": "fbn1", "from": one, "to": other, "count": 3 if one == other else 1, "probability": 0.5}
+        for one in ("Visual", "DefaultMode")
+        for other in ("Visual", "DefaultMode")
+    ]
+    write_table(pd.DataFrame(counts), folder / f"{stem}_desc-transitions_relmat.tsv")
+
+
+QUICK = ("--permutations", "99")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in", write_dataset(tmp_path / "out")
+
+
+@pytest.fixture
+def group(folders, capsys):
+    """Run the group level: exit code and what was said."""
+
+    def call(*options):
+        capsys.readouterr()
+        code = main([*map(str, folders), "group", *QUICK, *options])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return call
+
+
+def table(root, meaning, *index):
+    found = read_table(root / group_path(meaning))
+    return found.set_index(list(index)) if index else found
+
+
+def write_participants(root, rows, header="participant_id\tsite\tdx\tage"):
+    (root / "participants.tsv").write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n")
+
+
+@pytest.fixture
+def two_sites(folders):
+    """Twenty-four participants of two sites; controls overlap more with Visual, and their code is shifted."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        label, control = f"{number:02d}", number % 2 == 1
+        for run in ("1", "2"):
+            stem = write_run(
+                folders[1],
+                label,
+                run=run,
+                iou=0.3 + 0.1 * control + 0.02 * rng.standard_normal(),
+                consecutive=0.5 + 0.02 * rng.standard_normal(),
+                code_shift=1.0 * control,
+                displacement=0.1 + 0.02 * rng.standard_normal(),
+                seed=2 * number + int(run),
+            )
+            write_states(folders[1], stem, occupancy=0.2 + 0.2 * control + 0.02 * rng.standard_normal())
+        rows.append(
+            (f"sub-{label}", "NYU" if number < 12 else "KKI", "control" if control else "adhd", str(8 + number))
+        )
+    write_participants(folders[0], rows)
+    return folders[1]
+
+
+def test_everything_that_is_asked_for(two_sites, group):
+    code, said = group("--group-by", "dx", "--covariates", "age", "--predict", "dx")
+    assert code == 0, said
+    assert said.splitlines()[0].startswith("Group of 24 participants with 48 runs (TR 2 s)")
+    assert "All done: 10 tables finished now." in said.splitlines()[-1]
+    assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {group_path(m).name for m in group_outputs()}
+    counts = table(two_sites, "participants", "column", "level")
+    assert counts.loc[("site", "NYU"), ["n_participants", "n_runs", "n_volumes_kept"]].tolist() == [12, 24, 24 * 28]
+    assert counts.loc[("dx", "adhd"), "n_participants"] == 12
+    overlap = table(two_sites, "overlap", "column", "level", "method", "template")
+    control = overlap.loc[("dx", "control", "fbn1", "Visual")]
+    assert control["best_of_20_average_precision_mean"] == pytest.approx(0.4, abs=0.02)
+    assert 0 < control["best_of_20_average_precision_sd"] < 0.05
+    second = table(two_sites, "gradualchange", "column", "level", "method", "lag")
+    assert second.loc[("site", "KKI", "fbn1", 1), "mean_iou_mean"] == pytest.approx(0.5, abs=0.02)
+    tests = table(two_sites, "comparisons", "family", "outcome")
+    hit = tests.loc[("best of 20, average_precision", "fbn1: Visual")]
+    assert (hit["contrast"], hit["degrees_of_freedom"]) == ("control - adhd", 24 - 2 - 2 - 1)
+    assert hit["estimate"] == pytest.approx(0.1, abs=0.03)
+    assert hit["p_corrected"] == pytest.approx(0.01)
+    assert tests.loc[("best of 20, average_precision", "fbn2: Visual"), "p_corrected"] > 0.05
+    assert tests.loc[("occupancy", "fbn1: Visual"), "p_corrected"] == pytest.approx(0.01)
+    assert ("occupancy, no network", "volume: Visual") in tests.index
+    predicted = table(two_sites, "predictions", "source")
+    assert predicted.loc["code", "score"] > 0.95 and predicted.loc["code", "p"] == pytest.approx(0.01)
+    assert predicted.loc["motion alone", "p"] > 0.05
+    assert predicted.loc["code", "blocked"] == "sites"
+    assert table(two_sites, "reliability")["n_participants"].unique().tolist() == [24]
+    assert len(table(two_sites, "codefeatures")) == 24
+    assert table(two_sites, "transitions", "column", "from", "to").loc[("all", "Visual", "DefaultMode"), "count"] == 48
+
+
+def test_each_table_has_a_sidecar_and_the_validator_accepts_them(two_sites, group):
+    assert group("--group-by", "dx")[0] == 0
+    for path in (two_sites / "group").glob("*.tsv"):
+        sidecar = read_json(path.with_suffix(".json"))
+        assert sidecar["Group"]["GroupBy"] == "dx" and sidecar["Group"]["SiteColumn"] == "site"
+        assert "Description" in sidecar
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    found = subprocess.run([validator, two_sites, "--format", "json"], capture_output=True, text=True)
+    issues = json.loads(found.stdout)["issues"]["issues"]
+    assert [
+        issue for issue in issues if "group" in issue.get("location", "") and issue.get("severity") == "error"
+    ] == []
+
+
+def test_runs_that_do_not_belong_are_named_and_the_rest_is_done(folders, group):
+    root = folders[1]
+    for number in range(4):
+        write_run(root, f"{number}", seed=number)
+    other = write_run(root, "5", configuration="0" * 12)
+    retrained = write_run(root, "6", model="another")
+    damaged = write_run(root, "7")
+    next(root.glob("sub-7/func/*desc-overlap_metrics.tsv")).write_text("method\n1\n")
+    unrecorded = write_run(root, "8")
+    next(root.glob("sub-8/log/*.json")).unlink()
+    code, said = group()
+    assert code == 1
+    for stem, words in {
+        other: "made with another configuration (000000000000",
+        retrained: "made by another model (checksum another",
+        damaged: "lacks the column(s) template",
+        unrecorded: "there is no record",
+    }.items():
+        assert any(line.startswith(f"{stem}: left out: ") and words in line for line in said.splitlines()), said
+    assert said.splitlines()[-1].startswith("Something failed: 5 tables finished, 4 failed")
+    assert table(root, "participants")["n_participants"].tolist() == [4]
+    assert read_json(root / "logs" / "status.json")["ExitCode"] == 1
+
+
+def test_one_participant_only(folders, group):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
+    code, said = group("--group-by", "dx", "--predict", "age")
+    assert code == 0
+    assert "There is one participant only" in said
+    assert np.isnan(table(folders[1], "overlap")["best_iou_sd"]).all()
+    assert not (folders[1] / group_path("comparisons")).exists()
+
+
+def test_missing_values_are_counted(folders, group):
+    for number in range(12):
+        write_run(folders[1], f"{number:02d}", seed=number, iou=0.2 + number / 100)
+    rows = [(f"sub-{n:02d}", "A", "n/a" if n < 2 else "ab"[n % 2], str(n)) for n in range(11)]
+    write_participants(folders[1], rows)
+    code, said = group("--group-by", "dx")
+    assert code == 0
+    assert "Note: 'dx': 3 participants of 12 without a value left out where it is used." in said
+    assert set(table(folders[1], "comparisons")["n_participants"]) == {9}  # sub-11 has no row at all
+
+
+def test_repetition_times_are_never_mixed(folders, group):
+    for number in range(6):
+        write_run(
+            folders[1], f"{number}", repetition_time=2.0 if number < 3 else 2.5, consecutive=0.4 if number < 3 else 0.6
+        )
+    code, said = group()
+    assert code == 0
+    assert "different repetition times (participants: 2 s: 3, 2.5 s: 3)" in said
+    found = table(folders[1], "gradualchange", "method", "lag", "repetition_time")
+    assert found.loc[("fbn1", 1, 2.0), "mean_iou_mean"] == pytest.approx(0.4)
+    assert found.loc[("fbn1", 1, 2.5), "mean_iou_mean"] == pytest.approx(0.6)
+
+
+def test_nothing_above_the_cut_off(folders, group):
+    for number in range(3):
+        write_states(folders[1], write_run(folders[1], f"{number}"), occupancy=0.0)
+    code, said = group()
+    assert code == 0
+    assert "No volume of any run is above the cut-off for a state in fbn1" in said
+
+
+def test_states_that_were_not_computed(folders, group):
+    write_run(folders[1], "1")
+    write_run(folders[1], "2")
+    code, said = group()
+    assert code == 0
+    assert "The runs have no tables of states" in said
+    assert not (folders[1] / group_path("states")).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--group-by", "diagnosis"],
+            "--group-by diagnosis: .*participants.tsv has no such column .there are: site, dx, age",
+        ),
+        (["--covariates", "age", "iq"], "--covariates iq: "),
+        (["--site-column", "scanner"], "--site-column scanner: "),
+        (["--participant-label", "99"], "holds no results of sub-99"),
+        (["--task-id", "nback"], "holds no run of the sessions, tasks"),
+    ],
+)
+def test_impossible_questions_are_one_line_and_64(folders, group, options, words):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
+    code, said = group(*options)
+    assert code == 64
+    assert len(said.splitlines()) == 1
+    assert re.search(words, said)
+
+
+def test_no_participants_table(folders, group):
+    write_run(folders[1], "01")
+    code, said = group("--predict", "age")
+    assert code == 64 and "there is no participants.tsv" in said
+    assert group()[0] == 0
+
+
+def test_nothing_usable(folders, group):
+    write_run(folders[1], "01", configuration="0" * 12)
+    code, said = group()
+    assert code == 70 and "no run can be used" in said
+
+
+def test_two_rows_for_one_participant(folders, group):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9"), ("01", "A", "control", "9")])
+    code, said = group("--group-by", "dx")
+    assert code == 64 and "several different rows for sub-01" in said
+
+
+def test_a_dry_run_writes_nothing(folders, group):
+    write_run(folders[1], "01")
+    before = sorted(folders[1].rglob("*"))
+    code, said = group("--dry-run")
+    assert code == 0 and "nothing was written" in said
+    assert sorted(folders[1].rglob("*")) == before
+
+
+def test_tables_of_an_earlier_question_do_not_stay(two_sites, group):
+    group("--group-by", "dx")
+    assert (two_sites / group_path("comparisons")).exists()
+    group()
+    assert not (two_sites / group_path("comparisons")).exists()
+    assert read_json(two_sites / "logs" / "configuration.json") == CONFIGURATION
