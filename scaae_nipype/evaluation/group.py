@@ -166,6 +166,8 @@ def reliability_table(
         ``repetition_time``, ``task``, `keys`, ``measure``, ``n_participants``, ``n_repeats``, ``repeats`` (names),
         ``icc_2_1`` and ``icc_3_1`` with ``_low`` and ``_high`` (95 %); without rows where nothing repeats.
     """
+    measured = ["participant_id", "repetition_time", "task"]
+    runs = runs[runs.duplicated(measured, keep=False)]
     joined = table.merge(runs[["run", "task", "repeat", *_UNIT]], on="run")
     rows = []
     for group, part in joined.groupby(["repetition_time", "task", *keys], sort=False):

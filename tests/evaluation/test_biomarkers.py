@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from scaae_nipype.errors import InputError
+from scaae_nipype.evaluation import biomarkers
 from scaae_nipype.evaluation.biomarkers import code_features, feature_names, predict, summarise_code
 
 
@@ -68,6 +70,16 @@ def test_what_only_the_site_tells_does_not_help():
     features, target, sites = planted()
     found = predict(features, target, classes=False, sites=sites, n_permutations=60)
     assert found.p > 0.05
+
+
+def test_scores_are_scikit_learns_and_numpys():
+    rng = np.random.default_rng(5)
+    truth, predicted = (rng.random((30, 4)) > 0.6).astype(float), rng.standard_normal((30, 4)).round(1)
+    expected = [roc_auc_score(one, other) for one, other in zip(truth.T, predicted.T, strict=True)]
+    np.testing.assert_allclose(biomarkers._areas_under_roc(truth, predicted), expected)
+    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(truth.T, predicted.T, strict=True)]
+    np.testing.assert_allclose(biomarkers._correlations(truth, predicted), expected)
+    assert biomarkers._correlations(truth[:, :1], np.ones((30, 1))) == 0
 
 
 def test_refusals():
