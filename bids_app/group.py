@@ -19,6 +19,7 @@ from ..errors import ScaaeError
 from ..evaluation.group_tables import Question, group_tables
 from ..files import write_json, write_table, write_text
 from ..names import group_outputs, group_path
+from ..report.group import group_report
 from .cli import EXIT_OK
 from .console import Console
 from .group_inputs import GroupInputs, read_group
@@ -50,7 +51,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     with Claim(settings.output_dir / "logs" / ".claims" / "group.lock", "the group"):
         console.log_to(settings.output_dir / "logs", command)
         _work(settings, inputs, question, tally, console)
-        verdict = judge(tally, what="table")
+        verdict = judge(tally, what="file")
         status = write_status(
             settings.output_dir,
             verdict,
@@ -94,10 +95,14 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
 def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Tally, console: Console) -> None:
     """Make, write and report, whatever comes."""
     try:
-        tables, notes = group_tables(inputs.data, question)
-        tally.notes += notes
-        _write(settings.output_dir, tables, inputs, question, notes)
-        tally.finished |= {str(group_path(meaning)) for meaning in tables}
+        if not settings.reports_only:
+            tables, notes = group_tables(inputs.data, question)
+            tally.notes += notes
+            _write(settings.output_dir, tables, inputs, question, notes)
+            tally.finished |= {str(group_path(meaning)) for meaning in tables}
+        report = group_report(settings.output_dir)
+        tally.finished.add(report.name)
+        console.say(f"Report: {report}")
     except ScaaeError as error:
         tally.failed["the group"] = str(error)
     except KeyboardInterrupt:

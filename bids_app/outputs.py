@@ -45,7 +45,7 @@ sub-XX.html                      report: start here
 sub-XX/[ses-YY/]func/            what was computed, each file with a JSON sidecar:
 {files}
 models/                          the model that was applied, with its card
-group/                           tables over participants, after the group level
+group.html, group/               report and tables over participants, after the group level
 logs/CITATION.md                 text for a Methods section, with references
 logs/status.json                 how the last call ended
 sub-XX/log/                      a record of every run, and details of crashes

@@ -155,7 +155,7 @@ def test_everything_that_is_asked_for(two_sites, group):
     code, said = group("--group-by", "dx", "--covariates", "age", "--predict", "dx")
     assert code == 0, said
     assert said.splitlines()[0].startswith("Group of 24 participants with 48 runs (TR 2 s)")
-    assert "All done: 10 tables finished now." in said.splitlines()[-1]
+    assert "All done: 11 files finished now." in said.splitlines()[-1]
     assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {group_path(m).name for m in group_outputs()}
     counts = table(two_sites, "participants", "column", "level")
     assert counts.loc[("site", "NYU"), ["n_participants", "n_runs", "n_volumes_kept"]].tolist() == [12, 24, 24 * 28]
@@ -216,7 +216,7 @@ def test_runs_that_do_not_belong_are_named_and_the_rest_is_done(folders, group):
         unrecorded: "there is no record",
     }.items():
         assert any(line.startswith(f"{stem}: left out: ") and words in line for line in said.splitlines()), said
-    assert said.splitlines()[-1].startswith("Something failed: 5 tables finished, 4 failed")
+    assert said.splitlines()[-1].startswith("Something failed: 6 files finished, 4 failed")
     assert table(root, "participants")["n_participants"].tolist() == [4]
     assert read_json(root / "logs" / "status.json")["ExitCode"] == 1
 
@@ -320,6 +320,17 @@ def test_a_dry_run_writes_nothing(folders, group):
     code, said = group("--dry-run")
     assert code == 0 and "nothing was written" in said
     assert sorted(folders[1].rglob("*")) == before
+
+
+def test_reports_only_writes_the_page_again(folders, group):
+    write_run(folders[1], "1")
+    code, said = group("--reports-only")
+    assert code == 1 and "run the group level first" in said
+    group()
+    (folders[1] / "group.html").unlink()
+    code, said = group("--reports-only")
+    assert code == 0 and "All done: 1 file finished now." in said
+    assert "IoU of consecutive volumes" in (folders[1] / "group.html").read_text()
 
 
 def test_tables_of_an_earlier_question_do_not_stay(two_sites, group):

@@ -1,0 +1,205 @@
+"""One self-contained HTML file about the group, made from the group level's tables alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from .._version import __version__
+from ..errors import InputError
+from ..files import write_text
+from ..names import group_outputs, group_path
+from . import group_views as views
+from .group_views import Group
+from .page import Banner, Block, Drawing, Link, Links, Page, Section, Table, Text, render
+from .style import data_uri
+
+__all__ = ["GROUP_SECTIONS", "HOW_TO_READ_GROUPS", "GroupItem", "GroupSection", "group_page", "group_report"]
+
+
+@dataclass(frozen=True)
+class GroupItem:
+    """A figure, a table or sentences, made from the table of a meaning; a figure needs title, caption and alt."""
+
+    needs: str
+    make: Callable[[Group], Figure | Table | Sequence[str]]
+    title: str = ""
+    caption: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class GroupSection:
+    """A section of the page, and what is said where it has nothing to show."""
+
+    key: str
+    title: str
+    items: Sequence[GroupItem]
+    otherwise: str
+
+
+HOW_TO_READ_GROUPS = (
+    "Participants are the units: a participant's runs are averaged first, and the spread is that over participants.",
+    "Runs of different repetition times (TR) are summarised and tested apart. The overlap of consecutive volumes "
+    "is set by the repetition time and the filter more than by the brain.",
+    "Scores are best-of-20 (the expected highest of 20 volumes drawn at random), which does not grow with the length "
+    "of the run. Compare networks with the volume itself, which needs no network.",
+    "Tests permute the residuals of a model with site, motion and covariates (Freedman–Lane), within sites; the "
+    "corrected p is by the maximum statistic over a family of outcomes. Observational differences are no causes.",
+)
+"""What a reader of the group's page must know."""
+
+GROUP_SECTIONS = (
+    GroupSection(
+        "participants", "Participants", (GroupItem("participants", views.participants),), "There is no such table."
+    ),
+    GroupSection(
+        "gradual", "Gradual change", (GroupItem("gradualchange", views.consecutive),), "There is no such table."
+    ),
+    GroupSection(
+        "overlap",
+        "Overlap with known networks",
+        (
+            GroupItem(
+                "overlap",
+                views.overlap_figure,
+                "Overlap with every template",
+                "Best of 20 volumes: mean over participants, bars ± 1 SD over participants. Higher is better. AP and "
+                "size-matched IoU decide; IoU at 0.3 is bounded by the sizes of map and template.",
+                "Dot plot of average precision, size-matched IoU and IoU with every template, averaged over "
+                "participants, for both branches and for the volume itself; the same numbers stand in the table below.",
+            ),
+            GroupItem("overlap", views.overlap_table),
+        ),
+        "There is no such table.",
+    ),
+    GroupSection("states", "States", (GroupItem("states", views.states),), "The runs have no tables of states."),
+    GroupSection(
+        "comparisons",
+        "Comparisons",
+        (GroupItem("comparisons", views.comparison_sentences), GroupItem("comparisons", views.comparisons)),
+        "Nothing was compared: no column was named with --group-by, or it could not be tested.",
+    ),
+    GroupSection(
+        "reliability",
+        "Reliability",
+        (GroupItem("reliability", views.reliability),),
+        "No sessions or runs repeat within participants, so nothing is known about reliability.",
+    ),
+    GroupSection(
+        "predictions",
+        "Prediction from the code",
+        (GroupItem("predictions", views.predictions),),
+        "Nothing was predicted: no column was named with --predict, or it could not be predicted.",
+    ),
+)
+"""Sections of the page, in their order."""
+
+
+def group_report(output_dir: str | os.PathLike, out_file: str | os.PathLike | None = None) -> Path:
+    """Write the report of the group.
+
+    Parameters
+    ----------
+    output_dir : path
+        The output dataset; only the tables in its folder ``group`` are read.
+    out_file : path, optional
+        ``group.html`` in `output_dir` if not given.
+
+    Returns
+    -------
+    Path
+        Of the HTML file, which opens without a network.
+
+    Raises
+    ------
+    InputError
+        If the dataset holds no tables of a group.
+    """
+    return write_text(render(group_page(output_dir)), out_file or Path(output_dir) / "group.html")
+
+
+def group_page(output_dir: str | os.PathLike) -> Page:
+    """Collect what the report shows; raises as `group_report` does."""
+    group = Group(Path(output_dir))
+    if not group.has("participants"):
+        raise InputError(f"{output_dir}: holds no tables of a group; run the group level first.")
+    sections = [Section(section.key, section.title, _blocks(group, section)) for section in GROUP_SECTIONS]
+    return Page(
+        title="Group: functional brain networks of every volume",
+        subtitle="Maps of spatial and channel-wise attention (SCAAE) of single volumes, averaged over participants",
+        facts=_facts(group),
+        banners=_banners(group),
+        sections=[
+            Section("reading", "How to read this", [Text(HOW_TO_READ_GROUPS, "list")]),
+            *sections,
+            Section("files", "Files", [_files(group)]),
+        ],
+        footer=f"Report written by scaae-nipype {__version__} from the files listed above.",
+    )
+
+
+def _blocks(group: Group, section: GroupSection) -> list[Block]:
+    if not any(group.has(item.needs) for item in section.items):
+        return [Text([section.otherwise], "missing")]
+    blocks: list[Block] = []
+    for item in section.items:
+        try:
+            made = item.make(group)
+        except InputError as error:
+            blocks.append(Text([f"Not shown: {error}"], "missing"))
+            continue
+        if isinstance(made, Figure):
+            blocks.append(Drawing(f"{section.key}-figure", item.title, data_uri(made), item.caption, item.alt))
+        else:
+            blocks.append(made if isinstance(made, Table) else Text(made))
+    return blocks
+
+
+def _facts(group: Group) -> list[tuple[str, str]]:
+    account = group.account
+    runs = group.table("runs", ["participant_id", "repetition_time"]) if group.has("runs") else None
+    times = (
+        "not recorded" if runs is None else ", ".join(f"{time:g} s" for time in sorted(set(runs["repetition_time"])))
+    )
+    return [
+        ("Participants", "not recorded" if runs is None else str(runs["participant_id"].nunique())),
+        ("Runs", "not recorded" if runs is None else str(len(runs))),
+        ("Repetition times", times),
+        ("Compared by", str(account.get("GroupBy") or "nothing")),
+        ("Site column", str(account.get("SiteColumn") or "none")),
+        ("Covariates", ", ".join(map(str, account.get("Covariates") or ())) or "none"),
+        ("Permutations, seed", f"{account.get('Permutations', 'n/a')}, {account.get('Seed', 'n/a')}"),
+        ("Model checksum", str(account.get("ModelChecksum") or "not recorded")[:10]),
+        ("Configuration", str(account.get("ConfigurationHash") or "not recorded")),
+    ]
+
+
+def _banners(group: Group) -> list[Banner]:
+    account = group.account
+    left_out = account.get("LeftOut")
+    left_out = left_out if isinstance(left_out, dict) else {}
+    found = []
+    if left_out:
+        named = "; ".join(f"{run}: {reason}" for run, reason in list(left_out.items())[:5])
+        found.append(
+            Banner(
+                f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} left out",
+                f"{named}{' …' * (len(left_out) > 5)}",
+            )
+        )
+    warnings = account.get("Warnings")
+    if isinstance(warnings, list) and warnings:
+        found.append(Banner("Before you read on", " ".join(map(str, warnings))))
+    return found
+
+
+def _files(group: Group) -> Links:
+    there = [(meaning, group_path(meaning)) for meaning in group_outputs() if group.has(meaning)]
+    links = [Link(quote(str(path)), path.name, group_outputs()[meaning]["description"]) for meaning, path in there]
+    return Links("Tables of the group", links)
