@@ -1,0 +1,76 @@
+"""Files are written whole or not at all, and tables keep what they say."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaae_nipype.errors import InputError
+from scaae_nipype.files import read_json, read_table, replacing, write_json, write_table, write_text
+from scaae_nipype.names import output_name, output_path, outputs
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text("old", tmp_path / "file.txt")
+    with pytest.raises(RuntimeError), replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "file.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_the_temporary_name_keeps_the_extension(tmp_path):
+    with replacing(tmp_path / "image.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        assert temporary.parent == tmp_path
+    with replacing(tmp_path / "sub-01_desc-a.b_bold.json") as temporary:
+        assert temporary.suffix == ".json"
+
+
+def test_outputs_follow_the_umask(tmp_path):
+    import os
+
+    before = os.umask(0o027)
+    try:
+        path = write_text("", tmp_path / "file.txt")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_json_takes_numpy_and_no_nan(tmp_path):
+    content = {"a": np.float32(1.5), "b": np.arange(2), "c": float("nan"), "d": tmp_path, 1: [np.bool_(True)]}
+    write_json(content, tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text()) == {
+        "a": 1.5, "b": [0, 1], "c": None, "d": str(tmp_path), "1": [True],
+    }  # fmt: skip
+
+
+def test_tables_keep_names_that_look_like_missing_values(tmp_path):
+    table = pd.DataFrame({"name": ["NA", "None", "DMN"], "value": [1.0, np.nan, 0.1234567891]})
+    write_table(table, tmp_path / "t.tsv")
+    assert (tmp_path / "t.tsv").read_text().splitlines()[2] == "None\tn/a"
+    back = read_table(tmp_path / "t.tsv")
+    assert back["name"].tolist() == ["NA", "None", "DMN"]
+    assert back["value"].isna().tolist() == [False, True, False]
+    assert back["value"][2] == pytest.approx(0.123457)
+
+
+def test_unusable_files_are_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"no\.json: cannot be read"):
+        read_json(tmp_path / "no.json")
+    write_text("[1]", tmp_path / "list.json")
+    with pytest.raises(InputError, match="holds no JSON object"):
+        read_json(tmp_path / "list.json")
+    with pytest.raises(InputError, match=r"no\.tsv: cannot be read"):
+        read_table(tmp_path / "no.tsv")
+
+
+def test_every_registered_name_is_unique_and_described():
+    entities = {"sub": "01", "ses": "a", "task": "rest", "run": "01", "space": "MNI152NLin6Asym", "res": "2"}
+    names = {output_name(entities, meaning) for meaning in outputs()}
+    assert len(names) == len(outputs())
+    assert all(entry["description"] for entry in outputs().values())
+    assert all("run-01" in name and "res-2" not in name for name in names)
+    assert str(output_path(entities, "fbn1")).startswith("sub-01/ses-a/func/sub-01_ses-a_task-rest_run-01_space-")
