@@ -14,6 +14,9 @@ from .group import count_participants, reliability_table, spread_over_participan
 
 __all__ = ["GroupData", "Question", "group_tables"]
 
+MOST_REFITS = 250
+"""Permutations of a prediction, at most."""
+
 _NETWORK, _VOLUME = ("fbn1", "fbn2"), ("volume", "volume_negated")
 _DECIDING = ("average_precision", "size_matched_iou")
 _SCORES = ("iou", "size_matched_iou", "average_precision", "r")
@@ -62,7 +65,7 @@ class Question:
     predict : str or None
         Column to predict from the codes.
     n_permutations : int
-        Of tests; a prediction takes at most 500.
+        Of tests; a prediction, which takes a model per fold and permutation, has at most 250.
     seed : int
     """
 
@@ -246,7 +249,7 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
                     (target if classes else numbers).to_numpy(),
                     classes=classes,
                     sites=people.loc[usable, sited].to_numpy() if sited else None,
-                    n_permutations=min(question.n_permutations, 500),
+                    n_permutations=min(question.n_permutations, MOST_REFITS),
                     seed=question.seed,
                 )
                 rows.append({"repetition_time": repetition_time, "target": question.predict, "source": source})

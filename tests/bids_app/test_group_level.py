@@ -1,6 +1,7 @@
 """``scaae-bids IN OUT group`` from end to end on outputs written by hand, and what it says of bad ones."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def write_run(
     session: str | None = None,
     repetition_time: float = 2.0,
     n_volumes: int = 30,
+    n_numbers: int = 6,
     iou: float = 0.3,
     consecutive: float = 0.5,
     code_shift: float = 0.0,
@@ -56,7 +58,8 @@ def write_run(
     samples = pd.DataFrame({"volume": range(n_volumes), "kept": kept.astype(int), "dummy": (~kept).astype(int)})
     write_table(samples.assign(censored=0, framewise_displacement=displacement), target("samples"))
     write_json({"Preparation": {"RepetitionTime": repetition_time}}, target("samples", ".json"))
-    code = pd.DataFrame(rng.standard_normal((n_volumes, 6)) + code_shift, columns=[f"code{n:02d}" for n in range(1, 7)])
+    names = [f"code{number:02d}" for number in range(1, n_numbers + 1)]
+    code = pd.DataFrame(rng.standard_normal((n_volumes, n_numbers)) + code_shift, columns=names)
     write_table(code[kept].reindex(code.index).assign(kept=kept.astype(int)), target("code"))
     rows = []
     for method in METHODS:
@@ -339,3 +342,22 @@ def test_tables_of_an_earlier_question_do_not_stay(two_sites, group):
     group()
     assert not (two_sites / group_path("comparisons")).exists()
     assert read_json(two_sites / "logs" / "configuration.json") == CONFIGURATION
+
+
+@pytest.mark.slow
+def test_a_thousand_participants_take_less_than_a_minute_and_two_gigabytes(folders):
+    rng = np.random.default_rng(0)
+    for number in range(1000):
+        run = {"repetition_time": 2.0 if number < 750 else 2.5, "consecutive": rng.random(), "iou": rng.random()}
+        stem = write_run(folders[1], f"{number:04d}", **run, n_volumes=176, n_numbers=64, seed=number)
+        write_states(folders[1], stem, occupancy=rng.random() / 2)
+    rows = [
+        (f"sub-{n:04d}", f"site{n // 125}", "ab"[rng.integers(2)], f"{8 + 10 * rng.random():.2f}") for n in range(1000)
+    ]
+    write_participants(folders[1], rows)
+    command = [Path(sys.executable).with_name("scaae-bids"), *folders, "group", "--group-by", "dx", "--predict", "dx"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    _, status, used = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert used.ru_utime + used.ru_stime < 60  # on one processor, whatever else the machine does
+    assert used.ru_maxrss < 2e6  # kB
