@@ -173,14 +173,17 @@ def prepare_nilearn(path: str) -> dict:
     from nilearn.image import resample_img
     from nilearn.maskers import NiftiMasker
     from nilearn.signal import clean
+    from scipy import ndimage
 
     from scaae_nipype.grid import load_grid
 
     grid = load_grid()
     started = time.perf_counter()
     image = nib.load(path)
-    # A voxel of the 4 mm grid may draw on neighbours beyond the brain: a full mask keeps them.
-    mask = nib.Nifti1Image(np.ones(image.shape[:3], dtype="u1"), image.affine)
+    # A voxel of the 4 mm grid draws on neighbours beyond the brain's edge: the mask is wider by one voxel of the grid.
+    brain = resample_img(grid.image(grid.mask[grid.mask]), image.affine, image.shape[:3], interpolation="nearest")
+    wide = ndimage.binary_dilation(brain.get_fdata() > 0, iterations=3)
+    mask = nib.Nifti1Image(wide.astype("u1"), image.affine)
     repetition_time = float(image.header.get_zooms()[3])
     options = {"detrend": True, "standardize": None, "high_pass": 0.008, "t_r": repetition_time}
     masker = NiftiMasker(mask, smoothing_fwhm=6.0, dtype="float32", **options)
