@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 REPEATS = 5
+HIGH_PASS = 0.008
 
 
 def median_seconds(function: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -160,9 +161,10 @@ def prepare(path: str) -> dict:
     from scaae_nipype.grid import load_grid
     from scaae_nipype.preparation import prepare_run
 
-    started = time.perf_counter()
-    run = prepare_run(path, grid=load_grid(), strategy="none")
-    seconds = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as scratch:  # as the node does it: the matrix lives in a file
+        started = time.perf_counter()
+        run = prepare_run(path, grid=load_grid(), strategy="published-code", high_pass=HIGH_PASS, scratch_dir=scratch)
+        seconds = time.perf_counter() - started
     np.save(Path(path).with_suffix(".ours.npy"), run.data[:, ::37])
     return {"seconds": seconds}
 
@@ -185,7 +187,7 @@ def prepare_nilearn(path: str) -> dict:
     wide = ndimage.binary_dilation(brain.get_fdata() > 0, iterations=3)
     mask = nib.Nifti1Image(wide.astype("u1"), image.affine)
     repetition_time = float(image.header.get_zooms()[3])
-    options = {"detrend": True, "standardize": None, "high_pass": 0.008, "t_r": repetition_time}
+    options = {"detrend": True, "standardize": None, "high_pass": HIGH_PASS, "t_r": repetition_time}
     masker = NiftiMasker(mask, smoothing_fwhm=6.0, dtype="float32", **options)
     cleaned = masker.inverse_transform(masker.fit_transform(image))
     resampled = resample_img(cleaned, grid.affine, grid.shape, interpolation="linear")
@@ -206,7 +208,9 @@ def prepare_and_extract(path: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         grid = load_grid()
-        files = write_prepared(prepare_run(path, grid=grid, strategy="none"), folder, grid=grid)
+        run = prepare_run(path, grid=grid, strategy="published-code", high_pass=HIGH_PASS, scratch_dir=folder)
+        files = write_prepared(run, folder, grid=grid)
+        del run
         prepared = time.perf_counter() - started
         model = save_model(_model("default", "bf16"), Path(folder) / "model")
         extract_run(files.out_file, files.out_mask, files.out_samples, model, out_dir=folder)
