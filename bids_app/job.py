@@ -159,7 +159,7 @@ class Job:
         from .stages import Stages
 
         place = hashlib.sha256(str(self.settings.output_dir).encode()).hexdigest()[:8]
-        return Stages(self.settings, self.settings.work_dir / f"{self.digest}-{place}", self._tell)
+        return Stages(self.settings, self.settings.work_dir / f"{self.digest}-{place}", self._tell, self.inputs.roots)
 
     def _describe_dataset(self) -> None:
         write_dataset_files(

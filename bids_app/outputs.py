@@ -79,13 +79,20 @@ def wanted_outputs(run: RunInput, *, signed_maps: bool) -> list[str]:
     return [str(output_path(run.entities, meaning)) for meaning in meanings]
 
 
-def sources_of(run: RunInput, model: str) -> list[str]:
-    """Name the files that a run's outputs come from, as BIDS URIs."""
+def sources_of(run: RunInput, model: str, roots: Mapping[str, Path]) -> list[str]:
+    """Name the files that a run's outputs come from, as BIDS URIs into the datasets that hold them.
+
+    A file may lie in another dataset than the run (fMRIPrep's mask of an XCP-D run), and a dataset inside another one:
+    the innermost counts.
+    """
     files = [file for file in (run.bold, run.mask, run.confounds) if file is not None]
-    return [
-        *(f"bids:{run.source_name}:{file.relative_to(run.root).as_posix()}" for file in files),
-        f"bids::models/{model}/weights.safetensors",
-    ]
+    return [*(_uri(file, roots) for file in files), f"bids::models/{model}/weights.safetensors"]
+
+
+def _uri(file: Path, roots: Mapping[str, Path]) -> str:
+    holding = {name: root for name, root in roots.items() if file.is_relative_to(root)}
+    name = max(holding, key=lambda name: len(holding[name].parts))
+    return f"bids:{name}:{file.relative_to(holding[name]).as_posix()}"
 
 
 def dataset_description(inputs: Inputs, *, configuration: str, container: str | None) -> dict[str, Any]:

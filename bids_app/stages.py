@@ -84,11 +84,14 @@ class Stages:
         Working folder of this output dataset and configuration.
     tell : callable
         Gets stem (or name) and what happened to it, ``start``, ``end`` or ``exception``, for every step.
+    roots : mapping
+        Name to folder of the input datasets.
     """
 
     settings: Settings
     folder: Path
     tell: Callable[[str, str], None]
+    roots: Mapping[str, Path]
 
     def prepare(
         self, runs: Iterable[RunInput], grid_mask: Path | None
@@ -211,7 +214,7 @@ class Stages:
         derivatives = init_derivatives_wf(
             output_dir=str(settings.output_dir),
             entities=run.entities,
-            sources=sources_of(run, model.folder.name),
+            sources=sources_of(run, model.folder.name, self.roots),
             spatial_reference=f"bids::models/{model.folder.name}/mask.nii.gz",
             model_metadata={
                 "ModelName": model.folder.name,

@@ -122,7 +122,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
         found.append(
             Banner(
                 _branches_are((index for _, index, _ in dense), "saturated"),
-                f"On average it marks more than {percent(DENSE)} of the brain in a volume ({which}). Such a map is no "
+                f"On average more than {percent(DENSE)} of the brain is marked in a volume ({which}). Such a map is no "
                 "network: it overlaps everything, its IoU with any template is bounded by the template's small size, "
                 "and its overlap from volume to volume is high whatever the brain does.",
             )

@@ -1,6 +1,7 @@
 """The output dataset around the runs, the Methods text, and the verdict."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,11 +71,18 @@ def test_the_description_names_tools_sources_and_configuration(inputs):
 
 
 def test_sources_are_uris_into_linked_datasets(inputs, run):
-    assert sources_of(run, "m") == [
+    assert sources_of(run, "m", inputs.roots) == [
         "bids:prep:sub-01/ses-a/func/bold.nii.gz",
         "bids:prep:sub-01/ses-a/func/mask.nii.gz",
         "bids::models/m/weights.safetensors",
     ]
+
+
+def test_a_mask_from_another_dataset_is_named_there(inputs, run, tmp_path):
+    """The mask of an XCP-D run may lie in fMRIPrep's output; a dataset may lie inside another one."""
+    roots = {**inputs.roots, "masks": run.root / "derivatives" / "masks"}
+    elsewhere = replace(run, mask=roots["masks"] / "sub-01" / "mask.nii.gz")
+    assert sources_of(elsewhere, "m", roots)[1] == "bids:masks:sub-01/mask.nii.gz"
 
 
 def test_expected_outputs_of_a_run(run):
