@@ -191,7 +191,9 @@ def prepare_nilearn(path: str) -> dict:
     masker = NiftiMasker(mask, smoothing_fwhm=6.0, dtype="float32", **options)
     cleaned = masker.inverse_transform(masker.fit_transform(image))
     resampled = resample_img(cleaned, grid.affine, grid.shape, interpolation="linear")
-    data = clean(grid.vectors(np.moveaxis(resampled.get_fdata(dtype=np.float32), -1, 0)), standardize="zscore_sample")
+    data = grid.vectors(np.moveaxis(resampled.get_fdata(dtype=np.float32), -1, 0))
+    # nilearn detrends unless told not to; after the masker that would be a second time.
+    data = clean(data, detrend=False, standardize="zscore_sample")
     seconds = time.perf_counter() - started
     np.save(Path(path).with_suffix(".nilearn.npy"), data[:, ::37])
     return {"seconds": seconds}

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import ModelError
 from .attention import Attention
-from .inference import FusedAttentionPath
+from .inference import FusedAttentionPath, with_fused_blocks
 from .networks import combine, scale
 from .weights import Model
 
@@ -84,7 +84,7 @@ class Extractor:
         self.model = model
         self.device = device or torch.device("cpu")
         self.precision = model.card.get("Precision", "fp32")
-        self.encoder = model.network.encoder.to(self.device)
+        self.network = with_fused_blocks(model.network).to(self.device)
         self.attend: nn.Module = self._path(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
         if self.agreement_with_fp32 < AGREEMENT:
@@ -110,7 +110,7 @@ class Extractor:
             volumes = self.model.volumes(vectors[start : start + batch_size]).to(self.device)
             attention = self.attend(volumes)
             maps = self.model.vectors(_networks(attention)) * self.signs[:, None]
-            code = self.model.network.encode(attention._replace(features=attention.features.float()))
+            code = self.network.encode(attention)
             yield maps, attention.channel_weights.float().cpu().numpy(), code.cpu().numpy()
 
 

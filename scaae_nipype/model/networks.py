@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 __all__ = ["branch_signs", "combine", "scale"]
@@ -26,9 +27,10 @@ def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:
     tensor([3., 7.])
     """
     batch, channels, *space = logits.shape
-    maps = logits.reshape(batch, 2, channels // 2, -1)
-    weights = channel_weights.to(logits.dtype).reshape(batch, 2, 1, channels // 2)
-    return (weights @ maps).reshape(batch, 2, *space)
+    own = torch.block_diag(*torch.ones(2, channels // 2, device=logits.device)).T  # which channel is whose branch's
+    weights = channel_weights[:, :, None] * own.to(channel_weights.dtype)
+    maps = logits.movedim(1, -1).reshape(batch, -1, channels).to(weights.dtype)  # no copy where channels come last
+    return (maps @ weights).movedim(-1, 1).reshape(batch, 2, *space)
 
 
 def scale(maps: np.ndarray) -> np.ndarray:

@@ -38,6 +38,22 @@ def cache_files(vectors, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def training_script():
+    """Give a program that trains the tiny preset: VOLUMES CHECKPOINT_EVERY FOLDER MASK CACHE … as its arguments."""
+    return """
+import sys
+from scaae_nipype.grid import load_grid
+from scaae_nipype.model import Training, save_model, train_model
+import scaae_nipype.model.fitting as fitting
+volumes, fitting.CHECKPOINT_EVERY = map(int, sys.argv[1:3])
+folder, mask, *caches = sys.argv[3:]
+training = Training(preset="tiny", volumes=volumes, precision="fp32")
+model, _ = train_model(caches, load_grid(mask), training=training, work_dir=folder)
+save_model(model, folder + "/model")
+"""
+
+
+@pytest.fixture(scope="session")
 def randomised():
     return _randomise_statistics
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scaae_nipype.model import PRESETS
 from scaae_nipype.model.attention import AttentionPath, ParallelBlock
-from scaae_nipype.model.inference import FusedAttentionPath, fold
+from scaae_nipype.model.inference import FusedAttentionPath, _convolve_gelu, fold, with_fused_blocks
 from scaae_nipype.model.networks import combine
 from scaae_nipype.model.weights import new_network
 
@@ -33,6 +33,28 @@ def test_fused_path_is_exact_in_double_precision_on_the_box_of_the_brain(grid, r
         fused = FusedAttentionPath(network.attention, dtype=torch.float64)(volumes)
     for a, b in zip(plain, fused, strict=True):
         torch.testing.assert_close(a, b, atol=1e-9, rtol=0)
+
+
+def test_fused_blocks_of_a_copy_are_exact_and_leave_the_network_alone(grid, randomised):
+    network = randomised(new_network(PRESETS["tiny"], grid, seed=3)).double()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fused = with_fused_blocks(network)
+    x = torch.randn(2, network.encoder.patches.out_channels, 8, 8, 8, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused.encoder.blocks(x), network.encoder.blocks(x), atol=1e-9, rtol=0)
+    assert not any(isinstance(module, ParallelBlock) for module in fused.modules())
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_convolution_and_gelu_in_one_pass_are_the_exact_gelu(dtype):
+    """Of the erf kind, as the network is defined: the tanh approximation would be off by up to 5e-4."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 6, 7, 5).to(dtype)
+    kernel, bias = torch.eye(8).reshape(8, 8, 1, 1, 1).to(dtype), torch.zeros(8, dtype=dtype)
+    exact = torch.nn.functional.gelu(x.double())
+    tolerance = {torch.float32: 1e-6, torch.bfloat16: 2**-8}[dtype]
+    torch.testing.assert_close(_convolve_gelu(x, kernel, bias, 1).double(), exact, atol=1e-6, rtol=tolerance)
 
 
 def test_published_widths_are_exact_too_and_bf16_agrees(randomised):

@@ -28,6 +28,10 @@ def weights_of(model):
     return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
 
 
+def checkpoints_of(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())}
+
+
 def assert_same_weights(first, second):
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
@@ -71,21 +75,12 @@ def test_the_same_seed_gives_the_same_weights(cache_files, grid, tmp_path, preci
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-JOB = """
-import sys
-from scaae_nipype.grid import load_grid
-from scaae_nipype.model import Training, train_model
-import scaae_nipype.model.fitting as fitting
-fitting.CHECKPOINT_EVERY = 8
-folder, mask, *caches = sys.argv[1:]
-train_model(caches, load_grid(mask), training=Training(preset="tiny", volumes=160, precision="fp32"), work_dir=folder)
-"""
-
-
-def test_a_killed_training_goes_on_to_the_same_weights(cache_files, grid, mask_file, tmp_path, monkeypatch):
+def test_a_killed_training_goes_on_to_the_same_weights(
+    training_script, cache_files, grid, mask_file, tmp_path, monkeypatch
+):
     monkeypatch.setattr("scaae_nipype.model.fitting.CHECKPOINT_EVERY", 8)
     process = subprocess.Popen(
-        [sys.executable, "-c", JOB, tmp_path / "killed", mask_file, *cache_files],
+        [sys.executable, "-c", training_script, "160", "8", tmp_path / "killed", mask_file, *cache_files],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -105,10 +100,13 @@ def test_a_killed_training_goes_on_to_the_same_weights(cache_files, grid, mask_f
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(cache_files, grid, mask_file, tmp_path, number):
-    job = JOB.replace("CHECKPOINT_EVERY = 8", "CHECKPOINT_EVERY = 10**6").replace("volumes=160", "volumes=240")
+def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
+    training_script, cache_files, grid, mask_file, tmp_path, number
+):
     process = subprocess.Popen(
-        [sys.executable, "-c", job, tmp_path / "w", mask_file, *cache_files], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", training_script, "240", "1000000", tmp_path / "w", mask_file, *cache_files],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     shown = ""
     while "loss=" not in shown:  # the bar appears with the first step
@@ -126,12 +124,49 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(cache_files, 
 def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path, monkeypatch):
     monkeypatch.setattr("scaae_nipype.model.fitting.CHECKPOINT_EVERY", 8)
     train(cache_files, grid, tmp_path / "work", volumes=16)
+    before = checkpoints_of(tmp_path / "work")
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another seed, steps\)"):
         train(cache_files, grid, tmp_path / "work", volumes=24, seed=3)
+    with pytest.raises(ModelError, match=r"checkpoint of another training \(another preset\)"):
+        train(cache_files, grid, tmp_path / "work", volumes=16, preset="default")
+    assert checkpoints_of(tmp_path / "work") == before
     (checkpoint,) = (tmp_path / "work/checkpoints").glob("*.ckpt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
     with pytest.raises(ModelError, match="is a damaged checkpoint"):
         train(cache_files, grid, tmp_path / "work", volumes=16)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from scaae_nipype.errors import ModelError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import scaae_nipype.model.fitting as fitting
+save = fitting.pl.Trainer.save_checkpoint
+def save_on_a_full_disk(trainer, *arguments, **options):
+    if trainer.global_step >= 3:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    return save(trainer, *arguments, **options)
+fitting.pl.Trainer.save_checkpoint = save_on_a_full_disk
+try:
+    exec(sys.argv.pop(1))
+except ModelError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_no_space_for_a_checkpoint_leaves_the_one_before(training_script, cache_files, grid, mask_file, tmp_path):
+    """The system itself refuses to write the second checkpoint (a limit on the size of files stands for the disk)."""
+    arguments = ["32", "16", tmp_path / "w", mask_file, *cache_files]
+    process = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, training_script, *arguments], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert process.returncode == 1, process.stderr
+    message = process.stderr.splitlines()[-1]
+    assert "training stopped, a checkpoint or log cannot be written" in message
+    assert "training goes on from the last checkpoint" in message
+    assert list(checkpoints_of(tmp_path / "w")) == ["step=2.ckpt"]
+    resumed = train(cache_files, grid, tmp_path / "w", volumes=32)
+    assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=32)), weights_of(resumed))
 
 
 def test_two_processes_train_one_model(cache_files, mask_file, tmp_path):
