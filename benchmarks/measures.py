@@ -82,11 +82,12 @@ def extraction(preset: str, precision: str) -> dict:
     extractor = Extractor(model)
     seconds = median_seconds(lambda: list(extractor.batches(vectors, 2))) / len(vectors)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    volumes = model.volumes(vectors[:2])
-    macs = sum(kernel.numel() for kernel in extractor.attend.kernels) * volumes[0].numel()
+    attend_to, volumes = extractor.read.attend, model.volumes(vectors[:2])
+    seen = volumes if preset == "published" else model.network.views(volumes).stacked
+    macs = sum(kernel.numel() for kernel in attend_to.kernels) * volumes[0].numel()
     layout = torch.channels_last_3d
     with torch.inference_mode():
-        attend = median_seconds(lambda: extractor.attend(volumes)) / 2
+        attend = median_seconds(lambda: attend_to(seen)) / 2
         x = torch.randn(2, 32, *volumes.shape[2:]).to(dtype).contiguous(memory_format=layout)
         kernel = torch.randn(32, 32, 5, 5, 5).to(dtype).contiguous(memory_format=layout)
         alone = median_seconds(lambda: torch.nn.functional.conv3d(x, kernel, padding=2)) / 2
@@ -101,13 +102,13 @@ def extraction(preset: str, precision: str) -> dict:
 
 
 def training_step(precision: str) -> dict:
-    """Train the default preset: forward, backward and Adam for a batch of 8, as the learner does it."""
+    """Train the autoencoder preset: forward, backward and Adam for a batch of 8, as the learner does it."""
     import torch
 
     from scaae_nipype.model.learner import Learner
     from scaae_nipype.model.presets import RECIPES
 
-    model = _model("default", precision)
+    model = _model("autoencoder", precision)
     mask = np.ascontiguousarray(model.grid.mask[model.box])
     learner = Learner(model.network.train(), recipe=RECIPES["calibrated"], n_steps=10, place=model.volumes, mask=mask)
     learner.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
@@ -141,7 +142,7 @@ def whole_run(method: str, n_volumes: int = 148) -> dict:
     if method.startswith("scaae"):
         from scaae_nipype.model import extract_networks
 
-        model = _model("default", method.partition("-")[2])
+        model = _model("contextual", method.partition("-")[2])
         seconds = median_seconds(lambda: extract_networks(data, model), 1)
     else:
         from nilearn.decomposition import CanICA, DictLearning
@@ -214,7 +215,7 @@ def prepare_and_extract(path: str) -> dict:
         files = write_prepared(run, folder, grid=grid)
         del run
         prepared = time.perf_counter() - started
-        model = save_model(_model("default", "bf16"), Path(folder) / "model")
+        model = save_model(_model("contextual", "bf16"), Path(folder) / "model")
         extract_run(files.out_file, files.out_mask, files.out_samples, model, out_dir=folder)
         return {"seconds": time.perf_counter() - started, "seconds_to_prepare": prepared}
 

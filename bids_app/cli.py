@@ -118,7 +118,7 @@ def _add_preparation(made: argparse.ArgumentParser) -> None:
 def _add_method(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("networks and scores")
     group.add_argument("--mode", choices=["calibrated", "paper"], help="paper: the published recipe (calibrated)")
-    group.add_argument("--preset", metavar="NAME", help="network to train (default; in paper mode: published)")
+    group.add_argument("--preset", metavar="NAME", help="network to train (contextual; in paper mode: published)")
     group.add_argument("--model", metavar="DIR", help="apply this model instead of training one")
     group.add_argument("--retrain", action="store_true", help="replace the model in output_dir")
     group.add_argument(

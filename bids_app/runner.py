@@ -109,7 +109,7 @@ def _check_before_start(settings: Settings, job: Job) -> None:
     elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
         from ..model.presets import preset_named
 
-        preset_named(settings.preset or "default")
+        preset_named(settings.preset or "contextual")
 
 
 def _make_work_dir(settings: Settings) -> None:

@@ -21,7 +21,7 @@ __all__ = ["MODE_DEFAULTS", "Settings"]
 
 MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "calibrated": MappingProxyType({"preset": "default", "nuisance": "auto", "dummy_scans": "auto"}),
+        "calibrated": MappingProxyType({"preset": "contextual", "nuisance": "auto", "dummy_scans": "auto"}),
         # What the published code does to data: its own detrending, no filter, nothing censored, nothing cut off.
         "paper": MappingProxyType({"preset": "published", "nuisance": "published-code", "dummy_scans": 0}),
     }
@@ -101,7 +101,7 @@ class Settings:
     low_pass: float = 0.0
     smoothing_fwhm: float = 6.0
     mode: Literal["calibrated", "paper"] = "calibrated"
-    preset: str | None = "default"
+    preset: str | None = "contextual"
     model: Path | None = None
     retrain: bool = False
     train_volumes: Literal["auto"] | int = "auto"

@@ -33,7 +33,7 @@ from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
 
-TRAINING_GB = {"tiny": 1.0, "default": 2.5, "published": 11.0}
+TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 11.0}
 """Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
 
 MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.6, 0.0015), "report": (0.6, 0.0)}
@@ -143,7 +143,7 @@ class Stages:
             shutil.rmtree(self.folder / "training_wf", ignore_errors=True)
         training = init_training_wf(
             run_names=list(prepared),
-            preset=settings.preset or "default",
+            preset=settings.preset or "contextual",
             mode=settings.mode,
             train_volumes=settings.train_volumes,
             seed=settings.seed,
@@ -151,7 +151,7 @@ class Stages:
             device=settings.device,
             checkpoint_dir=str(checkpoints),
             n_procs=settings.omp_nthreads,
-            mem_gb=TRAINING_GB.get(settings.preset or "default", 2.5),
+            mem_gb=TRAINING_GB.get(settings.preset or "contextual", 2.5),
         )
         files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]

@@ -17,7 +17,7 @@ __all__ = ["init_training_wf"]
 def init_training_wf(
     *,
     run_names: Sequence[str],
-    preset: str = "default",
+    preset: str = "contextual",
     mode: Literal["calibrated", "paper"] = "calibrated",
     train_volumes: Literal["auto"] | int = "auto",
     seed: int = 0,

@@ -94,18 +94,22 @@ class AttentionPath(nn.Module):
     ----------
     features, branch_features, trunk_blocks, attention_hidden : int
         See `scaae_nipype.model.presets.Preset`.
+    inputs : int
+        Channels of what it sees; 1 in the paper.
     """
 
-    def __init__(self, *, features: int, branch_features: int, trunk_blocks: int, attention_hidden: int):
+    def __init__(
+        self, *, features: int, branch_features: int, trunk_blocks: int, attention_hidden: int, inputs: int = 1
+    ):
         super().__init__()
-        self.stem = nn.Conv3d(1, features, STEM_KERNEL, padding=STEM_KERNEL // 2)
+        self.stem = nn.Conv3d(inputs, features, STEM_KERNEL, padding=STEM_KERNEL // 2)
         self.trunk = nn.Sequential(*(ParallelBlock(features, features, residual=True) for _ in range(trunk_blocks)))
         self.branches = nn.ModuleList(ParallelBlock(features, branch_features, residual=False) for _ in range(2))
         self.spatial = nn.ModuleList(SpatialAttention(branch_features) for _ in range(2))
         self.channel = ChannelAttention(2 * branch_features, attention_hidden)
 
     def forward(self, volumes: Tensor) -> Attention:
-        """Attend to (batch, 1, X, Y, Z)."""
+        """Attend to (batch, inputs, X, Y, Z)."""
         trunk = self.trunk(functional.gelu(self.stem(volumes)))
         features = [branch(trunk) for branch in self.branches]
         logits = [spatial(branch) for spatial, branch in zip(self.spatial, features, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import Attention, AttentionPath, ParallelBlock
+from .networks import Reading, combine
 from .presets import Preset
 
 __all__ = ["CODE_EDGE", "SCAAE", "Reconstruction"]
@@ -222,6 +223,11 @@ class SCAAE(nn.Module):
         """Give the code (batch, 64) of attended volumes."""
         weights = attention.channel_weights.to(attention.features.dtype)
         return self.encoder(attention.features * weights[:, :, None, None, None])
+
+    def read(self, volumes: Tensor, *, attend: Callable[[Tensor], Attention] | None = None) -> Reading:
+        """Give networks, channel weights and code of (batch, 1, X, Y, Z); `attend` replaces the attention path."""
+        attention = (attend or self.attention)(volumes)
+        return Reading(combine(attention.logits, attention.channel_weights), attention.channel_weights, self.encode(attention))
 
     def forward(self, volumes: Tensor) -> Reconstruction:
         """Reconstruct (batch, 1, X, Y, Z)."""

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .attention import Attention
-from .inference import FusedAttentionPath, with_fused_blocks
-from .networks import combine, scale
+from .inference import FusedReader
+from .networks import scale
 from .weights import Model
 
 __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
@@ -84,23 +83,23 @@ class Extractor:
         self.model = model
         self.device = device or torch.device("cpu")
         self.precision = model.card.get("Precision", "fp32")
-        self.network = with_fused_blocks(model.network).to(self.device)
-        self.attend: nn.Module = self._path(torch.bfloat16 if self.precision == "bf16" else torch.float32)
+        self.read: nn.Module = self._reader(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
         if self.agreement_with_fp32 < AGREEMENT:
-            self.precision, self.attend = "fp32", self._path(torch.float32)
+            self.precision, self.read = "fp32", self._reader(torch.float32)
         branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
         self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
 
-    def _path(self, dtype: torch.dtype) -> FusedAttentionPath:
-        return FusedAttentionPath(self.model.network.attention, dtype=dtype).to(self.device).eval()
+    def _reader(self, dtype: torch.dtype) -> FusedReader:
+        return FusedReader(self.model.network, dtype=dtype).to(self.device).eval()
 
     @torch.inference_mode()
     def _agreement(self) -> float:
         """Give the lowest correlation of this path's FBNs with fp32 ones, on one volume of noise."""
         noise = np.random.default_rng(0).standard_normal((1, self.model.grid.n_voxels), dtype=np.float32)
         volume = self.model.volumes(noise).to(self.device)
-        pairs = [self.model.vectors(_networks(path(volume)))[0] for path in (self.attend, self._path(torch.float32))]
+        readers = (self.read, self._reader(torch.float32))
+        pairs = [self.model.vectors(read(volume).maps.cpu())[0] for read in readers]
         return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))
 
     @torch.inference_mode()
@@ -108,14 +107,9 @@ class Extractor:
         """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64)."""
         for start in range(0, len(vectors), batch_size):
             volumes = self.model.volumes(vectors[start : start + batch_size]).to(self.device)
-            attention = self.attend(volumes)
-            maps = self.model.vectors(_networks(attention)) * self.signs[:, None]
-            code = self.network.encode(attention)
-            yield maps, attention.channel_weights.float().cpu().numpy(), code.cpu().numpy()
-
-
-def _networks(attention: Attention) -> torch.Tensor:
-    return combine(attention.logits, attention.channel_weights).cpu()
+            reading = self.read(volumes)
+            maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
+            yield maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
 
 
 def extract_networks(

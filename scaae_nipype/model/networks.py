@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["branch_signs", "combine", "scale"]
+__all__ = ["Reading", "branch_signs", "combine", "scale"]
+
+
+class Reading(NamedTuple):
+    """What a network reads from a batch of volumes.
+
+    Attributes
+    ----------
+    maps : Tensor, (batch, 2, X, Y, Z)
+        The FBN of each branch, before sign and equation 9.
+    channel_weights : Tensor, (batch, channels)
+        Equation 6.
+    code : Tensor, (batch, 64)
+    """
+
+    maps: Tensor
+    channel_weights: Tensor
+    code: Tensor
 
 
 def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:

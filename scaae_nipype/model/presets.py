@@ -32,6 +32,9 @@ class Preset:
         Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded
         up, so that every one of the 64 numbers of the code sees brain.
     decoder : {"published", "light"}
+    context : int
+        Numbers of a context that is fitted in closed form (`ContextualSCAAE`); 0 for an autoencoder (`SCAAE`), to which
+        alone the three parameters above apply.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Preset:
     code_blocks: int = 3
     patch: int | None = None
     decoder: Literal["published", "light"] = "light"
+    context: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,13 @@ PRESETS = MappingProxyType(
         preset.name: preset
         for preset in (
             Preset(
-                "default",
+                "contextual",
+                "the published attention path, trained on simulated volumes, looking at a volume and at its context: "
+                "what the training runs have in common, as a 64-number code; on the box of the brain",
+                context=64,
+            ),
+            Preset(
+                "autoencoder",
                 "the published attention path and a 64-number code, with a light decoder, on the box of the brain",
             ),
             Preset(
@@ -138,7 +148,7 @@ def preset_named(name: str) -> Preset:
     UsageError
         If there is none of that name.
 
-    >>> preset_named("default").field
+    >>> preset_named("contextual").field
     'brain'
     """
     try:

@@ -7,8 +7,7 @@ import torch
 
 from ..errors import ModelError
 from .extraction import AGREEMENT, Extractor
-from .inference import FusedAttentionPath
-from .networks import combine
+from .inference import FusedReader
 from .weights import Model
 
 __all__ = ["compare_paths"]
@@ -34,8 +33,7 @@ def compare_paths(model: Model) -> list[str]:
     noise = np.random.default_rng(0).standard_normal((1, model.grid.n_voxels), dtype=np.float32)
     volume = model.volumes(noise)
     plain, fused = (
-        model.vectors(combine(attention.logits, attention.channel_weights))[0]
-        for attention in (model.network.attention(volume), FusedAttentionPath(model.network.attention)(volume))
+        model.vectors(read(volume).maps)[0] for read in (model.network.read, FusedReader(model.network))
     )
     difference = float(np.max(np.abs(plain - fused).max(axis=-1) / plain.std(axis=-1)))
     if not difference < LARGEST_DIFFERENCE:

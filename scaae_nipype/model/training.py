@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,11 +18,13 @@ from torch.optim.swa_utils import update_bn
 from ..errors import ModelError
 from ..grid import Grid
 from .cache import VolumeCache
+from .contextual import ContextualSCAAE
+from .contextual_training import train_contextual
 from .extraction import AGREEMENT, Extractor, bf16_is_fast, resolve_device
 from .fitting import fit
-from .inference import FusedAttentionPath
+from .inference import FusedReader
 from .learner import Learner, SettledNetworks
-from .networks import branch_signs, combine
+from .networks import branch_signs
 from .presets import RECIPES, Recipe, preset_named
 from .weights import Model, new_network
 
@@ -35,6 +38,9 @@ LOOK_EVERY = 400
 
 PROBE_VOLUMES = 32
 """Volumes over which batch-norm statistics, signs and stability are measured, spread over all runs."""
+
+POLES = {"above the mean": 1, "below the mean": -1}
+"""What the branches of a contextual network mark, and the sign of its correlation with the volume."""
 
 FLAGGED_BELOW = 0.9
 """Share of volumes that must agree with a branch's sign."""
@@ -73,7 +79,7 @@ class Training:
         Devices (CUDA) or processes (CPU) that share the work.
     """
 
-    preset: str = "default"
+    preset: str = "contextual"
     mode: str = "calibrated"
     volumes: int | None = None
     seed: int = 0
@@ -123,18 +129,44 @@ def train_model(
         If there is nothing to train on, the work folder cannot be written, a checkpoint there belongs to another
         training, or bf16 is asked for and does not agree with fp32.
     """
-    started = time.monotonic()
     cache = VolumeCache.open(cache_files, grid)
     device = resolve_device(training.device)
-    precision = training.resolved_precision(device)
-    recipe = RECIPES[training.mode]
+    recipe, preset = RECIPES[training.mode], preset_named(training.preset)
+    network = new_network(preset, grid, seed=training.seed)
+    model = Model(network, grid, {**(card or {}), "Precision": training.resolved_precision(device)})
+    if isinstance(network, ContextualSCAAE):
+        train_contextual(model, cache, seed=training.seed)
+        network.eval()
+        first = int(os.environ.get("RANK", "0")) == 0
+    else:
+        first = _train_autoencoder(model, cache, training=training, recipe=recipe, device=device, work_dir=work_dir)
+    model.card |= {
+        "Name": f"{training.preset}-{training.mode}",
+        "Mode": training.mode,
+        "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=recipe.signed),
+        "Licence": "not stated",
+    }
+    if model.card["Precision"] == "bf16":
+        _check_bf16(model, demanded=training.precision == "bf16")
+    return model, first
+
+
+def _train_autoencoder(
+    model: Model,
+    cache: VolumeCache,
+    *,
+    training: Training,
+    recipe: Recipe,
+    device: torch.device,
+    work_dir: str | Path,
+) -> bool:
+    """Train by reconstruction, and complete the card; tell whether this is the first of the processes."""
+    started = time.monotonic()
+    network, grid, precision = model.network, model.grid, model.card["Precision"]
     recipe = replace(recipe, batch_size=_batch_size(recipe, len(cache), training.processes))
-    budget = volume_budget(len(cache), recipe, training.volumes)
-    n_steps = max(1, math.ceil(budget / recipe.batch_size))
-    network = new_network(preset_named(training.preset), grid, seed=training.seed)
-    model = Model(network, grid, {**(card or {}), "Precision": precision})
+    n_steps = max(1, math.ceil(volume_budget(len(cache), recipe, training.volumes) / recipe.batch_size))
     mask = np.ascontiguousarray(grid.mask[model.box])
-    learner = Learner(network, recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)
+    learner = Learner(network, recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)  # type: ignore[arg-type]
     identity = {
         "preset": training.preset,
         "seed": training.seed,
@@ -165,13 +197,10 @@ def train_model(
     recompute_batch_norm(model, cache.sample(PROBE_VOLUMES), batch_size=recipe.batch_size)
     seen = trainer.global_step * recipe.batch_size
     model.card |= {
-        "Name": f"{training.preset}-{training.mode}",
-        "Mode": training.mode,
         "Seed": training.seed,
-        "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=recipe.signed),
         "Training": {
             "Runs": len(cache.runs),
-            **(card or {}).get("Training", {}),
+            **model.card.get("Training", {}),
             "Volumes": len(cache),
             "VolumesSeen": seen,
             "Steps": trainer.global_step,
@@ -183,11 +212,8 @@ def train_model(
             "Undertrained": seen < ENOUGH_VOLUMES,
             "Seconds": round(time.monotonic() - started, 1),
         },
-        "Licence": "not stated",
     }
-    if precision == "bf16":
-        _check_bf16(model, demanded=training.precision == "bf16")
-    return model, trainer.is_global_zero
+    return trainer.is_global_zero
 
 
 def _batch_size(recipe: Recipe, n_volumes: int, processes: int) -> int:
@@ -200,12 +226,9 @@ def _probe_networks(network: nn.Module, model: Model, vectors: np.ndarray) -> np
     """Give the signed maps (n, 2, n_voxels) of a few volumes from the network as it is."""
     dtype = torch.bfloat16 if model.card["Precision"] == "bf16" else torch.float32
     parameter = next(network.parameters())
-    path = FusedAttentionPath(network.attention, dtype=dtype).to(parameter.device).eval()  # type: ignore[arg-type]
-    maps = []
-    for vector in vectors:
-        attention = path(model.volumes(vector[None]).to(parameter.device))
-        maps.append(model.vectors(combine(attention.logits, attention.channel_weights).cpu())[0])
-    return np.stack(maps)
+    read = FusedReader(network, dtype=dtype).to(parameter.device).eval()  # type: ignore[arg-type]
+    volumes = (model.volumes(vector[None]).to(parameter.device) for vector in vectors)
+    return np.stack([model.vectors(read(volume).maps.cpu())[0] for volume in volumes])
 
 
 def recompute_batch_norm(model: Model, vectors: np.ndarray, *, batch_size: int) -> None:
@@ -223,17 +246,27 @@ def recompute_batch_norm(model: Model, vectors: np.ndarray, *, batch_size: int) 
 
 
 def _branches(model: Model, vectors: np.ndarray, *, signed: bool) -> list[dict[str, Any]]:
-    """Measure the sign of each branch on a probe set; in paper mode no sign is applied."""
+    """Measure the sign of each branch on a probe set.
+
+    No sign is applied in paper mode, nor to the branches of a contextual network, which have one by design: the first
+    marks what is above a voxel's mean, the second what is below.
+    """
     signs, agreement = branch_signs(_probe_networks(model.network, model, vectors), vectors)
-    return [
-        {
-            "Sign": int(sign) if signed else 1,
-            "MeasuredSign": int(sign),
-            "SignAgreement": round(float(share), 4),
-            "Flagged": bool(share < FLAGGED_BELOW),
-        }
-        for sign, share in zip(signs, agreement, strict=True)
-    ]
+    by_design = isinstance(model.network, ContextualSCAAE)
+    branches = []
+    for sign, share, pole in zip(signs, agreement, POLES, strict=True):
+        if by_design and sign != POLES[pole]:
+            share = 1 - share
+        branches.append(
+            {
+                "Sign": int(sign) if signed and not by_design else 1,
+                "MeasuredSign": int(sign),
+                "SignAgreement": round(float(share), 4),
+                "Flagged": bool(share < FLAGGED_BELOW),
+                **({"Marks": pole} if by_design else {}),
+            }
+        )
+    return branches
 
 
 def _check_bf16(model: Model, *, demanded: bool) -> None:

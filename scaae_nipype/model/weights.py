@@ -22,6 +22,7 @@ from ..errors import InputError, ModelError, UsageError
 from ..files import read_json, write_json
 from ..grid import Grid, load_grid
 from .autoencoder import SCAAE
+from .contextual import ContextualSCAAE
 from .presets import Preset, preset_named
 
 __all__ = ["CARD", "FORMAT_VERSION", "MASK", "WEIGHTS", "Model", "load_model", "new_network", "save_model"]
@@ -36,13 +37,13 @@ class Model:
 
     Parameters
     ----------
-    network : SCAAE
+    network : SCAAE or ContextualSCAAE
     grid : Grid
     card : dict
         See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``.
     """
 
-    network: SCAAE
+    network: SCAAE | ContextualSCAAE
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
 
@@ -68,11 +69,13 @@ def network_box(preset: Preset, grid: Grid) -> tuple[slice, slice, slice]:
     return x, y, z
 
 
-def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE:
+def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualSCAAE:
     """Make an untrained network; the same seed gives the same weights and leaves torch's own random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         box = network_box(preset, grid)
+        if preset.context:
+            return ContextualSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         x, y, z = (s.stop - s.start for s in box)
         return SCAAE(preset, field=(x, y, z))
 

@@ -142,7 +142,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
 
 
 def _inverted(branch: Mapping[str, Any]) -> bool:
-    return branch.get("Sign") == 1 and branch.get("MeasuredSign") == -1
+    return "Marks" not in branch and branch.get("Sign") == 1 and branch.get("MeasuredSign") == -1
 
 
 def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:

@@ -173,6 +173,8 @@ def model_blocks(name: str, card: Mapping[str, Any], runs: Sequence[Run]) -> lis
 
 
 def _sign(branch: Mapping[str, Any]) -> str:
+    if "Marks" in branch:
+        return f"marks what is {branch['Marks']}; {percent(branch.get('SignAgreement'))} of the probe volumes agree"
     applied, measured = branch.get("Sign"), branch.get("MeasuredSign", branch.get("Sign"))
     text = "turned to follow the input" if applied == -1 else "as the network gives it"
     if applied != measured:

@@ -128,7 +128,7 @@ def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another seed, steps\)"):
         train(cache_files, grid, tmp_path / "work", volumes=24, seed=3)
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another preset\)"):
-        train(cache_files, grid, tmp_path / "work", volumes=16, preset="default")
+        train(cache_files, grid, tmp_path / "work", volumes=16, preset="autoencoder")
     assert checkpoints_of(tmp_path / "work") == before
     (checkpoint,) = (tmp_path / "work/checkpoints").glob("*.ckpt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])

@@ -65,8 +65,8 @@ def test_truncated_weights(folder):
 
 def test_card_of_another_preset(folder):
     card = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps(card | {"Preset": "default"}))
-    with pytest.raises(ModelError, match="does not hold the weights of preset 'default'"):
+    (folder / "card.json").write_text(json.dumps(card | {"Preset": "autoencoder"}))
+    with pytest.raises(ModelError, match="does not hold the weights of preset 'autoencoder'"):
         load_model(folder)
 
 
