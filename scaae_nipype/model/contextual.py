@@ -97,22 +97,31 @@ class ContextualSCAAE(nn.Module):
         volumes[:, 0][:, self.mask] = vectors  # type: ignore[index]
         return volumes
 
-    def views(self, volumes: Tensor) -> Views:
-        """Make what the attention looks at, of (batch, 1, X, Y, Z)."""
+    def views(self, volumes: Tensor, *, context: Tensor | None = None) -> Views:
+        """Make what the attention looks at, of (batch, 1, X, Y, Z); `context` replaces the volumes' own."""
         with torch.autocast(volumes.device.type, enabled=False):
             volumes = volumes.to(self.context.encode.dtype)
-            code, context = self.context(self.vectors(volumes))
-            placed, surroundings = self.place(context), self.wide(volumes)
+            code, vectors = self.context(self.vectors(volumes))
+            placed = self.place(vectors) if context is None else context
+            surroundings = self.wide(volumes)
             stacked = torch.cat([volumes, CONTEXT_GAIN * placed, WIDE_GAIN * surroundings], dim=1)
         return Views(stacked, placed + self.wide_share * surroundings, code)
 
-    def read(self, volumes: Tensor, *, attend: Callable[[Tensor], Attention] | None = None) -> Reading:
-        """Give networks, channel weights and code of (batch, 1, X, Y, Z); `attend` replaces the attention path.
+    def read(
+        self,
+        volumes: Tensor,
+        *,
+        attend: Callable[[Tensor], Attention] | None = None,
+        context: Tensor | None = None,
+    ) -> Reading:
+        """Give networks, channel weights and code of (batch, 1, X, Y, Z).
+
+        `attend` replaces the attention path, `context` (batch, 1, X, Y, Z) what the code says about the volumes.
 
         The first guess is part of every logit: its positive part in branch 1, its negative part in branch 2. Summed
         over a branch's channels (equations 7 and 8) it comes with the sum of their weighted gains.
         """
-        views = self.views(volumes)
+        views = self.views(volumes, context=context)
         attention = (attend or self.attention)(views.stacked)
         weights = attention.channel_weights.to(views.first_guess.dtype)
         share = (weights * self.logit_gain).unflatten(1, (2, -1)).sum(dim=2)

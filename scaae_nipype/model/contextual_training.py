@@ -15,7 +15,7 @@ from .contextual import ContextualSCAAE
 from .start import load_start
 from .weights import Model
 
-__all__ = ["train_contextual"]
+__all__ = ["fit_network_context", "on_vectors", "train_contextual"]
 
 AT_ONCE = 64
 """Volumes that are smoothed at once: bounds memory."""
@@ -66,14 +66,14 @@ def fit_network_context(network: ContextualSCAAE, cache: VolumeCache) -> FittedC
     fitted = fit_context(
         cache.runs,
         size=network.preset.context,
-        smooth=_on_vectors(network, network.near),
-        adjoint=_on_vectors(network, network.near.adjoint),
+        smooth=on_vectors(network, network.near),
+        adjoint=on_vectors(network, network.near.adjoint),
     )
     network.context.load(fitted)
     return fitted
 
 
-def _on_vectors(
+def on_vectors(
     network: ContextualSCAAE, operator: Callable[[torch.Tensor], torch.Tensor]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Let an operator on volumes work on in-mask vectors (n, n_voxels)."""

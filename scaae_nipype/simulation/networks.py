@@ -124,7 +124,7 @@ def planted_networks(
     (9, 'cerebellum')
     """
     centres, members, names = _dosenbach_parts()
-    return _build(grid, _loadings(centres, members), centres, names, jitter, rng, tissues)
+    return _build(grid, _loadings(centres, members), centres, names, jitter=jitter, rng=rng, tissues=tissues)
 
 
 def random_networks(
@@ -132,10 +132,12 @@ def random_networks(
     n_networks: int,
     *,
     rng: np.random.Generator,
-    regions: int = 10,
+    regions: tuple[int, int] = (10, 10),
+    region_sigma: float = REGION_SIGMA,
+    one_sided: float = 0.0,
     tissues: Tissues | None = None,
 ) -> PlantedNetworks:
-    """Make networks of bilateral regions at random places of the grey matter.
+    """Make networks of regions at random places of the grey matter, left and right alike.
 
     For models that should learn networks in general, not a given set of them.
 
@@ -145,8 +147,12 @@ def random_networks(
     n_networks : int
         At least 2.
     rng : Generator
-    regions : int
-        Left–right pairs of regions in a network.
+    regions : tuple of int
+        Fewest and most regions of a network in a hemisphere.
+    region_sigma : float
+        Gaussian width of a region in mm.
+    one_sided : float
+        Share of the networks that lie in one hemisphere.
     tissues : Tissues, optional
         Those of `grid`, if they are at hand.
 
@@ -156,16 +162,25 @@ def random_networks(
     >>> random_networks(source_grid(10), 3, rng=np.random.default_rng(0)).names
     ('random01', 'random02', 'random03')
     """
-    if n_networks < 2 or regions < 2:
+    if n_networks < 2 or not 2 <= regions[0] <= regions[1]:
         raise UsageError("Random networks need at least two networks of at least two regions.")
     tissues = tissues or fit_tissues(grid)
     world = nib.affines.apply_affine(grid.affine, np.argwhere(grid.mask))
     right = np.flatnonzero((world[:, 0] > 0) & (tissues.grey > 0.5))
-    chosen = rng.choice(right, size=n_networks * regions, replace=len(right) < n_networks * regions)
-    centres = np.concatenate([world[chosen], world[chosen] * [-1, 1, 1]])
-    members = np.tile(np.repeat(np.arange(n_networks), regions), 2)
+    parts: list[np.ndarray] = []
+    members: list[int] = []
+    for network in range(n_networks):
+        count = int(rng.integers(regions[0], regions[1] + 1))
+        here = world[rng.choice(right, count)]
+        there = here * [-1, 1, 1]
+        side = rng.random() / one_sided if one_sided else 1.0
+        for part in [here] if side < 0.5 else [there] if side < 1 else [here, there]:
+            parts.append(part)
+            members += [network] * count
+    centres = np.concatenate(parts)
     names = tuple(f"random{number:02d}" for number in range(1, n_networks + 1))
-    return _build(grid, _loadings(centres, members), centres, names, 0.0, rng, tissues)
+    loadings = _loadings(centres, np.array(members))
+    return _build(grid, loadings, centres, names, tissues=tissues, region_sigma=region_sigma)
 
 
 def _dosenbach_parts() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -217,9 +232,11 @@ def _build(
     loadings: np.ndarray,
     centres: np.ndarray,
     names: Sequence[str],
-    jitter: float,
-    rng: np.random.Generator | None,
-    tissues: Tissues | None,
+    *,
+    jitter: float = 0.0,
+    rng: np.random.Generator | None = None,
+    tissues: Tissues | None = None,
+    region_sigma: float = REGION_SIGMA,
 ) -> PlantedNetworks:
     if jitter < 0 or (jitter > 0 and rng is None):
         raise UsageError(f"Jittered networks need a jitter of 0 mm or more (got {jitter:g}) and a random generator.")
@@ -231,7 +248,7 @@ def _build(
     for centre, loading in zip(centres, loadings.T, strict=True):
         squared_distance = ((world - centre.astype(np.float32)) ** 2).sum(axis=1)
         maps += np.outer(
-            (loading**SHARPNESS).astype(np.float32), np.exp(-SHARPNESS / (2 * REGION_SIGMA**2) * squared_distance)
+            (loading**SHARPNESS).astype(np.float32), np.exp(-SHARPNESS / (2 * region_sigma**2) * squared_distance)
         )
     maps = maps ** (1 / SHARPNESS) * _tissue_weight(grid, tissues)
     peaks = maps.max(axis=1, keepdims=True)
