@@ -1,8 +1,8 @@
 """Do the nulls keep their word? False positives and power, on simulated runs and noise maps; resumable.
 
 ``python -m benchmarks.calibration temporal --method smoothed`` adds runs until there are as many as asked for; a second
-call goes on. Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings and seed; ``report`` prints
-them. ``--model FOLDER`` puts a network in place of the filter (on the same grid, trained on other seeds).
+call goes on. Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings and seed; ``report``
+prints them. ``--model FOLDER`` puts a network in place of the filter (on the same grid, trained on other seeds).
 
 Runs are simulated on an 8 mm grid, which is coarser than the product's 4 mm: it makes hundreds of runs affordable. They
 are prepared as the default strategy does (smoothing 6 mm, 24 motion parameters, white matter, CSF, high-pass 0.008 Hz,
@@ -77,30 +77,34 @@ def temporal(options: argparse.Namespace) -> None:
     """Add runs to the temporal study."""
     label, network, grid = method(options.method, options.model, source_grid(VOXEL_SIZE))
     templates = load_templates("default", grid=grid)
-    for arm in options.arms:
-        count = options.power_runs if arm == "exclusive" else options.runs
+    counts = {arm: options.power_runs if arm == "exclusive" else options.runs for arm in options.arms}
+    units = [  # arms take turns: an interrupted study says something about all of them
+        (arm, seed)
+        for seed in range(FIRST_SEED, FIRST_SEED + max(counts.values()))
+        for arm in options.arms
+        if seed < FIRST_SEED + counts[arm]
+    ]
+    for arm, seed in tqdm(units, desc=f"temporal null, {label}", unit="run"):
         key = f"temporal | {label} | {arm} | {options.surrogates} surrogates"
-        done = read().get(key, {})
-        for seed in tqdm(range(FIRST_SEED, FIRST_SEED + count), desc=key, unit="run"):
-            if str(seed) in done:
-                continue
-            volumes, kept = prepared(grid, seed, **ARMS[arm])
-            null = temporal_null(
-                volumes, kept, network, templates, repetition_time=REPETITION_TIME, n_surrogates=options.surrogates,
-                seed=seed,
-            )  # fmt: skip
-            told = null.table[~null.table["family"].isin(["transitions", "dwell", "occupancy"])]
-            keep(
-                key,
-                str(seed),
-                {
-                    "p": null.p,
-                    "families": null.table.groupby("family")["p_family"].min().to_dict(),
-                    "statistics": {
-                        f"{row.method} {row.statistic}": [round(row.z, 3), row.p] for row in told.itertuples()
-                    },
-                },
-            )
+        if str(seed) in read().get(key, {}):
+            continue
+        volumes, kept = prepared(grid, seed, **ARMS[arm])
+        null = temporal_null(
+            volumes,
+            kept,
+            network,
+            templates,
+            repetition_time=REPETITION_TIME,
+            n_surrogates=options.surrogates,
+            seed=seed,
+        )
+        told = null.table[~null.table["family"].isin(["transitions", "dwell", "occupancy"])]
+        result = {
+            "p": null.p,
+            "families": null.table.groupby("family")["p_family"].min().to_dict(),
+            "statistics": {f"{row.method} {row.statistic}": [round(row.z, 3), row.p] for row in told.itertuples()},
+        }
+        keep(key, str(seed), result)
 
 
 def spatial(options: argparse.Namespace) -> None:

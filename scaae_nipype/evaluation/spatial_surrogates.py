@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,11 @@ __all__ = ["give_values", "read_surrogate_ranks", "surrogate_ranks", "variogram"
 FEWEST_PAIRS = 0.05
 """Displacements at which a smaller share of the mask's voxels has a partner tell nothing: no correlation is assumed."""
 
-EXACT_WITHIN_MM, FADES_MM, N_PROJECTIONS = 24.0, 60.0, 40
+EXACT_WITHIN_MM, FADES_MM, N_PROJECTIONS = 24.0, 40.0, 40
 """Distance within which the correlation is matched; how fast the estimate beyond is trusted less; rounds of it."""
+
+SMOOTHING_MM = tuple(np.arange(0, 10, 0.5))
+"""Standard deviations of the filter that is tried at the end."""
 
 MOST_STEPS, N_CORRELATIONS = 64, 400
 """Levels of a template's values, and correlations, for which the effect of replacing a Gaussian's is computed."""
@@ -94,8 +98,13 @@ class _Box:
         mask[tuple(slice(size) for size in grid.box_shape)] = grid.mask[grid.box]
         self.inside = np.flatnonzero(mask)
         self.pairs = np.rint(fft.irfftn(np.abs(fft.rfftn(mask)) ** 2, s=self.shape))
-        steps = (np.minimum(np.arange(n), n - np.arange(n)) * size for n, size in zip(self.shape, grid.voxel_sizes))
+        sizes = list(zip(self.shape, grid.voxel_sizes, strict=True))
+        steps = (np.minimum(np.arange(n), n - np.arange(n)) * size for n, size in sizes)
         self.distance = np.sqrt(sum(step**2 for step in np.meshgrid(*steps, indexing="ij"))).astype(np.float32)
+        waves = (np.fft.fftfreq(n, size) for n, size in sizes[:2])
+        last = np.fft.rfftfreq(z, grid.voxel_sizes[2])
+        squared = sum(wave**2 for wave in np.meshgrid(*waves, last, indexing="ij"))
+        self.frequency = (2 * np.pi * np.sqrt(squared)).astype(np.float32)
         self.enough = self.pairs >= FEWEST_PAIRS * grid.n_voxels
 
     def values(self, spectrum: np.ndarray) -> np.ndarray:
@@ -108,48 +117,71 @@ class _Box:
         spectrum = fft.rfftn(volume)
         products = fft.irfftn(np.abs(spectrum) ** 2, s=self.shape)
         covariance = np.divide(products, self.pairs, out=np.zeros_like(products), where=self.enough)
-        power = self._spectrum_of(_before_replacement(covariance / values.var(), values))
+        power = self._power(covariance / values.var(), _Replacement(values))
         size = np.abs(spectrum)
         own_phase = np.divide(spectrum, size, out=np.ones_like(spectrum), where=size > 0)
         return np.sqrt(power) * own_phase
 
-    def _spectrum_of(self, wanted: np.ndarray) -> np.ndarray:
-        """Find a power spectrum whose correlations are the wanted ones at short distances, and near them beyond.
+    def _power(self, wanted: np.ndarray, replacement: _Replacement) -> np.ndarray:
+        """Find the power spectrum of a Gaussian field that has the wanted correlation after replacement.
 
-        What was estimated from one map need not be the correlation of any process: its spectrum has negative values.
-        Setting them to 0 would add noise of short range. So that and restoring the short distances take turns.
+        What was estimated from one map need not be the correlation of any process: its spectrum has negative values,
+        and setting them to 0 adds noise of short range. So that and restoring the short distances take turns. What
+        remains is smoothed away, as far as that brings the variogram at short distances nearer to the wanted one.
         """
         near = self.distance <= EXACT_WITHIN_MM
-        correlation = wanted * np.exp(-0.5 * (self.distance / FADES_MM) ** 2)
+        before = replacement.inverse(wanted)
+        correlation = before * np.exp(-0.5 * (self.distance / FADES_MM) ** 2)
         for _ in range(N_PROJECTIONS):
-            correlation[near] = wanted[near]
+            correlation[near] = before[near]
             power = np.maximum(fft.rfftn(correlation).real, 0)
             correlation = fft.irfftn(power, s=self.shape)
-        return power
+        near &= self.distance > 0
+        rise = np.maximum(1 - wanted[near], 1e-3)
+        weight = self.distance[near] ** -2.0  # every distance counts alike, though there are more of the long ones
+
+        def misfit(sigma: float) -> float:
+            smoothed = fft.irfftn(power * self._smoothing(sigma), s=self.shape)
+            found = np.maximum(1 - replacement.forward(smoothed[near] / smoothed[0, 0, 0]), 1e-3)
+            return float(weight @ np.log(found / rise) ** 2)
+
+        return power * self._smoothing(min(SMOOTHING_MM, key=misfit))
+
+    def _smoothing(self, sigma: float) -> np.ndarray:
+        """Give the power that a Gaussian filter (standard deviation in mm) leaves of every frequency."""
+        return np.exp(-((self.frequency * sigma) ** 2))
 
 
-def _before_replacement(correlation: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Give the correlation of Gaussian values that becomes `correlation` when ranks are given these values instead.
+class _Replacement:
+    """What giving the ranks of Gaussian values the values of a map does to correlations.
 
-    The values are steps of height d_i at the normal quantiles u_i. By Price's theorem the covariance of two replaced
-    values grows with their Gaussian correlation r as sum_ij d_i d_j times the bivariate normal density at (u_i, u_j).
+    The map's values are steps of height d_i at the normal quantiles u_i. By Price's theorem the covariance of two
+    replaced values grows with their Gaussian correlation r as sum_ij d_i d_j times the bivariate normal density at
+    (u_i, u_j).
     """
-    levels = np.unique(values)
-    if len(levels) > MOST_STEPS:
-        levels = np.linspace(levels[0], levels[-1], MOST_STEPS)
-    height = np.diff(levels)
-    below = np.searchsorted(np.sort(values), (levels[:-1] + levels[1:]) / 2) / len(values)
-    inside = (below > 0) & (below < 1)
-    height, step = height[inside], ndtri(below[inside])
-    angle = np.linspace(-np.pi / 2, np.pi / 2, N_CORRELATIONS + 2)[1:-1]  # r = sin(angle): fine where r is near 1
-    squares, products = step[:, None] ** 2 + step**2, step[:, None] * step
-    growth = [
-        height @ np.exp(-(squares - 2 * np.sin(a) * products) / (2 * np.cos(a) ** 2)) @ height for a in angle
-    ]
-    curve = cumulative_trapezoid(growth, angle, initial=0)
-    gaussian = np.sin(angle)
-    curve -= np.interp(0, gaussian, curve)  # independent values stay independent
-    return np.interp(correlation, curve / curve[-1], gaussian)
+
+    def __init__(self, values: np.ndarray):
+        levels = np.unique(values)
+        if len(levels) > MOST_STEPS:
+            levels = np.linspace(levels[0], levels[-1], MOST_STEPS)
+        height = np.diff(levels)
+        below = np.searchsorted(np.sort(values), (levels[:-1] + levels[1:]) / 2) / len(values)
+        inside = (below > 0) & (below < 1)
+        height, step = height[inside], ndtri(below[inside])
+        angle = np.linspace(-np.pi / 2, np.pi / 2, N_CORRELATIONS + 2)[1:-1]  # r = sin(angle): fine where r is near 1
+        squares, products = step[:, None] ** 2 + step**2, step[:, None] * step
+        growth = [height @ np.exp(-(squares - 2 * np.sin(a) * products) / (2 * np.cos(a) ** 2)) @ height for a in angle]
+        curve = cumulative_trapezoid(growth, angle, initial=0)
+        self.before = np.sin(angle)
+        curve -= np.interp(0, self.before, curve)  # independent values stay independent
+        self.after = curve / curve[-1]
+
+    def forward(self, correlation: np.ndarray) -> np.ndarray:
+        return np.interp(correlation, self.before, self.after)
+
+    def inverse(self, correlation: np.ndarray) -> np.ndarray:
+        """Invert; a sparse map cannot anticorrelate much, and the inverse would blow up what is error of estimate."""
+        return np.where(correlation > 0, np.interp(correlation, self.after, self.before), correlation)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -257,7 +289,7 @@ def variogram(
     index = np.full(grid.shape, -1)
     index[grid.mask] = np.arange(grid.n_voxels)
     found = []
-    for low, high in zip(distances[:-1], distances[1:], strict=True):
+    for low, high in pairwise(distances):
         start = rng.integers(grid.n_voxels, size=4 * n_pairs)
         direction = rng.standard_normal((len(start), 3))
         direction *= rng.uniform(low, high, len(start))[:, None] / np.linalg.norm(direction, axis=1, keepdims=True)

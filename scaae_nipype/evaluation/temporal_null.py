@@ -13,8 +13,8 @@ from ..errors import UsageError
 from .run_statistics import FAMILIES, TESTED, run_statistics
 from .significance import check_number_of_surrogates, deviations, maximum_p, own_p
 from .states import RULES, Rule
-from .temporal_surrogates import PhaseSurrogates
 from .templates import TemplateSet
+from .temporal_surrogates import PhaseSurrogates
 
 __all__ = ["MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
 
@@ -39,9 +39,9 @@ class TemporalNull:
     ----------
     table : DataFrame
         A row per branch and statistic: ``method``, ``family``, ``statistic``, ``observed``, ``surrogate_mean``,
-        ``surrogate_sd``, ``z`` (against the surrogates), ``p`` (two-sided, of this statistic alone), ``p_family`` (against
-        the largest deviation of its family, over branches) and ``p_corrected`` (the larger of ``p_family`` and the run's p:
-        other families are looked into only where the tested one finds something).
+        ``surrogate_sd``, ``z`` (against the surrogates), ``p`` (two-sided, of this statistic alone), ``p_family``
+        (against the largest deviation of its family, over branches) and ``p_corrected`` (the larger of ``p_family`` and
+        the run's p: other families are looked into only where the tested one finds something).
     p : float
         Of the run: the smallest ``p_corrected``, that of the tested family.
     n_surrogates : int
