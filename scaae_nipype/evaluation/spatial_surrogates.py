@@ -10,6 +10,10 @@ replacement changes correlations (a thresholded field is rougher than the field)
 correlation which becomes the template's by it (Gaussian anamorphosis; Chilès & Delfiner 2012, ch. 6). The template's
 own is estimated at every displacement, from all pairs of voxels that both lie inside the mask, so the irregular shape
 of a brain leaves no trace, and direction counts: a bilateral template has bilateral surrogates.
+
+Limit: where a map is so smooth that the mask holds only a handful of independent patches, its ranks within one mask say
+little about its distribution, and surrogates are rougher at the shortest distances (up to 1.4 times the variogram in
+our trials).
 """
 
 from __future__ import annotations
@@ -142,7 +146,10 @@ class _Box:
 
         def misfit(sigma: float) -> float:
             smoothed = fft.irfftn(power * self._smoothing(sigma), s=self.shape)
-            found = np.maximum(1 - replacement.forward(smoothed[near] / smoothed[0, 0, 0]), 1e-3)
+            after = replacement.forward(smoothed / smoothed[0, 0, 0])
+            # Values are given within the mask, which a smooth field varies less in than it does at large.
+            variance = 1 - float((after * self.pairs).sum() / self.pairs.sum())
+            found = np.maximum(1 - after[near], 1e-3) / variance
             return float(weight @ np.log(found / rise) ** 2)
 
         return power * self._smoothing(min(SMOOTHING_MM, key=misfit))

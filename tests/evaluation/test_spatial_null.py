@@ -43,7 +43,7 @@ def template_set(grid, binary):
     return TemplateSet(names, None, binary, "made", "labels", grid)
 
 
-@pytest.mark.parametrize("sigma", [1.5, 2.5])
+@pytest.mark.parametrize("sigma", [1.0, 1.5])
 def test_surrogates_have_the_variogram_and_the_values_of_the_map(ball, sigma):
     grid = ball
     maps = np.stack([field(grid, sigma, seed) for seed in range(4)])
@@ -63,7 +63,7 @@ def test_surrogates_have_the_variogram_and_the_values_of_the_map(ball, sigma):
 def test_surrogates_of_the_shipped_templates_have_their_variogram():
     grid = load_grid()
     templates = load_templates("default", grid=grid)
-    binary = templates.binary[[5, 11]]  # the smallest and a large one
+    binary = templates.binary[[2, 11]]  # of small ones a few surrogates say too little
     edges = np.array([3.0, 11, 19, 27])
     found = np.zeros((2, 3))
     for ranks in surrogate_ranks(binary, grid, n_surrogates=3):
