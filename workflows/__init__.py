@@ -2,6 +2,7 @@
 
 from .derivatives import init_derivatives_wf, init_reports_wf
 from .networks import init_networks_wf
+from .nulls import init_nulls_wf, init_surrogate_templates_wf
 from .preparation import init_prepare_run_wf
 from .run import init_scaae_wf
 from .training import init_training_wf
@@ -9,8 +10,10 @@ from .training import init_training_wf
 __all__ = [
     "init_derivatives_wf",
     "init_networks_wf",
+    "init_nulls_wf",
     "init_prepare_run_wf",
     "init_reports_wf",
     "init_scaae_wf",
+    "init_surrogate_templates_wf",
     "init_training_wf",
 ]

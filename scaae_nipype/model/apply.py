@@ -1,0 +1,77 @@
+"""A model as a plain function of volumes, and whether it has seen a run: what null models need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from ..grid import Grid
+from .extraction import Extractor
+from .weights import Model
+
+__all__ = ["network_function", "was_trained_on"]
+
+
+def network_function(
+    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int = 2
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a function that gives the networks of volumes of one region; the network is made ready once.
+
+    Parameters
+    ----------
+    model : Model
+    region : Grid
+        A part of the model's grid; voxels outside are 0 for the network, as in a prepared run.
+    device : torch.device, optional
+        Default: CPU.
+    batch_size : int
+
+    Returns
+    -------
+    callable
+        From (n_volumes, n_region_voxels) to signed maps (n_branches, n_volumes, n_region_voxels), float32.
+
+    Raises
+    ------
+    ModelError
+        If the region is not a part of the model's grid.
+    """
+    grid = model.grid
+    same_space = region.shape == grid.shape and np.allclose(region.affine, grid.affine, atol=1e-3)
+    if not same_space or (region.mask & ~grid.mask).any():
+        raise ModelError("The run's region is not a part of the model's grid; prepare the run with this model.")
+    inside = grid.vectors(region.mask)
+    extractor = Extractor(model, device=device)
+
+    def apply(volumes: np.ndarray) -> np.ndarray:
+        signed = np.empty((len(extractor.signs), *volumes.shape), dtype=np.float32)
+        whole = np.zeros((batch_size, grid.n_voxels), dtype=np.float32)
+        for start in range(0, len(volumes), batch_size):  # a batch at a time: a run is not held twice
+            batch = volumes[start : start + batch_size]
+            whole[: len(batch), inside] = batch
+            for maps, *_ in extractor.batches(whole[: len(batch)], batch_size):
+                signed[:, start : start + len(batch)] = maps[..., inside].swapaxes(0, 1)
+        return signed
+
+    return apply
+
+
+def was_trained_on(card: Mapping[str, Any], run_name: str) -> bool | None:
+    """Tell from a model's card whether a run was among those that it was trained on.
+
+    Returns
+    -------
+    bool or None
+        None where the card does not list its runs (imported weights).
+
+    >>> was_trained_on({"Training": {"Runs": ["sub-01_task-rest"]}}, "sub-01_task-rest")
+    True
+    >>> was_trained_on({"Preset": "published"}, "sub-01_task-rest") is None
+    True
+    """
+    runs = (card.get("Training") or {}).get("Runs")
+    return None if not runs else run_name in runs
