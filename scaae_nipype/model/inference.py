@@ -166,9 +166,17 @@ def _convolve(x: Tensor, kernel: Tensor, bias: Tensor, groups: int) -> Tensor:
 
 def _convolve_gelu(x: Tensor, kernel: Tensor, bias: Tensor, groups: int) -> Tensor:
     """Convolve and apply GELU, in one pass over memory where oneDNN is at hand."""
-    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and torch.backends.mkldnn.is_available():
+    if _onednn_computes(x):
         unit = [1, 1, 1]
         return torch.ops.mkldnn._convolution_pointwise(
             x, kernel, bias, _padding(kernel), unit, unit, groups, "gelu", [], "none"
         )
     return functional.gelu(_convolve(x, kernel, bias, groups))
+
+
+def _onednn_computes(x: Tensor) -> bool:
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return x.dtype == torch.float32 or (
+        x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # not on processors without AVX-512
+    )

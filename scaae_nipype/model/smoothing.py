@@ -36,6 +36,7 @@ class MaskedSmoothing(nn.Module):
 
     def __init__(self, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray, sigma: float):
         super().__init__()
+        self.sigma = sigma
         self.kernels = [_gaussian(sigma / size) for size in voxel_sizes]
         inside = torch.from_numpy(mask.astype(np.float32))[None, None]
         weight = self._blur(inside)

@@ -1,0 +1,183 @@
+"""Does SCAAE find planted networks that a filter does not? ``make bench-recovery`` (quick level: under 45 minutes).
+
+One model per regime is fitted to runs of other seeds and then applied. Filters are chosen on seeds 0-9, every method
+is scored on seeds 10-19; branch and sign are fixed on odd volumes, scores are of even ones. Results accumulate in
+``benchmarks/results/recovery.json``, a run at a time, and go on from there: remove the file after a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.planted import PlantedRun, grid_of_model, planted_run
+from benchmarks.recovery_scores import oriented, recovery
+from scaae_nipype.evaluation.baselines import baselines
+from scaae_nipype.evaluation.filters import smooth
+from scaae_nipype.files import write_json
+from scaae_nipype.model import PRESETS, Model, extract_networks
+from scaae_nipype.model.cache import VolumeCache
+from scaae_nipype.model.contextual import ContextualSCAAE
+from scaae_nipype.model.contextual_training import fit_network_context
+from scaae_nipype.model.start import load_start
+from scaae_nipype.model.weights import new_network
+from scaae_nipype.simulation import planted_networks
+
+RESULTS = Path(__file__).parent / "results" / "recovery.json"
+TUNING, REPORTED, TRAINING = range(10), range(10, 20), 100
+"""Seeds: filters are chosen on the first, everything is reported on the second; runs to fit models start at the third."""
+
+TRAINING_RUNS = (24, 3)
+"""Sizes of the studies that models are fitted to: an ordinary and a very small one."""
+
+LEVELS: dict[str, dict[str, Any]] = {
+    "quick": {"regimes": ("exclusive", "mixture"), "snr": (0.5,), "baselines": ("volume", "smoothed", "pca", "cap")},
+    "full": {
+        "regimes": ("exclusive", "mixture", "stationary", "deactivations"),
+        "snr": (0.25, 0.5, 1.0),
+        "baselines": ("volume", "smoothed", "pca", "cap", "ica"),
+    },
+}
+
+
+def fitted_model(runs: list[np.ndarray], *, attention: str = "start") -> Model:
+    """Fit a contextual model to prepared runs; `attention` is ``start`` (shipped) or ``untrained``."""
+    grid = grid_of_model()
+    network = new_network(PRESETS["contextual"], grid, seed=0)
+    assert isinstance(network, ContextualSCAAE)
+    if attention == "start":
+        load_start(network, grid)
+    if runs:
+        fit_network_context(network, VolumeCache(runs))
+    return Model(network.eval(), grid, {"Precision": "bf16"})
+
+
+def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the context alone, and the first guess: the linear parts of the network, (n_volumes, n_voxels) each."""
+    network = model.network
+    assert isinstance(network, ContextualSCAAE)
+    encode, decode = (m.numpy() for m in (network.context.encode, network.context.decode))
+    context = (volumes @ encode.T) @ decode
+    return context, context + float(network.wide_share) * smooth(volumes, model.grid, network.wide.sigma)
+
+
+def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every method's maps, (n_branches, n_volumes, n_voxels)."""
+    grid = grid_of_model()
+    for made in baselines(names, run.data, grid, repetition_time=2.0):
+        if made.per_volume and made.method != "volume_negated":
+            yield made.method, made.signed[None]
+    for name, model in models.items():
+        if name.startswith("scaae_"):
+            context, guess = context_maps(model, run.data)
+            yield name.replace("scaae", "context"), context[None]
+            yield name.replace("scaae", "first_guess"), guess[None]
+        yield name, extract_networks(run.data, model).signed
+
+
+def score_seed(regime: str, snr: float, seed: int, models: dict[str, Model], names: tuple[str, ...]) -> dict[str, Any]:
+    run = planted_run(regime, snr, seed, grid=grid_of_model(), networks=planted_networks(grid_of_model()))
+    result = {}
+    for method, maps in candidates(run, models, names):
+        chosen, branch, sign = oriented(maps, run.truth)
+        result[method] = {**recovery(chosen, run), "branch": branch + 1, "sign": sign}
+    return result
+
+
+def run_level(level: str, known: dict[str, Any]) -> None:
+    settings = LEVELS[level]
+    for regime in settings["regimes"]:
+        for snr in settings["snr"]:
+            keys = {seed: f"{regime} {snr:g} {seed}" for seed in (*TUNING, *REPORTED)}
+            if all(key in known for key in keys.values()):
+                continue
+            models: dict[str, Model] = {}
+            for seed in (*TUNING, *REPORTED):
+                if keys[seed] in known:
+                    continue
+                started = time.monotonic()
+                if seed in TUNING:  # filters alone are chosen there
+                    known[keys[seed]] = score_seed(regime, snr, seed, {}, ("smoothed",))
+                else:
+                    models = models or models_of(regime, snr)
+                    known[keys[seed]] = score_seed(regime, snr, seed, models, settings["baselines"])
+                write_json(known, RESULTS)
+                print(f"{keys[seed]}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def models_of(regime: str, snr: float) -> dict[str, Model]:
+    """Fit the models of a regime: of an ordinary and of a small study, and an untrained one."""
+    runs = [
+        planted_run(regime, snr, TRAINING + number, grid=grid_of_model()).data for number in range(max(TRAINING_RUNS))
+    ]
+    models = {f"scaae_{count}_runs": fitted_model(runs[:count]) for count in TRAINING_RUNS}
+    return models | {"untrained": fitted_model([], attention="untrained")}
+
+
+def table(known: dict[str, Any]) -> pd.DataFrame:
+    """Lay out all scores: a row per regime, SNR, seed and method."""
+    rows = []
+    for key, methods in known.items():
+        regime, snr, seed = key.split()
+        rows += [
+            {"regime": regime, "snr": float(snr), "seed": int(seed), "method": method, **scores}
+            for method, scores in methods.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def best_filter(scores: pd.DataFrame, score: str) -> str:
+    """Choose the filter with the highest mean score on the tuning seeds."""
+    filters = scores[scores["seed"].isin(TUNING) & scores["method"].str.startswith("smoothed")]
+    return str(filters.groupby("method")[score].mean().idxmax())
+
+
+def report(known: dict[str, Any]) -> None:
+    scores = table(known)
+    shown = ["r", "average_precision", "size_matched_iou", "iou", "amplitude_r", "state_accuracy", "transition_error"]
+    for (regime, snr), part in scores.groupby(["regime", "snr"]):
+        reported = part[part["seed"].isin(REPORTED)]
+        if reported.empty:
+            continue
+        filters = {score: best_filter(part, score) for score in shown[:3]}
+        rows = reported[~reported["method"].str.startswith("smoothed") | reported["method"].isin(filters.values())]
+        present = [score for score in shown if rows.get(score) is not None and rows[score].notna().any()]
+        summary = rows.groupby("method")[present].agg(["mean", "std"])
+        print(f"\n## {regime}, SNR {snr:g}, seeds {min(reported['seed'])}-{max(reported['seed'])}\n")
+        print(f"| method | {' | '.join(present)} |\n| --- |{' --- |' * len(present)}")
+        for method in summary.sort_values(("average_precision", "mean"), ascending=False).index:
+            cells = (f"{summary.loc[method, (s, 'mean')]:.3f} ± {summary.loc[method, (s, 'std')]:.3f}" for s in present)
+            print(f"| {method} | {' | '.join(cells)} |")
+        wide = reported.pivot(index="seed", columns="method")
+        for name in sorted(m for m in reported["method"].unique() if m.startswith("scaae_")):
+            for score in shown[:3]:
+                rivals = {"volume": "volume", f"best filter ({filters[score]})": filters[score], "untrained": "untrained"}
+                wins = {
+                    label: int((wide[score][name] > wide[score][rival]).sum())
+                    for label, rival in rivals.items()
+                    if rival in wide[score]
+                }
+                print(f"{name}, {score}: better than " + ", ".join(f"{k} in {v} of {len(wide)}" for k, v in wins.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("level", nargs="?", choices=[*LEVELS, "report"], default="quick")
+    options = parser.parse_args()
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if options.level != "report":
+        RESULTS.parent.mkdir(exist_ok=True)
+        run_level(options.level, known)
+    report(known)
+
+
+if __name__ == "__main__":
+    main()

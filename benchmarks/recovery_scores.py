@@ -1,0 +1,84 @@
+"""How well maps of single volumes recover what was planted."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.metrics import balanced_accuracy_score
+
+from benchmarks.planted import PlantedRun
+from scaae_nipype.evaluation.overlap import binarise, iou, rank_scores, scale
+from scaae_nipype.evaluation.states import transition_counts, transition_probabilities
+
+__all__ = ["oriented", "recovery"]
+
+
+def oriented(candidates: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Choose branch and sign by matched r on odd volumes.
+
+    Parameters
+    ----------
+    candidates : float array, (n_branches, n_volumes, n_voxels)
+    truth : float array, (n_volumes, n_voxels)
+
+    Returns
+    -------
+    maps : float array, (n_volumes, n_voxels)
+    branch, sign : int
+    """
+    odd = slice(1, None, 2)
+    means = [np.nanmean(matched_r(maps[odd], truth[odd])) for maps in candidates]
+    branch = int(np.argmax(np.abs(means)))
+    sign = -1 if means[branch] < 0 else 1
+    return sign * candidates[branch], branch, sign
+
+
+def matched_r(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Correlate each volume's map with the planted volume: (n_volumes,)."""
+    maps, truth = (x - x.mean(axis=1, keepdims=True) for x in (maps, truth))
+    lengths = np.linalg.norm(maps, axis=1) * np.linalg.norm(truth, axis=1)
+    return np.divide((maps * truth).sum(axis=1), lengths, out=np.full(len(maps), np.nan), where=lengths > 0)
+
+
+def recovery(maps: np.ndarray, run: PlantedRun) -> dict[str, float]:
+    """Score oriented maps on even volumes; sequences of states on all.
+
+    Parameters
+    ----------
+    maps : float array, (n_volumes, n_voxels)
+    run : PlantedRun
+
+    Returns
+    -------
+    dict
+        ``r``, ``average_precision``, ``size_matched_iou``, ``iou``, ``amplitude_r``; where there are states,
+        ``state_accuracy`` (balanced) and ``transition_error`` (mean total variation between rows).
+    """
+    even = slice(0, None, 2)
+    planted = binarise(run.truth[even])
+    filled = planted.any(axis=1)
+    pairs = list(zip(maps[even][filled], planted[filled], strict=True))
+    ranked = [rank_scores(one[None], target[None]) for one, target in pairs]
+    above = binarise(scale(maps[even][filled]))
+    networks = run.networks.binary.astype(np.float32)
+    inside = maps[even] @ networks.T / networks.sum(axis=1) - maps[even].mean(axis=1, keepdims=True)
+    scores = {
+        "r": float(np.nanmean(matched_r(maps[even], run.truth[even]))),
+        "average_precision": float(np.mean([precision[0, 0] for precision, _ in ranked])),
+        "size_matched_iou": float(np.mean([matched[0, 0] for _, matched in ranked])),
+        "iou": float(np.mean([iou(a[None], b[None])[0, 0] for a, b in zip(above, planted[filled], strict=True)])),
+        "amplitude_r": float(
+            np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(inside.T, run.bold[even].T, strict=True)])
+        ),
+    }
+    if (run.states >= 0).all():
+        found = rank_scores(maps, run.networks.binary)[1].argmax(axis=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about states that a method names but that do not occur
+            scores["state_accuracy"] = float(balanced_accuracy_score(run.states, found))
+        kept, count = np.ones(len(found), dtype=bool), len(run.networks)
+        rows = [transition_probabilities(transition_counts(s, kept, count)) for s in (run.states, found)]
+        both = ~np.isnan(rows[0]).any(axis=1) & ~np.isnan(rows[1]).any(axis=1)
+        scores["transition_error"] = float(np.abs(rows[0][both] - rows[1][both]).sum(axis=1).mean() / 2)
+    return scores
