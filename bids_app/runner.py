@@ -99,11 +99,14 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
-    if settings.templates != "default":
+    images = [(settings.templates, settings.template_labels), (settings.atlas, settings.atlas_labels)]
+    named = [(image, labels) for image, labels in images if image not in (None, "default") or labels is not None]
+    if named:
         from ..evaluation import load_templates
         from ..grid import load_grid
 
-        load_templates(settings.templates, grid=load_grid(), labels=settings.template_labels)
+        for image, labels in named:
+            load_templates(image or "default", grid=load_grid(), labels=labels)
     if settings.model is not None:
         check_model(settings.model)
     elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:

@@ -1,6 +1,7 @@
 """Nipype workflows: nodes and connections, explicit arguments, the sentence for the Methods text."""
 
 from .derivatives import init_derivatives_wf, init_reports_wf
+from .evaluation import init_evaluation_wf
 from .networks import init_networks_wf
 from .preparation import init_prepare_run_wf
 from .run import init_scaae_wf
@@ -8,6 +9,7 @@ from .training import init_training_wf
 
 __all__ = [
     "init_derivatives_wf",
+    "init_evaluation_wf",
     "init_networks_wf",
     "init_prepare_run_wf",
     "init_reports_wf",
