@@ -66,7 +66,7 @@ def locked(tmp_path, events):
 
 
 def test_a_long_block_rises_to_its_plateau_and_starts_with_it():
-    predicted = condition_regressors(pd.DataFrame({"onset": [40.0], "duration": [60.0], "condition": ["a"]}), 90, 1.0)[
+    predicted = condition_regressors(pd.DataFrame({"onset": [40.0], "duration": [60.0], "condition": ["a"]}), 140, 1.0)[
         "a"
     ]
     assert abs(predicted[:40]).max() < 1e-3
