@@ -122,7 +122,7 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
     graph = transition_graph(np.asarray(panel.counts), panel.names, panel.occupancy)
     axes.set_axis_off()
     axes.set_title(panel.title, loc="center", fontweight="bold")
-    axes.set(xlim=(-2.05, 2.05), ylim=(-2.05, 1.5))
+    axes.set(xlim=(-2.05, 2.05), ylim=(-2.2, 1.5))
     axes.set_aspect("equal")
     colour = COLOURS.get(panel.method, "#333333")
     if not graph:
@@ -130,7 +130,7 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
     places = nx.circular_layout(graph)
     radii = {}
     for name, place in places.items():
-        share = graph.nodes[name]["occupancy"]
+        share = graph.nodes[name].get("occupancy", 0.0)  # damaged tables may have changes of absent states
         area = 30 + _LARGEST * share
         radii[name] = np.sqrt(area / np.pi) + 1.5
         axes.scatter(*place, s=area, color=_NODE.get(panel.method, "#DDDDDD"), edgecolor=colour, linewidth=1, zorder=3)
@@ -159,7 +159,7 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
     never = [shorten(name, 20) for name in panel.names if name not in graph]
     total = int(_changes(panel).sum())
     lines = [f"{total} change{'s' if total != 1 else ''} of state", *_wrapped("never: " + (", ".join(never) or "none"))]
-    axes.text(0, -1.45, "\n".join(lines), ha="center", va="top", fontsize=8.5, color="#333333")
+    axes.text(0, -1.62, "\n".join(lines), ha="center", va="top", fontsize=8.5, color="#333333")
 
 
 def _wrapped(text: str, width: int = 76, most: int = 3) -> list[str]:
