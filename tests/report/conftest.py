@@ -106,6 +106,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         for template in TEMPLATES:
             iou[f"{branch}_{template}"] = np.where(kept, gaussian_filter(rng.uniform(0, 0.5, n), 2), np.nan)
     write_table(pd.DataFrame(iou), target("templateiou"))
+    write_table(pd.DataFrame(iou), target("templatescores"))
     samples = {"volume": range(n), "kept": kept, "dummy": dummy, "censored": censored}
     displacement[0] = np.nan
     samples = pd.DataFrame(samples).astype(int).assign(framewise_displacement=displacement)
