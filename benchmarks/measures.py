@@ -218,7 +218,7 @@ def prepare_and_extract(path: str) -> dict:
 
 
 def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
-    """Score both branches of a run against templates in every way; and what the nodes of the evaluation take, files in."""
+    """Score both branches of a run against templates in every way; and time the steps with their files."""
     import nibabel as nib
     import pandas as pd
     from scipy.ndimage import gaussian_filter
