@@ -126,7 +126,7 @@ def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupS
     if runs.empty:
         return {}, {}
     counts = runs.groupby("repetition_time")["participant_id"].nunique()
-    chosen = counts.idxmax()
+    chosen = float(counts.index[counts.to_numpy().argmax()])
     if len(counts) > 1:
         notes.append(f"State maps are averaged over the {counts.max()} participants with TR {chosen:g} s only.")
     own = runs[runs["repetition_time"] == chosen]
@@ -140,7 +140,7 @@ def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupS
             maps[f"{branch}states"] = mean_state_maps(files)
         except InputError as error:
             notes.append(f"State maps of {branch} were not averaged: {error}")
-    return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": float(chosen)}
+    return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}
 
 
 def _write_maps(maps: GroupStateMaps, path: Path) -> None:

@@ -122,7 +122,7 @@ def _rows(
     kept: np.ndarray,
     counts: pd.Series,
 ) -> Iterator[tuple]:
-    for condition in predicted:
+    for condition in map(str, predicted):
         found = event_locking(series, predicted[condition].to_numpy(), kept)
         for number, template in enumerate(templates):
             yield (

@@ -145,9 +145,9 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         parts = []
         for kind, names in rivals.items():
             if names:
-                best = means[names].idxmax()
+                best = str(means[names].idxmax())
                 word = _against(network.max(), means[best])
-                parts.append(f"{word} the best {kind} ({method_label(str(best))}, {number(means[best])})")
+                parts.append(f"{word} the best {kind} ({method_label(best)}, {number(means[best])})")
         sentences.append(
             f"{_SCORES[score]}, best of 20, mean over templates: the better branch has {number(network.max())}; that "
             f"is {' and '.join(parts)}."

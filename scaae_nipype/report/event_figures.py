@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from .figures import MOST_TEMPLATES, template_iou
@@ -36,7 +38,6 @@ def locking(table: pd.DataFrame) -> Figure:
     conditions = list(dict.fromkeys(table["condition"].astype(str)))
     figure = Figure(figsize=(11, len(measures) * (0.75 + 0.2 * len(templates)) + 1.1))
     panels = figure.subplots(len(measures), len(methods), squeeze=False, sharey=True)
-    shown = None
     for index, (line, measure) in enumerate(zip(panels, measures, strict=True)):
         for axes, method in zip(line, methods, strict=True):
             own = table[(table["measure"] == measure) & (table["method"] == method)].astype(
@@ -49,7 +50,7 @@ def locking(table: pd.DataFrame) -> Figure:
                 for value in ("r", "p_corrected")
             }
             axes.set_facecolor("#EEEEEE")
-            shown = axes.imshow(np.ma.masked_invalid(wide["r"]), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+            axes.imshow(np.ma.masked_invalid(wide["r"]), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
             rows, columns = np.nonzero(wide["p_corrected"] <= 0.05)
             axes.plot(columns, rows, "o", color="black", markersize=4)
             axes.set_yticks(range(len(templates)), [shorten(name) for name in templates], fontsize=8)
@@ -57,7 +58,8 @@ def locking(table: pd.DataFrame) -> Figure:
             axes.set_xticks(range(len(names)), names, fontsize=8, rotation=40, ha="right", rotation_mode="anchor")
             axes.set_title(f"{LABELS[method]}: {_MEASURES[measure]}", fontweight="bold")
             axes.tick_params(length=0)
-    figure.colorbar(shown, ax=list(panels.ravel()), label="r with the predicted response", fraction=0.03, pad=0.01)
+    scale = ScalarMappable(Normalize(-1, 1), "RdBu_r")
+    figure.colorbar(scale, ax=list(panels.ravel()), label="r with the predicted response", fraction=0.03, pad=0.01)
     return figure
 
 

@@ -119,7 +119,7 @@ def _changes(panel: TransitionPanel) -> np.ndarray:
 
 
 def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
-    graph = transition_graph(np.asarray(panel.counts), panel.names, panel.occupancy)
+    graph = transition_graph(np.asarray(panel.counts), panel.names, panel.occupancy.tolist())
     axes.set_axis_off()
     axes.set_title(panel.title, loc="center", fontweight="bold")
     axes.set(xlim=(-2.05, 2.05), ylim=(-2.2, 1.5))
@@ -133,13 +133,21 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
         share = graph.nodes[name].get("occupancy", 0.0)  # damaged tables may have changes of absent states
         area = 30 + _LARGEST * share
         radii[name] = np.sqrt(area / np.pi) + 1.5
-        axes.scatter(*place, s=area, color=_NODE.get(panel.method, "#DDDDDD"), edgecolor=colour, linewidth=1, zorder=3)
+        axes.scatter(
+            place[0],
+            place[1],
+            s=area,
+            color=_NODE.get(panel.method, "#DDDDDD"),
+            edgecolor=colour,
+            linewidth=1,
+            zorder=3,
+        )
         room = 1.08 + radii[name] / _POINTS  # beyond the circle, in units of the axes
         away = np.asarray(place, float) * room if len(graph) > 1 else np.array([0.0, room - 0.8])
         side = "left" if away[0] > 0.15 else "right" if away[0] < -0.15 else "center"
         level = "bottom" if away[1] > 0.6 else "top" if away[1] < -0.6 else "center"
         label = f"{shorten(name, 22)}\n{100 * share:.1f} %"
-        axes.text(*away, label, ha=side, va=level, fontsize=8.5, zorder=4)
+        axes.text(float(away[0]), float(away[1]), label, ha=side, va=level, fontsize=8.5, zorder=4)
     for start, end, data in graph.edges(data=True):
         share = data["count"] / most
         arrow = FancyArrowPatch(
@@ -185,6 +193,6 @@ def panel_of(
     names = [str(name) for name in dict.fromkeys(metrics["state"])]
     wide = transitions.assign(**{"from": transitions["from"].astype(str), "to": transitions["to"].astype(str)})
     counts = wide.pivot_table(index="from", columns="to", values="count", aggfunc="sum", fill_value=0)
-    counts = counts.reindex(index=names, columns=names, fill_value=0).to_numpy()
+    square = counts.reindex(index=names, columns=names, fill_value=0).to_numpy()
     shares = pd.to_numeric(metrics[occupancy], errors="coerce").fillna(0).to_numpy(dtype=float)
-    return TransitionPanel(title, method, names, counts, shares)
+    return TransitionPanel(title, method, names, square, shares)
