@@ -125,10 +125,13 @@ def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupS
     runs = inputs.data.runs[inputs.data.runs["run"].isin(list(inputs.state_maps))]
     if runs.empty:
         return {}, {}
-    counts = runs.groupby("repetition_time")["participant_id"].nunique()
-    chosen = float(counts.index[counts.to_numpy().argmax()])
-    if len(counts) > 1:
-        notes.append(f"State maps are averaged over the {counts.max()} participants with TR {chosen:g} s only.")
+    people = {
+        time: runs.loc[runs["repetition_time"] == time, "participant_id"].nunique()
+        for time in sorted(set(runs["repetition_time"].astype(float).tolist()))
+    }
+    chosen = max(people, key=people.__getitem__)
+    if len(people) > 1:
+        notes.append(f"State maps are averaged over the {people[chosen]} participants with TR {chosen:g} s only.")
     own = runs[runs["repetition_time"] == chosen]
     maps: dict[str, GroupStateMaps] = {}
     for branch in BRANCHES:

@@ -322,6 +322,17 @@ def test_state_maps_are_means_over_those_who_visit(folders, group):
     assert "Mean network of each state" in html and "Figure 6" in html
 
 
+def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
+    for number, (time, value) in enumerate([(2.0, 1.0), (2.0, 3.0), (2.5, 9.0)]):
+        stem = write_run(folders[1], f"{number}", repetition_time=time, seed=number)
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, value, 0.0)
+    code, said = group()
+    assert code == 0 and "State maps are averaged over the 2 participants with TR 2 s only." in said
+    found = nib.load(folders[1] / group_path("fbn2states")).get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
+
+
 def test_state_maps_that_do_not_fit_are_said_and_the_rest_is_done(folders, group):
     for number, maps in enumerate([(1.0, 2.0), (1.0, 2.0, 3.0)]):
         stem = write_run(folders[1], f"{number}", seed=number)
