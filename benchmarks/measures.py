@@ -220,6 +220,40 @@ def prepare_and_extract(path: str) -> dict:
         return {"seconds": time.perf_counter() - started, "seconds_to_prepare": prepared}
 
 
+def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
+    """Score both branches of a run against templates in every way; and time the steps with their files."""
+    import nibabel as nib
+    import pandas as pd
+    from scipy.ndimage import gaussian_filter
+
+    from scaae_nipype.evaluation import assign_states, change_gradually, load_templates, scale, score_maps, score_run
+    from scaae_nipype.files import write_table
+    from scaae_nipype.grid import load_grid
+
+    grid, random = load_grid(), np.random.default_rng(0)
+    smooth = [grid.vectors(gaussian_filter(random.standard_normal(grid.shape), 2)) for _ in range(n_volumes)]
+    volumes = np.stack(smooth).astype(np.float32)
+    volumes = (volumes - volumes.mean(axis=0)) / volumes.std(axis=0)
+    maps = {"fbn1": scale(volumes), "fbn2": scale(-volumes)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        nib.save(grid.image(volumes[:n_templates], 1.0), folder / "templates.nii.gz")
+        templates = load_templates(folder / "templates.nii.gz", grid=grid)
+        seconds = {"scores": median_seconds(lambda: [score_maps(own, templates) for own in maps.values()])}
+        for key, own in {"run": volumes, **maps}.items():
+            nib.save(grid.image(own, 2.0), folder / f"{key}.nii.gz")
+        grid.save(folder / "mask.nii.gz")
+        write_table(pd.DataFrame({"kept": np.ones(n_volumes, int)}), folder / "samples.tsv")
+        run = {"in_file": folder / "run.nii.gz", "in_mask": folder / "mask.nii.gz"}
+        run |= {"in_samples": folder / "samples.tsv", "fbn_maps": [folder / f"{key}.nii.gz" for key in maps]}
+        against = {"templates": folder / "templates.nii.gz", "out_dir": folder}
+        scores = score_run(**run, **against)[3]
+        seconds["match_templates"] = median_seconds(lambda: score_run(**run, **against), 3)
+        seconds["states"] = median_seconds(lambda: assign_states(**run, **against, scores=scores), 3)
+        seconds["gradual_change"] = median_seconds(lambda: change_gradually(**run, out_dir=folder), 3)
+    return {"seconds": seconds}
+
+
 def main() -> None:
     name, *arguments = sys.argv[1:]
     result = globals()[name](*arguments)

@@ -79,7 +79,9 @@ class PlantedRun:
     states: np.ndarray
 
 
-def planted_run(regime: str, snr: float, seed: int, *, grid: Grid, networks: PlantedNetworks | None = None) -> PlantedRun:
+def planted_run(
+    regime: str, snr: float, seed: int, *, grid: Grid, networks: PlantedNetworks | None = None
+) -> PlantedRun:
     """Simulate and prepare a run of the reference setting (150 volumes, repetition time 2 s)."""
     networks = networks or planted_networks(grid)
     run = simulate_run(grid=grid, seed=seed, regime=regime, snr=snr, networks=networks)

@@ -159,13 +159,19 @@ def report(known: dict[str, Any]) -> None:
         wide = reported.pivot(index="seed", columns="method")
         for name in sorted(m for m in reported["method"].unique() if m.startswith("scaae_")):
             for score in shown[:3]:
-                rivals = {"volume": "volume", f"best filter ({filters[score]})": filters[score], "untrained": "untrained"}
+                rivals = {
+                    "volume": "volume",
+                    f"best filter ({filters[score]})": filters[score],
+                    "untrained": "untrained",
+                }
                 wins = {
                     label: int((wide[score][name] > wide[score][rival]).sum())
                     for label, rival in rivals.items()
                     if rival in wide[score]
                 }
-                print(f"{name}, {score}: better than " + ", ".join(f"{k} in {v} of {len(wide)}" for k, v in wins.items()))
+                print(
+                    f"{name}, {score}: better than " + ", ".join(f"{k} in {v} of {len(wide)}" for k, v in wins.items())
+                )
 
 
 def main() -> None:

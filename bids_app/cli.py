@@ -131,6 +131,17 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         help="default, smith2009, or a 4D or label image (default: networks of Seitzman et al. 2018)",
     )
     group.add_argument("--template-labels", metavar="FILE", help="table with the names of the templates")
+    group.add_argument(
+        "--baselines",
+        nargs="+",
+        metavar="NAME",
+        help="what is scored beside the networks and the volume itself: smoothed, pca, cap, ica, dictionary, windows, "
+        "encoder_lasso, all or none (smoothed pca: seconds per run; all: minutes)",
+    )
+    group.add_argument(
+        "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"
+    )
+    group.add_argument("--atlas-labels", metavar="FILE", help="table with the names of the atlas' regions")
     group.add_argument("--signed-maps", action="store_true", help="write the maps before equation 9 too")
     group.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (auto)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 … (auto)")

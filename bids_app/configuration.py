@@ -48,6 +48,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         **(training if settings.model is None else {}),
         "Templates": _by_content(settings.templates),
         "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
+        "Baselines": list(settings.baselines),
+        "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
+        "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
     }
 
 

@@ -13,13 +13,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import pandas as pd
 
-from ..errors import ScaaeError
+from ..errors import InputError, ScaaeError
+from ..evaluation.group_states import GroupStateMaps, mean_state_maps
 from ..evaluation.group_tables import Question, group_tables
-from ..files import write_json, write_table, write_text
+from ..files import image_4d, replacing, write_json, write_table, write_text
 from ..names import group_outputs, group_path
 from ..report.group import group_report
+from ..report.reading import BRANCHES
 from .cli import EXIT_OK
 from .console import Console
 from .group_inputs import GroupInputs, read_group
@@ -98,8 +101,10 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         if not settings.reports_only:
             tables, notes = group_tables(inputs.data, question)
             tally.notes += notes
-            _write(settings.output_dir, tables, inputs, question, notes)
-            tally.finished |= {str(group_path(meaning)) for meaning in tables}
+            maps, about_maps = _state_maps(inputs, notes)
+            tally.notes += [note for note in notes if note not in tally.notes]
+            _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
+            tally.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
         report = group_report(settings.output_dir)
         tally.finished.add(report.name)
         console.say(f"Report: {report}")
@@ -115,10 +120,47 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         console.say(f"{name}: FAILED: {message}")
 
 
+def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupStateMaps], dict[str, Any]]:
+    """Average the state maps of the repetition time that most participants have; give them and their description."""
+    runs = inputs.data.runs[inputs.data.runs["run"].isin(list(inputs.state_maps))]
+    if runs.empty:
+        return {}, {}
+    people = {
+        time: runs.loc[runs["repetition_time"] == time, "participant_id"].nunique()
+        for time in sorted(set(runs["repetition_time"].astype(float).tolist()))
+    }
+    chosen = max(people, key=people.__getitem__)
+    if len(people) > 1:
+        notes.append(f"State maps are averaged over the {people[chosen]} participants with TR {chosen:g} s only.")
+    own = runs[runs["repetition_time"] == chosen]
+    maps: dict[str, GroupStateMaps] = {}
+    for branch in BRANCHES:
+        files = {
+            str(label): [inputs.state_maps[run][branch] for run in part["run"] if branch in inputs.state_maps[run]]
+            for label, part in own.groupby("participant_id", sort=False)
+        }
+        try:
+            maps[f"{branch}states"] = mean_state_maps(files)
+        except InputError as error:
+            notes.append(f"State maps of {branch} were not averaged: {error}")
+    return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}
+
+
+def _write_maps(maps: GroupStateMaps, path: Path) -> None:
+    with replacing(path) as temporary:
+        nib.save(image_4d(maps.values, maps.affine, 1.0), temporary)
+
+
 def _write(
-    root: Path, tables: Mapping[str, pd.DataFrame], inputs: GroupInputs, question: Question, notes: Sequence[str]
+    root: Path,
+    tables: Mapping[str, pd.DataFrame],
+    maps: Mapping[str, GroupStateMaps],
+    about_maps: Mapping[str, Any],
+    inputs: GroupInputs,
+    question: Question,
+    notes: Sequence[str],
 ) -> None:
-    """Write the tables, each with its sidecar, and remove those of an earlier call that are none of this one's."""
+    """Write tables and maps, each with its sidecar, and remove those of an earlier call that are none of this one's."""
     account = {
         "GroupBy": question.group_by,
         "SiteColumn": question.site,
@@ -138,6 +180,12 @@ def _write(
             description = group_outputs()[meaning]["description"]
             write_json({"Description": description, "Group": account} | describe_columns(table), beside)
             write_table(table, target)
+        elif meaning in maps:
+            content = {"Description": group_outputs()[meaning]["description"], "Group": account, **about_maps}
+            content |= {"Resolution": "4 mm isotropic, the grid of the model", "SkullStripped": True}
+            content |= {"Participants": maps[meaning].n_participants.tolist(), "SpatialReference": "n/a"}
+            write_json(content, beside)
+            _write_maps(maps[meaning], target)
         else:
             target.unlink(missing_ok=True)
             beside.unlink(missing_ok=True)

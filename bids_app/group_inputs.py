@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ import pandas as pd
 from ..errors import InputError, UsageError
 from ..evaluation.biomarkers import CodeSummary, summarise_code
 from ..evaluation.group_tables import GroupData
-from ..files import read_json, read_table
-from ..report.reading import Run, find_runs
+from ..files import read_json
+from ..report.reading import BRANCHES, Run, find_runs
 from .configuration import CONFIGURATION_FILE, configuration_hash
 from .outputs import participants_with_results, read_participants
 from .records import RunRecord, read_records
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["GroupInputs", "participants_table", "read_group"]
 
 _OWN_COLUMNS = ("run", "participant_id", "task", "repeat", "repetition_time", "n_volumes", "n_volumes_kept", "mean_fd")
-_STATES, _TRANSITIONS = "desc-states_metrics.tsv", "desc-transitions_relmat.tsv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +41,18 @@ class GroupInputs:
         Hash of the settings that the runs were made with.
     model : str
         Checksum of the model that made their networks.
+    state_maps : mapping
+        Run to its images of state maps, by branch.
+    state_names : tuple of str
+        What their volumes are called.
     """
 
     data: GroupData
     refused: dict[str, str]
     configuration: str
     model: str
+    state_maps: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    state_names: tuple[str, ...] = ()
 
 
 @dataclass
@@ -59,6 +64,8 @@ class _Collected:
     transitions: list[pd.DataFrame] = field(default_factory=list)
     codes: dict[str, CodeSummary] = field(default_factory=dict)
     code_names: Sequence[str] = ()
+    state_maps: dict[str, dict[str, Path]] = field(default_factory=dict)
+    state_names: tuple[str, ...] = ()
 
 
 def read_group(settings: Settings) -> GroupInputs:
@@ -95,7 +102,8 @@ def read_group(settings: Settings) -> GroupInputs:
             f"{root}: no run can be used; the first: {next(iter(refused))}: {next(iter(refused.values()))}"
         )
     runs = pd.DataFrame(collected.runs)
-    return GroupInputs(_joined(runs, collected, settings), refused, configuration, model)
+    data = _joined(runs, collected, settings)
+    return GroupInputs(data, refused, configuration, model, collected.state_maps, collected.state_names)
 
 
 def _selected(runs: Iterable[Run], settings: Settings) -> list[Run]:
@@ -150,11 +158,12 @@ def _collect(run: Run, collected: _Collected) -> None:
     """Read one run; nothing of it is kept if one of its tables is damaged."""
     participant, others = f"sub-{run.entities['sub']}", {"sub", "task", "space", "res", "desc"}
     samples = run.table("samples", ["kept"])
-    overlap = run.table("overlap", ["method", "template"]).assign(run=run.stem)
+    overlap = [run.table(meaning, ["method", "template"]) for meaning in ("overlap", "baselines") if run.has(meaning)]
+    overlap = overlap or [run.table("overlap")]  # says what is missing
     gradual = run.table("gradualchange", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
     code = _code(run.table("code"), run) if run.has("code") else None
-    states = _beside(run, _STATES, ["method", "state", "occupancy", "mean_dwell_seconds"])
-    transitions = _beside(run, _TRANSITIONS, ["method", "from", "to", "count"])
+    states = _optional(run, "statemetrics", ["method", "state", "occupancy", "mean_dwell_seconds"])
+    transitions = _optional(run, "transitions", ["method", "from", "to", "count"])
     if run.repetition_time is None:
         raise InputError("no sidecar knows its repetition time; do the run again.")
     displacement = pd.to_numeric(samples.get("framewise_displacement", pd.Series(dtype=float)), errors="coerce")
@@ -168,14 +177,29 @@ def _collect(run: Run, collected: _Collected) -> None:
             "n_volumes": len(samples),
             "n_volumes_kept": int((samples["kept"] == 1).sum()),
             "mean_fd": float(displacement.mean()) if len(displacement) else np.nan,
+            **_flags(run),
         }
     )
-    collected.overlap.append(overlap)
+    collected.overlap += [table.assign(run=run.stem) for table in overlap]
     collected.gradualchange.append(gradual)
     collected.states += [] if states is None else [states]
     collected.transitions += [] if transitions is None else [transitions]
     if code is not None:
         collected.code_names, collected.codes[run.stem] = code
+    maps = {branch: run.path(f"{branch}states") for branch in BRANCHES if run.has(f"{branch}states")}
+    names = run.sidecar("statemetrics").get("TemplateLabels")
+    if maps and isinstance(names, list):
+        collected.state_maps[run.stem], collected.state_names = maps, tuple(map(str, names))
+
+
+def _flags(run: Run) -> dict[str, float]:
+    """Note what makes a run's networks doubtful, as its sidecars tell it."""
+    flags = {"undertrained": float(bool(run.model.get("Undertrained")))} if run.model else {}
+    for number, branch in enumerate(run.branches, start=1):
+        for name, key in (("density", "MeanDensity"), ("sign_agreement", "SignAgreement")):
+            value = branch.get(key)
+            flags[f"{name}_fbn{number}"] = float(value) if isinstance(value, int | float) else np.nan
+    return flags
 
 
 def _code(table: pd.DataFrame, run: Run) -> tuple[list[str], CodeSummary]:
@@ -186,15 +210,9 @@ def _code(table: pd.DataFrame, run: Run) -> tuple[list[str], CodeSummary]:
         raise InputError(f"{run.path('code').name}: holds something else than numbers ({error}).") from error
 
 
-def _beside(run: Run, ending: str, columns: Sequence[str]) -> pd.DataFrame | None:
-    """Read a table of the run's states; None where states were not computed."""
-    path = run.path("overlap").parent / f"{run.stem}_{ending}"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    if missing := [column for column in columns if column not in table]:
-        raise InputError(f"{path.name}: lacks the column(s) {', '.join(missing)}.")
-    return table.assign(run=run.stem)
+def _optional(run: Run, meaning: str, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Read a table that a run may lack."""
+    return run.table(meaning, columns).assign(run=run.stem) if run.has(meaning) else None
 
 
 def _joined(runs: pd.DataFrame, collected: _Collected, settings: Settings) -> GroupData:

@@ -20,7 +20,7 @@ from .inputs import Inputs, RunInput
 from .locks import Claim
 from .methods import training_sentence, write_methods
 from .models import ModelShelf, ShelvedModel, mismatches, model_name
-from .outputs import has_results, wanted_outputs, write_dataset_files, write_participants
+from .outputs import all_outputs, has_results, wanted_outputs, write_dataset_files, write_participants
 from .records import RunRecord, fingerprints, participant_log_dir, read_record, record_path, whats_new
 from .settings import Settings
 from .verdict import Tally
@@ -91,7 +91,7 @@ class Job:
                 configuration=self.digest,
                 model=None if model is None else model.checksum,
                 inputs=_fingerprints(run),
-                wanted=wanted_outputs(run, signed_maps=self.settings.signed_maps),
+                wanted=wanted_outputs(run, options=self.settings.output_options),
             )
             if reason:
                 reasons[run.stem] = reason
@@ -296,7 +296,7 @@ class Job:
 
     def _forget_outputs(self, run: RunInput) -> None:
         """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
-        for name in wanted_outputs(run, signed_maps=True):
+        for name in all_outputs(run):
             for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
                 (self.settings.output_dir / file).unlink(missing_ok=True)
 
@@ -325,4 +325,4 @@ class Job:
 
 
 def _fingerprints(run: RunInput) -> dict[str, dict[str, int]]:
-    return fingerprints([run.bold, run.mask, run.confounds, run.confounds_metadata, *run.sidecars])
+    return fingerprints([run.bold, run.mask, run.confounds, run.confounds_metadata, run.events, *run.sidecars])

@@ -13,7 +13,16 @@ from typing import Any
 from ..errors import InputError
 from ..files import read_json
 
-__all__ = ["BidsFile", "Companions", "DirectoryCache", "absent_content", "best_match", "inherited", "repetition_time"]
+__all__ = [
+    "BidsFile",
+    "Companions",
+    "DirectoryCache",
+    "absent_content",
+    "best_match",
+    "inherited",
+    "repetition_time",
+    "start_time",
+]
 
 ANNEX_POINTER = b"/annex/objects/"
 
@@ -127,6 +136,13 @@ def repetition_time(sidecars: Iterable[Path]) -> float | None:
             raise InputError(f"{sidecar}: RepetitionTime is {value!r}, not a positive number of seconds; correct it.")
         return float(value)
     return None
+
+
+def start_time(sidecars: Iterable[Path]) -> float:
+    """Read when in its repetition time a volume counts as taken (``StartTime`` of slice timing, in s); else 0."""
+    values = (read_json(sidecar).get("StartTime") for sidecar in sidecars)
+    known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    return known[0] if known else 0.0
 
 
 def best_match(

@@ -18,6 +18,7 @@ from .inputs import Inputs, RunInput
 
 __all__ = [
     "BIDS_VERSION",
+    "all_outputs",
     "check_writable",
     "dataset_description",
     "has_results",
@@ -73,10 +74,25 @@ def check_writable(output_dir: Path) -> None:
         ) from error
 
 
-def wanted_outputs(run: RunInput, *, signed_maps: bool) -> list[str]:
-    """List the outputs of a run, below the output dataset."""
-    meanings = [meaning for meaning in outputs() if signed_maps or not meaning.endswith("signed")]
-    return [str(output_path(run.entities, meaning)) for meaning in meanings]
+def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]:
+    """List the outputs of a run, below the output dataset.
+
+    Parameters
+    ----------
+    run : RunInput
+    options : collection of str
+        What was asked for besides what is always there: ``signed_maps``, ``baselines``, ``atlas``. Where the run has
+        a table of events, what is computed from it is wanted too.
+    """
+    asked = {None, *options, *(["events"] if run.events is not None else [])}
+    return [
+        str(output_path(run.entities, meaning)) for meaning, entry in outputs().items() if entry.get("option") in asked
+    ]
+
+
+def all_outputs(run: RunInput) -> list[str]:
+    """List whatever may have been written for a run, below the output dataset."""
+    return [str(output_path(run.entities, meaning)) for meaning in outputs()]
 
 
 def sources_of(run: RunInput, model: str, roots: Mapping[str, Path]) -> list[str]:
@@ -85,7 +101,7 @@ def sources_of(run: RunInput, model: str, roots: Mapping[str, Path]) -> list[str
     A file may lie in another dataset than the run (fMRIPrep's mask of an XCP-D run), and a dataset inside another one:
     the innermost counts.
     """
-    files = [file for file in (run.bold, run.mask, run.confounds) if file is not None]
+    files = [file for file in (run.bold, run.mask, run.confounds, run.events) if file is not None]
     return [*(_uri(file, roots) for file in files), f"bids::models/{model}/weights.safetensors"]
 
 

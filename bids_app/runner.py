@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
@@ -99,17 +100,27 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
-    if settings.templates != "default":
-        from ..evaluation import load_templates
-        from ..grid import load_grid
-
-        load_templates(settings.templates, grid=load_grid(), labels=settings.template_labels)
+    images = {"--templates": (settings.templates, settings.template_labels)}
+    images["--atlas"] = settings.atlas or "default", settings.atlas_labels
+    for option, (image, labels) in images.items():
+        if image != "default" or labels is not None:
+            _check_templates(option, image, labels)
     if settings.model is not None:
         check_model(settings.model)
     elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
         from ..model.presets import preset_named
 
         preset_named(settings.preset or "contextual")
+
+
+def _check_templates(option: str, image: str, labels: Path | None) -> None:
+    from ..evaluation import load_templates
+    from ..grid import load_grid
+
+    try:
+        load_templates(image, grid=load_grid(), labels=labels)
+    except ScaaeError as error:
+        raise type(error)(f"{option}: {error}") from error
 
 
 def _make_work_dir(settings: Settings) -> None:

@@ -17,7 +17,14 @@ from .resources import available_memory_gb, available_processors
 if TYPE_CHECKING:
     from ..preparation.strategies import Strategy
 
-__all__ = ["MODE_DEFAULTS", "Settings"]
+__all__ = ["BASELINES", "DEFAULT_BASELINES", "MODE_DEFAULTS", "Settings"]
+
+BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso")
+"""As in `scaae_nipype.evaluation.BASELINES`, repeated so that ``--help`` needs no import; the volume itself is always
+scored."""
+
+DEFAULT_BASELINES = ("smoothed", "pca")
+"""What takes seconds per run."""
 
 MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -66,6 +73,11 @@ class Settings:
     templates : str
         ``default``, ``smith2009`` or a path.
     template_labels : Path or None
+    baselines : tuple of str
+        What is scored besides the networks and the volume itself.
+    atlas : str or None
+        Name or path of the image whose regions FBNs are averaged over.
+    atlas_labels : Path or None
     signed_maps : bool
         Whether maps before equation 9 are written too.
     precision : {"auto", "fp32", "bf16"}
@@ -107,6 +119,9 @@ class Settings:
     train_volumes: Literal["auto"] | int = "auto"
     templates: str = "default"
     template_labels: Path | None = None
+    baselines: tuple[str, ...] = DEFAULT_BASELINES
+    atlas: str | None = None
+    atlas_labels: Path | None = None
     signed_maps: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
@@ -127,6 +142,12 @@ class Settings:
     def __post_init__(self):
         _check_folders(self)
         _check_values(self)
+
+    @property
+    def output_options(self) -> tuple[str, ...]:
+        """Which outputs were asked for besides those that are always written."""
+        asked = {"signed_maps": self.signed_maps, "baselines": self.baselines, "atlas": self.atlas}
+        return tuple(name for name, value in asked.items() if value)
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Settings:
@@ -175,6 +196,9 @@ class Settings:
             train_volumes=_first(given["train_volumes"], "auto"),
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
+            baselines=_baselines(given["baselines"]),
+            atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
+            atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
             signed_maps=given["signed_maps"],
             precision=given["precision"],
             device=given["device"],
@@ -241,8 +265,27 @@ def _check_values(settings: Settings) -> None:
     for option, count in (("--nprocs", settings.nprocs), ("--omp-nthreads", settings.omp_nthreads)):
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or larger.")
+    if settings.atlas_labels is not None and settings.atlas is None:
+        raise UsageError(
+            "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
+        )
     if settings.train_volumes != "auto" and settings.train_volumes < 1:
         raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")
+
+
+def _baselines(names: list[str] | None) -> tuple[str, ...]:
+    """Take names, ``all`` or ``none``; in a fixed order, so that it does not matter how they were typed."""
+    if names is None:
+        return DEFAULT_BASELINES
+    special = {"all": BASELINES, "none": ()}
+    if len(names) > 1 and (both := special.keys() & set(names)):
+        raise UsageError(f"--baselines {' '.join(names)}: {min(both)} goes alone.")
+    if names[0] in special:
+        return special[names[0]]
+    unknown = [name for name in names if name not in (*BASELINES, "volume")]
+    if unknown:
+        raise UsageError(f"--baselines {unknown[0]}: unknown; choose from {', '.join(BASELINES)}, all, none.")
+    return tuple(name for name in BASELINES if name in names)
 
 
 def _strategy(name: str) -> Strategy:

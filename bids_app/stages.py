@@ -22,9 +22,11 @@ from ..workflows import (
     init_reports_wf,
     init_training_wf,
 )
+from ..workflows.evaluation import EVALUATION_STEPS
 from ..workflows.networks import NETWORKS
 from .engine import Outcome, run_workflow
 from .inputs import RunInput
+from .metadata import start_time
 from .models import ShelvedModel
 from .outputs import sources_of
 from .records import fingerprints
@@ -36,7 +38,7 @@ __all__ = ["PreparedFiles", "Stages", "Written"]
 TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 11.0}
 """Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
 
-MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.6, 0.0015), "report": (0.6, 0.0)}
+MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
 """Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
 
 
@@ -183,11 +185,13 @@ class Stages:
             if save in outcome.finished:
                 files = outcome.outputs(save).out_files
                 account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
-                scores = read_json(outcome.outputs(f"{name}.networks_wf.match_templates").out_metadata)
+                steps = [f"{name}.networks_wf.evaluation_wf.{step}" for step in EVALUATION_STEPS]
+                accounts = [read_json(outcome.outputs(step).out_metadata) for step in steps if step in outcome.finished]
+                said = [*prepared[run.stem].metadata["Warnings"], *(text for a in accounts for text in a["Warnings"])]
                 written[run.stem] = Written(
                     files=tuple(str(Path(file).relative_to(settings.output_dir)) for file in files),
                     model=account["ModelChecksum"],
-                    warnings=(*prepared[run.stem].metadata["Warnings"], *scores["Warnings"]),
+                    warnings=tuple(dict.fromkeys(said)),
                 )
         return written, outcome, workflow
 
@@ -197,6 +201,12 @@ class Stages:
         networks = init_networks_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            mode=settings.mode,
+            baselines=settings.baselines,
+            atlas=settings.atlas,
+            atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
+            with_events=run.events is not None,
+            seed=settings.seed,
             save_signed=settings.signed_maps,
             device=settings.device,
             n_procs=settings.omp_nthreads,
@@ -211,6 +221,12 @@ class Stages:
             grid_mask=str(model.mask),
             run_name=run.stem,
         )
+        if run.events is not None:
+            networks.inputs.inputnode.trait_set(
+                events=str(run.events),
+                repetition_time=prepared.metadata["RepetitionTime"],
+                start_time=start_time(run.sidecars),
+            )
         derivatives = init_derivatives_wf(
             output_dir=str(settings.output_dir),
             entities=run.entities,

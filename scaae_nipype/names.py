@@ -29,19 +29,23 @@ def outputs() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def group_outputs() -> Mapping[str, Mapping[str, str]]:
-    """Give the registry of the group level's tables: meaning to label, suffix and description."""
+    """Give the registry of the group level's tables and images: meaning to label, suffix and description."""
     text = (resources.files("scaae_nipype.data") / "group_outputs.json").read_text(encoding="utf-8")
     return MappingProxyType(json.loads(text))
 
 
-def group_path(meaning: str, extension: str = ".tsv") -> PurePosixPath:
-    """Name a table of the group level with its folder below the output dataset.
+def group_path(meaning: str, extension: str | None = None) -> PurePosixPath:
+    """Name an output of the group level with its folder below the output dataset.
 
     >>> str(group_path("overlap"))
     'group/group_desc-overlap_metrics.tsv'
+    >>> str(group_path("fbn1states"))
+    'group/group_res-4_desc-fbn1states_boldmap.nii.gz'
     """
     entry = group_outputs()[meaning]
-    return PurePosixPath("group", f"group_desc-{entry['desc']}_{entry['suffix']}{extension}")
+    extension = extension or entry.get("extension", ".tsv")
+    resolution = f"res-{entry['res']}_" if "res" in entry else ""
+    return PurePosixPath("group", f"group_{resolution}desc-{entry['desc']}_{entry['suffix']}{extension}")
 
 
 def run_stem(entities: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Nipype workflows: nodes and connections, explicit arguments, the sentence for the Methods text."""
 
 from .derivatives import init_derivatives_wf, init_reports_wf
+from .evaluation import init_evaluation_wf
 from .networks import init_networks_wf
 from .nulls import init_nulls_wf, init_surrogate_templates_wf
 from .preparation import init_prepare_run_wf
@@ -9,6 +10,7 @@ from .training import init_training_wf
 
 __all__ = [
     "init_derivatives_wf",
+    "init_evaluation_wf",
     "init_networks_wf",
     "init_nulls_wf",
     "init_prepare_run_wf",

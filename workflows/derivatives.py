@@ -24,6 +24,9 @@ _FIELDS = {
     "codes": "code",
     "template_iou": "templateiou",
     "gradual_change": "gradualchange",
+    "template_scores": "templatescores",
+    "state_metrics": "statemetrics",
+    "event_locking": "events",
 }
 """What the steps before call it, and what the registry of names does."""
 
@@ -57,7 +60,7 @@ def init_derivatives_wf(
     out_mask, out_samples, out_metadata
         Of the prepared run.
     fbn_maps, signed_maps, channel_weights, codes, networks_metadata
-    template_iou, overlap, evaluation_metadata, gradual_change
+    template_iou … events_metadata
         Of `init_networks_wf`.
 
     Outputs

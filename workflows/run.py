@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
@@ -25,11 +25,11 @@ def init_scaae_wf(
     fd_threshold: float | None = None,
     dummy_scans: Literal["auto"] | int = "auto",
     denoised: bool = False,
-    templates: str = "default",
     save_signed: bool = False,
     device: str = "auto",
     n_procs: int = 1,
     name: str = "scaae_wf",
+    **evaluation: Any,
 ) -> LiterateWorkflow:
     """Build everything that happens to one run, for use inside another pipeline.
 
@@ -39,21 +39,26 @@ def init_scaae_wf(
         Model folder; the run is prepared on its grid.
     strategy, smoothing_fwhm, high_pass, low_pass, fd_threshold, dummy_scans, denoised
         As for `init_prepare_run_wf`.
-    templates, save_signed, device, n_procs
+    save_signed, device, n_procs
         As for `init_networks_wf`.
     name : str
+    **evaluation
+        Arguments of `init_evaluation_wf`: templates, baselines, atlas …
 
     Inputs
     ------
     in_file, in_mask, confounds_file, confounds_metadata, repetition_time
         Only the first is required.
+    events, start_time
+        Of the task, for ``with_events``.
 
     Outputs
     -------
     prepared_file, region, samples, preparation_metadata
         The prepared run.
     fbn_maps, signed_maps, channel_weights, codes, networks_metadata
-    template_iou, overlap, evaluation_metadata, gradual_change
+    template_iou … events_metadata
+        Of `init_evaluation_wf`.
     """
     workflow = LiterateWorkflow(name=name)
     grid_mask = str(Path(model_dir) / "mask.nii.gz")
@@ -67,16 +72,18 @@ def init_scaae_wf(
         denoised=denoised,
         grid_mask=grid_mask,
     )
-    networks = init_networks_wf(templates=templates, save_signed=save_signed, device=device, n_procs=n_procs)
+    networks = init_networks_wf(save_signed=save_signed, device=device, n_procs=n_procs, **evaluation)
     networks.inputs.inputnode.model_dir = model_dir
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = ["prepared_file", "region", "samples", "preparation_metadata"]
-    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
+    task = ["events", "start_time"]
+    inputnode = pe.Node(IdentityInterface(fields=[*fields, *task]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=[*prepared, *NETWORKS]), name="outputnode")
     workflow.connect(
         [
             (inputnode, prepare, [(field, f"inputnode.{field}") for field in fields]),
+            (inputnode, networks, [(field, f"inputnode.{field}") for field in (*task, "repetition_time")]),
             (
                 prepare,
                 networks,

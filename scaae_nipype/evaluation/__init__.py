@@ -1,8 +1,11 @@
 """How well maps agree with templates and with each other, beside what needs no network: arrays and files, no model."""
 
+from .baseline_steps import score_baselines
 from .baselines import BASELINES, Candidates, baselines, choose_on_other_runs
 from .biomarkers import code_features, feature_names, predict, summarise_code
 from .comparison import compare_outcomes
+from .event_steps import lock_to_events
+from .events import condition_regressors, event_locking, read_events
 from .gradual_change import lag_curve, lagged_iou
 from .group import (
     count_participants,
@@ -30,8 +33,9 @@ from .regions import region_means
 from .reliability import intraclass_correlation
 from .run import RunMaps, read_run
 from .scoring import overlap_table, score_maps
+from .state_steps import assign_states
 from .states import RULES, Assignment, assign, transition_counts, transition_graph, transition_probabilities
-from .steps import assign_states, change_gradually, score_baselines, score_run, tabulate_regions
+from .steps import change_gradually, score_run, tabulate_regions
 from .templates import TemplateSet, coverage, find_smith2009, load_templates
 
 __all__ = [
@@ -53,9 +57,11 @@ __all__ = [
     "choose_on_other_runs",
     "code_features",
     "compare_outcomes",
+    "condition_regressors",
     "count_participants",
     "coverage",
     "dice",
+    "event_locking",
     "feature_names",
     "find_smith2009",
     "freedman_lane",
@@ -64,10 +70,12 @@ __all__ = [
     "lag_curve",
     "lagged_iou",
     "load_templates",
+    "lock_to_events",
     "overlap_table",
     "pearson_r",
     "predict",
     "rank_scores",
+    "read_events",
     "read_run",
     "region_means",
     "reliability_table",

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ..errors import InputError
+from .baselines import choose_on_other_runs
 from .biomarkers import CodeSummary, code_features, feature_names, predict
 from .comparison import MOST_LEVELS, compare_outcomes
 from .group import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
 
-__all__ = ["GroupData", "Question", "group_tables"]
+__all__ = ["GroupData", "Question", "group_tables", "with_chosen_filters"]
 
 MOST_REFITS = 250
 """Permutations of a prediction, at most."""
@@ -32,7 +33,7 @@ class GroupData:
     runs : DataFrame
         `group.RUN_COLUMNS`, and as text the columns of the participants' table; NaN where a value is missing.
     overlap, gradualchange : DataFrame
-        The runs' tables one below the other, with a column ``run``.
+        The runs' tables one below the other, with a column ``run``; the overlap of baselines belongs to the former.
     states, transitions : DataFrame or None
         The same for ``desc-states_metrics`` and ``desc-transitions_relmat``; None where runs have none.
     codes : mapping
@@ -97,6 +98,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
     runs, columns = data.runs, [column for column in (question.site, question.group_by) if column]
     columns = list(dict.fromkeys(columns))
     notes = [*_notes_on_runs(runs), *_notes_on_states(data), *_notes_on_columns(runs, question)]
+    overlap = with_chosen_filters(data.overlap, runs)
     measures = _measures(data)
     features = _feature_table(data, notes)
     tables = {
@@ -110,7 +112,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
             values=["mean_iou", "density", "chance_iou"],
         ),
         "overlap": spread_over_participants(
-            data.overlap, runs, columns=columns, keys=["method", "template"], values=_overlap_values(data.overlap)
+            overlap, runs, columns=columns, keys=["method", "template"], values=_overlap_values(overlap)
         ),
         "reliability": reliability_table(measures, runs, keys=["family", "outcome"], values=["value"]),
         "comparisons": _comparisons(measures, runs, question, notes),
@@ -130,6 +132,34 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
 def _overlap_values(overlap: pd.DataFrame) -> list[str]:
     values = [f"{kind}_{score}" for score in _SCORES for kind in ("best_of_20", "mean", "best")]
     return [value for value in (*values, "template_density", "template_coverage") if value in overlap]
+
+
+def with_chosen_filters(overlap: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Add, for smoothed volumes, the width that was best in the *other* participants, so that nobody chooses his own.
+
+    Widths are compared by average precision (best of 20), averaged over templates, within a repetition time. Nothing is
+    added where there is one participant, or one width.
+
+    Returns
+    -------
+    DataFrame
+        With the methods ``smoothed_chosen`` and ``smoothed_squared_chosen`` below the others.
+    """
+    score = "best_of_20_average_precision"
+    if score not in overlap:
+        return overlap
+    units = runs.set_index("run")[["participant_id", "repetition_time"]]
+    parts = [overlap.drop_duplicates(["run", "method", "template"])]
+    for kind in ("smoothed", "smoothed_squared"):
+        own = parts[0][parts[0]["method"].astype(str).str.fullmatch(rf"{kind}_[\d.]+mm")].join(units, on="run")
+        for _, part in own.groupby("repetition_time"):
+            wide = part.pivot_table(index="participant_id", columns="method", values=score, aggfunc="mean").dropna()
+            if len(wide) < 2 or wide.shape[1] < 2:
+                continue
+            chosen = part["participant_id"].map(choose_on_other_runs(wide))
+            taken = part[part["method"] == chosen].drop(columns=["participant_id", "repetition_time"])
+            parts.append(taken.assign(method=f"{kind}_chosen"))
+    return pd.concat(parts, ignore_index=True)
 
 
 # ---- what is measured per run ------------------------------------------------------------------------------------

@@ -10,7 +10,15 @@ import pandas as pd
 from .overlap import best_of_n, binarise, iou, pearson_r, rank_scores
 from .templates import TemplateSet
 
-__all__ = ["CANDIDATES", "SCORES", "overlap_table", "score_maps", "spread_over_run", "template_iou_table"]
+__all__ = [
+    "CANDIDATES",
+    "SCORES",
+    "overlap_columns",
+    "overlap_table",
+    "score_maps",
+    "spread_over_run",
+    "template_score_table",
+]
 
 SCORES = ("iou", "size_matched_iou", "average_precision", "r")
 """The scores of a map with a template, in the order of the tables."""
@@ -97,6 +105,21 @@ def overlap_table(
     return table
 
 
+def overlap_columns() -> list[str]:
+    """Name the columns of `overlap_table`.
+
+    >>> overlap_columns()[:3], overlap_columns()[-1]
+    (['method', 'template', 'template_density'], 'mean_best_template_r')
+    """
+    first = ["method", "template", "template_density", "template_coverage", "method_density", "n_volumes"]
+    kinds = ("best", "best_volume", f"best_of_{CANDIDATES}", "mean")
+    return [
+        *first,
+        *(f"{kind}_{score}" for score in SCORES for kind in kinds),
+        *(f"mean_best_template_{score}" for score in SCORES),
+    ]
+
+
 def spread_over_run(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Put rows of kept volumes at their places in the run: NaN where a volume was not kept.
 
@@ -108,17 +131,17 @@ def spread_over_run(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return spread
 
 
-def template_iou_table(iou_of: Mapping[str, np.ndarray], names: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
-    """Lay out IoU per volume: ``kept``, then a column per method and template; a row per volume of the run.
+def template_score_table(score_of: Mapping[str, np.ndarray], names: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
+    """Lay out a score per volume: ``kept``, then a column per method and template; a row per volume of the run.
 
     Parameters
     ----------
-    iou_of : mapping from method to float array, (n_kept, n_templates)
+    score_of : mapping from method to float array, (n_kept, n_templates)
     names : sequence of str
     kept : bool array, (n_volumes,)
     """
     columns: dict[str, np.ndarray] = {"kept": kept.astype(int)}
-    for method, values in iou_of.items():
+    for method, values in score_of.items():
         spread = spread_over_run(values, kept)
         columns |= {f"{method}_{name}": column for name, column in zip(names, spread.T, strict=True)}
     return pd.DataFrame(columns)

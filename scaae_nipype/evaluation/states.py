@@ -10,6 +10,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from ..errors import UsageError
+
 __all__ = [
     "RULES",
     "UNASSIGNED",
@@ -18,6 +20,7 @@ __all__ = [
     "assign",
     "entropy_rate",
     "occupancy_entropy",
+    "rule_of",
     "split_half_r",
     "state_maps",
     "state_table",
@@ -42,6 +45,23 @@ class Rule:
 RULES = MappingProxyType({"paper": Rule("iou", 0.3), "calibrated": Rule("size_matched_iou", 0.2)})
 """Per mode. The paper leaves out volumes below IoU 0.3. The calibrated cut is on a score that no rescaling of the map
 moves, and fixed: 0.2 is what the *best* of 150 unsmoothed volumes of real runs reached with a template, on average."""
+
+
+def rule_of(mode: str, cutoff: float | None = None) -> Rule:
+    """Give the rule of a mode, with another cut-off if one is given.
+
+    Raises
+    ------
+    UsageError
+        For an unknown mode.
+
+    >>> rule_of("paper"), rule_of("calibrated", cutoff=0.25)
+    (Rule(score='iou', cutoff=0.3), Rule(score='size_matched_iou', cutoff=0.25))
+    """
+    if mode not in RULES:
+        raise UsageError(f"Mode '{mode}' is unknown; choose from {', '.join(RULES)}.")
+    rule = RULES[mode]
+    return rule if cutoff is None else Rule(rule.score, float(cutoff))
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,11 +28,15 @@ from ..names import output_path, outputs
 
 __all__ = ["SaveDerivatives", "describe_columns", "sidecar"]
 
-_METADATA = {"preparation_metadata": "Preparation", "networks_metadata": "Model", "evaluation_metadata": "Evaluation"}
+_NESTED = {"preparation_metadata": "Preparation", "networks_metadata": "Model"}
 """Under which key of a sidecar the account of a step goes."""
 
-_FROM_NETWORK = ("fbn1", "fbn2", "fbn1signed", "fbn2signed", "channelweights", "code")
-_FROM_EVALUATION = ("templateiou", "overlap", "gradualchange")
+_FLAT = ("evaluation", "states", "baselines", "regions", "events")
+"""Steps of the evaluation, whose accounts are part of the sidecars that the registry says (``account``)."""
+
+_PER_BRANCH = {"fbn_maps": "fbn{}", "signed_maps": "fbn{}signed", "state_maps": "fbn{}states"}
+_PER_BRANCH |= {"region_tables": "fbn{}regions"}
+"""Inputs with a file per branch, and what the registry calls them."""
 
 
 @cache
@@ -40,15 +44,24 @@ def _columns() -> dict[str, Any]:
     return json.loads((resources.files("scaae_nipype.data") / "columns.json").read_text(encoding="utf-8"))
 
 
-def describe_columns(names: list[str]) -> dict[str, Any]:
+def describe_columns(names: list[str], meaning: str = "") -> dict[str, Any]:
     """Describe the columns of a table as far as they are known (``data/columns.json``).
+
+    Parameters
+    ----------
+    names : list of str
+    meaning : str
+        Of the table: what is said of its columns (``meaning/pattern``) goes before what is said of any table's.
 
     >>> describe_columns(["lag_seconds", "something"])
     {'lag_seconds': {'Description': 'Distance in time', 'Units': 's'}}
+    >>> describe_columns(["fbn1_score"], "states")["fbn1_score"]["Description"]
+    'Score (see Score) of that template'
     """
     known = {}
     for name in names:
-        pattern = next((pattern for pattern in _columns() if fnmatch(name, pattern)), None)
+        candidates = (f"{meaning}/{name}", name)
+        pattern = next((key for own in candidates for key in _columns() if fnmatch(own, key)), None)
         if pattern is not None:
             known[name] = _columns()[pattern]
     return known
@@ -69,7 +82,7 @@ def sidecar(
     meaning : str
         Key of the registry.
     accounts : mapping
-        ``Preparation``, ``Model``, ``Evaluation``: what each step said about itself.
+        ``Preparation``, ``Model`` and the steps of the evaluation: what each step said about itself.
     sources : list of str
         BIDS URIs.
     spatial_reference : str
@@ -86,12 +99,11 @@ def sidecar(
         if entry["suffix"] == "mask":
             content["Type"] = "Brain"
         else:
-            content |= {"SkullStripped": True, **({"RepetitionTime": repetition_time} if repetition_time else {})}
-    relevant = ["Preparation", "Model"] if meaning in _FROM_NETWORK + _FROM_EVALUATION else ["Preparation"]
-    content |= {key: dict(accounts[key]) for key in relevant if key in accounts}
-    if meaning in _FROM_EVALUATION:
-        content |= accounts.get("Evaluation", {})
-    return content | describe_columns(columns)
+            over_time = repetition_time and entry.get("account") != "states"  # a state map per volume of the image
+            content |= {"SkullStripped": True, **({"RepetitionTime": repetition_time} if over_time else {})}
+    content |= {key: dict(accounts[key]) for key in entry["from"] if key in accounts}
+    content |= accounts.get(entry.get("account", ""), {})
+    return content | describe_columns(columns, meaning)
 
 
 class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
@@ -108,9 +120,21 @@ class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
     templateiou = File(exists=True, desc="IoU of every volume with every template")
     overlap = File(exists=True, desc="overlap with templates over the run")
     gradualchange = File(exists=True, desc="overlap of volumes a lag apart")
+    templatescores = File(exists=True, desc="the score that decides on states, of every volume and template")
+    states = File(exists=True, desc="state of every volume")
+    statemetrics = File(exists=True, desc="occupancy and dwell times")
+    transitions = File(exists=True, desc="transitions between states")
+    state_maps = InputMultiObject(File(exists=True), desc="mean maps of the states, of branch 1 and 2")
+    baselines = File(exists=True, desc="overlap of what needs no network")
+    region_tables = InputMultiObject(File(exists=True), desc="mean network per region, of branch 1 and 2")
+    events = File(exists=True, desc="states and scores locked to a task")
     preparation_metadata = File(exists=True, desc="how the run was prepared (JSON)")
     networks_metadata = File(exists=True, desc="which model made the networks (JSON)")
     evaluation_metadata = File(exists=True, desc="which templates they were compared with (JSON)")
+    states_metadata = File(exists=True, desc="by which rule states were assigned (JSON)")
+    baselines_metadata = File(exists=True, desc="which baselines there are (JSON)")
+    regions_metadata = File(exists=True, desc="which atlas the regions are of (JSON)")
+    events_metadata = File(exists=True, desc="how the task was tested (JSON)")
     model_metadata = traits.Dict(desc="more about the model, for the sidecars")
 
 
@@ -148,14 +172,15 @@ class SaveDerivatives(SimpleInterface):
     def _results_by_meaning(self) -> dict[str, str]:
         given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         results = {name: given[name] for name in outputs() if name in given}
-        for ending, field in (("", "fbn_maps"), ("signed", "signed_maps")):
-            results |= {f"fbn{n}{ending}": path for n, path in enumerate(given.get(field, []), start=1)}
+        for field, meaning in _PER_BRANCH.items():
+            results |= {meaning.format(n): path for n, path in enumerate(given.get(field, []), start=1)}
         return results
 
     def _accounts(self) -> dict[str, dict[str, Any]]:
+        keys = _NESTED | {f"{step}_metadata": step for step in _FLAT}
         accounts = {
             key: read_json(getattr(self.inputs, field))
-            for field, key in _METADATA.items()
+            for field, key in keys.items()
             if isdefined(getattr(self.inputs, field))
         }
         if isdefined(self.inputs.model_metadata):

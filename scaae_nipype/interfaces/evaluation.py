@@ -1,4 +1,4 @@
-"""Nipype interfaces of the evaluation: templates, gradual change, states, baselines, regions."""
+"""Nipype interfaces of the evaluation: templates, gradual change, states, events, baselines, regions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
-__all__ = ["AssignStates", "GradualChange", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
+__all__ = ["AssignStates", "GradualChange", "LockToEvents", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
+
+_MODE = {"usedefault": True, "desc": "which score decides on states, and from where on"}
 
 
 class _VolumesInputSpec(BaseInterfaceInputSpec):
@@ -35,12 +37,13 @@ class _TemplatesInputSpec(BaseInterfaceInputSpec):
 
 
 class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    pass
+    mode = traits.Enum("calibrated", "paper", **_MODE)
 
 
 class _MatchTemplatesOutputSpec(TraitedSpec):
     out_iou = File(exists=True, desc="IoU of every volume, branch and template")
     out_overlap = File(exists=True, desc="scores over the run, per method and template")
+    out_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
     out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
 
 
@@ -53,8 +56,9 @@ class MatchTemplates(SimpleInterface):
     def _run_interface(self, runtime):
         from ..evaluation import score_run
 
-        iou, overlap, metadata = score_run(**_given(self.inputs), out_dir=runtime.cwd)
+        iou, overlap, metadata, scores = score_run(**_given(self.inputs), out_dir=runtime.cwd)
         self._results |= {"out_iou": str(iou), "out_overlap": str(overlap), "out_metadata": str(metadata)}
+        self._results["out_scores"] = str(scores)
         return runtime
 
 
@@ -81,7 +85,9 @@ class GradualChange(SimpleInterface):
 
 class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
     signed_maps = InputMultiObject(File(exists=True), desc="4D FBN maps before equation 9, one image per branch")
-    mode = traits.Enum("calibrated", "paper", usedefault=True, desc="which score decides, and from where on")
+    mode = traits.Enum("calibrated", "paper", **_MODE)
+    cutoff = traits.Float(desc="the least score of a state, instead of the mode's")
+    scores = File(exists=True, desc="scores of every volume (MatchTemplates, same mode); computed if not given")
 
 
 class _AssignStatesOutputSpec(TraitedSpec):
@@ -104,6 +110,33 @@ class AssignStates(SimpleInterface):
         states, metrics, transitions, maps, metadata = assign_states(**_given(self.inputs), out_dir=runtime.cwd)
         self._results |= {"out_states": str(states), "out_metrics": str(metrics), "out_transitions": str(transitions)}
         self._results |= {"out_maps": [str(path) for path in maps], "out_metadata": str(metadata)}
+        return runtime
+
+
+class _LockToEventsInputSpec(BaseInterfaceInputSpec):
+    states = File(exists=True, mandatory=True, desc="states of every volume (AssignStates)")
+    scores = File(exists=True, mandatory=True, desc="scores of every volume (MatchTemplates)")
+    events = File(exists=True, mandatory=True, desc="BIDS table of events")
+    repetition_time = traits.Range(low=0.0, exclude_low=True, mandatory=True, desc="in s")
+    start_time = traits.Float(0.0, usedefault=True, desc="when in the repetition time a volume counts as taken, in s")
+
+
+class _LockToEventsOutputSpec(TraitedSpec):
+    out_table = File(exists=True, desc="states and scores locked to each condition")
+    out_metadata = File(exists=True, desc="JSON: conditions, response, test, warnings")
+
+
+class LockToEvents(SimpleInterface):
+    """Test whether states and scores follow the conditions of a task."""
+
+    input_spec = _LockToEventsInputSpec
+    output_spec = _LockToEventsOutputSpec
+
+    def _run_interface(self, runtime):
+        from ..evaluation import lock_to_events
+
+        table, metadata = lock_to_events(**_given(self.inputs), out_dir=runtime.cwd)
+        self._results |= {"out_table": str(table), "out_metadata": str(metadata)}
         return runtime
 
 

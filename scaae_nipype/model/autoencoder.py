@@ -227,7 +227,9 @@ class SCAAE(nn.Module):
     def read(self, volumes: Tensor, *, attend: Callable[[Tensor], Attention] | None = None) -> Reading:
         """Give networks, channel weights and code of (batch, 1, X, Y, Z); `attend` replaces the attention path."""
         attention = (attend or self.attention)(volumes)
-        return Reading(combine(attention.logits, attention.channel_weights), attention.channel_weights, self.encode(attention))
+        return Reading(
+            combine(attention.logits, attention.channel_weights), attention.channel_weights, self.encode(attention)
+        )
 
     def forward(self, volumes: Tensor) -> Reconstruction:
         """Reconstruct (batch, 1, X, Y, Z)."""

@@ -23,7 +23,7 @@ from scipy.ndimage import map_coordinates
 from ..grid import Grid
 from .style import message, styled
 
-__all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline"]
+__all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
 
 HEIGHTS = (-22, -8, 6, 22, 38, 54)
 """z in mm of the slices of a mosaic."""
@@ -105,6 +105,11 @@ def _sides(axes: Axes) -> None:
         axes.text(position, middle + 32, side, ha=align, va="center", fontsize=8, fontweight="bold", color="#111111")
 
 
+def _note(axes: Axes, text: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, bbox=box)
+
+
 def _slice_labels(axes: Axes, heights: Sequence[float]) -> None:
     for centre, height in zip(_centres(heights), heights, strict=True):
         label = f"z = {height:+.0f} mm" if height == heights[0] else f"{height:+.0f}"
@@ -138,21 +143,32 @@ def fbn_mosaic(
         figure = Figure(figsize=(11.5, 1))
         message(figure.add_subplot(), "No volume was kept: there is no network to show.")
         return figure
+    figure, panels = _lines(rows, branches, heights)
+    colours = None
+    for row, line in zip(rows, panels, strict=True):
+        for axes, network in zip(line, row.maps, strict=True):
+            if network is None:
+                _note(axes, "no image")
+                continue
+            overlay = np.ma.masked_less_equal(_montage(axial_slices(network, affine, heights)), threshold)
+            colours = axes.imshow(overlay, cmap=_NETWORK, vmin=threshold, vmax=1, origin="lower")
+    if colours is not None:
+        bar = figure.colorbar(colours, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
+        bar.set_label("FBN value (0 to 1, equation 9)")
+    return figure
+
+
+def _lines(rows: Sequence[MosaicRow], branches: Sequence[str], heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
+    """Lay out a mosaic: brains, titles of the lines, names of the columns, heights of the slices."""
     height = 1.42 * len(rows) + 1.1
     figure = Figure(figsize=(11.5, height))
     room = (0, 0, 1, 1 - 0.22 / height)  # the layout does not see the names of the branches above the first line
     figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr,call-arg]
     panels = figure.subplots(len(rows), len(branches), squeeze=False)
-    colours = None
     for row, line in zip(rows, panels, strict=True):
-        for axes, network in zip(line, row.maps, strict=True):
+        for axes in line:
             _brain(axes, heights)
             _sides(axes)
-            if network is None:
-                axes.text(0.5, 0.5, "no image", ha="center", transform=axes.transAxes)
-                continue
-            overlay = np.ma.masked_less_equal(_montage(axial_slices(network, affine, heights)), threshold)
-            colours = axes.imshow(overlay, cmap=_NETWORK, vmin=threshold, vmax=1, origin="lower")
         line[0].set_title(row.title, fontsize=9, pad=2)
         for axes in line[1:]:
             axes.set_title(" ", fontsize=9, pad=2)  # keeps the lines level
@@ -163,9 +179,49 @@ def fbn_mosaic(
         )
     for axes in panels[-1]:
         _slice_labels(axes, heights)
+    return figure, panels
+
+
+@styled
+def state_mosaic(
+    rows: Sequence[MosaicRow],
+    affine: np.ndarray,
+    *,
+    branches: Sequence[str] = ("FBN branch 1", "FBN branch 2"),
+    heights: Sequence[float] = HEIGHTS,
+    share: float = 0.15,
+) -> Figure:
+    """Draw mean signed maps of states: each in its own standard deviations from its mean, the strongest part of it.
+
+    Parameters
+    ----------
+    rows : sequence of MosaicRow
+        Maps are 0 outside the evaluation region.
+    affine : float array, (4, 4)
+        Of all maps, voxel to world, in mm.
+    branches : sequence of str
+        Names of the columns.
+    heights : sequence of float
+        z of the slices in mm.
+    share : float
+        Of a map's voxels, those furthest from its mean are shown.
+    """
+    figure, panels = _lines(rows, branches, heights)
+    colours = None
+    for row, line in zip(rows, panels, strict=True):
+        for axes, mean in zip(line, row.maps, strict=True):
+            if mean is None or not mean.any():
+                _note(axes, "this branch is never in this state")
+                continue
+            inside = mean != 0
+            scaled = np.where(inside, (mean - mean[inside].mean()) / (mean[inside].std() or 1), 0)
+            cut = np.quantile(np.abs(scaled[inside]), 1 - share)
+            slices = _montage(axial_slices(scaled, affine, heights))
+            overlay = np.ma.masked_where(np.abs(slices) < cut, slices)
+            colours = axes.imshow(overlay, cmap="RdBu_r", vmin=-4, vmax=4, origin="lower")
     if colours is not None:
         bar = figure.colorbar(colours, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
-        bar.set_label("FBN value (0 to 1, equation 9)")
+        bar.set_label("SD from the mean of the map")
     return figure
 
 

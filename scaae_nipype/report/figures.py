@@ -25,6 +25,7 @@ __all__ = [
     "motion",
     "overlap_scores",
     "template_iou",
+    "time_axis",
 ]
 
 MOST_TEMPLATES = 40
@@ -44,7 +45,7 @@ def _empty(text: str) -> Figure:
     return figure
 
 
-def _time_axis(
+def time_axis(
     axes: Axes, n_volumes: int, repetition_time: float | None, *, top: bool = True, bottom: bool = True
 ) -> None:
     """Write volume numbers below the axes and seconds above them."""
@@ -73,7 +74,9 @@ def _template_labels(axes: Axes, labels: Sequence[object]) -> None:
 
 
 @styled
-def template_iou(iou: Mapping[str, pd.DataFrame], repetition_time: float | None = None) -> Figure:
+def template_iou(
+    iou: Mapping[str, pd.DataFrame], repetition_time: float | None = None, *, label: str = "IoU"
+) -> Figure:
     """Draw the IoU of every volume's FBN with every template: a heat map per branch, one colour scale.
 
     Parameters
@@ -82,6 +85,8 @@ def template_iou(iou: Mapping[str, pd.DataFrame], repetition_time: float | None 
         Branch to a table (T, n_templates) whose columns are the templates, NaN where a volume was dropped.
     repetition_time : float, optional
         In s.
+    label : str
+        Of the colour scale.
     """
     values = {branch: table.to_numpy(dtype=float) for branch, table in iou.items()}
     largest = max((float(np.nanmax(v, initial=0)) for v in values.values()), default=0.0)
@@ -94,8 +99,8 @@ def template_iou(iou: Mapping[str, pd.DataFrame], repetition_time: float | None 
         shown = _heat(axes, values[branch].T, cmap="cividis", vmin=0, vmax=largest)
         _template_labels(axes, list(table.columns))
         axes.set_title(LABELS.get(branch, branch), fontweight="bold")
-        _time_axis(axes, len(table), repetition_time, top=index == 0, bottom=index == len(iou) - 1)
-    figure.colorbar(shown, ax=list(panels), label="IoU", fraction=0.03, pad=0.01, aspect=30)
+        time_axis(axes, len(table), repetition_time, top=index == 0, bottom=index == len(iou) - 1)
+    figure.colorbar(shown, ax=list(panels), label=label, fraction=0.03, pad=0.01, aspect=30)
     return figure
 
 
@@ -217,7 +222,7 @@ def channel_weights(weights: np.ndarray, repetition_time: float | None = None) -
     ticks = [index for index in range(n_channels) if index == 0 or (index + 1) % 4 == 0]
     heat.set_yticks(ticks, [str(index + 1) for index in ticks])
     heat.set_ylabel("channel (branch 1 above the line, 2 below)")
-    _time_axis(heat, n_volumes, repetition_time)
+    time_axis(heat, n_volumes, repetition_time)
     kept = weights[np.isfinite(weights).all(axis=1)]
     low, mean, high = kept.min(axis=0), kept.mean(axis=0), kept.max(axis=0)
     half = n_channels / 2
@@ -257,7 +262,7 @@ def code_over_time(code: np.ndarray, repetition_time: float | None = None) -> Fi
     figure.colorbar(shown, ax=axes, label="SD over the run", fraction=0.03, pad=0.01, extend="both")
     axes.set_ylabel("number of the code")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    _time_axis(axes, len(code), repetition_time)
+    time_axis(axes, len(code), repetition_time)
     return figure
 
 
@@ -281,7 +286,7 @@ def density_over_time(density: Mapping[str, np.ndarray], repetition_time: float 
         axes.plot(100 * values, color=COLOURS[branch], marker=marker, markersize=3, linewidth=1.2, label=LABELS[branch])
     axes.axhline(60, color="#444444", linestyle="--", linewidth=0.9, label="saturated above 60 %")
     axes.set(ylim=(0, 100), ylabel="% of the region")
-    _time_axis(axes, max(len(values) for values in density.values()), repetition_time)
+    time_axis(axes, max(len(values) for values in density.values()), repetition_time)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -317,7 +322,7 @@ def motion(samples: pd.DataFrame, repetition_time: float | None = None, threshol
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no framewise displacement known", ha="center", va="center", transform=axes.transAxes)
-    _time_axis(axes, len(samples), repetition_time)
+    time_axis(axes, len(samples), repetition_time)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure

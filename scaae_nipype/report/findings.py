@@ -227,7 +227,7 @@ def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
         *_above_chance(overlap),
         f"The FBN beats the volume itself in {' and in '.join(parts)}. {verdict}",
         "Compared are best-of-20 values, the better of two branches against the better of two signs of the volume. It "
-        "is a count, not a test, and a volume that is smoothed, rectified and squared may do as well.",
+        "is a count, not a test; filters and decompositions are a harder comparison.",
     ]
 
 

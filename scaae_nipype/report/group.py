@@ -14,7 +14,9 @@ from .._version import __version__
 from ..errors import InputError
 from ..files import write_text
 from ..names import group_outputs, group_path
+from . import group_state_views as state_views
 from . import group_views as views
+from .group_findings import group_banners
 from .group_views import Group
 from .page import Banner, Block, Drawing, Link, Links, Page, Section, Table, Text, render
 from .style import data_uri
@@ -24,13 +26,14 @@ __all__ = ["GROUP_SECTIONS", "HOW_TO_READ_GROUPS", "GroupItem", "GroupSection", 
 
 @dataclass(frozen=True)
 class GroupItem:
-    """A figure, a table or sentences, made from the table of a meaning; a figure needs title, caption and alt."""
+    """A figure, a table or sentences, made from the files of meanings; a figure needs title, caption and alt."""
 
-    needs: str
+    needs: Sequence[str]
     make: Callable[[Group], Figure | Table | Sequence[str]]
     title: str = ""
     caption: str = ""
     alt: str = ""
+    vector: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,17 @@ HOW_TO_READ_GROUPS = (
 
 GROUP_SECTIONS = (
     GroupSection(
-        "participants", "Participants", (GroupItem("participants", views.participants),), "There is no such table."
+        "participants", "Participants", (GroupItem(("participants",), views.participants),), "There is no such table."
     ),
     GroupSection(
-        "gradual", "Gradual change", (GroupItem("gradualchange", views.consecutive),), "There is no such table."
+        "gradual", "Gradual change", (GroupItem(("gradualchange",), views.consecutive),), "There is no such table."
     ),
     GroupSection(
         "overlap",
         "Overlap with known networks",
         (
             GroupItem(
-                "overlap",
+                ("overlap",),
                 views.overlap_figure,
                 "Overlap with every template",
                 "Best of 20 volumes: mean over participants, bars ± 1 SD over participants. Higher is better. AP and "
@@ -74,27 +77,70 @@ GROUP_SECTIONS = (
                 "Dot plot of average precision, size-matched IoU and IoU with every template, averaged over "
                 "participants, for both branches and for the volume itself; the same numbers stand in the table below.",
             ),
-            GroupItem("overlap", views.overlap_table),
+            GroupItem(("overlap",), views.overlap_table),
         ),
         "There is no such table.",
     ),
-    GroupSection("states", "States", (GroupItem("states", views.states),), "The runs have no tables of states."),
+    GroupSection(
+        "baselines",
+        "Beside what needs no network",
+        (
+            GroupItem(("overlap",), state_views.compare_sentences),
+            GroupItem(
+                ("overlap",),
+                state_views.compare_figure,
+                "Every method with every template (the paper's Figure 5), averaged",
+                "Best of 20 candidates, mean over participants; the best method of a line is framed. Left of the white "
+                "line: the network. smoothed²: smoothed (Gaussian, σ in mm), rectified, squared; σ chosen: the width "
+                "that is best in the other participants.",
+                "Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
+            ),
+            GroupItem(("overlap",), state_views.compare_table),
+        ),
+        "There is no such table.",
+    ),
+    GroupSection(
+        "states",
+        "States",
+        (
+            GroupItem(
+                ("states", "transitions"),
+                state_views.graphs,
+                "Transitions between states (the paper's Figure 6), over all participants",
+                "Width of an arrow: how often one state follows the other, summed over runs, on one scale for all "
+                "graphs. Size of a circle, and the number: mean share of the used volumes. Staying is not drawn.",
+                "Graphs of the transitions between states; the same numbers are in the table of transitions.",
+            ),
+            GroupItem(("states",), state_views.states),
+            GroupItem(
+                ("fbn1states", "fbn2states"),
+                state_views.state_mosaic,
+                "Mean network of each state, averaged over participants",
+                "Mean of the signed maps of the volumes in each state, then over runs and participants, in standard "
+                "deviations of the map; the 15 % of the voxels furthest from its mean are shown. Volumes were chosen "
+                "by the template, so some likeness to it is certain.",
+                "Axial brain slices of the mean network of each state, one line per state, the branches side by side.",
+                vector=False,
+            ),
+        ),
+        "The runs have no tables of states.",
+    ),
     GroupSection(
         "comparisons",
         "Comparisons",
-        (GroupItem("comparisons", views.comparison_sentences), GroupItem("comparisons", views.comparisons)),
+        (GroupItem(("comparisons",), views.comparison_sentences), GroupItem(("comparisons",), views.comparisons)),
         "Nothing was compared: no column was named with --group-by, or it could not be tested.",
     ),
     GroupSection(
         "reliability",
         "Reliability",
-        (GroupItem("reliability", views.reliability),),
+        (GroupItem(("reliability",), views.reliability),),
         "No sessions or runs repeat within participants, so nothing is known about reliability.",
     ),
     GroupSection(
         "predictions",
         "Prediction from the code",
-        (GroupItem("predictions", views.predictions),),
+        (GroupItem(("predictions",), views.predictions),),
         "Nothing was predicted: no column was named with --predict, or it could not be predicted.",
     ),
 )
@@ -107,7 +153,7 @@ def group_report(output_dir: str | os.PathLike, out_file: str | os.PathLike | No
     Parameters
     ----------
     output_dir : path
-        The output dataset; only the tables in its folder ``group`` are read.
+        The output dataset; only its folder ``group`` is read.
     out_file : path, optional
         ``group.html`` in `output_dir` if not given.
 
@@ -145,17 +191,19 @@ def group_page(output_dir: str | os.PathLike) -> Page:
 
 
 def _blocks(group: Group, section: GroupSection) -> list[Block]:
-    if not any(group.has(item.needs) for item in section.items):
+    items = [item for item in section.items if all(group.has(meaning) for meaning in item.needs)]
+    if not items:
         return [Text([section.otherwise], "missing")]
     blocks: list[Block] = []
-    for item in section.items:
+    for number, item in enumerate(items, start=1):
         try:
             made = item.make(group)
         except InputError as error:
             blocks.append(Text([f"Not shown: {error}"], "missing"))
             continue
         if isinstance(made, Figure):
-            blocks.append(Drawing(f"{section.key}-figure", item.title, data_uri(made), item.caption, item.alt))
+            source = data_uri(made, vector=item.vector)
+            blocks.append(Drawing(f"{section.key}-figure{number}", item.title, source, item.caption, item.alt))
         else:
             blocks.append(made if isinstance(made, Table) else Text(made))
     return blocks
@@ -184,7 +232,7 @@ def _banners(group: Group) -> list[Banner]:
     account = group.account
     left_out = account.get("LeftOut")
     left_out = left_out if isinstance(left_out, dict) else {}
-    found = []
+    found = group_banners(group)
     if left_out:
         named = "; ".join(f"{run}: {reason}" for run, reason in list(left_out.items())[:5])
         found.append(
@@ -202,4 +250,4 @@ def _banners(group: Group) -> list[Banner]:
 def _files(group: Group) -> Links:
     there = [(meaning, group_path(meaning)) for meaning in group_outputs() if group.has(meaning)]
     links = [Link(quote(str(path)), path.name, group_outputs()[meaning]["description"]) for meaning, path in there]
-    return Links("Tables of the group", links)
+    return Links("Tables and maps of the group", links)

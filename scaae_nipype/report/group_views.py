@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..files import read_json, read_table
 from ..names import group_path
 from .findings import number
+from .methods import method_label
 from .page import Cell, Table
 from .style import COLOURS, LABELS, MARKERS, message, shorten, styled
 
@@ -24,12 +25,14 @@ __all__ = [
     "comparison_sentences",
     "comparisons",
     "consecutive",
+    "everybody",
     "overlap_figure",
     "overlap_table",
     "participants",
     "predictions",
     "reliability",
-    "states",
+    "seconds",
+    "spread",
 ]
 
 MOST_ROWS = 20
@@ -74,7 +77,8 @@ class Group:
         return account if isinstance(account, dict) else {}
 
 
-def _spread(row: pd.Series, value: str, digits: int = 2) -> Cell:
+def spread(row: pd.Series, value: str, digits: int = 2) -> Cell:
+    """Write a mean with its standard deviation below it."""
     return Cell(number(row.get(f"{value}_mean"), digits), f"± {number(row.get(f'{value}_sd'), digits)}")
 
 
@@ -82,7 +86,8 @@ def _level(row: pd.Series) -> str:
     return "everybody" if row["column"] == "all" else f"{row['column']}: {row['level']}"
 
 
-def _seconds(value: object) -> str:
+def seconds(value: object) -> str:
+    """Write a repetition time without trailing zeros."""
     return number(value, 3).rstrip("0").rstrip(".")
 
 
@@ -93,7 +98,7 @@ def participants(group: Group) -> Table:
     rows = [
         [
             Cell(_level(row)),
-            Cell(_seconds(row["repetition_time"])),
+            Cell(seconds(row["repetition_time"])),
             *(Cell(number(row[name], 0)) for name in needed[3:]),
             Cell(number(row["mean_fd"]), f"± {number(row['sd_fd'])}"),
         ]
@@ -113,12 +118,12 @@ def consecutive(group: Group) -> Table:
     for _, part in first.groupby(["repetition_time", "column", "level"], sort=False):
         row, cells = part.iloc[0], part.drop_duplicates("method").set_index("method").reindex(methods)
         line = [
-            Cell(_seconds(row["repetition_time"])),
+            Cell(seconds(row["repetition_time"])),
             Cell(_level(row)),
             Cell(number(part["n_participants"].max(), 0)),
         ]
         for _, own in cells.iterrows():
-            line += [_spread(own, "mean_iou"), Cell(number(own["chance_iou_mean"]))]
+            line += [spread(own, "mean_iou"), Cell(number(own["chance_iou_mean"]))]
         rows.append(line)
     return Table(
         "IoU of consecutive volumes",
@@ -130,7 +135,8 @@ def consecutive(group: Group) -> Table:
     )
 
 
-def _everybody(group: Group, meaning: str, columns: Sequence[str]) -> pd.DataFrame:
+def everybody(group: Group, meaning: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Give the lines of a table that are about all participants."""
     table = group.table(meaning, ["column", "repetition_time", *columns])
     return table[table["column"] == "all"]
 
@@ -138,7 +144,7 @@ def _everybody(group: Group, meaning: str, columns: Sequence[str]) -> pd.DataFra
 @styled
 def overlap_figure(group: Group) -> Figure:
     """Draw the overlap with every template, mean and SD over participants (the paper's Figure 5, averaged)."""
-    table = _everybody(group, "overlap", ["method", "template", "n_participants"])
+    table = everybody(group, "overlap", ["method", "template", "n_participants"])
     scores = [score for score in _SCORES if f"best_of_20_{score}_mean" in table]
     methods = [method for method in LABELS if method in set(table["method"])]
     times = sorted(table["repetition_time"].unique())
@@ -167,7 +173,7 @@ def overlap_figure(group: Group) -> Figure:
                     markersize=4.5,
                     linewidth=1,
                 )
-            axes.set_title(f"{_SCORES[score]}, TR {_seconds(repetition_time)} s", fontweight="bold")
+            axes.set_title(f"{_SCORES[score]}, TR {seconds(repetition_time)} s", fontweight="bold")
             axes.set_xlim(left=0)
             axes.grid(axis="x", color="#CCCCCC", linewidth=0.5)
         line[0].set_yticks(range(len(templates)), [shorten(template) for template in templates])
@@ -184,47 +190,29 @@ def overlap_table(group: Group) -> Table:
     """Tabulate the same: mean and SD over participants."""
     score = "average_precision"
     needed = [f"best_of_20_{score}_mean", f"best_of_20_{score}_sd", "best_of_20_size_matched_iou_mean"]
-    table = _everybody(group, "overlap", ["method", "template", "n_participants", *needed])
+    table = everybody(group, "overlap", ["method", "template", "n_participants", *needed])
     methods = [method for method in LABELS if method in set(table["method"])]
     rows = []
     for (repetition_time, template), part in table.groupby(["repetition_time", "template"], sort=False):
         cells = part.drop_duplicates("method").set_index("method").reindex(methods)
-        line = [Cell(str(template)), Cell(_seconds(repetition_time)), Cell(number(part["n_participants"].max(), 0))]
+        line = [Cell(str(template)), Cell(seconds(repetition_time)), Cell(number(part["n_participants"].max(), 0))]
         for value in (f"best_of_20_{score}", "best_of_20_size_matched_iou"):
             best = cells[f"{value}_mean"].max()
             line += [
                 Cell(found.text, found.small, bool(row[f"{value}_mean"] == best))
                 for _, row in cells.iterrows()
-                for found in [_spread(row, value)]
+                for found in [spread(row, value)]
             ]
         rows.append(line)
     return Table(
         "Overlap with every template, averaged over participants",
-        ["Template", "TR (s)", "Participants", *([LABELS[method] for method in methods] * 2)],
+        ["Template", "TR (s)", "n", *([method_label(method) for method in methods] * 2)],
         rows,
-        "Best of 20 volumes, mean ± SD over participants; bold for the best method.",
+        "Best of 20 volumes, mean ± SD over n participants; bold for the best method. volume: the prepared volume "
+        "itself; −volume: with its sign turned.",
         [("", 3), ("Average precision", len(methods)), ("Size-matched IoU", len(methods))],
+        narrow=True,
     )
-
-
-def states(group: Group) -> Table:
-    """Tabulate how much of the time each state takes."""
-    needed = ["method", "state", "n_participants", "occupancy_mean", "occupancy_sd", "mean_dwell_seconds_mean"]
-    table = _everybody(group, "states", needed)
-    rows = [
-        [
-            Cell(str(row["state"])),
-            Cell(LABELS.get(row["method"], str(row["method"]))),
-            Cell(_seconds(row["repetition_time"])),
-            Cell(number(row["n_participants"], 0)),
-            _spread(row, "occupancy", 3),
-            _spread(row, "mean_dwell_seconds", 1),
-        ]
-        for _, row in table.iterrows()
-    ]
-    columns = ["State", "Method", "TR (s)", "Participants", "Occupancy", "Mean dwell time (s)"]
-    caption = "Share of used volumes in each state, and length of a visit; mean ± SD over participants."
-    return Table("States", columns, rows, caption)
 
 
 def comparison_sentences(group: Group) -> list[str]:
@@ -252,7 +240,7 @@ def comparisons(group: Group) -> Table:
     rows = [
         [
             Cell(str(row["outcome"]), str(row["family"])),
-            Cell(_seconds(row["repetition_time"])),
+            Cell(seconds(row["repetition_time"])),
             Cell(number(row["n_participants"], 0)),
             Cell(number(row["estimate"], 3)),
             Cell(f"{row['statistic_name']} = {number(row['statistic'])}", f"df {number(row['degrees_of_freedom'], 0)}"),
@@ -276,7 +264,7 @@ def reliability(group: Group) -> Table:
     table = group.table("reliability", needed)
     rows = []
     for (repetition_time, task, family), part in table.groupby(["repetition_time", "task", "family"], sort=False):
-        line = [Cell(str(family), str(part["repeats"].iloc[0])), Cell(_seconds(repetition_time)), Cell(str(task))]
+        line = [Cell(str(family), str(part["repeats"].iloc[0])), Cell(seconds(repetition_time)), Cell(str(task))]
         line += [Cell(number(part["n_participants"].max(), 0)), Cell(str(len(part)))]
         for icc in ("icc_2_1", "icc_3_1"):
             values = part[icc].dropna()
@@ -298,7 +286,7 @@ def predictions(group: Group) -> Table:
     rows = [
         [
             Cell(f"{row['target']} from {row['source']}"),
-            Cell(_seconds(row["repetition_time"])),
+            Cell(seconds(row["repetition_time"])),
             Cell(number(row["n_participants"], 0)),
             Cell(f"{row['n_folds']} of {row['blocked']}"),
             Cell(

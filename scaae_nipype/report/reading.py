@@ -36,13 +36,13 @@ class Networks:
     affine : float array, (4, 4)
         Voxel to world, in mm.
     volumes : mapping
-        Volume number to float32 array (X, Y, Z), of the volumes that were asked for.
+        Volume number (or name of the state) to float32 array (X, Y, Z), of the volumes that were asked for.
     density : float array, (T,)
         Share of the evaluation region above the threshold, NaN where the volume is empty.
     """
 
     affine: np.ndarray
-    volumes: Mapping[int, np.ndarray]
+    volumes: Mapping[Any, np.ndarray]
     density: np.ndarray
 
 
@@ -210,6 +210,26 @@ class Run:
             raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
         self._cache[branch] = Networks(image.affine, taken, density)
         return self._cache[branch]
+
+    def state_maps(self, branch: str) -> Networks:
+        """Read the mean maps of the states of a branch, by the names of the states.
+
+        Raises
+        ------
+        InputError
+            If the image is missing or damaged, or its sidecar does not name its volumes.
+        """
+        path = self.path(f"{branch}states")
+        names = self.sidecar(f"{branch}states").get("TemplateLabels")
+        try:
+            image: nib.Nifti1Image = nib.load(path)  # type: ignore[assignment]
+            values = image.get_fdata(dtype=np.float32)
+        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+            raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
+        if not isinstance(names, list) or values.ndim != 4 or values.shape[3] != len(names):
+            raise InputError(f"{path.name}: its sidecar does not name its volumes (TemplateLabels).")
+        volumes = {str(name): values[..., index] for index, name in enumerate(names)}
+        return Networks(image.affine, volumes, np.empty(0))
 
 
 def _read_or_empty(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from . import views
+from . import state_views, views
 from .page import Table
 from .reading import Run
 
@@ -49,12 +49,12 @@ class SentenceItem:
 
 @dataclass(frozen=True)
 class RunSection:
-    """A section that every run has."""
+    """A section of a run; an optional one is left out where the files it needs were not asked for."""
 
     key: str
     title: str
     items: Sequence[FigureItem | TableItem | SentenceItem]
-    lead: str = ""
+    optional: bool = False
 
 
 HOW_TO_READ = (
@@ -66,8 +66,8 @@ HOW_TO_READ = (
     "IoU at 0.3 is bounded by size: a map that marks 36 % of the brain cannot exceed an IoU of 0.14 with a template of "
     "5 %. Average precision (AP) and size-matched IoU do not depend on scaling or threshold: these two decide.",
     "Look at the volume itself first. It stands beside the network in every comparison because a map has to beat "
-    "it to be worth its training. Even then a volume that was smoothed, rectified and squared may match the templates "
-    "as well; this report does not test that.",
+    "it to be worth its training, and so it has to beat the filters and decompositions below it: a volume that was "
+    "smoothed, rectified and squared often matches the templates as well.",
     "A high overlap of consecutive volumes is mostly the slow spectrum of fMRI, not a property of the network: "
     "band-passed noise does it too. Read it against the dotted chance level and the volume's own curve, and never "
     "across runs of different repetition times.",
@@ -144,6 +144,26 @@ RUN_SECTIONS = (
         ),
     ),
     RunSection(
+        "baselines",
+        "Beside what needs no network",
+        (
+            SentenceItem(state_views.compare_sentences, ("overlap", "baselines")),
+            FigureItem(
+                "comparison",
+                "Every method with every template (the paper's Figure 5)",
+                state_views.compare_figure,
+                ("overlap", "baselines"),
+                "Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of the "
+                "white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
+                "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
+                "components of the run, no volumes.",
+                "Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
+            ),
+            TableItem(state_views.compare_table, ("overlap", "baselines")),
+        ),
+        optional=True,
+    ),
+    RunSection(
         "gradual",
         "Gradual change",
         (
@@ -159,6 +179,79 @@ RUN_SECTIONS = (
                 "Line plot of the mean overlap of two volumes against their lag in seconds, with chance levels.",
             ),
         ),
+    ),
+    RunSection(
+        "states",
+        "States",
+        (
+            SentenceItem(state_views.state_sentences, ("statemetrics",), as_list=True),
+            FigureItem(
+                "sequence",
+                "State of every volume",
+                state_views.sequence,
+                ("states", "statemetrics"),
+                "Grey: volumes that were left out; nothing is counted across them. White: unassigned. Only states that "
+                "appear are drawn.",
+                "Timeline of the state of every volume, for both branches and for the volume itself.",
+            ),
+            FigureItem(
+                "transitions",
+                "Transitions between states (the paper's Figure 6)",
+                state_views.graphs,
+                ("statemetrics", "transitions"),
+                "Width of an arrow: how often the state at its end follows the one at its start, on one scale for all "
+                "graphs. Size of a circle, and the number: share of the kept volumes. Counted from one volume to the "
+                "next, both kept and assigned; staying is not drawn.",
+                "Graphs of the transitions between states; the same numbers are in the table of transitions.",
+            ),
+            TableItem(state_views.state_table, ("statemetrics",)),
+            FigureItem(
+                "statemaps",
+                "Mean network of each state",
+                state_views.state_mosaic,
+                ("statemetrics", "fbn1states", "fbn2states"),
+                "Mean of the signed maps (before equation 9) of the volumes in each state, in standard deviations of "
+                "the map; the 15 % of the voxels furthest from its mean are shown. Volumes were chosen by the "
+                "template, so some likeness to it is certain.",
+                "Axial brain slices of the mean network of each state, one line per state, the branches side by side.",
+                vector=False,
+            ),
+        ),
+    ),
+    RunSection(
+        "events",
+        "States and task",
+        (
+            SentenceItem(state_views.event_sentences, ("events",), as_list=True),
+            FigureItem(
+                "locking",
+                "How scores and states follow each condition",
+                state_views.event_figure,
+                ("events",),
+                "Correlation with the events convolved with the canonical haemodynamic response. Dots: corrected "
+                "p ≤ 0.05. Grey: the state never appears.",
+                "Heat maps of the correlation of scores and states with every condition, for both branches and for "
+                "the volume itself.",
+            ),
+            TableItem(state_views.event_table, ("events",)),
+        ),
+        optional=True,
+    ),
+    RunSection(
+        "regions",
+        "Regions of the atlas",
+        (
+            FigureItem(
+                "courses",
+                "Mean network value of every region over time",
+                state_views.region_courses,
+                ("fbn1regions", "fbn2regions"),
+                "Both branches on one colour scale; dropped volumes are light grey. The numbers are in the tables "
+                "desc-regionsfbn1 and desc-regionsfbn2.",
+                "Heat maps of the mean network value of every atlas region over time, regions against time.",
+            ),
+        ),
+        optional=True,
     ),
     RunSection(
         "channels",

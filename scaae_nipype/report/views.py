@@ -46,6 +46,7 @@ _SCORES = {
     "iou": "IoU at 0.3",
     "r": "Pearson r",
 }
+_STEPS = ("gradualchange", "statemetrics", "baselines", "fbn1regions", "events")
 _GRADUAL = ("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "chance_iou")
 
 
@@ -199,7 +200,12 @@ def code(run: Run) -> Figure:
 
 def warnings(run: Run) -> list[str]:
     """List what preparation and evaluation warned of."""
-    sources = [run.preparation, run.sidecar("overlap"), run.sidecar("templateiou"), run.sidecar("gradualchange")]
+    sources = [
+        run.preparation,
+        run.sidecar("overlap"),
+        run.sidecar("templateiou"),
+        *(run.sidecar(meaning) for meaning in _STEPS),
+    ]
     found = [str(text) for source in sources for text in _as_list(source.get("Warnings"))]
     if not any(sources):
         return ["The sidecars do not tell whether a step had anything to warn of."]

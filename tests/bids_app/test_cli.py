@@ -10,7 +10,7 @@ import time
 
 import pytest
 from scaae_nipype.bids_app.cli import main, parse
-from scaae_nipype.bids_app.settings import Settings
+from scaae_nipype.bids_app.settings import BASELINES, Settings
 
 from scaae_nipype.errors import UsageError
 
@@ -56,6 +56,12 @@ def test_three_positionals_are_enough(settings, tmp_path):
         (["--mem-gb", "1.5"], "memory_gb", 1.5),
         (["--dummy-scans", "4"], "dummy_scans", 4),
         (["-f", "0.3"], "fd_threshold", 0.3),
+        ([], "baselines", ("smoothed", "pca")),
+        (["--baselines", "none"], "baselines", ()),
+        (["--baselines", "ica", "volume", "cap"], "baselines", ("cap", "ica")),
+        (["--baselines", "all"], "baselines", BASELINES),
+        (["--atlas", "default"], "atlas", "default"),
+        (["--atlas", "default", "--signed-maps"], "output_options", ("signed_maps", "baselines", "atlas")),
         (["-p", "athena"], "low_pass", 0.08),
         (["-p", "none"], "fd_threshold", 0.0),
         (["-p", "none", "--high-pass", "0.01"], "high_pass", 0.01),
@@ -69,6 +75,12 @@ def test_three_positionals_are_enough(settings, tmp_path):
 )
 def test_options(settings, options, name, value):
     assert getattr(settings(*options), name) == value
+
+
+def test_baselines_are_those_of_the_evaluation():
+    from scaae_nipype.evaluation import BASELINES as MADE
+
+    assert {*BASELINES, "volume"} == set(MADE)
 
 
 def test_further_datasets(settings, tmp_path):
@@ -95,11 +107,20 @@ def test_further_datasets(settings, tmp_path):
         (["--model", "m", "--retrain"], "--retrain has no effect with --model"),
         (["--train-volumes", "0"], "--train-volumes 0"),
         (["-w", "in/work"], "lies inside the input dataset .* choose another --work-dir"),
+        (["--baselines", "svm"], "--baselines svm: unknown; choose from smoothed, pca"),
+        (["--baselines", "all", "pca"], "--baselines all pca: all goes alone"),
+        (["--atlas", "x.nii.gz", "--atlas-labels", "none.tsv"], "--atlas-labels none.tsv: there is no such file"),
     ],
 )
 def test_impossible_options(settings, options, words):
     with pytest.raises(UsageError, match=words):
         settings(*options)
+
+
+def test_labels_without_an_atlas(settings, tmp_path):
+    (tmp_path / "labels.tsv").touch()
+    with pytest.raises(UsageError, match=r"--atlas-labels has no effect without --atlas"):
+        settings("--atlas-labels", "labels.tsv")
 
 
 def test_output_in_the_input(tmp_path, monkeypatch):

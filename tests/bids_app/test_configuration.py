@@ -36,6 +36,8 @@ def digest(settings):
         {"seed": 1},
         {"precision": "fp32"},
         {"templates": "smith2009"},
+        {"baselines": ()},
+        {"atlas": "default"},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
@@ -69,6 +71,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("verbosity", "retrain", "signed_maps", "write_graph", "group"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
+        *("baselines", "atlas", "atlas_labels"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from scaae_nipype.bids_app.configuration import configuration_hash
 from scaae_nipype.bids_app.records import RunRecord
 
 from scaae_nipype.files import read_json, read_table, write_json, write_table
+from scaae_nipype.grid import load_grid
 from scaae_nipype.names import group_outputs, group_path, output_path, run_stem
 
 CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
@@ -97,6 +99,29 @@ def write_states(root: Path, stem: str, occupancy: float) -> None:
     write_table(pd.DataFrame(counts), folder / f"{stem}_desc-transitions_relmat.tsv")
 
 
+def write_baselines(root: Path, stem: str, best: str) -> None:
+    """Write a run's scores of two smoothed volumes, of which `best` has the higher ones."""
+    path = next(root.glob(f"sub-*/**/{stem}_desc-overlap_metrics.tsv"))
+    overlap = read_table(path)
+    own = overlap[overlap["method"] == "volume"]
+    scores = [name for name in own if name.startswith(("best", "mean"))]
+    made = [
+        own.assign(method=method, **dict.fromkeys(scores, 0.6 if method == best else 0.4))
+        for method in ("smoothed_4mm", "smoothed_8mm")
+    ]
+    write_table(pd.concat(made), path.with_name(f"{stem}_desc-baselines_metrics.tsv"))
+
+
+def write_state_maps(root: Path, stem: str, *values: float) -> None:
+    """Write a map per state that has one value everywhere in the brain, 0 for a state that was never visited."""
+    folder = next(root.glob(f"sub-*/**/{stem}_desc-states_metrics.tsv")).parent
+    grid = load_grid()
+    maps = grid.image(np.repeat(np.array(values, "f4")[:, None], grid.n_voxels, axis=1))
+    for branch in ("fbn1", "fbn2"):
+        nib.save(maps, folder / f"{stem}_res-4_desc-{branch}states_boldmap.nii.gz")
+    write_json({"TemplateLabels": ["Visual", "DefaultMode"]}, folder / f"{stem}_desc-states_metrics.json")
+
+
 QUICK = ("--permutations", "99")
 
 
@@ -159,7 +184,9 @@ def test_everything_that_is_asked_for(two_sites, group):
     assert code == 0, said
     assert said.splitlines()[0].startswith("Group of 24 participants with 48 runs (TR 2 s)")
     assert "All done: 11 files finished now." in said.splitlines()[-1]
-    assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {group_path(m).name for m in group_outputs()}
+    assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {
+        group_path(meaning).name for meaning in group_outputs() if group_path(meaning).suffix == ".tsv"
+    }
     counts = table(two_sites, "participants", "column", "level")
     assert counts.loc[("site", "NYU"), ["n_participants", "n_runs", "n_volumes_kept"]].tolist() == [12, 24, 24 * 28]
     assert counts.loc[("dx", "adhd"), "n_participants"] == 12
@@ -266,6 +293,72 @@ def test_nothing_above_the_cut_off(folders, group):
     assert "No volume of any run is above the cut-off for a state in fbn1" in said
 
 
+def test_baselines_are_averaged_and_the_width_is_chosen_on_others(folders, group):
+    for number, best in enumerate(["smoothed_4mm", "smoothed_4mm", "smoothed_8mm"]):
+        write_baselines(folders[1], write_run(folders[1], f"{number}", seed=number), best)
+    assert group()[0] == 0
+    found = table(folders[1], "overlap", "method", "template")
+    assert found.loc[("smoothed_4mm", "Visual"), "best_of_20_average_precision_mean"] == pytest.approx(1.6 / 3)
+    # two choose 4 mm or 8 mm by one vote each way (the first wins: 4 mm); the third, outvoted, takes 4 mm and gets 0.4
+    assert found.loc[("smoothed_chosen", "Visual"), "best_of_20_average_precision_mean"] == pytest.approx(1.6 / 3)
+    html = (folders[1] / "group.html").read_text()
+    assert "smoothed, σ chosen" in html and "smoothed 8 mm" in html
+
+
+def test_state_maps_are_means_over_those_who_visit(folders, group):
+    first, again = (write_run(folders[1], "1", run=run, seed=int(run)) for run in "12")
+    second = write_run(folders[1], "2", seed=3)
+    for stem, maps in {first: (1.0, 0.0), again: (3.0, 0.0), second: (5.0, -2.0)}.items():
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, *maps)
+    code, said = group()
+    assert code == 0, said
+    image = nib.load(folders[1] / group_path("fbn1states"))
+    inside = image.get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(inside, np.tile([3.5, -2.0], (len(inside), 1)), atol=1e-3)
+    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    assert about["TemplateLabels"] == ["Visual", "DefaultMode"] and about["Participants"] == [2, 1]
+    html = (folders[1] / "group.html").read_text()
+    assert "Mean network of each state" in html and "Figure 6" in html
+
+
+def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
+    for number, (time, value) in enumerate([(2.0, 1.0), (2.0, 3.0), (2.5, 9.0)]):
+        stem = write_run(folders[1], f"{number}", repetition_time=time, seed=number)
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, value, 0.0)
+    code, said = group()
+    assert code == 0 and "State maps are averaged over the 2 participants with TR 2 s only." in said
+    found = nib.load(folders[1] / group_path("fbn2states")).get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
+
+
+def test_state_maps_that_do_not_fit_are_said_and_the_rest_is_done(folders, group):
+    for number, maps in enumerate([(1.0, 2.0), (1.0, 2.0, 3.0)]):
+        stem = write_run(folders[1], f"{number}", seed=number)
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, *maps)
+    code, said = group()
+    assert code == 0
+    assert "State maps of fbn1 were not averaged: " in said and "has other states than" in said
+    assert not (folders[1] / group_path("fbn1states")).exists()
+    assert (folders[1] / group_path("states")).exists()
+
+
+def test_what_makes_networks_doubtful_is_said_on_the_page(folders, group):
+    for number in range(2):
+        stem = write_run(folders[1], f"{number}", seed=number)
+        path = next(folders[1].glob(f"sub-{number}/func/{stem}_desc-samples_timeseries.json"))
+        branches = [{"MeanDensity": 0.2, "SignAgreement": 1.0}, {"MeanDensity": 0.75, "SignAgreement": 0.6}]
+        write_json(read_json(path) | {"Model": {"Undertrained": True, "Branches": branches}}, path)
+    assert group()[0] == 0
+    html = (folders[1] / "group.html").read_text()
+    for words in ("The model is undertrained", "Branch 2 is saturated", "75 %", "The sign of branch 2 is uncertain"):
+        assert words in html
+    assert "Branch 1 is saturated" not in html
+    assert table(folders[1], "runs")["undertrained"].tolist() == [1, 1]
+
+
 def test_states_that_were_not_computed(folders, group):
     write_run(folders[1], "1")
     write_run(folders[1], "2")
@@ -351,6 +444,8 @@ def test_a_thousand_participants_take_less_than_a_minute_and_two_gigabytes(folde
         run = {"repetition_time": 2.0 if number < 750 else 2.5, "consecutive": rng.random(), "iou": rng.random()}
         stem = write_run(folders[1], f"{number:04d}", **run, n_volumes=176, n_numbers=64, seed=number)
         write_states(folders[1], stem, occupancy=rng.random() / 2)
+        write_baselines(folders[1], stem, "smoothed_4mm")
+        write_state_maps(folders[1], stem, *rng.random(2))
     rows = [
         (f"sub-{n:04d}", f"site{n // 125}", "ab"[rng.integers(2)], f"{8 + 10 * rng.random():.2f}") for n in range(1000)
     ]

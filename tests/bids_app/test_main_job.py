@@ -323,6 +323,8 @@ def call(tmp_path, monkeypatch, capsys, dataset):
         (["--participant-label", "native"], 70, r"No BOLD run can be used: .*sub-native.*not in MNI space"),
         (["--preset", "huge"], 64, r"no preset 'huge'"),
         (["--templates", "missing.nii.gz"], 64, r"Templates 'missing.nii.gz': neither a file nor"),
+        (["--atlas", "missing.nii.gz"], 64, r"--atlas: Templates 'missing.nii.gz': neither a file nor"),
+        (["--baselines", "svm"], 64, r"--baselines svm: unknown"),
         (["--model", "missing"], 70, r"missing: is not a model folder"),
         (["--model", "missing", "--dry-run"], 70, r"missing: is not a model folder"),
     ],
@@ -409,3 +411,22 @@ def test_an_image_that_is_no_template(call, tmp_path):
         file.write(b"no image")
     code, line = call("out", "participant", "--templates", "templates.nii.gz")
     assert (code, "templates.nii.gz: cannot be read" in line) == (70, True)
+
+
+@pytest.mark.parametrize("option", ["templates", "template", "atlas"])
+def test_an_image_outside_the_brain_or_a_table_that_does_not_fit(call, option):
+    grid = load_grid()
+    labels = np.zeros(grid.shape, np.int16)
+    if option == "templates":
+        labels[:3, :3, :3] = 1  # a corner of the box
+        words = "no template has a voxel in the model's brain mask"
+    else:
+        labels[20:25, 20:25, 20:25] = 7
+        words = "has no row for label 7"
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    Path("names.tsv").write_text("index\tname\n1\tone\n")
+    image = "--atlas" if option == "atlas" else "--templates"
+    table = "--atlas-labels" if option == "atlas" else "--template-labels"
+    code, line = call("out", "participant", image, "image.nii.gz", table, "names.tsv")
+    assert code == 70
+    assert words in line and f"{image}: " in line

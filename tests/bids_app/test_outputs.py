@@ -9,6 +9,7 @@ from scaae_nipype.bids_app.inputs import Inputs, RunInput
 from scaae_nipype.bids_app.methods import methods_text, references_bib, training_sentence
 from scaae_nipype.bids_app.models import mismatches
 from scaae_nipype.bids_app.outputs import (
+    all_outputs,
     check_writable,
     dataset_description,
     participants_with_results,
@@ -78,6 +79,13 @@ def test_sources_are_uris_into_linked_datasets(inputs, run):
     ]
 
 
+def test_events_of_the_raw_dataset_are_a_source(inputs, run):
+    events = inputs.roots["raw"] / "sub-01" / "ses-a" / "func" / "sub-01_ses-a_task-rest_run-01_events.tsv"
+    assert f"bids:raw:{events.relative_to(inputs.roots['raw'])}" in sources_of(
+        replace(run, events=events), "m", inputs.roots
+    )
+
+
 def test_a_mask_from_another_dataset_is_named_there(inputs, run, tmp_path):
     """The mask of an XCP-D run may lie in fMRIPrep's output; a dataset may lie inside another one."""
     roots = {**inputs.roots, "masks": run.root / "derivatives" / "masks"}
@@ -87,8 +95,14 @@ def test_a_mask_from_another_dataset_is_named_there(inputs, run, tmp_path):
 
 def test_expected_outputs_of_a_run(run):
     expected = (Path(__file__).parent / "expected_outputs.txt").read_text().split()
-    assert sorted(wanted_outputs(run, signed_maps=True)) == expected
-    assert sorted(wanted_outputs(run, signed_maps=False)) == [name for name in expected if "signed" not in name]
+    task = replace(run, events=run.bold.with_name("events.tsv"))
+    assert sorted(wanted_outputs(task, options=("signed_maps", "baselines", "atlas"))) == expected
+    assert sorted(all_outputs(run)) == expected
+    special = ("signed_", "desc-baselines", "desc-regionsfbn", "desc-events")
+    always = [name for name in expected if not any(word in name for word in special)]
+    assert sorted(wanted_outputs(run)) == always
+    assert sorted({*wanted_outputs(task)} - {*always}) == [name for name in expected if "desc-events" in name]
+    assert sorted({*wanted_outputs(run, options=["atlas"])} - {*always}) == [n for n in expected if "regions" in n]
 
 
 def test_a_work_folder_in_the_output_is_ignored_by_validators(inputs, tmp_path):

@@ -16,7 +16,7 @@ DROPPED = [0, 1, 12]
 
 
 def test_score_run_finds_the_planted_volumes(matching, tmp_path):
-    _, overlap, _ = score_run(**matching, out_dir=tmp_path / "out")
+    _, overlap, *_ = score_run(**matching, out_dir=tmp_path / "out")
     table = read_table(overlap).set_index(["method", "template"])
     assert table.index.levels[0].tolist() == ["fbn1", "fbn2", "volume", "volume_negated"]
     for score in ("iou", "size_matched_iou", "average_precision", "r"):
@@ -34,7 +34,7 @@ def test_score_run_finds_the_planted_volumes(matching, tmp_path):
 
 
 def test_overlap_table_has_the_promised_columns(matching, tmp_path):
-    _, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    _, overlap, *_ = score_run(**matching, out_dir=tmp_path)
     scores = [
         f"{kind}_{score}"
         for score in ("iou", "size_matched_iou", "average_precision", "r")
@@ -48,14 +48,14 @@ def test_overlap_table_has_the_promised_columns(matching, tmp_path):
 
 
 def test_density_and_coverage_refer_to_the_region_and_the_models_mask(matching, tmp_path):
-    _, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    _, overlap, *_ = score_run(**matching, out_dir=tmp_path)
     table = read_table(overlap).set_index(["method", "template"]).loc["fbn1"]
     assert table["template_coverage"].iloc[:2].tolist() == [1.0, 0.5]
     np.testing.assert_allclose(table["template_density"], [2 / 5, 1 / 5, 0], atol=1e-6)
 
 
 def test_a_template_outside_the_mask_is_named_and_scored_na(matching, tmp_path):
-    per_volume, overlap, metadata = score_run(**matching, out_dir=tmp_path)
+    per_volume, overlap, metadata, _ = score_run(**matching, out_dir=tmp_path)
     table = read_table(overlap)
     outside = table[table["template"] == "outside"]
     assert outside.filter(regex="^(best|mean)_(?!best)").isna().all(axis=None)
@@ -68,7 +68,7 @@ def test_a_template_outside_the_mask_is_named_and_scored_na(matching, tmp_path):
 
 
 def test_iou_table_has_a_row_per_volume_and_na_where_not_kept(matching, tmp_path):
-    per_volume, overlap, _ = score_run(**matching, out_dir=tmp_path)
+    per_volume, overlap, *_ = score_run(**matching, out_dir=tmp_path)
     table = read_table(per_volume)
     assert list(table) == ["kept", *(f"fbn{b}_{name}" for b in (1, 2) for name in ("left", "right", "outside"))]
     assert len(table) == N_VOLUMES

@@ -1,6 +1,7 @@
 """An output dataset as the program writes it, from simulated smooth maps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from scaae_nipype.evaluation.states import Assignment, state_table, transition_counts
 from scaae_nipype.files import write_json, write_table, write_text
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.names import output_path
@@ -104,6 +106,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         for template in TEMPLATES:
             iou[f"{branch}_{template}"] = np.where(kept, gaussian_filter(rng.uniform(0, 0.5, n), 2), np.nan)
     write_table(pd.DataFrame(iou), target("templateiou"))
+    write_table(pd.DataFrame(iou), target("templatescores"))
     samples = {"volume": range(n), "kept": kept, "dummy": dummy, "censored": censored}
     displacement[0] = np.nan
     samples = pd.DataFrame(samples).astype(int).assign(framewise_displacement=displacement)
@@ -117,7 +120,73 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
     write_table(overlap_table(rng, kept), target("overlap"))
     write_json({"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": []}, target("overlap", ".json"))
     write_table(gradual_table(repetition_time), target("gradualchange"))
+    write_states(target, rng, region, kept, repetition_time)
+    write_baselines(target, rng, kept)
+    write_task(target, rng)
+    for branch in ("fbn1", "fbn2"):
+        means = np.where(kept[:, None], rng.uniform(0.1, 0.4, (n, 3)), np.nan)
+        table = pd.DataFrame(means, columns=["Left", "Right", "Middle"])
+        table.insert(0, "kept", kept.astype(int))
+        write_table(table, target(f"{branch}regions"))
     write_text("{}", root / f"sub-{entities['sub']}" / "log" / f"{target('samples').name.split('_desc-')[0]}.json")
+
+
+def write_states(target, rng, region, kept: np.ndarray, repetition_time: float) -> None:
+    """Write states as the evaluation does: "NA" never appears, branch 2 has two states."""
+    sequence, metrics, transitions = {"kept": kept.astype(int)}, [], []
+    methods = {}
+    for method, choices in (("fbn1", [-1, 0, 1, 2, 3]), ("fbn2", [-1, 0, 3]), ("volume", [-1, 1, 2])):
+        states = np.repeat(rng.choice(choices, size=len(kept)), rng.integers(1, 4, len(kept)))[: len(kept)]
+        states[:3] = choices[-1]
+        found = Assignment(states, states, np.where(kept, 0.3, np.nan), np.where(kept, 0.1, np.nan), kept)
+        found = replace(found, states=np.where(kept, states, -1))
+        names = np.array([*TEMPLATES, "unassigned"], dtype=object)
+        sequence[f"{method}_state"] = pd.Series(names[found.states]).where(kept)
+        table = state_table(found, TEMPLATES, repetition_time).assign(split_half_r=0.5)
+        table.insert(0, "method", method)
+        metrics.append(table)
+        counts = transition_counts(found.states, kept, len(TEMPLATES))
+        transitions += [(method, TEMPLATES[i], TEMPLATES[j], counts[i, j]) for i, j in np.ndindex(counts.shape)]
+        methods[method] = {"OccupancyEntropyBits": 1.5, "EntropyRateBits": 0.7}
+    write_table(pd.DataFrame(sequence), target("states"))
+    write_table(pd.concat(metrics), target("statemetrics"))
+    write_table(pd.DataFrame(transitions, columns=["method", "from", "to", "count"]), target("transitions"))
+    about = {"Score": "size_matched_iou", "CutOff": 0.2, "TemplateLabels": TEMPLATES, "Methods": methods}
+    write_json(about, target("statemetrics", ".json"))
+    for branch in ("fbn1", "fbn2"):
+        maps = smooth_volumes(rng, region, len(TEMPLATES)).astype(np.float32)
+        maps[-1] = 0
+        nib.save(region.image(maps), target(f"{branch}states"))
+        write_json(about, target(f"{branch}states", ".json"))
+
+
+def write_baselines(target, rng, kept: np.ndarray) -> None:
+    """Write a filter that is better than the network, and a decomposition that is not."""
+    made = overlap_table(rng, kept)
+    filtered = made[made["method"] == "fbn1"].copy()
+    numbers = [column for column in filtered if column.startswith(("best_of", "mean_"))]
+    better = filtered.assign(method="smoothed_12mm", **{name: filtered[name] + 0.1 for name in numbers})
+    worse = filtered.assign(method="canica", n_volumes=20, **{name: filtered[name] - 0.1 for name in numbers})
+    write_table(pd.concat([better, worse]), target("baselines"))
+    write_json(
+        {"Warnings": ["Sliding-window ICA: no window of 60 s keeps 20 volumes; leave this baseline out."]},
+        (target("baselines", ".json")),
+    )
+
+
+def write_task(target, rng) -> None:
+    rows = [
+        (method, measure, condition, template, 5, 8, 0.4, 0.2, float(r), 0.01 if r > 0.7 else 0.5)
+        for method in ("fbn1", "fbn2", "volume")
+        for measure in ("score", "occupancy")
+        for condition in ("faces", "houses")
+        for template in TEMPLATES
+        for r in [0.8 if (method, condition, template) == ("fbn1", "faces", "Visual") else rng.uniform(-0.3, 0.3)]
+    ]
+    columns = ["method", "measure", "condition", "template", "n_events", "n_volumes_locked", "mean_locked"]
+    table = pd.DataFrame(rows, columns=[*columns, "mean_elsewhere", "r", "p"])
+    write_table(table.assign(p_corrected=table["p"], least_p=0.01), target("events"))
+    write_json({"Events": "x_events.tsv", "Warnings": []}, target("events", ".json"))
 
 
 def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def test_tables_one_and_two_and_figure_five(root):
     assert "0.12<small>± 0.02" in html
     assert "0.51<small>± 0.05" in html and "0.41<small>± 0.05" in html  # lag 1 only, each repetition time for itself
     assert "0.26<small>± 0.05" not in html
-    assert html.count("<img") == 1 and "data:image/svg+xml" in html
+    assert html.count("<img") == 2 and "data:image/svg+xml" in html
     assert 'class="best">0.38<small>± 0.03' in html
     assert "0.26<small>± n/a" in html  # one participant has no spread
     assert all(sentence in unescape(html) for sentence in HOW_TO_READ_GROUPS)
@@ -65,7 +65,7 @@ def test_tables_one_and_two_and_figure_five(root):
 
 def test_what_is_not_there_is_said(root):
     html = text_of(root)
-    for section in GROUP_SECTIONS[3:]:
+    for section in GROUP_SECTIONS[4:]:
         assert section.otherwise.split(":")[0] in html
     assert "1 run left out" in html and "made with another configuration" in html
     assert "Runs have different repetition times." in html

@@ -83,6 +83,35 @@ def test_networks_are_scored_on_what_was_extracted():
     assert ("extract", "fbn_maps", "gradual_change", "fbn_maps") in found
 
 
+def test_states_reuse_the_scores_and_average_the_signed_maps():
+    found = edges(init_networks_wf(mode="paper", state_cutoff=0.25))
+    assert ("match_templates", "out_scores", "states", "scores") in found
+    assert ("extract", "signed_maps", "states", "signed_maps") in found
+    made = nodes(init_networks_wf(mode="paper", state_cutoff=0.25))
+    assert made["states"].inputs.mode == made["match_templates"].inputs.mode == "paper"
+    assert made["states"].inputs.cutoff == 0.25
+    assert "by IoU, or none below 0.25" in init_networks_wf(mode="paper", state_cutoff=0.25).visit_desc()
+    assert "by size-matched IoU, or none below 0.2" in init_networks_wf().visit_desc()
+
+
+def test_what_was_not_asked_for_is_not_computed(tmp_path):
+    assert not {"baselines", "regions", "events"} & set(nodes(init_networks_wf()))
+    asked = {"baselines": ("smoothed",), "atlas": "default", "with_events": True, "seed": 4}
+    workflow = init_networks_wf(**asked)
+    (tmp_path / "events.tsv").touch()
+    workflow.inputs.inputnode.events = str(tmp_path / "events.tsv")
+    found, made = edges(workflow), nodes(workflow)
+    assert (made["baselines"].inputs.names, made["baselines"].inputs.seed) == (["smoothed"], 4)
+    assert made["regions"].inputs.atlas == "default"
+    assert made["events"].inputs.events == str(tmp_path / "events.tsv")
+    assert ("extract", "codes", "baselines", "codes") in found
+    assert {
+        ("match_templates", "out_scores", "events", "scores"),
+        ("states", "out_states", "events", "states"),
+    } <= found
+    assert "circular shifts" in workflow.visit_desc() and "smoothed" in workflow.visit_desc()
+
+
 def test_training_threads_follow_the_nodes_processors():
     train = nodes(init_training_wf(run_names=["a"], n_procs=3, preset="tiny", mode="paper", seed=7))["train"]
     assert train.n_procs == train.inputs.num_threads == 3
@@ -92,10 +121,10 @@ def test_training_threads_follow_the_nodes_processors():
 def test_one_run_from_bold_to_networks(model_dir, bold):
     workflow = init_scaae_wf(model_dir=model_dir)
     workflow.inputs.inputnode.in_file = bold
-    assert set(nodes(workflow)) == {"prepare", "extract", "match_templates", "gradual_change"}
+    assert set(nodes(workflow)) == {"prepare", "extract", "match_templates", "gradual_change", "states"}
     found = edges(workflow)
     for output, field in (("out_file", "in_file"), ("out_mask", "in_mask"), ("out_samples", "in_samples")):
-        assert {("prepare", output, node, field) for node in ("extract", "match_templates", "gradual_change")} <= found
+        assert {("prepare", output, node, field) for node in ("extract", "match_templates", "states")} <= found
     assert nodes(workflow)["prepare"].inputs.grid_mask == f"{model_dir}/mask.nii.gz"
 
 

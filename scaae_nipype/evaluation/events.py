@@ -1,0 +1,178 @@
+"""Do states and networks follow a task? What the conditions predict, against what is seen, by shifting the task."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_table
+
+__all__ = ["MOST_CONDITIONS", "EventLocking", "condition_regressors", "event_locking", "read_events"]
+
+MOST_CONDITIONS = 20
+"""Conditions that are tested, those with most events first: a table of single trials is no design."""
+
+_HALF = 0.5  # of a predicted response's maximum: above it a volume counts as locked to the condition
+
+
+@dataclass(frozen=True, eq=False)
+class EventLocking:
+    """How series follow one condition, one value per series.
+
+    Attributes
+    ----------
+    r : float array, (n_series,)
+        Correlation with the predicted response over kept volumes; NaN where a series does not vary.
+    p : float array, (n_series,)
+        Two-sided, each series for itself.
+    p_corrected : float array, (n_series,)
+        By the maximum of |r| over the series.
+    mean_locked, mean_elsewhere : float array, (n_series,)
+        Mean over the kept volumes whose predicted response is above half of its maximum, and over the others.
+    n_locked : int
+        Kept volumes above half of the maximum.
+    least_p : float
+        The smallest p that this design can give: shifts that repeat it cannot be told from it.
+    """
+
+    r: np.ndarray
+    p: np.ndarray
+    p_corrected: np.ndarray
+    mean_locked: np.ndarray
+    mean_elsewhere: np.ndarray
+    n_locked: int
+    least_p: float
+
+
+def read_events(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a BIDS table of events.
+
+    Returns
+    -------
+    DataFrame
+        ``onset`` and ``duration`` in s from the first volume, and ``condition``: the column ``trial_type``, ``event``
+        where there is no such column. Rows without a value are left out; a missing duration is 0.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, has no column ``onset`` or holds no event.
+    """
+    table = read_table(path)
+    if "onset" not in table:
+        raise InputError(f"{path}: has no column 'onset'; its columns are {', '.join(map(str, table.columns))}.")
+    found = pd.DataFrame(
+        {
+            "onset": pd.to_numeric(table["onset"], errors="coerce"),
+            "duration": pd.to_numeric(table["duration"], errors="coerce").fillna(0) if "duration" in table else 0.0,
+            "condition": table.get("trial_type", "event"),
+        }
+    )
+    found = found.dropna(subset=["onset", "condition"]).reset_index(drop=True)
+    if found.empty:
+        raise InputError(f"{path}: holds no event with an onset.")
+    return found.assign(condition=found["condition"].astype(str))
+
+
+def condition_regressors(
+    events: pd.DataFrame, n_volumes: int, repetition_time: float, start_time: float = 0.0
+) -> pd.DataFrame:
+    """Predict the BOLD response to each condition: its events, convolved with SPM's haemodynamic response.
+
+    Parameters
+    ----------
+    events : DataFrame
+        As from `read_events`.
+    n_volumes : int
+    repetition_time : float
+        In s.
+    start_time : float
+        When in the repetition time a volume counts as taken, in s (``StartTime`` of a BIDS sidecar).
+
+    Returns
+    -------
+    DataFrame, (n_volumes, n_conditions)
+        A column per condition, most events first; conditions without an event inside the run are left out.
+
+    >>> events = pd.DataFrame({"onset": [10.0], "duration": [20.0], "condition": ["faces"]})
+    >>> predicted = condition_regressors(events, 30, 2.0)
+    >>> 2 * int(predicted["faces"].idxmax())  # s
+    22
+    """
+    from nilearn.glm.first_level import compute_regressor
+
+    times = start_time + repetition_time * np.arange(n_volumes)
+    inside = events[(events["onset"] < times[-1]) & (events["onset"] + events["duration"] >= 0)]
+    predicted = {}
+    for condition in inside["condition"].value_counts(sort=True).index:
+        own = inside[inside["condition"] == condition]
+        blocks = np.array([own["onset"], own["duration"], np.ones(len(own))], dtype=float)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # events shorter than nilearn's time step are impulses here too
+            regressor, _ = compute_regressor(blocks, "spm", times)
+        predicted[condition] = regressor[:, 0]
+    return pd.DataFrame(predicted, index=np.arange(n_volumes))
+
+
+def event_locking(series: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> EventLocking:
+    """Test whether series follow a predicted response, by shifting the prediction round the run.
+
+    The series stay where they are, with their gaps: only what the task predicts is shifted, by every number of
+    volumes, and compared at the kept volumes. No value is filled in and nothing is joined across a gap, and what is
+    slow or autocorrelated in the series stays so.
+
+    Parameters
+    ----------
+    series : float array, (n_volumes, n_series)
+        States as 0 and 1, or scores; values where `kept` is false do not matter.
+    predicted : float array, (n_volumes,)
+    kept : bool array, (n_volumes,)
+
+    Notes
+    -----
+    All shifts are used, the observed arrangement among them, so p is a multiple of 1 / n_volumes and no chance is
+    involved. A design that repeats itself cannot be told from its own shifts: `EventLocking.least_p`.
+
+    >>> predicted = np.zeros(100); predicted[[7, 30, 31, 62]] = 1
+    >>> found = event_locking(np.column_stack([predicted, np.arange(100) % 2]), predicted, np.ones(100, bool))
+    >>> np.abs(found.r).round(2), found.p_corrected.round(2)
+    (array([1., 0.]), array([0.01, 1.  ]))
+    """
+    kept = np.asarray(kept, dtype=bool)
+    values = _standardised(np.asarray(series, dtype=float)[kept].T)
+    shifts = np.arange(len(predicted))[:, None]
+    shifted = np.asarray(predicted, dtype=float)[(np.arange(len(predicted)) - shifts) % len(predicted)]
+    r = _standardised(shifted[:, kept]) @ values.T
+    strength = np.nan_to_num(np.abs(r))  # a shift that leaves no variation in what is kept predicts nothing
+    threshold = strength[0] * (1 - 1e-9)
+    whole = _standardised(shifted)
+    locked = predicted[kept] > _HALF * np.max(predicted)
+    known = np.isfinite(r[0])
+    return EventLocking(
+        r[0],
+        np.where(known, (strength >= threshold).mean(axis=0), np.nan),
+        np.where(known, (strength.max(axis=1, keepdims=True, initial=0) >= threshold).mean(axis=0), np.nan),
+        _mean(series, kept, locked),
+        _mean(series, kept, ~locked),
+        int(locked.sum()),
+        float((np.nan_to_num(whole @ whole[0]) > 0.99).mean()),
+    )
+
+
+def _mean(series: np.ndarray, kept: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    values = np.asarray(series, dtype=float)[kept][chosen]
+    return values.mean(axis=0) if len(values) else np.full(np.shape(series)[1], np.nan)
+
+
+def _standardised(rows: np.ndarray) -> np.ndarray:
+    """Give rows mean 0 and length 1; NaN to those that do not vary."""
+    constant = np.ptp(rows, axis=1) <= 1e-9 * np.abs(rows).max(axis=1, initial=0) if rows.size else np.ones(len(rows))
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    length[np.asarray(constant, dtype=bool)] = np.nan
+    return centred / length

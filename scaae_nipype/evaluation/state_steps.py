@@ -1,0 +1,175 @@
+"""States as a pipeline finds them: files in, files out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_table, replacing, write_json, write_table
+from . import states as dynamics
+from .overlap import scale
+from .run import RunMaps, read_run, read_volumes, run_templates
+from .scoring import score_maps, spread_over_run
+from .steps import about_templates
+from .templates import TemplateSet
+
+__all__ = ["assign_states"]
+
+PathLike = str | os.PathLike
+
+
+def assign_states(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    signed_maps: Sequence[PathLike] | None = None,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    grid_mask: PathLike | None = None,
+    mode: str = "calibrated",
+    cutoff: float | None = None,
+    scores: PathLike | None = None,
+    out_dir: PathLike = ".",
+) -> tuple[Path, Path, Path, list[Path], Path]:
+    """Give every volume a state per branch, and for comparison by the volume itself.
+
+    Parameters
+    ----------
+    fbn_maps, in_file, in_mask, in_samples : paths
+        As for `read_run`.
+    signed_maps : paths, optional
+        The maps before equation 9, which are averaged per state. Without them the square root of the scaled maps is,
+        which differs from them by an offset and a factor per volume.
+    templates, template_labels, grid_mask
+        As for `score_run`.
+    mode : str
+        Key of `states.RULES`: which score decides, and from where on.
+    cutoff : float, optional
+        The least score of a state, instead of the rule's.
+    scores : path, optional
+        Table that `score_run` wrote of this run in the same mode, so that nothing is scored twice.
+    out_dir : path
+
+    Returns
+    -------
+    states : Path
+        Table, a row per volume: ``kept``, then per method ``_state`` (``unassigned`` below the cut), ``_best``,
+        ``_score`` and ``_margin``.
+    metrics : Path
+        Table, a row per method and template: occupancy, dwell times, visits, split-half correlation of the state map.
+    transitions : Path
+        Table, a row per method and pair of templates: ``method``, ``from``, ``to``, ``count``, ``probability``.
+    maps : list of Path
+        Per branch a 4D image, one mean map per template, 0 for states never visited.
+    metadata : Path
+        JSON: the rule, entropies, states never visited and warnings.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    rule = dynamics.rule_of(mode, cutoff)
+    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    averaged = [np.sqrt(maps) for maps in run.fbn.values()]
+    if signed_maps:
+        averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
+    methods = [*run.fbn, "volume"]
+    known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
+    found = {method: dynamics.assign(known[method], run.kept, rule.cutoff) for method in methods}
+    signed = dict(zip(methods, [*averaged, run.volume], strict=True))
+    out_dir = Path(out_dir).absolute()
+    return (
+        write_table(_state_sequence(found, local.names, run.kept), out_dir / "states.tsv"),
+        write_table(_state_metrics(found, signed, local.names, run.repetition_time), out_dir / "statemetrics.tsv"),
+        write_table(_transitions(found, local.names), out_dir / "transitions.tsv"),
+        [
+            _write_maps(dynamics.state_maps(signed[branch], found[branch].states, len(local.names)), run, path)
+            for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in run.fbn)
+        ],
+        write_json(about_templates(local) | _about_states(found, local, mode, rule), out_dir / "states.json"),
+    )
+
+
+def _computed(run: RunMaps, templates: TemplateSet, score: str) -> dict[str, np.ndarray]:
+    maps = {**run.fbn, "volume": scale(run.volume)}
+    return {name: spread_over_run(score_maps(own[run.kept], templates)[score], run.kept) for name, own in maps.items()}
+
+
+def _read_scores(path: PathLike, methods: Sequence[str], names: Sequence[str], run: RunMaps) -> dict[str, np.ndarray]:
+    table = read_table(path)
+    columns = {method: [f"{method}_{name}" for name in names] for method in methods}
+    missing = [column for method in methods for column in columns[method] if column not in table]
+    if missing or len(table) != len(run.kept):
+        lacks = f"lacks the column {missing[0]}" if missing else f"has {len(table)} rows for {len(run.kept)} volumes"
+        raise InputError(f"{path}: {lacks}; score the run again with the same templates.")
+    return {method: table[columns[method]].to_numpy(dtype=float) for method in methods}
+
+
+def _state_sequence(found: dict[str, dynamics.Assignment], names: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
+    labels = np.array([*names, "unassigned"], dtype=object)  # UNASSIGNED is the last
+    table = pd.DataFrame({"kept": kept.astype(int)})
+    for method, assignment in found.items():
+        table[f"{method}_state"] = pd.Series(labels[assignment.states]).where(kept)
+        table[f"{method}_best"] = pd.Series(labels[assignment.best]).where(kept)
+        table[f"{method}_score"] = assignment.score
+        table[f"{method}_margin"] = assignment.margin
+    return table
+
+
+def _state_metrics(
+    found: dict[str, dynamics.Assignment],
+    signed: dict[str, np.ndarray],
+    names: Sequence[str],
+    repetition_time: float,
+) -> pd.DataFrame:
+    tables = []
+    for method, assignment in found.items():
+        table = dynamics.state_table(assignment, names, repetition_time)
+        table.insert(0, "method", method)
+        table["split_half_r"] = dynamics.split_half_r(signed[method], assignment, len(names))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _transitions(found: dict[str, dynamics.Assignment], names: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for method, assignment in found.items():
+        counts = dynamics.transition_counts(assignment.states, assignment.kept, len(names))
+        probabilities = dynamics.transition_probabilities(counts)
+        rows += [(method, names[i], names[j], counts[i, j], probabilities[i, j]) for i, j in np.ndindex(counts.shape)]
+    return pd.DataFrame(rows, columns=["method", "from", "to", "count", "probability"])
+
+
+def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
+    with replacing(path) as temporary:
+        nib.save(run.region.image(np.nan_to_num(maps)), temporary)
+    return path
+
+
+def _about_states(
+    found: Mapping[str, dynamics.Assignment], templates: TemplateSet, mode: str, rule: dynamics.Rule
+) -> dict:
+    count = len(templates.names)
+    methods, warnings = {}, list(templates.warnings)
+    for method, assignment in found.items():
+        states = assignment.states
+        assigned = int((states != dynamics.UNASSIGNED).sum())
+        counts = dynamics.transition_counts(states, assignment.kept, count)
+        methods[method] = {
+            "AssignedVolumes": assigned,
+            "OccupancyEntropyBits": dynamics.occupancy_entropy(states, count),
+            "EntropyRateBits": dynamics.entropy_rate(counts),
+            "NeverVisited": [name for number, name in enumerate(templates.names) if number not in states],
+        }
+        if not assigned:
+            warnings.append(f"No volume of {method} reaches {rule.score} {rule.cutoff} with any template: no states.")
+    return {"Mode": mode, "Score": rule.score, "CutOff": rule.cutoff, "Methods": methods, "Warnings": warnings}

@@ -1,0 +1,52 @@
+"""What a reader of the group's page must know about the networks before looking at the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .findings import DENSE, SIGN_AGREEMENT, percent
+from .group_views import Group
+from .page import Banner
+
+__all__ = ["group_banners"]
+
+
+def group_banners(group: Group) -> list[Banner]:
+    """Collect what the participants' pages warn of: an undertrained model, saturated branches, uncertain signs."""
+    try:
+        runs = group.table("runs", ["run"])
+    except InputError:
+        return []
+    found = []
+    if (_numbers(runs, "undertrained") > 0).any():
+        text = (
+            "It has seen too few volumes for its maps to have settled: branches may still be inverted or mark most of "
+            "the brain. The tables show that the processing works; do not interpret them."
+        )
+        found.append(Banner("The model is undertrained", text))
+    for branch in (1, 2):
+        density = _numbers(runs, f"density_fbn{branch}")
+        dense = int((density > DENSE).sum())
+        if dense:
+            text = (
+                f"In {dense} of {len(runs)} runs it marks more than {percent(DENSE)} of the brain in a volume, "
+                f"{percent(density.mean())} on average over all runs. Such a map is no network: it overlaps "
+                "everything, and its overlap from volume to volume is high whatever the brain does."
+            )
+            found.append(Banner(f"Branch {branch} is saturated", text))
+        agreement = _numbers(runs, f"sign_agreement_fbn{branch}").min()
+        if agreement < SIGN_AGREEMENT:
+            text = (
+                f"Only {percent(agreement)} of the volumes agree on it: in part of the volumes this branch shows "
+                "deactivation as activation, or nothing that follows the data."
+            )
+            found.append(Banner(f"The sign of branch {branch} is uncertain", text))
+    return found
+
+
+def _numbers(runs: pd.DataFrame, column: str) -> pd.Series:
+    if column not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    return pd.to_numeric(runs[column], errors="coerce")

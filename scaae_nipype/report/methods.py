@@ -1,0 +1,64 @@
+"""What the methods of the tables are called for the reader, and in which order they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .style import LABELS
+
+__all__ = ["NETWORK", "PER_RUN", "method_label", "ordered_methods"]
+
+NETWORK = ("fbn1", "fbn2")
+"""Methods that are the network's."""
+
+PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso")
+"""Methods that give maps of the whole run, or of windows: their candidates are not volumes."""
+
+_NAMES = {
+    "fbn1": "FBN 1",
+    "fbn2": "FBN 2",
+    "volume": "volume",
+    "volume_negated": "−volume",
+    "pca_projection": "PCA denoised",
+    "ica_projection": "ICA denoised",
+    "cap_centroid": "CAP centroid",
+    "canica": "ICA",
+    "dictionary_learning": "dictionary",
+    "sliding_window_ica": "window ICA",
+    "encoder_lasso": "encoder + LASSO",
+}
+_CHOSEN = {"smoothed_chosen": "smoothed, σ chosen", "smoothed_squared_chosen": "smoothed², σ chosen"}
+_SMOOTHED = re.compile(r"smoothed(_squared)?_([\d.]+)mm")
+
+
+def method_label(method: str) -> str:
+    """Name a method in few words.
+
+    >>> [method_label(name) for name in ("fbn1", "smoothed_8mm", "smoothed_squared_12mm", "cap_centroid", "new")]
+    ['FBN 1', 'smoothed 8 mm', 'smoothed² 12 mm', 'CAP centroid', 'new']
+    """
+    smoothed = _SMOOTHED.fullmatch(method)
+    if smoothed:
+        return f"smoothed{'²' if smoothed[1] else ''} {smoothed[2]} mm"
+    return {**_NAMES, **_CHOSEN}.get(method, method)
+
+
+def ordered_methods(methods: Iterable[str]) -> list[str]:
+    """Order methods: network, volume, smoothed ones by width, smoothed and squared ones, the others.
+
+    >>> ordered_methods(["canica", "smoothed_12mm", "smoothed_squared_4mm", "smoothed_4mm", "volume", "fbn1"])
+    ['fbn1', 'volume', 'smoothed_4mm', 'smoothed_12mm', 'smoothed_squared_4mm', 'canica']
+    """
+    names = list(_NAMES)
+
+    def place(method: str) -> tuple:
+        if method in LABELS:
+            return 0, names.index(method), 0.0
+        smoothed = _SMOOTHED.fullmatch(method)
+        if smoothed or method in _CHOSEN:
+            width = float(smoothed[2]) if smoothed else float("inf")
+            return 1, int("squared" in method), width
+        return 2, names.index(method) if method in names else len(names), 0.0
+
+    return sorted(dict.fromkeys(methods), key=place)

@@ -1,0 +1,178 @@
+"""A run's networks are compared with templates, with each other, with a task, and with what needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from ..evaluation.states import rule_of
+from ..interfaces.evaluation import (
+    AssignStates,
+    GradualChange,
+    LockToEvents,
+    MatchTemplates,
+    RegionTimeCourses,
+    ScoreBaselines,
+)
+
+__all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
+
+EVALUATED = (
+    *("template_iou", "template_scores", "overlap", "evaluation_metadata", "gradual_change"),
+    *("states", "state_metrics", "transitions", "state_maps", "states_metadata"),
+    *("baselines", "baselines_metadata", "region_tables", "regions_metadata", "event_locking", "events_metadata"),
+)
+"""What comes out; the last line only as far as it was asked for."""
+
+EVALUATION_STEPS = ("match_templates", "states", "baselines", "regions", "events")
+"""Nodes that have an ``out_metadata`` with warnings."""
+
+_KNOWN = {"default": "networks of @seitzman2020", "smith2009": "networks of @smith2009"}
+
+
+def init_evaluation_wf(
+    *,
+    templates: str = "default",
+    template_labels: str | None = None,
+    mode: Literal["calibrated", "paper"] = "calibrated",
+    state_cutoff: float | None = None,
+    baselines: Sequence[str] = (),
+    atlas: str | None = None,
+    atlas_labels: str | None = None,
+    with_events: bool = False,
+    seed: int = 0,
+    mem_gb: float = 1.0,
+    name: str = "evaluation_wf",
+) -> LiterateWorkflow:
+    """Build the evaluation of one run.
+
+    Parameters
+    ----------
+    templates : str
+        ``default``, ``smith2009`` or an image.
+    template_labels : str, optional
+        Table with their names.
+    mode : str
+        Which score decides on states, and from where on.
+    state_cutoff : float, optional
+        The least score of a state, instead of the mode's.
+    baselines : sequence of str
+        Baselines to compute besides the volume itself.
+    atlas, atlas_labels : str, optional
+        Image and table of the regions whose mean FBN is written.
+    with_events : bool
+        Whether the run has a task, whose table is given to the input ``events``.
+    seed : int
+        Of the decompositions.
+    mem_gb : float
+    name : str
+
+    Inputs
+    ------
+    in_file, in_mask, in_samples
+        A prepared run.
+    fbn_maps, signed_maps, codes
+        Its networks; the last two are optional.
+    grid_mask
+        Mask of the model's grid.
+    events, repetition_time, start_time
+        Table of events, and when volumes were taken (s).
+
+    Outputs
+    -------
+    template_iou, template_scores, overlap, evaluation_metadata, gradual_change
+    states, state_metrics, transitions, state_maps, states_metadata
+    baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
+    """
+    workflow = LiterateWorkflow(name=name)
+    workflow.__desc__ = _description(templates, mode, state_cutoff, baselines, with_events)
+    prepared = ["in_file", "in_mask", "in_samples"]
+    given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
+    inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
+    outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
+    against = {"templates": templates, **({"template_labels": template_labels} if template_labels else {})}
+    volumes = [(field, field) for field in (*prepared, "grid_mask")]
+    maps = [*volumes, ("fbn_maps", "fbn_maps")]
+
+    def node(interface, name: str) -> pe.Node:
+        return pe.Node(interface, name=name, n_procs=1, mem_gb=mem_gb)
+
+    match = node(MatchTemplates(mode=mode, **against), "match_templates")
+    change = node(GradualChange(), "gradual_change")
+    cutoff = {} if state_cutoff is None else {"cutoff": state_cutoff}
+    states = node(AssignStates(mode=mode, **against, **cutoff), "states")
+    workflow.connect(
+        [
+            (inputnode, match, maps),
+            (inputnode, change, [(field, field) for field in (*prepared, "fbn_maps")]),
+            (inputnode, states, [*maps, ("signed_maps", "signed_maps")]),
+            (match, states, [("out_scores", "scores")]),
+            (
+                match,
+                outputnode,
+                [
+                    *(("out_iou", "template_iou"), ("out_scores", "template_scores"), ("out_overlap", "overlap")),
+                    ("out_metadata", "evaluation_metadata"),
+                ],
+            ),
+            (change, outputnode, [("out_table", "gradual_change")]),
+            (
+                states,
+                outputnode,
+                [
+                    *(("out_states", "states"), ("out_metrics", "state_metrics"), ("out_transitions", "transitions")),
+                    *(("out_maps", "state_maps"), ("out_metadata", "states_metadata")),
+                ],
+            ),
+        ]
+    )
+    if baselines:
+        scored = node(ScoreBaselines(names=list(baselines), seed=seed, **against), "baselines")
+        out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
+        workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
+    if atlas:
+        labels = {"atlas_labels": atlas_labels} if atlas_labels else {}
+        regions = node(RegionTimeCourses(atlas=atlas, **labels), "regions")
+        out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
+        workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
+    if with_events:
+        events = node(LockToEvents(), "events")
+        task = [(field, field) for field in ("events", "repetition_time", "start_time")]
+        out = [("out_table", "event_locking"), ("out_metadata", "events_metadata")]
+        workflow.connect(
+            [
+                (inputnode, events, task),
+                (match, events, [("out_scores", "scores")]),
+                (states, events, [("out_states", "states")]),
+                (events, outputnode, out),
+            ]
+        )
+    return workflow
+
+
+def _description(
+    templates: str, mode: str, state_cutoff: float | None, baselines: Sequence[str], with_events: bool
+) -> str:
+    rule = rule_of(mode, state_cutoff)
+    score = {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[rule.score]
+    also = f" So were baselines that need no network: {', '.join(baselines)}." if baselines else ""
+    task = (
+        " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
+        "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "
+        "templates."
+        if with_events
+        else ""
+    )
+    return (
+        "FBNs were binarised at 0.3 of their range within the evaluation region, the part of the model's brain mask "
+        "where the run has data, and compared by intersection over union (IoU) with templates "
+        f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
+        f"themselves, which need no network, were scored the same way.{also} Each volume was given the state of its "
+        f"most similar template, by {score}, or none below {rule.cutoff:g}; "
+        f"transitions were counted within contiguous volumes.{task} "
+    )
