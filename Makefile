@@ -19,7 +19,7 @@ $(VENV)/.ready: setup.cfg constraints.txt
 
 demo: $(VENV)/.ready  ## make a small dataset, run the main job on it, say where the report is
 	$(BIN)/scaae-simulate demo/data --preset demo
-	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS) --train-volumes 160
+	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS)
 	@echo "Reports: $$(ls demo/out/sub-*.html | tr '\n' ' ')"
 
 test: lint types contracts doctests  ## everything CI checks, under 15 minutes on 2 cores
