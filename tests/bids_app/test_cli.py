@@ -33,7 +33,7 @@ def test_three_positionals_are_enough(settings, tmp_path):
     made = settings()
     assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert made.work_dir == tmp_path / "work" / "scaae_nipype"
-    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "default", "auto", "default")
+    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "contextual", "auto", "default")
     assert (made.smoothing_fwhm, made.high_pass, made.low_pass, made.fd_threshold) == (6.0, 0.008, 0.0, 0.5)
     assert made.nprocs >= made.omp_nthreads >= 1
     assert made.memory_gb > 0.1
