@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch.nn import functional
 from .attention import BLOCK_KERNELS, Attention, AttentionPath, ParallelBlock
 
 __all__ = ["FusedAttentionPath", "fold", "with_fused_blocks"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
@@ -61,7 +64,7 @@ class _FusedBlock(nn.Module):
         return _convolve_gelu(x, self.kernel, self.bias, 1)
 
 
-def with_fused_blocks(module: nn.Module) -> nn.Module:
+def with_fused_blocks(module: Network) -> Network:
     """Copy a module in evaluation mode; its parallel blocks become one convolution each."""
     module = copy.deepcopy(module).eval()
     for name, child in list(module.named_modules()):
