@@ -95,9 +95,7 @@ def init_evaluation_wf(
     baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(
-        templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events
-    )
+    workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
     prepared = ["in_file", "in_mask", "in_samples"]
     given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
     given.append("state_cutoffs")

@@ -16,6 +16,9 @@ __all__ = ["NETWORKS", "init_networks_wf"]
 
 _EXTRACTED = ("fbn_maps", "signed_maps", "channel_weights", "codes", "networks_metadata")
 
+_SHARED = ("templates", "template_labels", "mode", "seed")
+"""What evaluation and null models have to agree on."""
+
 NETWORKS = (*_EXTRACTED, *EVALUATED, *NULLS)
 """What comes out; of the null models only as far as they were asked for."""
 
@@ -89,9 +92,8 @@ def init_networks_wf(
     cuts_by_null = spatial_null and evaluation.get("mode") != "paper" and evaluation.get("state_cutoff") is None
     evaluate = init_evaluation_wf(mem_gb=evaluation_mem_gb, cutoffs_given=cuts_by_null, **evaluation)
     prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
-    inputnode = pe.Node(
-        IdentityInterface(fields=[*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates", *task]), name="inputnode"
-    )
+    given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
+    inputnode = pe.Node(IdentityInterface(fields=[*given, *task]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(NETWORKS)), name="outputnode")
     maps = [(field, field) for field in ("fbn_maps", "channel_weights", "codes")]
     maps += [("signed_maps", "signed_maps")] if save_signed else []
@@ -105,7 +107,7 @@ def init_networks_wf(
         ]
     )
     if spatial_null or n_surrogates:
-        shared = {name: evaluation[name] for name in ("templates", "template_labels", "mode", "seed") if name in evaluation}
+        shared = {name: value for name, value in evaluation.items() if name in _SHARED}
         nulls = init_nulls_wf(
             spatial=spatial_null,
             n_surrogates=n_surrogates,
@@ -115,7 +117,6 @@ def init_networks_wf(
             temporal_mem_gb=temporal_null_mem_gb,
             **shared,
         )
-        given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
         workflow.connect(
             [
                 (inputnode, nulls, [(field, f"inputnode.{field}") for field in given]),

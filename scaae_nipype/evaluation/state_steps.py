@@ -190,7 +190,9 @@ def _about_states(
             "NeverVisited": [name for number, name in enumerate(templates.names) if number not in states],
         }
         if not assigned:
-            warnings.append(f"No volume of {method} reaches {rule.score} {least[method]:.3g} with any template: no states.")
+            warnings.append(
+                f"No volume of {method} reaches {rule.score} {least[method]:.3g} with any template: no states."
+            )
     fixed = len({*least.values()}) == 1
     return {
         "Mode": mode,

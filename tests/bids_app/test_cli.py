@@ -33,7 +33,9 @@ def test_three_positionals_are_enough(settings, tmp_path):
     made = settings()
     assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert made.work_dir == tmp_path / "work" / "scaae_nipype"
-    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "default", "auto", "default")
+    assert (made.mode, made.preset, made.nuisance, made.templates) == (
+        *("calibrated", "contextual", "auto", "default"),
+    )
     assert (made.smoothing_fwhm, made.high_pass, made.low_pass, made.fd_threshold) == (6.0, 0.008, 0.0, 0.5)
     assert made.nprocs >= made.omp_nthreads >= 1
     assert made.memory_gb > 0.1
@@ -61,7 +63,16 @@ def test_three_positionals_are_enough(settings, tmp_path):
         (["--baselines", "ica", "volume", "cap"], "baselines", ("cap", "ica")),
         (["--baselines", "all"], "baselines", BASELINES),
         (["--atlas", "default"], "atlas", "default"),
-        (["--atlas", "default", "--signed-maps"], "output_options", ("signed_maps", "baselines", "atlas")),
+        (
+            ["--atlas", "default", "--signed-maps"],
+            "output_options",
+            ("signed_maps", "baselines", "atlas", "spatial_null"),
+        ),
+        ([], "surrogates", 0),
+        ([], "output_options", ("baselines", "spatial_null")),
+        (["--surrogates", "99"], "output_options", ("baselines", "spatial_null", "surrogates")),
+        (["--mode", "paper"], "output_options", ("baselines",)),
+        (["--mode", "paper", "--surrogates", "19"], "spatial_null", True),
         (["-p", "athena"], "low_pass", 0.08),
         (["-p", "none"], "fd_threshold", 0.0),
         (["-p", "none", "--high-pass", "0.01"], "high_pass", 0.01),
@@ -109,6 +120,9 @@ def test_further_datasets(settings, tmp_path):
         (["-w", "in/work"], "lies inside the input dataset .* choose another --work-dir"),
         (["--baselines", "svm"], "--baselines svm: unknown; choose from smoothed, pca"),
         (["--baselines", "all", "pca"], "--baselines all pca: all goes alone"),
+        (["--surrogates", "18"], "--surrogates 18: must be 0 .*, or 19 or larger"),
+        (["--surrogates", "-1"], "--surrogates -1: must be 0"),
+        (["--surrogates", "many"], "invalid int value: 'many'"),
         (["--atlas", "x.nii.gz", "--atlas-labels", "none.tsv"], "--atlas-labels none.tsv: there is no such file"),
     ],
 )
