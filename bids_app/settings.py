@@ -82,7 +82,7 @@ class Settings:
         Name or path of the image whose regions FBNs are averaged over.
     atlas_labels : Path or None
     surrogates : int
-        Surrogates of every run for the temporal null; 0: none.
+        Surrogates of every run for the temporal null; 0: no null models, the spatial one included.
     signed_maps : bool
         Whether maps before equation 9 are written too.
     precision : {"auto", "fp32", "bf16"}
@@ -153,13 +153,8 @@ class Settings:
     def output_options(self) -> tuple[str, ...]:
         """Which outputs were asked for besides those that are always written."""
         asked = {"signed_maps": self.signed_maps, "baselines": self.baselines, "atlas": self.atlas}
-        asked |= {"spatial_null": self.spatial_null, "surrogates": self.surrogates}
+        asked |= {"surrogates": self.surrogates}
         return tuple(name for name, value in asked.items() if value)
-
-    @property
-    def spatial_null(self) -> bool:
-        """Whether matches with templates are held against surrogate templates; they decide on states if calibrated."""
-        return self.mode == "calibrated" or self.surrogates > 0
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Settings:
@@ -284,7 +279,7 @@ def _check_values(settings: Settings) -> None:
         )
     if settings.surrogates != 0 and settings.surrogates < FEWEST_SURROGATES:
         raise UsageError(
-            f"--surrogates {settings.surrogates}: must be 0 (no temporal null), or {FEWEST_SURROGATES} or larger; "
+            f"--surrogates {settings.surrogates}: must be 0 (no null models), or {FEWEST_SURROGATES} or larger; "
             "fewer cannot give p <= 0.05."
         )
     if settings.train_volumes != "auto" and settings.train_volumes < 1:

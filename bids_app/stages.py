@@ -184,7 +184,7 @@ class Stages:
     ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
         """Extract, score and write networks; say of those runs that went well what was written, by stem."""
         settings, runs = self.settings, list(runs)
-        surrogates = self._surrogate_templates(model) if settings.spatial_null else None
+        surrogates = self._surrogate_templates(model) if settings.surrogates else None
         workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates)])
@@ -208,8 +208,10 @@ class Stages:
         return written, outcome, workflow
 
     def _surrogate_templates(self, model: ShelvedModel) -> str:
-        """Make surrogate templates, once for all runs; they stay in the work folder."""
+        """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings = self.settings
+        asked = (settings.templates, settings.template_labels, settings.seed, model.mask.read_bytes())
+        folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
@@ -218,8 +220,8 @@ class Stages:
             mem_gb=NULLS_GB["surrogates"][0],
         )
         workflow.inputs.inputnode.grid_mask = str(model.mask)
-        workflow.base_dir = str(self.folder)
-        with Claim(self.folder / ".surrogate_templates.lock", "the surrogate templates"):
+        workflow.base_dir = str(folder)
+        with Claim(folder / ".lock", "the surrogate templates"):
             outcome = self._run(workflow)
         failure = outcome.failure_within(workflow.name)
         if failure is not None:
