@@ -147,9 +147,9 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or more, "
-        "better 99) that go through the network too, which takes N times the extraction; and matches against surrogate "
-        "templates (0: none)",
+        help="null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or "
+        "more, better 99) that go through the network too, which takes N times the extraction; and matches against "
+        "surrogate templates (0: none)",
     )
     group.add_argument("--signed-maps", action="store_true", help="write the maps before equation 9 too")
     group.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (auto)")
