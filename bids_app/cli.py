@@ -142,6 +142,15 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"
     )
     group.add_argument("--atlas-labels", metavar="FILE", help="table with the names of the atlas' regions")
+    group.add_argument(
+        "--surrogates",
+        type=int,
+        default=0,
+        metavar="N",
+        help="null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or "
+        "more, better 99) that go through the network too, which takes N times the extraction; and matches against "
+        "surrogate templates (0: none)",
+    )
     group.add_argument("--signed-maps", action="store_true", help="write the maps before equation 9 too")
     group.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (auto)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 … (auto)")

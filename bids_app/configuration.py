@@ -31,7 +31,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
     """
     training = {
         "Preset": settings.preset,
-        "Seed": settings.seed,
         "TrainVolumes": settings.train_volumes,
         "Precision": settings.precision,
     }
@@ -46,9 +45,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "SmoothingFWHM": settings.smoothing_fwhm,
         "Model": None if settings.model is None else model_checksum(settings.model),
         **(training if settings.model is None else {}),
+        "Seed": settings.seed,
         "Templates": _by_content(settings.templates),
         "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
         "Baselines": list(settings.baselines),
+        "Surrogates": settings.surrogates,
         "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
         "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
     }

@@ -37,7 +37,9 @@ FEW_VOLUMES = 500
 _SAID = {
     "prepare": "prepared",
     "train": "trained",
+    "make_surrogates": "surrogates made",
     "extract": "networks extracted",
+    "check_dynamics": "temporal null done",
     "save": "results written",
     "report": "report written",
 }
@@ -220,6 +222,11 @@ class Job:
     def _extract(
         self, runs: list[RunInput], prepared: dict[str, PreparedFiles], model: ShelvedModel
     ) -> tuple[list[RunInput], str]:
+        if self.settings.surrogates:
+            self.console.say(
+                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
+                "that takes is measured and said when it starts."
+            )
         written, outcome, workflow = self.stages.extract(runs, prepared, model)
         self._note(runs, outcome, workflow.name, model=model.checksum)
         finished = [run for run in runs if run.stem in written]
@@ -315,7 +322,8 @@ class Job:
     def _run_of(self, node: str) -> str:
         """Give the stem of the run that a node belongs to, or what else it is about."""
         part = node.split(".")[1]
-        return self._stems.get(part, part.replace("report_sub_", "sub-") if part != "train" else "model")
+        shared = {"train": "model", "make_surrogates": "templates"}
+        return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
 
     @cached_property
     def _stems(self) -> dict[str, str]:

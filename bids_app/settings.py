@@ -17,7 +17,7 @@ from .resources import available_memory_gb, available_processors
 if TYPE_CHECKING:
     from ..preparation.strategies import Strategy
 
-__all__ = ["BASELINES", "DEFAULT_BASELINES", "MODE_DEFAULTS", "Settings"]
+__all__ = ["BASELINES", "DEFAULT_BASELINES", "FEWEST_SURROGATES", "MODE_DEFAULTS", "Settings"]
 
 BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso")
 """As in `scaae_nipype.evaluation.BASELINES`, repeated so that ``--help`` needs no import; the volume itself is always
@@ -28,6 +28,9 @@ DEFAULT_BASELINES = ("smoothed", "pca")
 
 FITTED_PRESET = "contextual"
 """The preset whose attention ships and whose context is fitted in closed form."""
+
+FEWEST_SURROGATES = 19
+"""With fewer p cannot reach 0.05."""
 
 MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -81,6 +84,8 @@ class Settings:
     atlas : str or None
         Name or path of the image whose regions FBNs are averaged over.
     atlas_labels : Path or None
+    surrogates : int
+        Surrogates of every run for the temporal null; 0: no null models, the spatial one included.
     signed_maps : bool
         Whether maps before equation 9 are written too.
     precision : {"auto", "fp32", "bf16"}
@@ -125,6 +130,7 @@ class Settings:
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     atlas: str | None = None
     atlas_labels: Path | None = None
+    surrogates: int = 0
     signed_maps: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
@@ -150,6 +156,7 @@ class Settings:
     def output_options(self) -> tuple[str, ...]:
         """Which outputs were asked for besides those that are always written."""
         asked = {"signed_maps": self.signed_maps, "baselines": self.baselines, "atlas": self.atlas}
+        asked |= {"surrogates": self.surrogates}
         return tuple(name for name, value in asked.items() if value)
 
     @classmethod
@@ -202,6 +209,7 @@ class Settings:
             baselines=_baselines(given["baselines"]),
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
+            surrogates=given["surrogates"],
             signed_maps=given["signed_maps"],
             precision=given["precision"],
             device=given["device"],
@@ -271,6 +279,11 @@ def _check_values(settings: Settings) -> None:
     if settings.atlas_labels is not None and settings.atlas is None:
         raise UsageError(
             "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
+        )
+    if settings.surrogates != 0 and settings.surrogates < FEWEST_SURROGATES:
+        raise UsageError(
+            f"--surrogates {settings.surrogates}: must be 0 (no null models), or {FEWEST_SURROGATES} or larger; "
+            "fewer cannot give p <= 0.05."
         )
     if settings.train_volumes != "auto" and settings.train_volumes < 1:
         raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")

@@ -14,18 +14,22 @@ from typing import Any
 import nibabel as nib
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ..errors import ScaaeError
 from ..files import read_json
 from ..workflows import (
     init_derivatives_wf,
     init_networks_wf,
     init_prepare_run_wf,
     init_reports_wf,
+    init_surrogate_templates_wf,
     init_training_wf,
 )
 from ..workflows.evaluation import EVALUATION_STEPS
 from ..workflows.networks import NETWORKS
+from ..workflows.nulls import NULL_STEPS
 from .engine import Outcome, run_workflow
 from .inputs import RunInput
+from .locks import Claim
 from .metadata import start_time
 from .models import ShelvedModel
 from .outputs import sources_of
@@ -35,11 +39,17 @@ from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
 
+N_SURROGATE_TEMPLATES = 99
+"""Sets of surrogate templates: p down to 0.01, at half the time that 199 take."""
+
 TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 11.0}
 """Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
 
 MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
 """Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
+
+NULLS_GB = {"surrogates": (1.0, 0.0), "temporal_null": (1.2, 0.003)}
+"""The same for the null models, reckoned from the arrays that they hold."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +184,10 @@ class Stages:
     ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
         """Extract, score and write networks; say of those runs that went well what was written, by stem."""
         settings, runs = self.settings, list(runs)
+        surrogates = self._surrogate_templates(model) if settings.surrogates else None
         workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
-            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model)])
+            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates)])
         outcome = self._run(workflow)
         written = {}
         for run in runs:
@@ -186,6 +197,7 @@ class Stages:
                 files = outcome.outputs(save).out_files
                 account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
                 steps = [f"{name}.networks_wf.evaluation_wf.{step}" for step in EVALUATION_STEPS]
+                steps += [f"{name}.networks_wf.nulls_wf.{step}" for step in NULL_STEPS]
                 accounts = [read_json(outcome.outputs(step).out_metadata) for step in steps if step in outcome.finished]
                 said = [*prepared[run.stem].metadata["Warnings"], *(text for a in accounts for text in a["Warnings"])]
                 written[run.stem] = Written(
@@ -195,7 +207,30 @@ class Stages:
                 )
         return written, outcome, workflow
 
-    def _networks_of(self, run: RunInput, prepared: PreparedFiles, model: ShelvedModel) -> LiterateWorkflow:
+    def _surrogate_templates(self, model: ShelvedModel) -> str:
+        """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
+        settings = self.settings
+        asked = (settings.templates, settings.template_labels, settings.seed, model.mask.read_bytes())
+        folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
+        workflow = init_surrogate_templates_wf(
+            templates=settings.templates,
+            template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            n_surrogates=N_SURROGATE_TEMPLATES,
+            seed=settings.seed,
+            mem_gb=NULLS_GB["surrogates"][0],
+        )
+        workflow.inputs.inputnode.grid_mask = str(model.mask)
+        workflow.base_dir = str(folder)
+        with Claim(folder / ".lock", "the surrogate templates"):
+            outcome = self._run(workflow)
+        failure = outcome.failure_within(workflow.name)
+        if failure is not None:
+            raise ScaaeError(failure.kept_in(settings.output_dir / "logs").message)
+        return outcome.outputs(f"{workflow.name}.make_surrogates").out_file
+
+    def _networks_of(
+        self, run: RunInput, prepared: PreparedFiles, model: ShelvedModel, surrogate_templates: str | None
+    ) -> LiterateWorkflow:
         settings = self.settings
         one = LiterateWorkflow(name=node_name(run.stem))
         networks = init_networks_wf(
@@ -208,10 +243,13 @@ class Stages:
             with_events=run.events is not None,
             seed=settings.seed,
             save_signed=settings.signed_maps,
+            spatial_null=surrogate_templates is not None,
+            n_surrogates=settings.surrogates,
             device=settings.device,
             n_procs=settings.omp_nthreads,
             extraction_mem_gb=memory_gb("extract", run),
             evaluation_mem_gb=memory_gb("evaluate", run),
+            temporal_null_mem_gb=memory_gb("temporal_null", run),
         )
         networks.inputs.inputnode.trait_set(
             in_file=prepared.out_file,
@@ -221,6 +259,8 @@ class Stages:
             grid_mask=str(model.mask),
             run_name=run.stem,
         )
+        if surrogate_templates is not None:
+            networks.inputs.inputnode.surrogate_templates = surrogate_templates
         if run.events is not None:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),
@@ -281,7 +321,7 @@ def memory_gb(step: str, run: RunInput) -> float:
         n_volumes = image.shape[3]
     except Exception:  # whatever is wrong with it, the preparation will say
         n_volumes = 0
-    base, per_volume = MEMORY_GB[step]
+    base, per_volume = (MEMORY_GB | NULLS_GB)[step]
     return base + per_volume * n_volumes
 
 

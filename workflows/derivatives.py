@@ -27,6 +27,8 @@ _FIELDS = {
     "template_scores": "templatescores",
     "state_metrics": "statemetrics",
     "event_locking": "events",
+    "match_p": "matchp",
+    "dynamics_null": "dynamicsnull",
 }
 """What the steps before call it, and what the registry of names does."""
 
@@ -60,7 +62,7 @@ def init_derivatives_wf(
     out_mask, out_samples, out_metadata
         Of the prepared run.
     fbn_maps, signed_maps, channel_weights, codes, networks_metadata
-    template_iou … events_metadata
+    template_iou … dynamics_null_metadata
         Of `init_networks_wf`.
 
     Outputs

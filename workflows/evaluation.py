@@ -41,6 +41,7 @@ def init_evaluation_wf(
     template_labels: str | None = None,
     mode: Literal["calibrated", "paper"] = "calibrated",
     state_cutoff: float | None = None,
+    cutoffs_given: bool = False,
     baselines: Sequence[str] = (),
     atlas: str | None = None,
     atlas_labels: str | None = None,
@@ -61,6 +62,8 @@ def init_evaluation_wf(
         Which score decides on states, and from where on.
     state_cutoff : float, optional
         The least score of a state, instead of the mode's.
+    cutoffs_given : bool
+        Whether the input ``state_cutoffs`` says what it is for every method.
     baselines : sequence of str
         Baselines to compute besides the volume itself.
     atlas, atlas_labels : str, optional
@@ -80,6 +83,8 @@ def init_evaluation_wf(
         Its networks; the last two are optional.
     grid_mask
         Mask of the model's grid.
+    state_cutoffs
+        JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
 
@@ -90,9 +95,10 @@ def init_evaluation_wf(
     baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(templates, mode, state_cutoff, baselines, with_events)
+    workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
     prepared = ["in_file", "in_mask", "in_samples"]
     given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
+    given.append("state_cutoffs")
     inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
     against = {"templates": templates, **({"template_labels": template_labels} if template_labels else {})}
@@ -131,6 +137,8 @@ def init_evaluation_wf(
             ),
         ]
     )
+    if cutoffs_given:
+        workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
     if baselines:
         scored = node(ScoreBaselines(names=list(baselines), seed=seed, **against), "baselines")
         out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
@@ -156,9 +164,12 @@ def init_evaluation_wf(
 
 
 def _description(
-    templates: str, mode: str, state_cutoff: float | None, baselines: Sequence[str], with_events: bool
+    templates: str, mode: str, state_cutoff: float | Literal["null"] | None, baselines: Sequence[str], with_events: bool
 ) -> str:
-    rule = rule_of(mode, state_cutoff)
+    rule = rule_of(mode, None if state_cutoff == "null" else state_cutoff)
+    least = f"{rule.cutoff:g}"
+    if state_cutoff == "null":
+        least = "the 95th percentile of the best score of the run's maps with surrogate templates"
     score = {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[rule.score]
     also = f" So were baselines that need no network: {', '.join(baselines)}." if baselines else ""
     task = (
@@ -173,6 +184,6 @@ def _description(
         "where the run has data, and compared by intersection over union (IoU) with templates "
         f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
         f"themselves, which need no network, were scored the same way.{also} Each volume was given the state of its "
-        f"most similar template, by {score}, or none below {rule.cutoff:g}; "
+        f"most similar template, by {score}, or none below {least}; "
         f"transitions were counted within contiguous volumes.{task} "
     )

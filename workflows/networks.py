@@ -1,4 +1,4 @@
-"""A prepared run and a model become networks and their scores."""
+"""A prepared run and a model become networks and their scores, held against null models where that is asked for."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.model import ExtractNetworks
 from .evaluation import EVALUATED, init_evaluation_wf
+from .nulls import NULLS, init_nulls_wf
 
 __all__ = ["NETWORKS", "init_networks_wf"]
 
 _EXTRACTED = ("fbn_maps", "signed_maps", "channel_weights", "codes", "networks_metadata")
 
-NETWORKS = (*_EXTRACTED, *EVALUATED)
-"""What comes out."""
+_SHARED = ("templates", "template_labels", "mode", "seed")
+"""What evaluation and null models have to agree on."""
+
+NETWORKS = (*_EXTRACTED, *EVALUATED, *NULLS)
+"""What comes out; of the null models only as far as they were asked for."""
 
 
 def init_networks_wf(
     *,
     save_signed: bool = False,
+    spatial_null: bool = False,
+    n_surrogates: int = 0,
     device: str = "auto",
     n_procs: int = 1,
     extraction_mem_gb: float = 3.0,
     evaluation_mem_gb: float = 1.0,
+    temporal_null_mem_gb: float = 4.0,
     name: str = "networks_wf",
     **evaluation: Any,
 ) -> LiterateWorkflow:
@@ -35,10 +42,15 @@ def init_networks_wf(
     ----------
     save_signed : bool
         Whether maps before equation 9 come out too; the mean maps of states are made of them in any case.
+    spatial_null : bool
+        Whether matches are held against the surrogate templates that the input ``surrogate_templates`` names; in
+        calibrated mode their 95th percentile is then the least score of a state.
+    n_surrogates : int
+        Surrogates of the run that go through the network too (temporal null); 0 for none, else 19 or more.
     device : str
     n_procs : int
-        CPU threads of the extraction.
-    extraction_mem_gb, evaluation_mem_gb : float
+        CPU threads of the network.
+    extraction_mem_gb, evaluation_mem_gb, temporal_null_mem_gb : float
     name : str
     **evaluation
         Arguments of `init_evaluation_wf`: templates, baselines, atlas …
@@ -52,7 +64,9 @@ def init_networks_wf(
     grid_mask
         Mask of the model's grid.
     run_name
-        What the progress bar calls the run.
+        The run's name in model cards, and what the progress bar calls it.
+    surrogate_templates
+        From `init_surrogate_templates_wf`, for ``spatial_null``.
     events, repetition_time, start_time
         Of the task, for ``with_events``.
 
@@ -61,6 +75,8 @@ def init_networks_wf(
     fbn_maps, signed_maps, channel_weights, codes, networks_metadata
     template_iou … events_metadata
         Of `init_evaluation_wf`.
+    match_p … dynamics_null_metadata
+        Of `init_nulls_wf`.
     """
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = (
@@ -73,11 +89,11 @@ def init_networks_wf(
         n_procs=n_procs,
         mem_gb=extraction_mem_gb,
     )
-    evaluate = init_evaluation_wf(mem_gb=evaluation_mem_gb, **evaluation)
+    cuts_by_null = spatial_null and evaluation.get("mode") != "paper" and evaluation.get("state_cutoff") is None
+    evaluate = init_evaluation_wf(mem_gb=evaluation_mem_gb, cutoffs_given=cuts_by_null, **evaluation)
     prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
-    inputnode = pe.Node(
-        IdentityInterface(fields=[*prepared, "model_dir", "grid_mask", "run_name", *task]), name="inputnode"
-    )
+    given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
+    inputnode = pe.Node(IdentityInterface(fields=[*given, *task]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(NETWORKS)), name="outputnode")
     maps = [(field, field) for field in ("fbn_maps", "channel_weights", "codes")]
     maps += [("signed_maps", "signed_maps")] if save_signed else []
@@ -90,4 +106,24 @@ def init_networks_wf(
             (evaluate, outputnode, [(f"outputnode.{field}", field) for field in EVALUATED]),
         ]
     )
+    if spatial_null or n_surrogates:
+        shared = {name: value for name, value in evaluation.items() if name in _SHARED}
+        nulls = init_nulls_wf(
+            spatial=spatial_null,
+            n_surrogates=n_surrogates,
+            device=device,
+            n_procs=n_procs,
+            spatial_mem_gb=evaluation_mem_gb,
+            temporal_mem_gb=temporal_null_mem_gb,
+            **shared,
+        )
+        workflow.connect(
+            [
+                (inputnode, nulls, [(field, f"inputnode.{field}") for field in given]),
+                (extract, nulls, [("fbn_maps", "inputnode.fbn_maps")]),
+                (nulls, outputnode, [(f"outputnode.{field}", field) for field in NULLS]),
+            ]
+        )
+        if cuts_by_null:
+            workflow.connect([(nulls, evaluate, [("outputnode.matches_metadata", "inputnode.state_cutoffs")])])
     return workflow

@@ -8,10 +8,13 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
 
-__all__ = ["NULLS", "init_nulls_wf", "init_surrogate_templates_wf"]
+__all__ = ["NULLS", "NULL_STEPS", "init_nulls_wf", "init_surrogate_templates_wf"]
 
 NULLS = ("match_p", "matches", "matches_metadata", "dynamics_null", "dynamics_null_metadata")
 """What comes out."""
+
+NULL_STEPS = ("check_matches", "check_dynamics")
+"""Nodes that have an ``out_metadata`` with warnings."""
 
 
 def init_surrogate_templates_wf(
@@ -93,6 +96,7 @@ def init_nulls_wf(
         Surrogate runs of the temporal null: every one of them goes through the network. 0 leaves it out; else 19 or
         more.
     seed : int
+        Of the surrogates of the run, and that which the surrogate templates were made with.
     device : str
     n_procs : int
         CPU threads of the network.
@@ -132,7 +136,7 @@ def init_nulls_wf(
     )
     as_they_are = [(field, field) for field in [*prepared, "grid_mask"]]
     if spatial:
-        matches = pe.Node(CheckMatches(**settings), name="check_matches", n_procs=1, mem_gb=spatial_mem_gb)
+        matches = pe.Node(CheckMatches(seed=seed, **settings), name="check_matches", n_procs=1, mem_gb=spatial_mem_gb)
         workflow.connect(
             [
                 (

@@ -103,6 +103,7 @@ def check_matches(
     template_labels: PathLike | None = None,
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
+    seed: int | None = None,
     out_dir: PathLike = ".",
 ) -> tuple[Path, Path, Path]:
     """Test whether maps match templates better than surrogate templates.
@@ -117,6 +118,8 @@ def check_matches(
         As for `score_run`.
     mode : str
         Key of `states.RULES`: whose score is tested.
+    seed : int, optional
+        That the surrogates were made with, for the record.
     out_dir : path
 
     Returns
@@ -150,6 +153,7 @@ def check_matches(
         "Test": "spatial null",
         "Score": rule.score,
         "NumberOfSurrogates": len(ranks),
+        "Seed": seed,
         "CutOff": {method: null.cutoff for method, null in found.items()},
         "Meaning": MATCH_MEANING,
         "Templates": local.source,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_table, replacing, write_json, write_table
+from ..files import read_json, read_table, replacing, write_json, write_table
 from . import states as dynamics
 from .overlap import scale
 from .run import RunMaps, read_run, read_volumes, run_templates
@@ -36,6 +36,7 @@ def assign_states(
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     cutoff: float | None = None,
+    cutoffs: PathLike | None = None,
     scores: PathLike | None = None,
     out_dir: PathLike = ".",
 ) -> tuple[Path, Path, Path, list[Path], Path]:
@@ -54,6 +55,8 @@ def assign_states(
         Key of `states.RULES`: which score decides, and from where on.
     cutoff : float, optional
         The least score of a state, instead of the rule's.
+    cutoffs : path, optional
+        JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `cutoff`.
     scores : path, optional
         Table that `score_run` wrote of this run in the same mode, so that nothing is scored twice.
     out_dir : path
@@ -84,7 +87,10 @@ def assign_states(
         averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
     methods = [*run.fbn, "volume"]
     known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
-    found = {method: dynamics.assign(known[method], run.kept, rule.cutoff) for method in methods}
+    least = dict.fromkeys(methods, rule.cutoff)
+    if cutoffs is not None and cutoff is None:
+        least = _read_cutoffs(cutoffs, methods, rule.score)
+    found = {method: dynamics.assign(known[method], run.kept, least[method]) for method in methods}
     signed = dict(zip(methods, [*averaged, run.volume], strict=True))
     out_dir = Path(out_dir).absolute()
     return (
@@ -95,7 +101,7 @@ def assign_states(
             _write_maps(dynamics.state_maps(signed[branch], found[branch].states, len(local.names)), run, path)
             for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in run.fbn)
         ],
-        write_json(about_templates(local) | _about_states(found, local, mode, rule), out_dir / "states.json"),
+        write_json(about_templates(local) | _about_states(found, local, mode, rule, least), out_dir / "states.json"),
     )
 
 
@@ -112,6 +118,14 @@ def _read_scores(path: PathLike, methods: Sequence[str], names: Sequence[str], r
         lacks = f"lacks the column {missing[0]}" if missing else f"has {len(table)} rows for {len(run.kept)} volumes"
         raise InputError(f"{path}: {lacks}; score the run again with the same templates.")
     return {method: table[columns[method]].to_numpy(dtype=float) for method in methods}
+
+
+def _read_cutoffs(path: PathLike, methods: Sequence[str], score: str) -> dict[str, float]:
+    about = read_json(path)
+    told = about.get("CutOff")
+    if about.get("Score") != score or not isinstance(told, dict) or not all(told.get(m) is not None for m in methods):
+        raise InputError(f"{path}: has no cut-offs of {score} for {', '.join(methods)}; test the matches in this mode.")
+    return {method: float(told[method]) for method in methods}
 
 
 def _state_sequence(found: dict[str, dynamics.Assignment], names: Sequence[str], kept: np.ndarray) -> pd.DataFrame:
@@ -156,7 +170,11 @@ def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
 
 
 def _about_states(
-    found: Mapping[str, dynamics.Assignment], templates: TemplateSet, mode: str, rule: dynamics.Rule
+    found: Mapping[str, dynamics.Assignment],
+    templates: TemplateSet,
+    mode: str,
+    rule: dynamics.Rule,
+    least: Mapping[str, float],
 ) -> dict:
     count = len(templates.names)
     methods, warnings = {}, list(templates.warnings)
@@ -165,11 +183,21 @@ def _about_states(
         assigned = int((states != dynamics.UNASSIGNED).sum())
         counts = dynamics.transition_counts(states, assignment.kept, count)
         methods[method] = {
+            "CutOff": least[method],
             "AssignedVolumes": assigned,
             "OccupancyEntropyBits": dynamics.occupancy_entropy(states, count),
             "EntropyRateBits": dynamics.entropy_rate(counts),
             "NeverVisited": [name for number, name in enumerate(templates.names) if number not in states],
         }
         if not assigned:
-            warnings.append(f"No volume of {method} reaches {rule.score} {rule.cutoff} with any template: no states.")
-    return {"Mode": mode, "Score": rule.score, "CutOff": rule.cutoff, "Methods": methods, "Warnings": warnings}
+            warnings.append(
+                f"No volume of {method} reaches {rule.score} {least[method]:.3g} with any template: no states."
+            )
+    fixed = len({*least.values()}) == 1
+    return {
+        "Mode": mode,
+        "Score": rule.score,
+        "CutOff": next(iter(least.values())) if fixed else dict(least),
+        "Methods": methods,
+        "Warnings": warnings,
+    }

@@ -31,7 +31,7 @@ __all__ = ["SaveDerivatives", "describe_columns", "sidecar"]
 _NESTED = {"preparation_metadata": "Preparation", "networks_metadata": "Model"}
 """Under which key of a sidecar the account of a step goes."""
 
-_FLAT = ("evaluation", "states", "baselines", "regions", "events")
+_FLAT = ("evaluation", "states", "baselines", "regions", "events", "matches", "dynamics_null")
 """Steps of the evaluation, whose accounts are part of the sidecars that the registry says (``account``)."""
 
 _PER_BRANCH = {"fbn_maps": "fbn{}", "signed_maps": "fbn{}signed", "state_maps": "fbn{}states"}
@@ -128,6 +128,9 @@ class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
     baselines = File(exists=True, desc="overlap of what needs no network")
     region_tables = InputMultiObject(File(exists=True), desc="mean network per region, of branch 1 and 2")
     events = File(exists=True, desc="states and scores locked to a task")
+    matchp = File(exists=True, desc="p of every volume's match with every template")
+    matches = File(exists=True, desc="best matches with templates, held against surrogate templates")
+    dynamicsnull = File(exists=True, desc="dynamics held against surrogates of the run")
     preparation_metadata = File(exists=True, desc="how the run was prepared (JSON)")
     networks_metadata = File(exists=True, desc="which model made the networks (JSON)")
     evaluation_metadata = File(exists=True, desc="which templates they were compared with (JSON)")
@@ -135,6 +138,8 @@ class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
     baselines_metadata = File(exists=True, desc="which baselines there are (JSON)")
     regions_metadata = File(exists=True, desc="which atlas the regions are of (JSON)")
     events_metadata = File(exists=True, desc="how the task was tested (JSON)")
+    matches_metadata = File(exists=True, desc="how matches were tested, and what p means (JSON)")
+    dynamics_null_metadata = File(exists=True, desc="how dynamics were tested, and what a rejection means (JSON)")
     model_metadata = traits.Dict(desc="more about the model, for the sidecars")
 
 

@@ -87,6 +87,7 @@ class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
     signed_maps = InputMultiObject(File(exists=True), desc="4D FBN maps before equation 9, one image per branch")
     mode = traits.Enum("calibrated", "paper", **_MODE)
     cutoff = traits.Float(desc="the least score of a state, instead of the mode's")
+    cutoffs = File(exists=True, desc="JSON of CheckMatches: the least score of a state, per method")
     scores = File(exists=True, desc="scores of every volume (MatchTemplates, same mode); computed if not given")
 
 

@@ -41,6 +41,7 @@ class SurrogateTemplates(SimpleInterface):
 class _CheckMatchesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
     surrogates = File(exists=True, mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
     mode = traits.Enum("calibrated", "paper", usedefault=True, desc="whose score is tested")
+    seed = traits.Int(desc="seed that the surrogates were made with, for the record")
 
 
 class _CheckMatchesOutputSpec(TraitedSpec):

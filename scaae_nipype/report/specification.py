@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from . import state_views, views
+from . import null_views, state_views, views
 from .page import Table
 from .reading import Run
 
@@ -71,8 +71,8 @@ HOW_TO_READ = (
     "A high overlap of consecutive volumes is mostly the slow spectrum of fMRI, not a property of the network: "
     "band-passed noise does it too. Read it against the dotted chance level and the volume's own curve, and never "
     "across runs of different repetition times.",
-    "Overlap with a template is not proof of a network: any smooth map overlaps something. No significance is tested "
-    "here.",
+    "Overlap with a template is not proof of a network: any smooth map overlaps something. The section Null models, "
+    "where there is one, holds matches against equally smooth templates that lie elsewhere.",
 )
 """What a reader must know; each point is one of the ways in which the numbers mislead."""
 
@@ -217,6 +217,18 @@ RUN_SECTIONS = (
                 vector=False,
             ),
         ),
+    ),
+    RunSection(
+        "nulls",
+        "Null models",
+        (
+            SentenceItem(null_views.match_sentences, ("matches",), as_list=True),
+            TableItem(null_views.match_table, ("matches",)),
+            SentenceItem(null_views.dynamics_sentences, ("dynamicsnull",), as_list=True),
+            TableItem(null_views.dynamics_table, ("dynamicsnull",)),
+            TableItem(null_views.lag_table, ("dynamicsnull",)),
+        ),
+        optional=True,
     ),
     RunSection(
         "events",

@@ -83,9 +83,14 @@ def state_sentences(run: Run) -> list[str]:
     """Say by which rule states were assigned, how much was, and what never appears."""
     about, metrics = run.sidecar("statemetrics"), _metrics(run)
     score = _RULE.get(str(about.get("Score")), str(about.get("Score")))
+    cut = about.get("CutOff")
+    least = number(cut)
+    if isinstance(cut, dict):
+        told_cuts = ", ".join(f"{LABELS.get(name, name)} {number(value)}" for name, value in cut.items())
+        least = f"what 95 % of the surrogate template sets stay below ({told_cuts}; see Null models)"
     rule = (
-        f"A volume has the state of its most similar template by {score}, if that is at least "
-        f"{number(about.get('CutOff'))}; otherwise it is unassigned."
+        f"A volume has the state of its most similar template by {score}, if that is at least {least}; otherwise it "
+        "is unassigned."
     )
     told: dict[str, Any] = about["Methods"] if isinstance(about.get("Methods"), dict) else {}
     sentences = [rule]

@@ -46,7 +46,7 @@ _SCORES = {
     "iou": "IoU at 0.3",
     "r": "Pearson r",
 }
-_STEPS = ("gradualchange", "statemetrics", "baselines", "fbn1regions", "events")
+_STEPS = ("gradualchange", "statemetrics", "baselines", "fbn1regions", "events", "matches", "dynamicsnull")
 _GRADUAL = ("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "chance_iou")
 
 

@@ -37,6 +37,7 @@ def digest(settings):
         {"templates": "smith2009"},
         {"baselines": ()},
         {"atlas": "default"},
+        {"surrogates": 99},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
@@ -75,7 +76,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("verbosity", "retrain", "signed_maps", "write_graph", "group"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels"),
+        *("baselines", "atlas", "atlas_labels", "surrogates"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 
@@ -101,7 +102,8 @@ def test_a_model_counts_by_its_weights_and_alone(settings, tmp_path):
         configuration(given)
     (model / "card.json").write_text('{"WeightsSHA256": "abc"}')
     assert configuration(given)["Model"] == "abc"
-    assert digest(dataclasses.replace(given, seed=5)) == digest(given)
+    assert digest(dataclasses.replace(given, train_volumes=5)) == digest(given)
+    assert digest(dataclasses.replace(given, seed=5)) != digest(given)  # surrogates and decompositions are drawn
 
 
 def test_two_configurations_do_not_mix(settings):

@@ -22,6 +22,8 @@ from scaae_nipype.bids_app.verdict import Tally, judge, write_status
 
 from scaae_nipype.errors import UsageError
 
+ASKED = ("signed_maps", "baselines", "atlas", "surrogates")
+
 
 @pytest.fixture
 def inputs(tmp_path):
@@ -96,13 +98,15 @@ def test_a_mask_from_another_dataset_is_named_there(inputs, run, tmp_path):
 def test_expected_outputs_of_a_run(run):
     expected = (Path(__file__).parent / "expected_outputs.txt").read_text().split()
     task = replace(run, events=run.bold.with_name("events.tsv"))
-    assert sorted(wanted_outputs(task, options=("signed_maps", "baselines", "atlas"))) == expected
+    assert sorted(wanted_outputs(task, options=ASKED)) == expected
     assert sorted(all_outputs(run)) == expected
-    special = ("signed_", "desc-baselines", "desc-regionsfbn", "desc-events")
+    special = ("signed_", "desc-baselines", "desc-regionsfbn", "desc-events", "desc-match", "desc-dynamicsnull")
     always = [name for name in expected if not any(word in name for word in special)]
     assert sorted(wanted_outputs(run)) == always
     assert sorted({*wanted_outputs(task)} - {*always}) == [name for name in expected if "desc-events" in name]
-    assert sorted({*wanted_outputs(run, options=["atlas"])} - {*always}) == [n for n in expected if "regions" in n]
+    for option, words in (("atlas", ("regions",)), ("surrogates", ("desc-match", "dynamicsnull"))):
+        made = sorted({*wanted_outputs(run, options=[option])} - {*always})
+        assert made == [n for n in expected if any(word in n for word in words)]
 
 
 def test_a_work_folder_in_the_output_is_ignored_by_validators(inputs, tmp_path):

@@ -123,6 +123,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
     write_states(target, rng, region, kept, repetition_time)
     write_baselines(target, rng, kept)
     write_task(target, rng)
+    write_nulls(target, rng)
     for branch in ("fbn1", "fbn2"):
         means = np.where(kept[:, None], rng.uniform(0.1, 0.4, (n, 3)), np.nan)
         table = pd.DataFrame(means, columns=["Left", "Right", "Middle"])
@@ -187,6 +188,35 @@ def write_task(target, rng) -> None:
     table = pd.DataFrame(rows, columns=[*columns, "mean_elsewhere", "r", "p"])
     write_table(table.assign(p_corrected=table["p"], least_p=0.01), target("events"))
     write_json({"Events": "x_events.tsv", "Warnings": []}, target("events", ".json"))
+
+
+def write_nulls(target, rng) -> None:
+    """Write null models: branch 1 matches Visual, the run is told from its surrogates, and the model knew it."""
+    rows = [
+        (method, template, 0.3, 7, 0.01 if (method, template) == ("fbn1", "Visual") else 0.4, 0.04, 0.22, 99)
+        for method in ("fbn1", "fbn2", "volume")
+        for template in TEMPLATES
+    ]
+    columns = ["method", "template", "best_score", "best_volume", "p_best", "share_matched", "cutoff", "n_surrogates"]
+    write_table(pd.DataFrame(rows, columns=columns), target("matches"))
+    about = {"NumberOfSurrogates": 99, "Seed": 3, "Meaning": "A small p says where the map lies.", "Warnings": []}
+    write_json(about, target("matches", ".json"))
+    families = {
+        "clarity": ["best_score", "margin"],
+        "gradual_change": ["iou_lag1", "iou_lag2"],
+        "sequence": ["n_changes"],
+    }
+    rows = [
+        (method, family, name, 0.5, 0.4, 0.05, {"clarity": 4.0, "gradual_change": 0.3}.get(family, -1.0), 0.02, 0.02)
+        for method in ("fbn1", "fbn2")
+        for family, names in families.items()
+        for name in names
+    ]
+    columns = ["method", "family", "statistic", "observed", "surrogate_mean", "surrogate_sd", "z", "p_family"]
+    table = pd.DataFrame(rows, columns=[*columns, "p_corrected"]).assign(p=0.02, in_sample="yes")
+    write_table(table, target("dynamicsnull"))
+    about |= {"InSample": "yes", "Meaning": "A rejection means that the run is not stationary, linear and Gaussian."}
+    write_json(about | {"Warnings": ["The model was trained on this run."]}, target("dynamicsnull", ".json"))
 
 
 def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:

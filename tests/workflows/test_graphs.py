@@ -95,7 +95,8 @@ def test_states_reuse_the_scores_and_average_the_signed_maps():
 
 
 def test_what_was_not_asked_for_is_not_computed(tmp_path):
-    assert not {"baselines", "regions", "events"} & set(nodes(init_networks_wf()))
+    unasked = {"baselines", "regions", "events", "check_matches", "check_dynamics"}
+    assert not unasked & set(nodes(init_networks_wf()))
     asked = {"baselines": ("smoothed",), "atlas": "default", "with_events": True, "seed": 4}
     workflow = init_networks_wf(**asked)
     (tmp_path / "events.tsv").touch()
@@ -110,6 +111,56 @@ def test_what_was_not_asked_for_is_not_computed(tmp_path):
         ("states", "out_states", "events", "states"),
     } <= found
     assert "circular shifts" in workflow.visit_desc() and "smoothed" in workflow.visit_desc()
+
+
+@pytest.fixture
+def with_nulls(tmp_path):
+    """Give a maker of the workflow with null models, its files given."""
+
+    def make(**options):
+        workflow = init_networks_wf(spatial_null=True, n_surrogates=19, seed=4, **options)
+        (tmp_path / "surrogates.npy").touch()
+        workflow.inputs.inputnode.trait_set(
+            surrogate_templates=str(tmp_path / "surrogates.npy"), run_name="sub-01_task-rest"
+        )
+        return workflow
+
+    return make
+
+
+def test_null_models_get_the_networks_and_decide_from_where_on_there_is_a_state(with_nulls):
+    found, made = edges(with_nulls(templates="smith2009")), nodes(with_nulls(templates="smith2009"))
+    assert ("extract", "fbn_maps", "check_matches", "fbn_maps") in found
+    assert ("check_matches", "out_metadata", "states", "cutoffs") in found
+    assert made["check_matches"].inputs.surrogates.endswith("surrogates.npy")
+    assert made["check_matches"].inputs.templates == made["check_dynamics"].inputs.templates == "smith2009"
+    assert made["check_dynamics"].inputs.run_name == "sub-01_task-rest"
+    assert made["check_dynamics"].inputs.seed == made["check_matches"].inputs.seed == 4
+    text = with_nulls().visit_desc()
+    assert "none below the 95th percentile" in text and "19 surrogates of the run" in text
+
+
+@pytest.mark.parametrize("options", [{"mode": "paper"}, {"state_cutoff": 0.25}])
+def test_a_cutoff_that_is_given_stays(with_nulls, options):
+    found = edges(with_nulls(**options))
+    assert ("extract", "fbn_maps", "check_matches", "fbn_maps") in found
+    assert not any(into == "cutoffs" for *_, into in found)
+
+
+def test_results_of_the_null_models_are_saved(with_nulls, tmp_path):
+    from nipype.pipeline import engine as pe
+    from scaae_nipype.workflows.networks import NETWORKS
+
+    whole = pe.Workflow("whole")
+    save = init_derivatives_wf(output_dir=str(tmp_path), entities={"sub": "01"})
+    whole.connect([(with_nulls(), save, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
+    assert {
+        ("check_matches", "out_volumes", "save", "matchp"),
+        ("check_matches", "out_matches", "save", "matches"),
+        ("check_matches", "out_metadata", "save", "matches_metadata"),
+        ("check_dynamics", "out_table", "save", "dynamicsnull"),
+        ("check_dynamics", "out_metadata", "save", "dynamics_null_metadata"),
+    } <= edges(whole)
 
 
 def test_training_threads_follow_the_nodes_processors():

@@ -1,0 +1,182 @@
+"""From a run of the output dataset to what its null models gave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .findings import number, percent
+from .page import Cell, Table
+from .reading import Run
+from .style import LABELS
+
+__all__ = ["dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
+
+_MATCHES = ("method", "template", "best_score", "best_volume", "p_best", "share_matched", "cutoff")
+_DYNAMICS = ("method", "family", "statistic", "observed", "surrogate_mean", "z", "p_family", "p_corrected", "in_sample")
+_FAMILIES = {
+    "clarity": "how clearly one template leads (tested)",
+    "gradual_change": "overlap of maps a lag apart",
+    "sequence": "sequence of states",
+    "transitions": "transitions between states",
+    "dwell": "dwell times",
+    "occupancy": "occupancy of states",
+}
+_IN_SAMPLE = {
+    "yes": "In-sample: the model was trained on this run. It knows the run, not its surrogates, so p may be too small.",
+    "no": "The model was not trained on this run.",
+    "unknown": "Whether the model was trained on this run is not known; if it was, p may be too small.",
+}
+
+
+def _methods(table: pd.DataFrame) -> list[str]:
+    return [method for method in LABELS if method in set(table["method"])]
+
+
+def _given(about: dict[str, Any], *keys: str) -> list[str]:
+    return [str(about[key]) for key in keys if about.get(key)]
+
+
+# ---- matches with templates --------------------------------------------------------------------------------------
+
+
+def match_sentences(run: Run) -> list[str]:
+    """Say how many templates are matched better than surrogates, from where on there is a state, and what p means."""
+    table, about = run.table("matches", _MATCHES), run.sidecar("matches")
+    sentences = []
+    for method in _methods(table):
+        own = table[table["method"] == method].dropna(subset="p_best")
+        hits = own[own["p_best"] <= 0.05]
+        names = f": {', '.join(map(str, hits['template']))}" if len(hits) else ""
+        sentences.append(
+            f"{LABELS[method]}: the best volume of the run matches {len(hits)} of {len(own)} templates with p ≤ 0.05"
+            f"{names}. 95 % of the surrogate template sets reach at most {number(own['cutoff'].max(), 3)} with a map."
+        )
+    n = number(about.get("NumberOfSurrogates"), 0)
+    sentences.append(f"{n} sets of surrogate templates, seed {number(about.get('Seed'), 0)}.")
+    sentences += _given(about, "Meaning")
+    if not run.has("dynamicsnull"):
+        sentences.append("Whether the run is more than a stationary mixture was not tested (--surrogates N does).")
+    return sentences
+
+
+def match_table(run: Run) -> Table:
+    """Tabulate the best match with every template, with its p."""
+    table = run.table("matches", _MATCHES)
+    methods = _methods(table)
+    cells = table.drop_duplicates(["template", "method"]).set_index(["template", "method"])
+    rows = []
+    for template in dict.fromkeys(table["template"]):
+        row = [Cell(str(template))]
+        for method in methods:
+            own = cells.loc[(template, method)]
+            row += [
+                Cell(number(own["best_score"]), f"volume {number(own['best_volume'], 0)}"),
+                Cell(number(own["p_best"], 3), strong=bool(own["p_best"] <= 0.05)),
+                Cell(percent(float(own["share_matched"]))),
+            ]
+        rows.append(row)
+    return Table(
+        "Matches with templates against surrogate templates",
+        ["Template", *(["best", "p", "share"] * len(methods))],
+        rows,
+        "best: highest score over the run, and its volume; p: against surrogate templates, corrected over templates "
+        "and volumes, bold at 0.05 or less; share: of the kept volumes whose own p (corrected over templates) is 0.05 "
+        "or less. Maps that match nothing have a share of about 5 % for all templates together.",
+        [("", 1), *((LABELS[method], 3) for method in methods)],
+        narrow=True,
+    )
+
+
+# ---- dynamics ----------------------------------------------------------------------------------------------------
+
+
+def dynamics_sentences(run: Run) -> list[str]:
+    """Say the run's p, what a rejection means, and whether the model knew the run."""
+    table, about = run.table("dynamicsnull", _DYNAMICS), run.sidecar("dynamicsnull")
+    p = float(table["p_corrected"].min())
+    verdict = (
+        "so it is not stationary, linear and Gaussian" if p <= 0.05 else "so it is not told from a stationary mixture"
+    )
+    known = str(about.get("InSample", table["in_sample"].iloc[0]))
+    n, seed = number(about.get("NumberOfSurrogates"), 0), number(about.get("Seed"), 0)
+    return [
+        f"Against {n} surrogates (seed {seed}) that went through the same network the run has p = {number(p, 3)}, "
+        f"{verdict}.",
+        _IN_SAMPLE.get(known, _IN_SAMPLE["unknown"]),
+        *_given(about, "Meaning"),
+        *_lag_sentence(table),
+    ]
+
+
+def _lag_sentence(table: pd.DataFrame) -> list[str]:
+    z = table.loc[table["family"] == "gradual_change", "z"].astype(float).dropna()
+    if z.empty:
+        return []
+    return [
+        f"Lag curve: z lies between {number(z.min(), 1)} and {number(z.max(), 1)}, over all lags and both branches. It "
+        "is expected near 0, because surrogates keep the spectrum: values near 0 say that gradual change needs no "
+        "more than the spectrum of the run."
+    ]
+
+
+def dynamics_table(run: Run) -> Table:
+    """Tabulate, per branch and family, the statistic that is furthest from its surrogates."""
+    table = run.table("dynamicsnull", _DYNAMICS).dropna(subset="z")
+    rows = []
+    for method in _methods(table):
+        for family, words in _FAMILIES.items():
+            own = table[(table["method"] == method) & (table["family"] == family)]
+            if own.empty:
+                continue
+            most = own.loc[own["z"].abs().idxmax()]
+            rows.append(
+                [
+                    Cell(LABELS[method]),
+                    Cell(words, str(most["statistic"]).replace("_", " ")),
+                    Cell(number(most["observed"], 3)),
+                    Cell(number(most["surrogate_mean"], 3)),
+                    Cell(number(most["z"], 1)),
+                    Cell(number(own["p_family"].min(), 3)),
+                    Cell(number(own["p_corrected"].min(), 3), strong=bool(own["p_corrected"].min() <= 0.05)),
+                ]
+            )
+    return Table(
+        "Dynamics against surrogates of the run",
+        ["Method", "Family, and its furthest statistic", "Run", "Surrogates", "z", "p family", "p corrected"],
+        rows,
+        "z: distance from the mean of the surrogates, in their SD. p family: smallest p of the family by the maximum "
+        "statistic over its members and both branches. p corrected: the larger of that and the p of the tested family, "
+        f"because others are looked into only where that one rejects. All statistics are in "
+        f"{run.path('dynamicsnull').name}.",
+    )
+
+
+def lag_table(run: Run) -> Table:
+    """Tabulate the lag curve of the run and its surrogates."""
+    table = run.table("dynamicsnull", _DYNAMICS)
+    curve = table[table["family"] == "gradual_change"].copy()
+    curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
+    methods = _methods(curve)
+    cells = curve.dropna(subset="lag").set_index(["lag", "method"])
+    seconds = run.repetition_time
+    rows = []
+    for lag in sorted({int(lag) for lag, _ in cells.index}):
+        row = [Cell(str(lag), f"{lag * seconds:.1f} s" if seconds else "")]
+        for method in methods:
+            own = cells.loc[(lag, method)] if (lag, method) in cells.index else {}
+            row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]
+        rows.append(row)
+    return Table(
+        "Lag curve against surrogates",
+        ["Lag", *(["run", "surrogates", "z"] * len(methods))],
+        rows,
+        "Mean IoU of two maps this many volumes apart. z near 0 is expected.",
+        [("", 1), *((LABELS[method], 3) for method in methods)],
+        narrow=True,
+    )
+
+
+_LAG_COLUMNS = (("observed", 3), ("surrogate_mean", 3), ("z", 1))

@@ -1,0 +1,74 @@
+"""What the report says about null models."""
+
+import pytest
+
+from scaae_nipype.files import read_json, read_table, write_json, write_table
+from scaae_nipype.report import null_views as views
+from scaae_nipype.report import state_views
+from scaae_nipype.report.participant import participant_page
+from scaae_nipype.report.reading import find_runs
+
+
+@pytest.fixture
+def run(dataset):
+    return find_runs(dataset, "01")[0]
+
+
+def change(run, meaning: str, **values) -> None:
+    write_table(read_table(run.path(meaning)).assign(**values), run.path(meaning))
+
+
+def section(root, key="nulls"):
+    (own,) = [part for part in participant_page(root, "01").sections if part.key == "run1"]
+    return next((part for part in own.sections if part.key == f"run1-{key}"), None)
+
+
+def test_matches_are_counted_and_tabulated_with_p(run):
+    first, second, *_ = views.match_sentences(run)
+    assert first.startswith("FBN branch 1: the best volume of the run matches 1 of 5 templates with p ≤ 0.05: Visual.")
+    assert "at most 0.220" in first and "matches 0 of 5" in second
+    assert "99 sets of surrogate templates, seed 3." in views.match_sentences(run)
+    row = next(row for row in views.match_table(run).rows if row[0].text == "Visual")
+    assert [cell.text for cell in row[1:4]] == ["0.30", "0.010", "4 %"]
+    assert (row[2].strong, row[5].strong, row[1].small) == (True, False, "volume 7")
+
+
+def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
+    verdict, mark, meaning, lags = views.dynamics_sentences(run)
+    assert "99 surrogates (seed 3)" in verdict and "p = 0.020, so it is not stationary" in verdict
+    assert mark.startswith("In-sample: the model was trained on this run")
+    assert meaning == "A rejection means that the run is not stationary, linear and Gaussian."
+    assert "z lies between 0.3 and 0.3" in lags and "expected near 0" in lags
+    tested = views.dynamics_table(run).rows[0]
+    assert (tested[0].text, tested[4].text, tested[6].strong) == ("FBN branch 1", "4.0", True)
+    assert [row[0].text for row in views.lag_table(run).rows] == ["1", "2"]
+    assert [cell.text for cell in views.lag_table(run).rows[0][1:4]] == ["0.500", "0.400", "0.3"]
+
+
+def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
+    change(run, "dynamicsnull", p_corrected=0.4, in_sample="no")
+    write_json(read_json(run.path("dynamicsnull", ".json")) | {"InSample": "no"}, run.path("dynamicsnull", ".json"))
+    verdict, mark, *_ = views.dynamics_sentences(run)
+    assert "p = 0.400, so it is not told from a stationary mixture" in verdict
+    assert mark == "The model was not trained on this run."
+
+
+def test_the_section_shows_what_was_tested(make_dataset):
+    root = make_dataset(n=8)
+    assert len(section(root).blocks) == 5
+    run = find_runs(root, "01")[0]
+    run.path("dynamicsnull").unlink()
+    words, table = section(root).blocks
+    assert "not tested (--surrogates N does)" in words.paragraphs[-1]
+    assert table.title.startswith("Matches with templates")
+    run.path("matches").unlink()
+    assert section(root) is None
+
+
+def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
+    path = run.path("statemetrics", ".json")
+    write_json(read_json(path) | {"CutOff": {"fbn1": 0.21, "fbn2": 0.19, "volume": 0.2}}, path)
+    rule = state_views.state_sentences(run)[0]
+    assert "FBN branch 1 0.21, FBN branch 2 0.19, volume itself 0.20; see Null models" in rule
