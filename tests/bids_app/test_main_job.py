@@ -267,7 +267,7 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess) -> None:
     assert set(matches["method"]) == {"fbn1", "fbn2", "volume"} and matches["p_best"].between(0.01, 1).all()
     assert (about["NumberOfSurrogates"], about["Seed"], about["Description"][:12]) == (99, 0, "Spatial null")
     volumes, described = read("matchp_timeseries")
-    assert len(volumes) == N_VOLUMES and "surrogate" in described["fbn1_1"]["Description"]
+    assert len(volumes) == N_VOLUMES and "surrogate" in described["fbn1_label1"]["Description"]
     _, states = read("states_metrics")
     assert states["CutOff"] == pytest.approx(about["CutOff"])
     dynamics, about = read("dynamicsnull_metrics")
