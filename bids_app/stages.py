@@ -27,6 +27,7 @@ from ..workflows import (
 from ..workflows.evaluation import EVALUATION_STEPS
 from ..workflows.networks import NETWORKS
 from ..workflows.nulls import NULL_STEPS
+from .configuration import configuration
 from .engine import Outcome, run_workflow
 from .inputs import RunInput
 from .locks import Claim
@@ -209,8 +210,8 @@ class Stages:
 
     def _surrogate_templates(self, model: ShelvedModel) -> str:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
-        settings = self.settings
-        asked = (settings.templates, settings.template_labels, settings.seed, model.mask.read_bytes())
+        settings, told = self.settings, configuration(self.settings)  # which knows files by their content
+        asked = (told["Templates"], told["TemplateLabels"], settings.seed, model.mask.read_bytes())
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
             templates=settings.templates,

@@ -36,8 +36,8 @@ MATCH_MEANING = (
 )
 
 IN_SAMPLE = (
-    "The model was trained on this run: it knows the run but not its surrogates, so p may be too small. Models from "
-    "other participants (cross-fitting, or a given model) remove this."
+    "The model was trained on this run: it knows the run but not its surrogates, so p may be too small. A model of "
+    "other participants removes this."
 )
 
 

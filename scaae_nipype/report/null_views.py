@@ -164,7 +164,7 @@ def lag_table(run: Run) -> Table:
     seconds = run.repetition_time
     rows = []
     for lag in sorted({int(lag) for lag, _ in cells.index}):
-        row = [Cell(str(lag), f"{lag * seconds:.1f} s" if seconds else "")]
+        row = [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
         for method in methods:
             own = cells.loc[(lag, method)] if (lag, method) in cells.index else {}
             row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]

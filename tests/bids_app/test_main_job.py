@@ -252,13 +252,43 @@ def test_reports_alone(job):
     assert report.stat().st_size > 10_000
 
 
+def check_null_models(out: Path, said: subprocess.CompletedProcess) -> None:
+    """See that null models ran, what they said before, and that tables, sidecars and report have what they gave."""
+    assert "every run goes through the network 19 times more" in said.stdout
+    assert re.search(r"Temporal null: 19 surrogates of \d+ volumes at .* s per volume", said.stderr)
+    assert "note: The model was trained on this run" in said.stdout
+    (func,) = out.glob("sub-good1/ses-a/func")
+
+    def read(ending: str) -> tuple[pd.DataFrame, dict]:
+        (path,) = func.glob(f"*_desc-{ending}.tsv")
+        return pd.read_csv(path, sep="\t"), json.loads(path.with_suffix(".json").read_text())
+
+    matches, about = read("matches_metrics")
+    assert set(matches["method"]) == {"fbn1", "fbn2", "volume"} and matches["p_best"].between(0.01, 1).all()
+    assert (about["NumberOfSurrogates"], about["Seed"], about["Description"][:12]) == (99, 0, "Spatial null")
+    volumes, described = read("matchp_timeseries")
+    assert len(volumes) == N_VOLUMES and "surrogate" in described["fbn1_label1"]["Description"]
+    _, states = read("states_metrics")
+    assert states["CutOff"] == pytest.approx(about["CutOff"])
+    dynamics, about = read("dynamicsnull_metrics")
+    assert (about["NumberOfSurrogates"], about["Seed"], about["InSample"]) == (19, 0, "yes")
+    assert about["P"] == pytest.approx(dynamics["p_corrected"].min()) and "no more" in about["Meaning"]
+    html = (out / "sub-good1.html").read_text()
+    assert "Null models" in html and "In-sample: the model was trained on this run" in html
+    assert "not stationary, linear and Gaussian" in (out / "logs" / "CITATION.md").read_text()
+    assert len(list(out.parent.glob("work/scaae_nipype/surrogates-*"))) == 1
+
+
 def test_a_given_model_is_applied_and_kept(job):
     folder, _ = job
     (model,) = (path for path in (folder / "out" / "models").iterdir() if not path.name.startswith("."))
+    halves = np.broadcast_to(1 + (np.arange(49) > 24)[:, None, None], load_grid().shape).astype("i2")
+    nib.save(nib.Nifti1Image(halves, load_grid().affine), folder / "halves.nii.gz")
     said = scaae_bids(
         folder,
         *("data", "out2", "participant", "--model", str(model), "--participant-label", "good1", "--nprocs", "1"),
-        *("--signed-maps", "--resource-monitor", "--write-graph", "-v"),
+        *("--signed-maps", "--resource-monitor", "--write-graph", "-v", "--baselines", "none"),
+        *("--surrogates", "19", "--templates", "halves.nii.gz"),
     )
     assert said.returncode == 0, said.stderr
     assert "Training" not in said.stdout + said.stderr
@@ -267,6 +297,7 @@ def test_a_given_model_is_applied_and_kept(job):
     assert (kept / "weights.safetensors").read_bytes() == (model / "weights.safetensors").read_bytes()
     assert len(list(out.rglob("*signed_boldmap.nii.gz"))) == 2
     assert {"prepare", "extract"} <= set(pd.read_csv(out / "logs" / "resources.tsv", sep="\t")["step"])
+    check_null_models(out, said)
     assert list((out / "logs").glob("preparation_wf*.dot")) + list((out / "logs").glob("preparation_wf*.svg"))
 
 

@@ -6,7 +6,7 @@ from nipype.pipeline import engine as pe
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import assign_states, read_run, score_baselines, score_run, tabulate_regions
-from scaae_nipype.files import read_json, read_table, write_table
+from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.interfaces.evaluation import AssignStates, RegionTimeCourses, ScoreBaselines
 
 N_VOLUMES = 30
@@ -56,6 +56,23 @@ def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
     images = [nib.load(path) for path in maps]
     assert [image.shape for image in images] == [(8, 8, 8, 3)] * 2
     assert not images[0].get_fdata()[..., 2].any()
+
+
+def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_path):
+    cuts = {"fbn1": 0.5, "fbn2": 0.0, "volume": 2.0}
+    told = write_json({"Score": "size_matched_iou", "CutOff": cuts}, tmp_path / "matches.json")
+    states, *_, metadata = assign_states(**matching, cutoffs=told, out_dir=tmp_path)
+    about, table = read_json(metadata), read_table(states)
+    assert about["CutOff"] == cuts == {method: told["CutOff"] for method, told in about["Methods"].items()}
+    kept = table["kept"] == 1
+    for method, cut in cuts.items():
+        assert ((table[f"{method}_state"] != "unassigned") == (table[f"{method}_score"] >= cut))[kept].all()
+    assert (table["fbn1_state"] != "unassigned")[kept].any() and (table["fbn1_state"] == "unassigned").any()
+    assert "No volume of volume reaches size_matched_iou 2 with" in about["Warnings"][-1]
+    with pytest.raises(
+        InputError, match=r"has no cut-offs of iou for fbn1, fbn2, volume; test the matches in this mode"
+    ):
+        assign_states(**matching, mode="paper", cutoffs=told, out_dir=tmp_path)
 
 
 def test_state_maps_are_means_of_the_signed_maps(matching, run, tmp_path):

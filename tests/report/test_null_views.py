@@ -41,7 +41,7 @@ def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
     assert "z lies between 0.3 and 0.3" in lags and "expected near 0" in lags
     tested = views.dynamics_table(run).rows[0]
     assert (tested[0].text, tested[4].text, tested[6].strong) == ("FBN branch 1", "4.0", True)
-    assert [row[0].text for row in views.lag_table(run).rows] == ["1", "2"]
+    assert [row[0].text for row in views.lag_table(run).rows] == ["1 (2.0 s)", "2 (4.0 s)"]
     assert [cell.text for cell in views.lag_table(run).rows[0][1:4]] == ["0.500", "0.400", "0.3"]
 
 
