@@ -131,7 +131,7 @@ def dynamics_table(run: Run) -> Table:
             own = table[(table["method"] == method) & (table["family"] == family)]
             if own.empty:
                 continue
-            most = own.loc[own["z"].abs().idxmax()]
+            most = own.iloc[int(own["z"].abs().to_numpy().argmax())]
             rows.append(
                 [
                     Cell(LABELS[method]),
@@ -160,13 +160,13 @@ def lag_table(run: Run) -> Table:
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
     methods = _methods(curve)
-    cells = curve.dropna(subset="lag").set_index(["lag", "method"])
+    cells = {(int(row["lag"]), row["method"]): row for row in curve.dropna(subset="lag").to_dict("records")}
     seconds = run.repetition_time
     rows = []
-    for lag in sorted({int(lag) for lag, _ in cells.index}):
+    for lag in sorted({lag for lag, _ in cells}):
         row = [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
         for method in methods:
-            own = cells.loc[(lag, method)] if (lag, method) in cells.index else {}
+            own = cells.get((lag, method), {})
             row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]
         rows.append(row)
     return Table(
