@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from .findings import number, percent
@@ -160,14 +159,14 @@ def lag_table(run: Run) -> Table:
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
     methods = _methods(curve)
-    cells = curve.dropna(subset="lag").set_index(["lag", "method"])
+    lines = {(int(line["lag"]), str(line["method"])): line for _, line in curve.dropna(subset="lag").iterrows()}
     seconds = run.repetition_time
     rows = []
-    for lag in sorted({int(lag) for lag, _ in cells.index}):
+    for lag in sorted({lag for lag, _ in lines}):
         row = [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
         for method in methods:
-            own = cells.loc[(lag, method)] if (lag, method) in cells.index else {}
-            row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]
+            own = lines.get((lag, method))
+            row += [Cell("n/a" if own is None else number(own[name], digits)) for name, digits in _LAG_COLUMNS]
         rows.append(row)
     return Table(
         "Lag curve against surrogates",
