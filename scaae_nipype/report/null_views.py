@@ -130,7 +130,7 @@ def dynamics_table(run: Run) -> Table:
             own = table[(table["method"] == method) & (table["family"] == family)]
             if own.empty:
                 continue
-            most = own.loc[own["z"].abs().idxmax()]
+            most = own.iloc[int(own["z"].abs().to_numpy().argmax())]
             rows.append(
                 [
                     Cell(LABELS[method]),
