@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types contracts doctests bench clean
+.PHONY: help demo test test-slow lint types contracts doctests bench bench-recovery bench-calibration clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,7 +19,7 @@ $(VENV)/.ready: setup.cfg constraints.txt
 
 demo: $(VENV)/.ready  ## make a small dataset, run the main job on it, say where the report is
 	$(BIN)/scaae-simulate demo/data --preset demo
-	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS) --train-volumes 160
+	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS)
 	@echo "Reports: $$(ls demo/out/sub-*.html | tr '\n' ' ')"
 
 test: lint types contracts doctests  ## everything CI checks, under 15 minutes on 2 cores
@@ -50,6 +50,15 @@ doctests: $(INSTALLED)/.ready  ## examples in docstrings
 
 bench: $(VENV)/.ready  ## time and memory against the published layout (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks.engine
+
+bench-recovery: $(VENV)/.ready  ## planted networks and real data against filters (docs/evidence.md)
+	$(BIN)/python -m benchmarks.recovery quick
+	$(BIN)/python -m benchmarks.recovery_real
+
+bench-calibration: $(VENV)/.ready  ## false positives and power of the null models (docs/nulls.md); goes on where it stopped
+	$(BIN)/python -m benchmarks.calibration temporal
+	$(BIN)/python -m benchmarks.calibration spatial
+	$(BIN)/python -m benchmarks.calibration report
 
 clean:  ## remove what the targets made
 	rm -rf build demo $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -33,7 +33,7 @@ from scaae_nipype.simulation import planted_networks
 
 RESULTS = Path(__file__).parent / "results" / "recovery.json"
 TUNING, REPORTED, TRAINING = range(10), range(10, 20), 100
-"""Seeds: filters are chosen on the first, everything is reported on the second; runs to fit models start at the third."""
+"""Seeds: filters are chosen on the first, all is reported on the second; runs to fit models start at the third."""
 
 TRAINING_RUNS = (24, 3)
 """Sizes of the studies that models are fitted to: an ordinary and a very small one."""
@@ -156,22 +156,18 @@ def report(known: dict[str, Any]) -> None:
         for method in summary.sort_values(("average_precision", "mean"), ascending=False).index:
             cells = (f"{summary.loc[method, (s, 'mean')]:.3f} ± {summary.loc[method, (s, 'std')]:.3f}" for s in present)
             print(f"| {method} | {' | '.join(cells)} |")
-        wide = reported.pivot(index="seed", columns="method")
-        for name in sorted(m for m in reported["method"].unique() if m.startswith("scaae_")):
-            for score in shown[:3]:
-                rivals = {
-                    "volume": "volume",
-                    f"best filter ({filters[score]})": filters[score],
-                    "untrained": "untrained",
-                }
-                wins = {
-                    label: int((wide[score][name] > wide[score][rival]).sum())
-                    for label, rival in rivals.items()
-                    if rival in wide[score]
-                }
-                print(
-                    f"{name}, {score}: better than " + ", ".join(f"{k} in {v} of {len(wide)}" for k, v in wins.items())
-                )
+        _print_wins(reported, filters)
+
+
+def _print_wins(reported: pd.DataFrame, filters: dict[str, str]) -> None:
+    """Count on how many seeds each fitted model is better than what it has to beat."""
+    wide = reported.pivot(index="seed", columns="method")
+    for name in sorted(method for method in reported["method"].unique() if method.startswith("scaae_")):
+        for score, chosen in filters.items():
+            scores = wide[score]
+            rivals = {"the volume": "volume", f"the best filter ({chosen})": chosen, "untrained": "untrained"}
+            wins = (f"{label} in {int((scores[name] > scores[rival]).sum())}" for label, rival in rivals.items())
+            print(f"* {name}, {score}: better than {', '.join(wins)} of {len(wide)} seeds")
 
 
 def main() -> None:

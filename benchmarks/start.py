@@ -1,6 +1,6 @@
-"""Make the attention weights that ship: ``python -m benchmarks.start`` (about an hour on 2 cores with bf16 units).
+"""Make the attention weights that ship: ``python -m benchmarks.start`` (about 40 minutes on 2 cores with bf16 units).
 
-1. Simulates 60 small studies of 3 to 7 runs, each with its own random networks, regime, noise and repetition time.
+1. Simulates 52 small studies of 3 to 7 runs, each with its own random networks, regime, noise and repetition time.
 2. Fits a context to every study, for each run once with and once without itself.
 3. Trains the attention path to give, from single volumes, what was planted: branch 1 what is above a voxel's mean,
    branch 2 what is below. Contexts of large studies are imitated by projecting on the planted maps.
@@ -38,7 +38,7 @@ from scaae_nipype.simulation.noise import noise_volumes
 from scaae_nipype.simulation.run import NOISE_SD
 
 FOLDER = Path(__file__).parent / "results" / "start"
-STUDIES, VOLUMES_PER_RUN = 60, 100
+STUDIES, VOLUMES_PER_RUN = 52, 100
 REGIMES = ("exclusive", "mixture", "mixture", "deactivations", "stationary")
 BATCH, LEARNING_RATE, WARM_UP = 8, 7e-4, 20
 LARGE_STUDIES = 0.1
@@ -184,7 +184,7 @@ def train(network: ContextualSCAAE, runs: list[TrainingRun], *, n_volumes: int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--volumes", type=int, default=6400, help="shown in training")
+    parser.add_argument("--volumes", type=int, default=4800, help="shown in training")
     parser.add_argument("--studies", type=int, default=STUDIES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FOLDER, help="where the weights and their card go")

@@ -66,11 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name: str | None) -> None:
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import PRESETS, Model, save_model
+    from scaae_nipype.model.autoencoder import SCAAE
     from scaae_nipype.model.published import read_published_weights
     from scaae_nipype.model.weights import new_network
 
     grid = load_grid(mask)
     network = new_network(PRESETS["published"], grid, seed=0).eval()
+    assert isinstance(network, SCAAE)
     read_published_weights(weights, network)
     card = {
         "Name": name or weights.stem,

@@ -26,12 +26,15 @@ scored."""
 DEFAULT_BASELINES = ("smoothed", "pca")
 """What takes seconds per run."""
 
+FITTED_PRESET = "contextual"
+"""The preset whose attention ships and whose context is fitted in closed form."""
+
 FEWEST_SURROGATES = 19
 """With fewer p cannot reach 0.05."""
 
 MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "calibrated": MappingProxyType({"preset": "contextual", "nuisance": "auto", "dummy_scans": "auto"}),
+        "calibrated": MappingProxyType({"preset": FITTED_PRESET, "nuisance": "auto", "dummy_scans": "auto"}),
         # What the published code does to data: its own detrending, no filter, nothing censored, nothing cut off.
         "paper": MappingProxyType({"preset": "published", "nuisance": "published-code", "dummy_scans": 0}),
     }
@@ -284,6 +287,11 @@ def _check_values(settings: Settings) -> None:
         )
     if settings.train_volumes != "auto" and settings.train_volumes < 1:
         raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")
+    if settings.train_volumes != "auto" and settings.preset == FITTED_PRESET:
+        raise UsageError(
+            f"--train-volumes has no effect with --preset {FITTED_PRESET}, which is fitted, not trained step by step: "
+            "leave it out, or choose --preset autoencoder."
+        )
 
 
 def _baselines(names: list[str] | None) -> tuple[str, ...]:

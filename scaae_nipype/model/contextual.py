@@ -27,8 +27,9 @@ CONTEXT_GAIN, WIDE_GAIN = 4.0, 3.0
 """Factors that bring context and surroundings to about the spread of the z-scored volume."""
 
 FIRST_LOGIT_GAIN, FIRST_WIDE_SHARE = 0.125, 0.3
-"""What an untrained network adds to every logit per unit of first guess, and the share of the surroundings in it. Over a branch's 16 channels,
-with channel weights of about a half, the gains sum to 1; the share was the best of six on planted networks."""
+"""What an untrained network adds to every logit per unit of first guess, and the share of the surroundings in it. Over
+a branch's 16 channels, with channel weights of about a half, the gains sum to 1; the share was the best of six on
+planted networks."""
 
 
 class Views(NamedTuple):

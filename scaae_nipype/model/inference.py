@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from .contextual import ContextualSCAAE
 from .networks import Reading
 
 __all__ = ["FusedAttentionPath", "FusedReader", "fold", "with_fused_blocks"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
@@ -64,7 +67,7 @@ class _FusedBlock(nn.Module):
         return _convolve_gelu(x, self.kernel, self.bias, 1)
 
 
-def with_fused_blocks(module: nn.Module) -> nn.Module:
+def with_fused_blocks(module: Network) -> Network:
     """Copy a module in evaluation mode; its parallel blocks become one convolution each."""
     module = copy.deepcopy(module).eval()
     for name, child in list(module.named_modules()):

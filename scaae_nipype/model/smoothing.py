@@ -34,6 +34,9 @@ class MaskedSmoothing(nn.Module):
     True
     """
 
+    inside: Tensor
+    gain: Tensor
+
     def __init__(self, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray, sigma: float):
         super().__init__()
         self.sigma = sigma

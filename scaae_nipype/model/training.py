@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..grid import Grid
 from .cache import VolumeCache
 from .contextual import ContextualSCAAE
@@ -135,6 +135,11 @@ def train_model(
     network = new_network(preset, grid, seed=training.seed)
     model = Model(network, grid, {**(card or {}), "Precision": training.resolved_precision(device)})
     if isinstance(network, ContextualSCAAE):
+        if training.volumes is not None:
+            raise UsageError(
+                f"Preset {training.preset!r} is fitted, not trained step by step: leave the number of training volumes "
+                "out, or choose --preset autoencoder."
+            )
         train_contextual(model, cache, seed=training.seed)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0

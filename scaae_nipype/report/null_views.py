@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .findings import number, percent
@@ -159,14 +160,14 @@ def lag_table(run: Run) -> Table:
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
     methods = _methods(curve)
-    lines = {(int(line["lag"]), str(line["method"])): line for _, line in curve.dropna(subset="lag").iterrows()}
+    cells = {(int(row["lag"]), row["method"]): row for row in curve.dropna(subset="lag").to_dict("records")}
     seconds = run.repetition_time
     rows = []
-    for lag in sorted({lag for lag, _ in lines}):
+    for lag in sorted({lag for lag, _ in cells}):
         row = [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
         for method in methods:
-            own = lines.get((lag, method))
-            row += [Cell("n/a" if own is None else number(own[name], digits)) for name, digits in _LAG_COLUMNS]
+            own = cells.get((lag, method), {})
+            row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]
         rows.append(row)
     return Table(
         "Lag curve against surrogates",

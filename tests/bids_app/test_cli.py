@@ -33,9 +33,7 @@ def test_three_positionals_are_enough(settings, tmp_path):
     made = settings()
     assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert made.work_dir == tmp_path / "work" / "scaae_nipype"
-    assert (made.mode, made.preset, made.nuisance, made.templates) == (
-        *("calibrated", "contextual", "auto", "default"),
-    )
+    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "contextual", "auto", "default")
     assert (made.smoothing_fwhm, made.high_pass, made.low_pass, made.fd_threshold) == (6.0, 0.008, 0.0, 0.5)
     assert made.nprocs >= made.omp_nthreads >= 1
     assert made.memory_gb > 0.1
@@ -71,7 +69,7 @@ def test_three_positionals_are_enough(settings, tmp_path):
         (["-p", "athena"], "low_pass", 0.08),
         (["-p", "none"], "fd_threshold", 0.0),
         (["-p", "none", "--high-pass", "0.01"], "high_pass", 0.01),
-        (["--train-volumes", "160"], "train_volumes", 160),
+        (["--preset", "tiny", "--train-volumes", "160"], "train_volumes", 160),
         (["-vv"], "verbosity", 2),
         (["--mode", "paper"], "preset", "published"),
         (["--mode", "paper"], "nuisance", "published-code"),
@@ -112,6 +110,7 @@ def test_further_datasets(settings, tmp_path):
         (["--model", "m", "--preset", "tiny"], "--preset has no effect with --model"),
         (["--model", "m", "--retrain"], "--retrain has no effect with --model"),
         (["--train-volumes", "0"], "--train-volumes 0"),
+        (["--train-volumes", "160"], "--train-volumes has no effect with --preset contextual"),
         (["-w", "in/work"], "lies inside the input dataset .* choose another --work-dir"),
         (["--baselines", "svm"], "--baselines svm: unknown; choose from smoothed, pca"),
         (["--baselines", "all", "pca"], "--baselines all pca: all goes alone"),

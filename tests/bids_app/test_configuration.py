@@ -32,7 +32,6 @@ def digest(settings):
         {"smoothing_fwhm": 4.0},
         {"mode": "paper"},
         {"preset": "published"},
-        {"train_volumes": 100},
         {"seed": 1},
         {"precision": "fp32"},
         {"templates": "smith2009"},
@@ -43,6 +42,11 @@ def digest(settings):
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
     assert digest(dataclasses.replace(settings, **change)) != digest(settings)
+
+
+def test_the_number_of_training_volumes_changes_the_hash(settings):
+    trained = dataclasses.replace(settings, preset="autoencoder")
+    assert digest(dataclasses.replace(trained, train_volumes=100)) != digest(trained)
 
 
 def test_machine_folders_and_selection_do_not(settings, tmp_path):

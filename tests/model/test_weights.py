@@ -93,7 +93,7 @@ def test_mask_of_another_grid(folder, grid):
 
 
 def test_unknown_preset():
-    with pytest.raises(UsageError, match="no preset 'huge'; choose one of: default, published, tiny"):
+    with pytest.raises(UsageError, match="no preset 'huge'; choose one of: contextual, autoencoder, published, tiny"):
         preset_named("huge")
 
 
