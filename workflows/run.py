@@ -43,12 +43,14 @@ def init_scaae_wf(
         As for `init_networks_wf`.
     name : str
     **evaluation
-        Arguments of `init_evaluation_wf`: templates, baselines, atlas …
+        Arguments of `init_networks_wf` and `init_evaluation_wf`: templates, baselines, atlas, n_surrogates …
 
     Inputs
     ------
     in_file, in_mask, confounds_file, confounds_metadata, repetition_time
         Only the first is required.
+    run_name, surrogate_templates
+        For the null models; see `init_networks_wf`.
     events, start_time
         Of the task, for ``with_events``.
 
@@ -59,6 +61,8 @@ def init_scaae_wf(
     fbn_maps, signed_maps, channel_weights, codes, networks_metadata
     template_iou … events_metadata
         Of `init_evaluation_wf`.
+    match_p … dynamics_null_metadata
+        Of `init_nulls_wf`.
     """
     workflow = LiterateWorkflow(name=name)
     grid_mask = str(Path(model_dir) / "mask.nii.gz")
@@ -77,13 +81,13 @@ def init_scaae_wf(
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = ["prepared_file", "region", "samples", "preparation_metadata"]
-    task = ["events", "start_time"]
-    inputnode = pe.Node(IdentityInterface(fields=[*fields, *task]), name="inputnode")
+    more = ["run_name", "surrogate_templates", "events", "start_time"]
+    inputnode = pe.Node(IdentityInterface(fields=[*fields, *more]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=[*prepared, *NETWORKS]), name="outputnode")
     workflow.connect(
         [
             (inputnode, prepare, [(field, f"inputnode.{field}") for field in fields]),
-            (inputnode, networks, [(field, f"inputnode.{field}") for field in (*task, "repetition_time")]),
+            (inputnode, networks, [(field, f"inputnode.{field}") for field in (*more, "repetition_time")]),
             (
                 prepare,
                 networks,

@@ -179,6 +179,15 @@ def test_one_run_from_bold_to_networks(model_dir, bold):
     assert nodes(workflow)["prepare"].inputs.grid_mask == f"{model_dir}/mask.nii.gz"
 
 
+def test_one_run_with_null_models(model_dir, bold):
+    workflow = init_scaae_wf(model_dir=model_dir, spatial_null=True, n_surrogates=19)
+    workflow.inputs.inputnode.trait_set(in_file=bold, run_name="sub-01_task-rest", surrogate_templates=bold)
+    made = nodes(workflow)
+    assert made["check_matches"].inputs.surrogates == bold
+    assert made["check_dynamics"].inputs.run_name == "sub-01_task-rest"
+    assert ("prepare", "out_samples", "check_dynamics", "in_samples") in edges(workflow)
+
+
 def test_the_description_names_what_was_asked_for(model_dir):
     text = init_scaae_wf(
         model_dir=model_dir, strategy="36P", smoothing_fwhm=5.0, high_pass=0.01, fd_threshold=0.3, templates="smith2009"
