@@ -157,8 +157,9 @@ def test_banners_stand_before_everything_else(make_dataset, tmp_path):
 
 def test_missing_files_are_named(make_dataset, tmp_path):
     root = make_dataset(n=8)
-    meanings = [meaning for meaning in outputs() if not meaning.endswith("signed")]
-    without(root, *(meaning for meaning in meanings if meaning != "samples"))
+    there = [meaning for meaning in outputs() if file_of(root, meaning).exists()]
+    assert len(there) > 10
+    without(root, *(meaning for meaning in there if meaning != "samples"))
     page = page_of(root, tmp_path / "r.html")
     assert [key for key in page.keys if key.startswith("run1-")] == [
         *("run1-networks", "run1-templates", "run1-gradual", "run1-states", "run1-channels"),
