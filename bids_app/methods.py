@@ -65,6 +65,15 @@ def training_sentence(card: Mapping[str, Any]) -> str:
         if training.get("Undertrained")
         else ""
     )
+    if "Context" in card:
+        fitted = f" on {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
+        return (
+            f"The network is spatial and channel-wise attention (SCAAE, @scaae; preset *{card.get('Preset')}*, mode "
+            f"*{card.get('Mode')}*, precision {card.get('Precision')}, weights {str(card.get('WeightsSHA256'))[:12]}) "
+            "on each volume and its context. The attention had been trained on simulated volumes and came with the "
+            f"software (PyTorch, @pytorch); the context was fitted{fitted} by reduced-rank regression of neighbouring "
+            "volumes, each of its 64 dimensions shrunk by its slope in runs left out."
+        )
     return (
         f"The spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{card.get('Preset')}*, mode "
         f"*{card.get('Mode')}*, seed {card.get('Seed')}, precision {card.get('Precision')}, weights "

@@ -11,7 +11,10 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.model import TrainModel
 
-__all__ = ["init_training_wf"]
+__all__ = ["FITTED_PRESET", "init_training_wf"]
+
+FITTED_PRESET = "contextual"
+"""The preset whose attention ships: training fits its context alone."""
 
 
 def init_training_wf(
@@ -58,7 +61,11 @@ def init_training_wf(
     """
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = (
-        f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
+        "The context of a spatial and channel-wise attention network (SCAAE, @scaae), whose attention had been trained "
+        f"on simulated volumes, was fitted to {len(run_names)} run{'s' if len(run_names) != 1 else ''} by reduced-rank "
+        "regression of neighbouring volumes. "
+        if preset == FITTED_PRESET
+        else f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
         f"{seed}) was trained on {len(run_names)} run{'s' if len(run_names) != 1 else ''} with Adam and a mean squared "
         "error loss (PyTorch, @pytorch). "
     )

@@ -165,6 +165,14 @@ def test_every_reference_can_be_cited():
         assert f"doi:{_references()[key]['doi']}" in methods_text([f"@{key}"])
 
 
+def test_the_training_sentence_of_a_fitted_context_speaks_of_no_training():
+    card = {"Preset": "contextual", "Context": {"Volumes": 96}, "Training": {"Runs": ["a", "b"], "VolumesSeen": 96}}
+    sentence = training_sentence(card)
+    assert "the context was fitted on 96 volumes of 2 run(s)" in sentence
+    assert "was trained" not in sentence
+    assert "were shown" not in sentence
+
+
 def test_the_training_sentence_says_undertrained():
     card = {"Preset": "tiny", "Training": {"Runs": ["a"], "Volumes": 10, "VolumesSeen": 20, "Undertrained": True}}
     assert "10 volumes of 1 run(s); 20 volumes, repetitions included" in training_sentence(card)
