@@ -41,9 +41,9 @@ def grid_of_model() -> Grid:
     return load_grid()
 
 
-def clean(bold: np.ndarray, run: SimulatedRun) -> Cleaned:
+def clean(bold: np.ndarray, run: SimulatedRun, *, already_smooth: bool = False) -> Cleaned:
     """Smooth, regress 24 motion parameters, white matter and CSF out, filter and z-score (strategy ``auto``)."""
-    data = smooth(bold, run.grid, SMOOTHING_SIGMA).astype(np.float32)
+    data = bold if already_smooth else smooth(bold, run.grid, SMOOTHING_SIGMA).astype(np.float32)
     columns = [c for c in run.confounds if c.startswith(("trans_", "rot_")) or c in ("white_matter", "csf")]
     operator = temporal_operator(
         np.ones(len(data), dtype=bool),

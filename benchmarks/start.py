@@ -6,7 +6,8 @@
    branch 2 what is below. Contexts of large studies are imitated by projecting on the planted maps.
 
 No network here is one of the default templates, nor one of those that the recovery benchmark plants. Every step keeps
-its results in ``benchmarks/results/start`` and goes on from there.
+its results in ``benchmarks/results/start`` and goes on from there. ``--voxel-size 8`` averages the studies to the
+coarse grid of the calibration and the ablations, and trains there (4 minutes after the studies are made).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.coarse import START_8MM, coarse_grid, coarse_study
 from benchmarks.planted import clean, grid_of_model
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid
@@ -146,8 +148,44 @@ def loss(maps: Tensor, planted: Tensor, mask: Tensor) -> Tensor:
     return 1 - r.mean()
 
 
-def train(network: ContextualSCAAE, runs: list[TrainingRun], *, n_volumes: int, seed: int) -> list[float]:
-    """Train the attention; the volumes' contexts come with them."""
+def all_training_runs(network: ContextualSCAAE, n_studies: int, voxel_size: int) -> list[TrainingRun]:
+    """Make what is not there yet of the studies on a network's grid, and read them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    runs: list[TrainingRun] = []
+    for number in range(n_studies):
+        runs += training_runs(study_with_contexts(number, network, voxel_size), network)
+        print(f"study {number}: {len(runs)} runs", file=sys.stderr, flush=True)
+    return runs
+
+
+def study_with_contexts(number: int, network: ContextualSCAAE, voxel_size: int) -> dict[str, np.ndarray]:
+    path = FOLDER / (f"study{number:03d}.npz" if voxel_size == 4 else f"study{number:03d}_{voxel_size}mm.npz")
+    if not path.exists():
+        if voxel_size == 4:
+            made = simulate_study(number, grid_of_model())
+        else:
+            fine = new_network(PRESETS["contextual"], grid_of_model(), seed=0)
+            assert isinstance(fine, ContextualSCAAE)
+            made = coarse_study(study_with_contexts(number, fine, 4))
+        np.savez(path, **add_contexts(made, network))
+    with np.load(path) as study:
+        return dict(study)
+
+
+def train(
+    network: ContextualSCAAE,
+    runs: list[TrainingRun],
+    *,
+    n_volumes: int,
+    seed: int,
+    error: Callable[[Tensor, Tensor, Tensor], Tensor] = loss,
+    with_context: bool = True,
+    look: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Train the attention; the volumes' contexts come with them.
+
+    `look` is called with the number of volumes shown, every 200; `error` and `with_context` are for ablations.
+    """
     network = network.to(memory_format=torch.channels_last_3d).train()  # type: ignore[call-overload]
     n_steps = n_volumes // BATCH
     optimiser = torch.optim.Adam((p for p in network.parameters() if p.requires_grad), lr=LEARNING_RATE)
@@ -165,10 +203,11 @@ def train(network: ContextualSCAAE, runs: list[TrainingRun], *, n_volumes: int, 
             drawn.append((sign * volume, sign * context, sign * planted))
         vectors = [torch.from_numpy(np.stack(arrays).astype(np.float32)) for arrays in zip(*drawn, strict=True)]
         volumes, context, planted = (network.place(array) for array in vectors)
+        context = context if with_context else torch.zeros_like(context)
         optimiser.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             found = network.read(volumes, context=context).maps
-        value = loss(found.float(), planted, network.mask)  # type: ignore[arg-type]
+        value = error(found.float(), planted, network.mask)  # type: ignore[arg-type]
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
@@ -177,8 +216,9 @@ def train(network: ContextualSCAAE, runs: list[TrainingRun], *, n_volumes: int, 
         if (step + 1) % 25 == 0:
             seconds = time.monotonic() - started
             print(f"{(step + 1) * BATCH} volumes, {seconds:.0f} s, loss {np.mean(losses[-50:]):.4f}", flush=True)
-        if (step + 1) % 100 == 0:
-            torch.save(network.state_dict(), FOLDER / "last.pt")
+        if look is not None and (step + 1) % 25 == 0:
+            look((step + 1) * BATCH)
+            network.train()
     return losses
 
 
@@ -187,35 +227,31 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=4800, help="shown in training")
     parser.add_argument("--studies", type=int, default=STUDIES)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=FOLDER, help="where the weights and their card go")
+    parser.add_argument("--voxel-size", type=int, choices=[4, 8], default=4, help="in mm; 4 is what ships")
+    parser.add_argument("--out", type=Path, help="where the weights and their card go")
     options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    grid = grid_of_model()
-    network = new_network(PRESETS["contextual"], grid, seed=options.seed)
+    network = new_network(
+        PRESETS["contextual"], grid_of_model() if options.voxel_size == 4 else coarse_grid(), seed=options.seed
+    )
     assert isinstance(network, ContextualSCAAE)
-    runs: list[TrainingRun] = []
-    for number in range(options.studies):
-        path = FOLDER / f"study{number:03d}.npz"
-        if not path.exists():
-            np.savez(path, **add_contexts(simulate_study(number, grid), network))
-        with np.load(path) as study:
-            runs += training_runs(dict(study), network)
-        print(f"study {number}: {len(runs)} runs", file=sys.stderr, flush=True)
+    runs = all_training_runs(network, options.studies, options.voxel_size)
     losses = train(network, runs, n_volumes=options.volumes, seed=options.seed)
     half = {name: tensor.half().contiguous() for name, tensor in start_tensors(network).items()}
-    save_file(half, options.out / f"{START}.safetensors")
+    name = START if options.voxel_size == 4 else START_8MM.stem
+    out = options.out or (FOLDER if options.voxel_size == 4 else START_8MM.parent)
+    save_file(half, out / f"{name}.safetensors")
     card = {
-        "Name": START,
+        "Name": name,
         "Description": "Attention path of the contextual preset, trained on simulated volumes only",
         "TrainedOn": f"{len(runs)} simulated runs of {options.studies} studies with random networks",
         "VolumesSeen": options.volumes,
         "Seed": options.seed,
         "FinalLoss": round(float(np.mean(losses[-100:])), 4),
-        "VoxelSize": 4.0,
+        "VoxelSize": float(options.voxel_size),
         "Licence": "Apache-2.0",
         "MadeBy": "python -m benchmarks.start",
     }
-    write_json(card, options.out / f"{START}.json")
+    write_json(card, out / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ from .weights import Model
 
 __all__ = ["network_function", "was_trained_on"]
 
+PART = 32
+"""Volumes that are put on the model's grid together."""
+
 
 def network_function(
-    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int = 2
+    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Make a function that gives the networks of volumes of one region; the network is made ready once.
 
@@ -28,7 +31,8 @@ def network_function(
         A part of the model's grid; voxels outside are 0 for the network, as in a prepared run.
     device : torch.device, optional
         Default: CPU.
-    batch_size : int
+    batch_size : int, optional
+        As for `extract_networks`.
 
     Returns
     -------
@@ -49,12 +53,14 @@ def network_function(
 
     def apply(volumes: np.ndarray) -> np.ndarray:
         signed = np.empty((len(extractor.signs), *volumes.shape), dtype=np.float32)
-        whole = np.zeros((batch_size, grid.n_voxels), dtype=np.float32)
-        for start in range(0, len(volumes), batch_size):  # a batch at a time: a run is not held twice
-            batch = volumes[start : start + batch_size]
-            whole[: len(batch), inside] = batch
-            for maps, *_ in extractor.batches(whole[: len(batch)], batch_size):
-                signed[:, start : start + len(batch)] = maps[..., inside].swapaxes(0, 1)
+        whole = np.zeros((PART, grid.n_voxels), dtype=np.float32)
+        for start in range(0, len(volumes), PART):  # a part at a time: a run is not held twice
+            part = volumes[start : start + PART]
+            whole[: len(part), inside] = part
+            done = start
+            for maps, *_ in extractor.batches(whole[: len(part)], batch_size):
+                signed[:, done : done + len(maps)] = maps[..., inside].swapaxes(0, 1)
+                done += len(maps)
         return signed
 
     return apply

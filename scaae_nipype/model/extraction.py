@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import ModelError
 from .inference import FusedReader
 from .networks import scale
+from .threads import map_in_threads
 from .weights import Model
 
 __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
@@ -102,14 +103,24 @@ class Extractor:
         pairs = [self.model.vectors(read(volume).maps.cpu())[0] for read in readers]
         return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))
 
+    def batches(
+        self, vectors: np.ndarray, batch_size: int | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64) in order.
+
+        On a CPU every thread works on volumes of its own: layers that wait for memory and layers that compute then
+        overlap, and no thread waits for another.
+        """
+        on_cpu = self.device.type == "cpu"
+        batch_size = batch_size or (1 if on_cpu else 8)
+        batches = (vectors[start : start + batch_size] for start in range(0, len(vectors), batch_size))
+        return map_in_threads(self._read, batches) if on_cpu else map(self._read, batches)
+
     @torch.inference_mode()
-    def batches(self, vectors: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64)."""
-        for start in range(0, len(vectors), batch_size):
-            volumes = self.model.volumes(vectors[start : start + batch_size]).to(self.device)
-            reading = self.read(volumes)
-            maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
-            yield maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
+    def _read(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        reading = self.read(self.model.volumes(vectors).to(self.device))
+        maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
+        return maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
 
 
 def extract_networks(
@@ -117,7 +128,7 @@ def extract_networks(
     model: Model,
     *,
     device: torch.device | None = None,
-    batch_size: int = 2,
+    batch_size: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> RunNetworks:
     """Extract the networks of every volume.
@@ -129,8 +140,8 @@ def extract_networks(
     model : Model
     device : torch.device, optional
         Default: CPU.
-    batch_size : int
-        Volumes at once; the result does not depend on it.
+    batch_size : int, optional
+        Volumes at once, on a CPU for each thread; the result does not depend on it. Default: 1 on a CPU, 8 on CUDA.
     progress : callable, optional
         Called with the number of volumes done since the last call.
 
