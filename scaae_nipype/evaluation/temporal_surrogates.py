@@ -7,11 +7,13 @@ each pair's cross-spectrum, and so the covariance at every lag. What goes is eve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "fill_gaps", "standardise"]
+__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "fill_gaps", "spectral_gain", "standardise"]
 
 LEAST_VOLUMES = 20
 """Kept volumes that a surrogate needs: with fewer there are hardly any phases to randomise."""
@@ -23,6 +25,9 @@ NO_VARIANCE = 1e-4
 """Share of the mean variance below which a temporal direction counts as removed (rounding to int16 leaves 1e-8)."""
 
 LEAST_VOXELS_PER_VOLUME = 2
+
+NO_POWER, GAIN_STEPS = 1e-12, 200
+"""Share of the highest power that counts as none; steps in which `spectral_gain` is found (0.1 % off at most)."""
 
 VALUES_AT_ONCE = 2**21
 """Values that are transformed at once, which bounds the memory for double-precision copies."""
@@ -93,6 +98,43 @@ def removed_directions(volumes: np.ndarray) -> np.ndarray:
     return vectors[:, values < NO_VARIANCE * values.mean()]
 
 
+def spectral_gain(power: np.ndarray, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Find by how much each frequency of a surrogate has to be raised for its power to end up as the run's.
+
+    The run's spectrum already lacks what preparation removed. A surrogate with this spectrum and other phases loses
+    the removed directions once more, and as they are slow (movement, drift), it would change faster than the run:
+    consecutive volumes of any regressed run would look too alike. Leaving out and interpolating censored volumes
+    again acts in the same way. Both are linear, and phases are independent, so what a surrogate's power becomes is a
+    matrix times its power; the gain solves for the run's.
+
+    Parameters
+    ----------
+    power : float array, (n_span // 2 + 1,)
+        Power of the run, gaps filled, at each frequency: mean over voxels.
+    kept : bool array, (n_span,)
+        From the first to the last kept volume.
+    removed : float array, (n_kept, n_removed)
+        Orthonormal columns.
+
+    Returns
+    -------
+    float array, (n_span // 2 + 1,)
+        Factors of amplitudes; all 1 where nothing is removed or left out.
+    """
+    n_span, n_kept = len(kept), int(kept.sum())
+    waves = np.fft.ifft(np.eye(n_span), axis=0)[kept]
+    waves -= removed @ (removed.T @ waves)
+    becomes = np.abs(np.fft.fft(fill_gaps(np.eye(n_kept), kept) @ waves, axis=0)) ** 2
+    wanted = np.concatenate([power, power[1 : (n_span + 1) // 2][::-1]])
+    something = NO_POWER * wanted.max()
+    needed = wanted.copy()
+    for _ in range(GAIN_STEPS):  # multiplicative, so that no power becomes negative
+        found = becomes @ needed
+        needed *= np.divide(wanted, found, out=np.ones(n_span), where=found > something)
+    ratio = np.divide(needed, wanted, out=np.ones(n_span), where=wanted > something)
+    return np.sqrt(ratio)[: len(power)]
+
+
 class PhaseSurrogates:
     """Common-phase surrogates of one run, made one at a time.
 
@@ -141,6 +183,7 @@ class PhaseSurrogates:
         self._span = span
 
         self._removed = removed_directions(volumes)
+        self._gain = spectral_gain(self._power(), kept[numbers[0] : numbers[-1] + 1], self._removed)
 
     @property
     def n_removed(self) -> int:
@@ -149,18 +192,27 @@ class PhaseSurrogates:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Make one surrogate of the kept volumes: float32 array, (n_kept, n_voxels)."""
-        turn = self._turn(rng)
+        turn = self._turn(rng) * self._gain
         surrogate = np.empty(self.volumes.shape, dtype=np.float32)
-        n_voxels = max(1, VALUES_AT_ONCE // self._span)
-        for start in range(0, self.volumes.shape[1], n_voxels):
-            voxels = slice(start, start + n_voxels)
-            spectrum = np.fft.rfft(fill_gaps(self.volumes[:, voxels], self.kept), axis=0)
+        for voxels, spectrum in self._spectra():
             spectrum *= turn[:, None]
             turned = np.fft.irfft(spectrum, n=self._span, axis=0)
             turned = turned[self._inside]
             turned -= self._removed @ (self._removed.T @ turned)
             surrogate[:, voxels] = standardise(turned)
         return surrogate
+
+    def _spectra(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Give the spectra of the run, (n_span // 2 + 1, n), some voxels at a time."""
+        n_voxels = max(1, VALUES_AT_ONCE // self._span)
+        for start in range(0, self.volumes.shape[1], n_voxels):
+            voxels = slice(start, start + n_voxels)
+            yield voxels, np.fft.rfft(fill_gaps(self.volumes[:, voxels], self.kept), axis=0)
+
+    def _power(self) -> np.ndarray:
+        """Give the mean power of all voxels at each frequency."""
+        total = sum((np.abs(spectrum) ** 2).sum(axis=1) for _, spectrum in self._spectra())
+        return np.asarray(total) / self.volumes.shape[1]
 
     def _turn(self, rng: np.random.Generator) -> np.ndarray:
         """Draw one phase per frequency; the mean keeps its own, the highest frequency of an even length its axis."""

@@ -105,6 +105,35 @@ def test_what_regression_removed_is_missing_from_surrogates_too():
     assert np.abs(q.T @ made).max() < 1e-4
 
 
+@pytest.mark.parametrize("gaps", [[], [20, 21, 22, 55]])
+def test_surrogates_have_the_runs_power_although_slow_directions_are_removed_twice(gaps):
+    rng = np.random.default_rng(0)
+    kept = np.ones(80, bool)
+    kept[gaps] = False
+    drifts = np.cumsum(rng.standard_normal((80, 8)), axis=0)[kept]
+    q = np.linalg.qr(np.column_stack([np.ones(kept.sum()), drifts]))[0]
+    run = coloured_noise(80, 400)[kept]
+    run = standardise(run - q @ (q.T @ run))
+
+    def power(series):
+        return (np.abs(np.fft.rfft(fill_gaps(series, kept), axis=0)) ** 2).mean(axis=1)
+
+    surrogates = PhaseSurrogates(run, kept)
+    found = np.mean([power(surrogates.draw(np.random.default_rng(seed))) for seed in range(300)], axis=0)
+    slow = slice(1, 12)
+    np.testing.assert_allclose(found[slow].sum(), power(run)[slow].sum(), rtol=0.03)
+    off = np.abs(found - power(run)).sum() / power(run).sum()
+    assert off < 0.06  # of the 300 surrogates' own spread
+    surrogates._gain[:] = 1
+    plain = np.mean([power(surrogates.draw(np.random.default_rng(seed))) for seed in range(60)], axis=0)
+    assert plain[slow].sum() < 0.9 * power(run)[slow].sum()
+
+
+def test_the_gain_is_one_where_nothing_was_removed():
+    run = coloured_noise(61, 200)
+    np.testing.assert_allclose(PhaseSurrogates(run, np.ones(61, bool))._gain[1:], 1, rtol=1e-9)
+
+
 def test_nothing_counts_as_removed_where_voxels_are_too_few_to_tell():
     assert removed_directions(coloured_noise(40, 10)).shape == (40, 0)
 
