@@ -30,6 +30,7 @@ from benchmarks.variants import VARIANTS, Variant, error_of, maps_of, new_varian
 from scaae_nipype.files import write_json
 from scaae_nipype.model.autoencoder import SCAAE
 from scaae_nipype.model.cache import VolumeCache
+from scaae_nipype.model.context import FittedContext
 from scaae_nipype.model.contextual import ContextualSCAAE
 from scaae_nipype.model.contextual_training import fit_network_context
 
@@ -73,6 +74,14 @@ def _networks():
 
 def training_volumes(regime: str, n_runs: int) -> list[np.ndarray]:
     return [planted(regime, TRAINING + number).data for number in range(n_runs)]
+
+
+@cache
+def fitted_context(regime: str, n_runs: int) -> FittedContext:
+    """Fit a context; it does not depend on the attention."""
+    network = new_variant(VARIANTS["contextual: as it is"])
+    assert isinstance(network, ContextualSCAAE)
+    return fit_network_context(network, VolumeCache(training_volumes(regime, n_runs)))
 
 
 def score(network: SCAAE | ContextualSCAAE, variant: Variant, regime: str) -> dict[str, list[float]]:
@@ -122,11 +131,11 @@ def run_variant(name: str, studies: Callable[[ContextualSCAAE], list]) -> dict[s
             look=look,
         )
         for regime, n_runs in (("exclusive", 24), ("exclusive", 3), ("mixture", 24)):
-            fit_network_context(network, VolumeCache(training_volumes(regime, n_runs)))
+            network.context.load(fitted_context(regime, n_runs))
             scores[f"{regime}, context of {n_runs} runs"] = score(network, variant, regime)
             if "no context" in variant.parts and n_runs == 3:
                 del scores[f"{regime}, context of {n_runs} runs"]
-        fit_network_context(network, VolumeCache(training_volumes("exclusive", 24)))
+        network.context.load(fitted_context("exclusive", 24))
     else:
         vectors = np.concatenate(training_volumes("exclusive", 24))
         train_autoencoder(network, variant, vectors, n_volumes=shown, look=look)
