@@ -16,7 +16,7 @@ from .states import RULES, Rule
 from .templates import TemplateSet
 from .temporal_surrogates import PhaseSurrogates
 
-__all__ = ["MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
+__all__ = ["COLUMNS", "MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
 
 Network = Callable[[np.ndarray], np.ndarray]
 """From kept volumes (n_kept, n_voxels) to signed maps (n_branches, n_kept, n_voxels), over the voxels of the region."""
@@ -27,6 +27,12 @@ MEANING = (
     "The lag curve is expected to lie near z = 0, because surrogates keep the spectrum and gradual change is mostly "
     "that."
 )
+
+COLUMNS = (
+    *("method", "family", "statistic", "observed", "surrogate_mean", "surrogate_sd"),
+    *("z", "p", "p_family", "p_corrected"),
+)
+"""Of `TemporalNull.table`."""
 
 N_PROBED = 4
 

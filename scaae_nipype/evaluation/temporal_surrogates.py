@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "fill_gaps", "standardise"]
+__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "check_kept", "fill_gaps", "standardise"]
 
 LEAST_VOLUMES = 20
 """Kept volumes that a surrogate needs: with fewer there are hardly any phases to randomise."""
@@ -93,6 +93,31 @@ def removed_directions(volumes: np.ndarray) -> np.ndarray:
     return vectors[:, values < NO_VARIANCE * values.mean()]
 
 
+def check_kept(kept: np.ndarray) -> None:
+    """See that surrogates can be made of a run with these kept volumes.
+
+    Raises
+    ------
+    InputError
+        If too few volumes are kept, or most of the run would have to be interpolated.
+
+    >>> check_kept(np.arange(30) < 19)
+    Traceback (most recent call last):
+    scaae_nipype.errors.InputError: only 19 volumes are kept and it needs 20; censor less (a higher --fd-thresh).
+    """
+    numbers = np.flatnonzero(kept)
+    if len(numbers) < LEAST_VOLUMES:
+        raise InputError(
+            f"only {len(numbers)} volumes are kept and it needs {LEAST_VOLUMES}; censor less (a higher --fd-thresh)."
+        )
+    span = int(numbers[-1] - numbers[0]) + 1
+    if len(numbers) < (1 - LARGEST_GAP_SHARE) * span:
+        raise InputError(
+            f"{span - len(numbers)} of {span} volumes were censored, so most of a surrogate would be interpolated; "
+            "censor less (a higher --fd-thresh)."
+        )
+
+
 class PhaseSurrogates:
     """Common-phase surrogates of one run, made one at a time.
 
@@ -123,23 +148,12 @@ class PhaseSurrogates:
         kept = np.asarray(kept, dtype=bool)
         if len(volumes) != kept.sum():
             raise InputError(f"{len(volumes)} volumes are given for {kept.sum()} kept ones.")
-        if len(volumes) < LEAST_VOLUMES:
-            raise InputError(
-                f"Only {len(volumes)} volumes are kept and the temporal null needs {LEAST_VOLUMES}; "
-                "censor less (a higher --fd-thresh) or leave the run out."
-            )
+        check_kept(kept)
         numbers = np.flatnonzero(kept)
-        span = int(numbers[-1] - numbers[0]) + 1
-        if len(volumes) < (1 - LARGEST_GAP_SHARE) * span:
-            raise InputError(
-                f"{span - len(volumes)} of {span} volumes were censored: most of a surrogate would be interpolated; "
-                "censor less (a higher --fd-thresh) or leave the run out."
-            )
         self.volumes = volumes
         self.kept = kept
         self._inside = numbers - numbers[0]
-        self._span = span
-
+        self._span = int(numbers[-1] - numbers[0]) + 1
         self._removed = removed_directions(volumes)
 
     @property

@@ -112,7 +112,7 @@ def test_nothing_counts_as_removed_where_voxels_are_too_few_to_tell():
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
-        (np.arange(60) < 15, "Only 15 volumes are kept and the temporal null needs 20"),
+        (np.arange(60) < 15, "only 15 volumes are kept and it needs 20"),
         (np.arange(80) % 3 == 0, "53 of 79 volumes were censored|52 of 79 volumes were censored"),
     ],
 )
@@ -251,9 +251,27 @@ def test_the_step_says_its_cost_first_and_marks_runs_the_model_knows(files, tmp_
     assert about["P"] == pytest.approx(rows.loc[rows["family"] == "clarity", "p_family"].min())
 
 
-def test_the_step_names_the_run_that_is_too_short(files, tmp_path):
+@pytest.mark.parametrize(
+    ("dropped", "reason"),
+    [
+        (slice(15, None), "only 13 volumes are kept and it needs 20"),
+        (np.arange(60) % 3 > 0, "of 58 volumes were censored"),
+    ],
+)
+def test_a_run_with_too_few_volumes_goes_without_its_temporal_null(files, tmp_path, dropped, reason):
     table = read_table(files["in_samples"])
-    table.loc[15:, "kept"] = 0
+    table.loc[dropped, "kept"] = 0
+    if isinstance(dropped, np.ndarray):
+        table.loc[:1, "kept"] = 1
     table.to_csv(files["in_samples"], sep="\t", index=False)
-    with pytest.raises(InputError, match=r"samples.tsv: Only 13 volumes are kept"):
-        check_dynamics(network=identity, **files, n_surrogates=19, out_dir=tmp_path)
+
+    def network(volumes):
+        raise AssertionError("nothing is computed")
+
+    made, metadata = check_dynamics(network=network, **files, n_surrogates=19, in_sample=True, out_dir=tmp_path)
+    rows, about = read_table(made), read_json(metadata)
+    assert rows.empty and {"method", "family", "z", "p_corrected", "in_sample"} <= set(rows)
+    (warning,) = about["Warnings"]
+    assert warning.startswith("The temporal null of this run was left out: ") and reason in warning
+    assert "--fd-thresh" in warning
+    assert (about["P"], about["Rejected"], about["InSample"]) == (None, None, "yes")
