@@ -118,9 +118,9 @@ def _cross_fitted(model: Any) -> str:
     if not isinstance(model, dict) or not model.get("Fold"):
         return ""
     return (
-        f" This p is of the model of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, trained "
-        f"on {number(model.get('NumberOfTrainingParticipants'), 0)} other participants (cross-fitting); the maps, and "
-        "everything else, are those of the main model."
+        f" This p is of the model of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
+        f"trained on {number(model.get('NumberOfTrainingParticipants'), 0)} other participants (cross-fitting); the "
+        "maps, and everything else, are those of the main model."
     )
 
 
