@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..errors import ScaaeError, UsageError
 from ..names import participant_of
 from .models import ModelShelf, ShelvedModel
 
-__all__ = ["Fold", "FoldModels", "check_participants", "fit_missing", "folds_of"]
+__all__ = ["Fold", "FoldModels", "check_participants", "checksums_of_folds", "fit_missing", "folds_of"]
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,14 @@ class FoldModels:
     shelf : ModelShelf
         That of the main model.
     n_folds : int
+    unwanted : dict
+        Name to checksum of models that are to be replaced, and do not count; `fit_missing` takes them out.
     """
 
     main: ShelvedModel
     shelf: ModelShelf
     n_folds: int
+    unwanted: dict[str, str] = field(default_factory=dict)
 
     @property
     def folds(self) -> tuple[Fold, ...]:
@@ -128,7 +131,11 @@ class FoldModels:
     def there(self) -> dict[Fold, ShelvedModel]:
         """Give the models that are there already."""
         found = {fold: self.shelf_of(fold).find() for fold in self.folds}
-        return {fold: model for fold, model in found.items() if model is not None}
+        return {
+            fold: model
+            for fold, model in found.items()
+            if model is not None and model.checksum != self.unwanted.get(model.folder.name)
+        }
 
     def needed(self, participants: Collection[str] | None) -> list[Fold]:
         """Give the folds of these participants (None: all); who did not train the main model is in none."""
@@ -146,6 +153,13 @@ class FoldModels:
             f": that one took {duration(seconds)}, so about {duration(seconds * len(due))} in all" if seconds else ""
         )
         return f"Cross-fitting: {many}, each trained like the main one, without the participants of its fold{known}."
+
+
+def checksums_of_folds(shelf: ModelShelf) -> dict[str, str]:
+    """Give name and checksum of the models of folds that stand beside a main model, whichever it was."""
+    folders = shelf.folder.parent.glob(f"{shelf.name}-fold*of*")
+    models = [replace(shelf, name=folder.name, may_be_damaged=True).find() for folder in folders]
+    return {model.folder.name: model.checksum for model in models if model is not None}
 
 
 def fit_missing(
@@ -176,11 +190,13 @@ def fit_missing(
     """
     found: dict[str, ShelvedModel] = {}
     for fold in folds:
+        shelf = models.shelf_of(fold)
         try:
-            model = models.shelf_of(fold).get(partial(make, fold), say=say)
+            model = shelf.get(partial(make, fold), replacing=models.unwanted.get(shelf.name), say=say)
         except ScaaeError as error:
             left = ", ".join(f"sub-{label}" for label in fold.participants)
             fail(f"model of {fold.name}", f"{error} Without it there is no temporal null of {left}.")
         else:
+            models.unwanted.pop(shelf.name, None)
             found |= dict.fromkeys(fold.participants, model)
     return found

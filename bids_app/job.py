@@ -18,7 +18,7 @@ from ..errors import ScaaeError, UsageError
 from ..files import write_table
 from ..names import output_path, participant_of
 from .console import Console
-from .crossfit import Fold, FoldModels, check_participants, fit_missing
+from .crossfit import Fold, FoldModels, check_participants, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
 from .locks import Claim
 from .methods import training_sentence, write_methods
@@ -69,6 +69,7 @@ class Job:
         self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest), may_be_damaged=settings.retrain)
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
+        self.unwanted_folds = checksums_of_folds(self.shelf) if settings.retrain else {}
         self.is_stopped = False
         self.resources: list[dict[str, Any]] = []
         self.due = self.find_due(inputs.runs)
@@ -90,8 +91,11 @@ class Job:
             return set()
         if not self.settings.cross_fit:
             return {self.shelf.name}
-        folds = FoldModels(model, self.shelf, self.settings.cross_fit)
+        folds = self._fold_models(model)
         return {self.shelf.name, *(there.folder.name for there in folds.there().values())}
+
+    def _fold_models(self, main: ShelvedModel) -> FoldModels:
+        return FoldModels(main, self.shelf, self.settings.cross_fit, self.unwanted_folds)
 
     def check_cross_fit(self) -> None:
         """Refuse more folds than participants before anything runs; once there is a model, its card decides."""
@@ -257,7 +261,7 @@ class Job:
         settings = self.settings
         if not settings.surrogates or not settings.cross_fit:
             return {run.stem: model for run in runs} if settings.surrogates else {}
-        models = FoldModels(model, self.shelf, settings.cross_fit)
+        models = self._fold_models(model)
         folds = models.needed(None if settings.level == "train" else {run.entities["sub"] for run in runs})
         due = [fold for fold in folds if fold not in models.there()]
         if due:
@@ -270,7 +274,7 @@ class Job:
             say=self.console.say,
         )
         if settings.level == "train":
-            self.tally.finished |= self._models_there() - self.tally.before
+            self.tally.finished |= {there.folder.name for there in models.there().values()} - self.tally.before
         in_folds = {label for fold in models.folds for label in fold.participants}
         by_participant |= {run.entities["sub"]: model for run in runs if run.entities["sub"] not in in_folds}
         return {run.stem: by_participant[sub] for run in runs if (sub := run.entities["sub"]) in by_participant}
@@ -304,7 +308,7 @@ class Job:
         model: ShelvedModel,
         null_models: dict[str, ShelvedModel],
     ) -> tuple[list[RunInput], str]:
-        if self.settings.surrogates:
+        if null_models:
             self.console.say(
                 f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
                 "that takes is measured and said when it starts."

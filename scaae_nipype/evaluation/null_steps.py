@@ -39,7 +39,7 @@ MATCH_MEANING = (
 
 IN_SAMPLE = (
     "The model was trained on this run: it knows the run but not its surrogates, so p may be too small. A model of "
-    "other participants removes this."
+    "other participants (--cross-fit K, or --model) removes this."
 )
 
 
@@ -268,36 +268,23 @@ def check_dynamics(
     check_number_of_surrogates(n_surrogates)
     run = read_run([], in_file, in_mask, in_samples)
     local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
-    volumes = run.volume[run.kept]
-    null: TemporalNull | None = None
-    told: dict[str, Any] = {}
-    warnings = list(local.warnings)
     try:
         check_kept(run.kept)
     except InputError as reason:  # the rest of the run does not depend on it
-        warnings.append(f"The temporal null of this run was left out: {reason}")
+        null, cost = None, {}
+        warnings = [f"The temporal null of this run was left out: {reason}"]
     else:
-        cost = seconds_per_volume(network, volumes)
-        seconds = cost * len(volumes) * (1 + n_surrogates)
-        told = {"SecondsPerVolume": cost, "EstimatedSeconds": seconds}
-        warnings += [IN_SAMPLE] if in_sample else []
-        (report or _say)(
-            f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through "
-            f"the network, about {duration(seconds)}."
+        null, cost = _against_surrogates(
+            run,
+            network,
+            local,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            say=report or _say,
         )
-        with tqdm(total=n_surrogates, desc="Temporal null", unit="surrogate", file=sys.stderr) as bar:
-            null = temporal_null(
-                volumes,
-                run.kept,
-                network,
-                local,
-                repetition_time=run.repetition_time,
-                rule=rule,
-                longest_lag=longest_lag,
-                n_surrogates=n_surrogates,
-                seed=seed,
-                progress=bar.update,
-            )
+        warnings = [IN_SAMPLE] if in_sample else []
     known = {True: "yes", False: "no", None: "unknown"}[in_sample]
     about = {
         "Test": "temporal null",
@@ -305,8 +292,8 @@ def check_dynamics(
         "TestedFamily": TESTED,
         "Families": FAMILIES,
         "Rejected": None if null is None else null.p <= 0.05,
-        "NumberOfSurrogates": n_surrogates,
-        "NumberOfVolumes": len(volumes),
+        "NumberOfSurrogates": n_surrogates if null else 0,
+        "NumberOfVolumes": int(run.kept.sum()),
         "NumberOfCensoredVolumesInterpolated": _n_interpolated(run.kept),
         "DirectionsRemovedByPreparation": None if null is None else null.n_removed,
         "Seed": seed,
@@ -315,8 +302,8 @@ def check_dynamics(
         "InSample": known,
         **({} if model is None else {"ModelOfTest": dict(model)}),
         "Meaning": MEANING,
-        **told,
-        "Warnings": warnings,
+        **cost,
+        "Warnings": [*local.warnings, *warnings],
     }
     table = pd.DataFrame(columns=list(COLUMNS)) if null is None else null.table
     out_dir = Path(out_dir).absolute()
@@ -324,6 +311,41 @@ def check_dynamics(
         write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
         write_json(about, out_dir / "dynamicsnull.json"),
     )
+
+
+def _against_surrogates(
+    run: RunMaps,
+    network: Network,
+    templates: TemplateSet,
+    *,
+    rule: Rule,
+    longest_lag: float,
+    n_surrogates: int,
+    seed: int,
+    say: Callable[[str], object],
+) -> tuple[TemporalNull, dict[str, float]]:
+    """Say what it will cost, and hold the run against its surrogates: the result, and what was said."""
+    volumes = run.volume[run.kept]
+    cost = seconds_per_volume(network, volumes)
+    seconds = cost * len(volumes) * (1 + n_surrogates)
+    say(
+        f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through the "
+        f"network, about {duration(seconds)}."
+    )
+    with tqdm(total=n_surrogates, desc="Temporal null", unit="surrogate", file=sys.stderr) as bar:
+        null = temporal_null(
+            volumes,
+            run.kept,
+            network,
+            templates,
+            repetition_time=run.repetition_time,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            progress=bar.update,
+        )
+    return null, {"SecondsPerVolume": cost, "EstimatedSeconds": seconds}
 
 
 def _n_interpolated(kept: np.ndarray) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scaae_nipype.bids_app.crossfit import FoldModels, check_participants, fit_missing, folds_of
+from scaae_nipype.bids_app.crossfit import FoldModels, check_participants, checksums_of_folds, fit_missing, folds_of
 from scaae_nipype.bids_app.models import ModelShelf, ShelvedModel
 
 from scaae_nipype.errors import ModelError, UsageError
@@ -104,6 +104,23 @@ def test_models_of_another_main_model_do_not_count(models, tmp_path):
     )
     assert {model.checksum for model in retrained.there().values()} == {"new"}
     assert models.there() == {}
+
+
+def test_unwanted_models_are_made_again_once(models, tmp_path):
+    made = []
+
+    def make(fold):
+        made.append(fold.label)
+        return model_folder(tmp_path / f"{fold.label}-{len(made)}", "same as ever")
+
+    fit_missing(models, models.folds, make=make, fail=pytest.fail)
+    unwanted = checksums_of_folds(models.shelf)
+    assert unwanted == dict.fromkeys(["main-fold1of2", "main-fold2of2"], "same as ever")
+    again = FoldModels(models.main, models.shelf, 2, unwanted)
+    assert again.there() == {}
+    for _ in range(2):
+        fit_missing(again, again.folds, make=make, fail=pytest.fail)
+    assert made == ["fold1of2", "fold2of2"] * 2 and len(again.there()) == 2
 
 
 def test_a_fold_that_fails_is_said_with_whom_it_concerns_and_stops_no_other(models, tmp_path):
