@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from ..errors import ScaaeError, UsageError
+from ..errors import ModelError, ScaaeError, UsageError
 from ..names import participant_of
 from .models import ModelShelf, ShelvedModel
 
-__all__ = ["Fold", "FoldModels", "check_participants", "checksums_of_folds", "fit_missing", "folds_of"]
+__all__ = [
+    "Fold",
+    "FoldModels",
+    "check_participants",
+    "check_training_runs",
+    "checksums_of_folds",
+    "fit_missing",
+    "folds_of",
+]
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,22 @@ def check_participants(participants: Collection[str], n_folds: int) -> None:
         )
 
 
+def check_training_runs(fold: Fold, here: Collection[str]) -> None:
+    """See that a call has all runs (stems) that train the model of a fold.
+
+    Raises
+    ------
+    ScaaeError
+    """
+    absent = [stem for stem in fold.training_runs if stem not in here]
+    if absent:
+        raise ScaaeError(
+            f"{len(absent)} of the {len(fold.training_runs)} runs that train it are not among those of this call "
+            f"({absent[0]} …): run `scaae-bids BIDS_DIR OUTPUT_DIR train` with the same options and all participants "
+            "first."
+        )
+
+
 @dataclass(frozen=True)
 class FoldModels:
     """The places of the models of the folds, beside the main model that they belong to.
@@ -129,13 +154,14 @@ class FoldModels:
         )
 
     def there(self) -> dict[Fold, ShelvedModel]:
-        """Give the models that are there already."""
-        found = {fold: self.shelf_of(fold).find() for fold in self.folds}
-        return {
-            fold: model
-            for fold, model in found.items()
-            if model is not None and model.checksum != self.unwanted.get(model.folder.name)
-        }
+        """Give the models that are there already; of a damaged one `fit_missing` will say so."""
+        found = {}
+        for fold in self.folds:
+            with suppress(ModelError):
+                model = self.shelf_of(fold).find()
+                if model is not None and model.checksum != self.unwanted.get(model.folder.name):
+                    found[fold] = model
+        return found
 
     def needed(self, participants: Collection[str] | None) -> list[Fold]:
         """Give the folds of these participants (None: all); who did not train the main model is in none."""

@@ -18,7 +18,7 @@ from ..errors import ScaaeError, UsageError
 from ..files import write_table
 from ..names import output_path, participant_of
 from .console import Console
-from .crossfit import Fold, FoldModels, check_participants, checksums_of_folds, fit_missing
+from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
 from .locks import Claim
 from .methods import training_sentence, write_methods
@@ -284,21 +284,15 @@ class Job:
         if self.is_stopped:
             raise ScaaeError("Not started, because something failed before.")
         here = {run.stem: run for run in self.inputs.runs}
-        absent = [stem for stem in fold.training_runs if stem not in here]
-        if absent:
-            raise ScaaeError(
-                f"{len(absent)} of the {len(fold.training_runs)} runs that train it are not among those of this call "
-                f"({absent[0]} …): run `scaae-bids BIDS_DIR OUTPUT_DIR train` with the same options and all "
-                "participants first."
-            )
+        check_training_runs(fold, here)
         missing = [here[stem] for stem in fold.training_runs if stem not in prepared]
         if missing:  # in a place of its own: another job may be at work on these participants
             more, outcome, _ = self.stages.prepare(missing, None, name=f"preparation_{fold.label}_wf")
             self._keep_resources(outcome)
             prepared = prepared | more
-            failed = [stem for stem in fold.training_runs if stem not in prepared]
-            if failed:
-                raise ScaaeError(f"{failed[0]}, which trained the main model, cannot be prepared any more.")
+            if outcome.failures:
+                reason = next(iter(outcome.failures.values())).message
+                raise ScaaeError(f"A run that trained the main model cannot be prepared any more: {reason}")
         return self._train({stem: prepared[stem] for stem in fold.training_runs}, f"training_{fold.label}_wf")
 
     def _extract(

@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scaae_nipype.bids_app.crossfit import FoldModels, check_participants, checksums_of_folds, fit_missing, folds_of
+from scaae_nipype.bids_app.crossfit import (
+    FoldModels,
+    check_participants,
+    check_training_runs,
+    checksums_of_folds,
+    fit_missing,
+    folds_of,
+)
 from scaae_nipype.bids_app.models import ModelShelf, ShelvedModel
 
-from scaae_nipype.errors import ModelError, UsageError
+from scaae_nipype.errors import ModelError, ScaaeError, UsageError
 from scaae_nipype.names import participant_of
 
 labels = st.text("abc123", min_size=1, max_size=4)
@@ -121,6 +128,25 @@ def test_unwanted_models_are_made_again_once(models, tmp_path):
     for _ in range(2):
         fit_missing(again, again.folds, make=make, fail=pytest.fail)
     assert made == ["fold1of2", "fold2of2"] * 2 and len(again.there()) == 2
+
+
+def test_a_damaged_model_of_a_fold_is_that_folds_failure(models, tmp_path):
+    def make(fold):
+        return model_folder(tmp_path / fold.label, fold.label)
+
+    fit_missing(models, models.folds, make=make, fail=pytest.fail)
+    (tmp_path / "models" / "main-fold1of2" / "card.json").write_text("{")
+    assert [fold.number for fold in models.there()] == [2]
+    failed = {}
+    assert set(fit_missing(models, models.folds, make=make, fail=failed.__setitem__)) == {"02"}
+    assert "Give --retrain to replace it. Without it" in failed["model of fold 1 of 2"]
+
+
+def test_a_call_without_the_training_runs_is_told_what_to_do(models):
+    fold = models.folds[1]
+    check_training_runs(fold, {"sub-01_a", "sub-01_b", "sub-03_a", "more"})
+    with pytest.raises(ScaaeError, match=r"2 of the 3 runs that train it are not .*\(sub-01_a …\): run .* train"):
+        check_training_runs(fold, {"sub-01_b", "sub-02_a"})
 
 
 def test_a_fold_that_fails_is_said_with_whom_it_concerns_and_stops_no_other(models, tmp_path):
