@@ -151,6 +151,15 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         "more, better 99) that go through the network too, which takes N times the extraction; and matches against "
         "surrogate templates (0: none)",
     )
+    group.add_argument(
+        "--cross-fit",
+        type=int,
+        default=0,
+        metavar="K",
+        help="with --surrogates: split the participants whose runs train the model into K parts, train K more models, "
+        "each without one part, and take the temporal null of a run through the one that has not seen its participant; "
+        "maps and all else stay those of the main model; takes K more trainings (0: none, p is then in-sample)",
+    )
     group.add_argument("--signed-maps", action="store_true", help="write the maps before equation 9 too")
     group.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (auto)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 … (auto)")

@@ -50,6 +50,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
         "Baselines": list(settings.baselines),
         "Surrogates": settings.surrogates,
+        **({"CrossFit": settings.cross_fit} if settings.cross_fit else {}),
         "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
         "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
     }

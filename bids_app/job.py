@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..errors import ScaaeError
+from ..errors import ScaaeError, UsageError
 from ..files import write_table
+from ..names import output_path, participant_of
 from .console import Console
+from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
 from .locks import Claim
 from .methods import training_sentence, write_methods
@@ -66,11 +69,12 @@ class Job:
         self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest), may_be_damaged=settings.retrain)
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
+        self.unwanted_folds = checksums_of_folds(self.shelf) if settings.retrain else {}
         self.is_stopped = False
         self.resources: list[dict[str, Any]] = []
         self.due = self.find_due(inputs.runs)
         if settings.level == "train":
-            self.tally.before = set() if self.due else {self.shelf.name}
+            self.tally.before = self._models_there()
         else:
             self.tally.before = {run.stem for run in inputs.runs} - self.due.keys()
 
@@ -80,11 +84,30 @@ class Job:
         there = self.shelf.find()
         return None if there is None or there.checksum == self.unwanted else there
 
+    def _models_there(self) -> set[str]:
+        """Name the models of this configuration that are there: the main one, and those of the folds."""
+        model = self.model
+        if model is None:
+            return set()
+        if not self.settings.cross_fit:
+            return {self.shelf.name}
+        folds = self._fold_models(model)
+        return {self.shelf.name, *(there.folder.name for there in folds.there().values())}
+
+    def _fold_models(self, main: ShelvedModel) -> FoldModels:
+        return FoldModels(main, self.shelf, self.settings.cross_fit, self.unwanted_folds)
+
+    def check_cross_fit(self) -> None:
+        """Refuse more folds than participants before anything runs; once there is a model, its card decides."""
+        if self.settings.cross_fit and self.model is None:
+            check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.cross_fit)
+
     def find_due(self, runs: Iterable[RunInput]) -> dict[str, str]:
         """Say which runs have to be done, and why, by stem."""
         model = self.model
         if self.settings.level == "train":
-            return {} if model is not None else {run.stem: "for training" for run in runs}
+            complete = len(self._models_there()) == 1 + self.settings.cross_fit
+            return {} if complete else {run.stem: "for training" for run in runs}
         reasons = {}
         for run in runs:
             reason = whats_new(
@@ -145,9 +168,12 @@ class Job:
         prepared, preparation = self._prepare(runs)
         healthy = [run for run in runs if run.stem in prepared]
         model = self._get_model(prepared) if healthy and not self.is_stopped else None
-        if model is None or self.settings.level == "train":
+        if model is None:
             return
-        finished, description = self._extract(healthy, prepared, model)
+        null_models = self._get_null_models(healthy, prepared, model)
+        if self.is_stopped or self.settings.level == "train":
+            return
+        finished, description = self._extract(healthy, prepared, model, null_models)
         if finished:
             write_participants(self.settings.output_dir, self.inputs)
             write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
@@ -183,24 +209,33 @@ class Job:
         was_there = self.model is not None
         try:
             model = self.shelf.get(
-                lambda: self.settings.model or self._train(prepared), replacing=self.unwanted, say=self.console.say
+                lambda: self.settings.model or self._train_main(prepared), replacing=self.unwanted, say=self.console.say
             )
+        except UsageError:
+            raise
         except ScaaeError as error:
             self.fail("the model", str(error))
             return None
         if not was_there:
             self._introduce(model)
         if self.settings.level == "train":
-            self.tally.finished.add(self.shelf.name)
+            self.tally.finished |= {self.shelf.name} - self.tally.before
         return model
 
-    def _train(self, prepared: dict[str, PreparedFiles]) -> Path:
-        self.console.say(f"Training a model on {len(prepared)} run{'s' if len(prepared) != 1 else ''}.")
-        folder, outcome = self.stages.train(prepared, anew=self.settings.retrain)
+    def _train_main(self, prepared: dict[str, PreparedFiles]) -> Path:
+        n_folds = self.settings.cross_fit
+        if n_folds:  # before anything is trained, so that another number can still be given for this output
+            check_participants({participant_of(stem) for stem in prepared}, n_folds)
+        then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
+        self.console.say(f"Training a model on {len(prepared)} run{'s' if len(prepared) != 1 else ''}.{then}")
+        return self._train(prepared)
+
+    def _train(self, prepared: dict[str, PreparedFiles], name: str = "training_wf") -> Path:
+        folder, outcome = self.stages.train(prepared, anew=self.settings.retrain, name=name)
         self._keep_resources(outcome)
         self.is_stopped |= outcome.is_stopped
         if folder is None:
-            failure = outcome.failure_within("training_wf")
+            failure = outcome.failure_within(name)
             assert failure is not None
             raise ScaaeError(failure.kept_in(self.settings.output_dir / "logs").message)
         return folder
@@ -219,15 +254,63 @@ class Job:
                 f"The model was trained on {training['Volumes']} different volumes only: a very small training set."
             )
 
-    def _extract(
+    def _get_null_models(
         self, runs: list[RunInput], prepared: dict[str, PreparedFiles], model: ShelvedModel
+    ) -> dict[str, ShelvedModel]:
+        """Give every run the model of its temporal null: the main one, or the one that has not seen its participant."""
+        settings = self.settings
+        if not settings.surrogates or not settings.cross_fit:
+            return {run.stem: model for run in runs} if settings.surrogates else {}
+        models = self._fold_models(model)
+        folds = models.needed(None if settings.level == "train" else {run.entities["sub"] for run in runs})
+        due = [fold for fold in folds if fold not in models.there()]
+        if due:
+            self.console.say(models.cost_sentence(due))
+        by_participant = fit_missing(
+            models,
+            folds,
+            make=lambda fold: self._train_fold(fold, prepared),
+            fail=self.fail,
+            say=self.console.say,
+        )
+        if settings.level == "train":
+            self.tally.finished |= {there.folder.name for there in models.there().values()} - self.tally.before
+        in_folds = {label for fold in models.folds for label in fold.participants}
+        by_participant |= {run.entities["sub"]: model for run in runs if run.entities["sub"] not in in_folds}
+        return {run.stem: by_participant[sub] for run in runs if (sub := run.entities["sub"]) in by_participant}
+
+    def _train_fold(self, fold: Fold, prepared: dict[str, PreparedFiles]) -> Path:
+        """Train the model of a fold; runs that this call has not prepared yet are prepared for it."""
+        if self.is_stopped:
+            raise ScaaeError("Not started, because something failed before.")
+        here = {run.stem: run for run in self.inputs.runs}
+        check_training_runs(fold, here)
+        missing = [here[stem] for stem in fold.training_runs if stem not in prepared]
+        if missing:  # in a place of its own: another job may be at work on these participants
+            more, outcome, _ = self.stages.prepare(missing, None, name=f"preparation_{fold.label}_wf")
+            self._keep_resources(outcome)
+            prepared = prepared | more
+            if outcome.failures:
+                reason = next(iter(outcome.failures.values())).message
+                raise ScaaeError(f"A run that trained the main model cannot be prepared any more: {reason}")
+        return self._train({stem: prepared[stem] for stem in fold.training_runs}, f"training_{fold.label}_wf")
+
+    def _extract(
+        self,
+        runs: list[RunInput],
+        prepared: dict[str, PreparedFiles],
+        model: ShelvedModel,
+        null_models: dict[str, ShelvedModel],
     ) -> tuple[list[RunInput], str]:
-        if self.settings.surrogates:
+        if null_models:
             self.console.say(
                 f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
                 "that takes is measured and said when it starts."
             )
-        written, outcome, workflow = self.stages.extract(runs, prepared, model)
+        for run in runs:
+            if run.stem not in null_models:
+                self._forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
+        written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
         self._note(runs, outcome, workflow.name, model=model.checksum)
         finished = [run for run in runs if run.stem in written]
         for run in finished:
@@ -278,7 +361,7 @@ class Job:
             if failure is not None:
                 folder = participant_log_dir(self.settings.output_dir, run.entities["sub"])
                 message = failure.kept_in(folder).message
-                self._forget_outputs(run)
+                self._forget_outputs(all_outputs(run))
                 self._record(run, "failed", message=message, model=model)
                 self.fail(run.stem, message)
 
@@ -301,9 +384,9 @@ class Job:
             **more,
         ).write(self.settings.output_dir)
 
-    def _forget_outputs(self, run: RunInput) -> None:
+    def _forget_outputs(self, names: Iterable[str]) -> None:
         """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
-        for name in all_outputs(run):
+        for name in names:
             for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
                 (self.settings.output_dir / file).unlink(missing_ok=True)
 
@@ -321,8 +404,8 @@ class Job:
 
     def _run_of(self, node: str) -> str:
         """Give the stem of the run that a node belongs to, or what else it is about."""
-        part = node.split(".")[1]
-        shared = {"train": "model", "make_surrogates": "templates"}
+        workflow, part = node.split(".")[:2]
+        shared = {"train": " ".join(["model", *re.findall(r"fold\d+of\d+", workflow)]), "make_surrogates": "templates"}
         return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
 
     @cached_property

@@ -6,12 +6,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..files import read_json
+from ..files import read_json, write_json
 from ..grid import AFFINE, SHAPE
 from .configuration import model_checksum
 from .locks import Claim
@@ -42,6 +42,12 @@ class ShelvedModel:
         return self.folder / "mask.nii.gz"
 
     @property
+    def training_runs(self) -> tuple[str, ...]:
+        """Stems of the runs that trained it; none where the card does not list them (imported weights)."""
+        runs = self.card.get("Training", {}).get("Runs")
+        return tuple(runs) if isinstance(runs, list) else ()
+
+    @property
     def is_undertrained(self) -> bool:
         """Whether the card says so."""
         return bool(self.card.get("Training", {}).get("Undertrained"))
@@ -57,11 +63,14 @@ class ModelShelf:
     name : str
     may_be_damaged : bool
         Whether a damaged model counts as none, because it is going to be replaced.
+    more_card : mapping
+        Written into the card; a model whose card says otherwise counts as none.
     """
 
     output_dir: Path
     name: str
     may_be_damaged: bool = False
+    more_card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -83,11 +92,12 @@ class ModelShelf:
         if not (self.folder / "card.json").is_file():
             return None
         try:
-            return ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+            found = ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
         except ModelError as error:
             if self.may_be_damaged:
                 return None
             raise ModelError(f"{error} Give --retrain to replace it.") from error
+        return found if all(found.card.get(key) == value for key, value in self.more_card.items()) else None
 
     def place(self, model_dir: Path) -> ShelvedModel:
         """Copy a model folder to its place, complete or not at all; one that is there is replaced.
@@ -102,6 +112,8 @@ class ModelShelf:
             with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder.parent) as temporary:
                 copy = Path(temporary, "new")
                 shutil.copytree(model_dir, copy)
+                if self.more_card:
+                    write_json(read_json(copy / "card.json") | dict(self.more_card), copy / "card.json")
                 if self.folder.exists():
                     self.folder.rename(Path(temporary, "old"))
                 copy.rename(self.folder)

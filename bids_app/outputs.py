@@ -45,7 +45,7 @@ Functional brain networks (FBNs) of every single fMRI volume, made by scaae-nipy
 sub-XX.html                      report: start here
 sub-XX/[ses-YY/]func/            what was computed, each file with a JSON sidecar:
 {files}
-models/                          the model that was applied, with its card
+models/                          the model that was applied, with its card; with --cross-fit those of the folds
 group.html, group/               report and tables over participants, after the group level
 logs/CITATION.md                 text for a Methods section, with references
 logs/status.json                 how the last call ended

@@ -44,6 +44,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     job = Job(settings, _find(settings), configuration_hash(content), console)
     if not settings.reports_only:
         console.say(plan_text(job.inputs, job.tally.before))
+        job.check_cross_fit()
     if settings.dry_run:
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK

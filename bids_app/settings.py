@@ -86,6 +86,8 @@ class Settings:
     atlas_labels : Path or None
     surrogates : int
         Surrogates of every run for the temporal null; 0: no null models, the spatial one included.
+    cross_fit : int
+        Folds of participants whose temporal nulls go through models of the others; 0: the main model does.
     signed_maps : bool
         Whether maps before equation 9 are written too.
     precision : {"auto", "fp32", "bf16"}
@@ -131,6 +133,7 @@ class Settings:
     atlas: str | None = None
     atlas_labels: Path | None = None
     surrogates: int = 0
+    cross_fit: int = 0
     signed_maps: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
@@ -210,6 +213,7 @@ class Settings:
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
             surrogates=given["surrogates"],
+            cross_fit=given["cross_fit"],
             signed_maps=given["signed_maps"],
             precision=given["precision"],
             device=given["device"],
@@ -285,12 +289,33 @@ def _check_values(settings: Settings) -> None:
             f"--surrogates {settings.surrogates}: must be 0 (no null models), or {FEWEST_SURROGATES} or larger; "
             "fewer cannot give p <= 0.05."
         )
+    _check_cross_fit(settings)
     if settings.train_volumes != "auto" and settings.train_volumes < 1:
         raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")
     if settings.train_volumes != "auto" and settings.preset == FITTED_PRESET:
         raise UsageError(
             f"--train-volumes has no effect with --preset {FITTED_PRESET}, which is fitted, not trained step by step: "
             "leave it out, or choose --preset autoencoder."
+        )
+
+
+def _check_cross_fit(settings: Settings) -> None:
+    option = f"--cross-fit {settings.cross_fit}"
+    if not settings.cross_fit:
+        return
+    if settings.cross_fit < 2:
+        raise UsageError(
+            f"{option}: must be 0 (none), or 2 or larger: one part of the participants is left out of each."
+        )
+    if settings.model is not None:
+        raise UsageError(
+            f"{option} has no effect with --model, where nothing is trained: that model is of others already, or its "
+            "card says that it has seen a run; leave one out."
+        )
+    if not settings.surrogates:
+        raise UsageError(
+            f"{option} has no effect without --surrogates: its models are for the temporal null alone; give "
+            f"--surrogates 99 too, or leave it out."
         )
 
 

@@ -49,7 +49,7 @@ TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 
 MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
 """Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
 
-NULLS_GB = {"surrogates": (1.0, 0.0), "temporal_null": (1.2, 0.003)}
+NULLS_GB = {"spatial_null": (0.8, 0.0015), "surrogates": (1.0, 0.0), "temporal_null": (1.2, 0.003)}
 """The same for the null models, reckoned from the arrays that they hold."""
 
 
@@ -107,11 +107,11 @@ class Stages:
     roots: Mapping[str, Path]
 
     def prepare(
-        self, runs: Iterable[RunInput], grid_mask: Path | None
+        self, runs: Iterable[RunInput], grid_mask: Path | None, *, name: str = "preparation_wf"
     ) -> tuple[dict[str, PreparedFiles], Outcome, LiterateWorkflow]:
         """Prepare runs; give the files of those that went well, by stem."""
         settings, runs = self.settings, list(runs)
-        workflow = self._workflow("preparation_wf")
+        workflow = self._workflow(name)
         for run in runs:
             prepare = init_prepare_run_wf(
                 strategy=settings.nuisance,
@@ -139,21 +139,23 @@ class Stages:
         outcome = self._run(workflow)
         prepared = {}
         for run in runs:
-            name = f"preparation_wf.{node_name(run.stem)}.prepare"
-            if name in outcome.finished:
-                files = outcome.outputs(name)
+            node = f"{name}.{node_name(run.stem)}.prepare"
+            if node in outcome.finished:
+                files = outcome.outputs(node)
                 prepared[run.stem] = PreparedFiles(
                     files.out_file, files.out_mask, files.out_samples, files.out_metadata
                 )
         return prepared, outcome, workflow
 
-    def train(self, prepared: Mapping[str, PreparedFiles], *, anew: bool) -> tuple[Path | None, Outcome]:
+    def train(
+        self, prepared: Mapping[str, PreparedFiles], *, anew: bool, name: str = "training_wf"
+    ) -> tuple[Path | None, Outcome]:
         """Train a model on prepared runs; give its folder, or None where that failed."""
         settings = self.settings
         checkpoints = self.folder / f"training-{_fingerprint(prepared)}"
         if anew:
             shutil.rmtree(checkpoints, ignore_errors=True)
-            shutil.rmtree(self.folder / "training_wf", ignore_errors=True)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         training = init_training_wf(
             run_names=list(prepared),
             preset=settings.preset or "contextual",
@@ -165,6 +167,7 @@ class Stages:
             checkpoint_dir=str(checkpoints),
             n_procs=settings.omp_nthreads,
             mem_gb=TRAINING_GB.get(settings.preset or "contextual", 2.5),
+            name=name,
         )
         files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]
@@ -172,23 +175,31 @@ class Stages:
         training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
         training.base_dir = str(self.folder)
         outcome = self._run(training)
-        if "training_wf.train" not in outcome.finished:
+        if f"{name}.train" not in outcome.finished:
             return None, outcome
-        model = Path(outcome.outputs("training_wf.train").model_dir)
+        model = Path(outcome.outputs(f"{name}.train").model_dir)
         with suppress(OSError):
             shutil.copyfile(checkpoints / "csv" / "metrics.csv", model / "training_log.csv")
         shutil.rmtree(checkpoints, ignore_errors=True)
         return model, outcome
 
     def extract(
-        self, runs: Iterable[RunInput], prepared: Mapping[str, PreparedFiles], model: ShelvedModel
+        self,
+        runs: Iterable[RunInput],
+        prepared: Mapping[str, PreparedFiles],
+        model: ShelvedModel,
+        null_models: Mapping[str, ShelvedModel],
     ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
-        """Extract, score and write networks; say of those runs that went well what was written, by stem."""
+        """Extract, score and write networks; say of those runs that went well what was written, by stem.
+
+        Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
+        """
         settings, runs = self.settings, list(runs)
         surrogates = self._surrogate_templates(model) if settings.surrogates else None
         workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
-            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates)])
+            null_model = null_models.get(run.stem)
+            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates, null_model)])
         outcome = self._run(workflow)
         written = {}
         for run in runs:
@@ -230,7 +241,12 @@ class Stages:
         return outcome.outputs(f"{workflow.name}.make_surrogates").out_file
 
     def _networks_of(
-        self, run: RunInput, prepared: PreparedFiles, model: ShelvedModel, surrogate_templates: str | None
+        self,
+        run: RunInput,
+        prepared: PreparedFiles,
+        model: ShelvedModel,
+        surrogate_templates: str | None,
+        null_model: ShelvedModel | None,
     ) -> LiterateWorkflow:
         settings = self.settings
         one = LiterateWorkflow(name=node_name(run.stem))
@@ -245,11 +261,13 @@ class Stages:
             seed=settings.seed,
             save_signed=settings.signed_maps,
             spatial_null=surrogate_templates is not None,
-            n_surrogates=settings.surrogates,
+            n_surrogates=0 if null_model is None else settings.surrogates,
+            n_folds=settings.cross_fit,
             device=settings.device,
             n_procs=settings.omp_nthreads,
             extraction_mem_gb=memory_gb("extract", run),
             evaluation_mem_gb=memory_gb("evaluate", run),
+            spatial_null_mem_gb=memory_gb("spatial_null", run),
             temporal_null_mem_gb=memory_gb("temporal_null", run),
         )
         networks.inputs.inputnode.trait_set(
@@ -260,6 +278,8 @@ class Stages:
             grid_mask=str(model.mask),
             run_name=run.stem,
         )
+        if null_model is not None:
+            networks.inputs.inputnode.null_model_dir = str(null_model.folder)
         if surrogate_templates is not None:
             networks.inputs.inputnode.surrogate_templates = surrogate_templates
         if run.events is not None:
@@ -272,6 +292,9 @@ class Stages:
             output_dir=str(settings.output_dir),
             entities=run.entities,
             sources=sources_of(run, model.folder.name, self.roots),
+            own_sources={}
+            if null_model is None
+            else {"dynamicsnull": sources_of(run, null_model.folder.name, self.roots)},
             spatial_reference=f"bids::models/{model.folder.name}/mask.nii.gz",
             model_metadata={
                 "ModelName": model.folder.name,

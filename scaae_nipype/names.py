@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ENTITY_ORDER", "group_outputs", "group_path", "output_name", "output_path", "outputs", "run_stem"]
+__all__ = [
+    "ENTITY_ORDER",
+    "group_outputs",
+    "group_path",
+    "output_name",
+    "output_path",
+    "outputs",
+    "participant_of",
+    "run_stem",
+]
 
 ENTITY_ORDER = (
     *("sub", "ses", "sample", "task", "tracksys", "acq", "ce", "trc", "stain", "rec", "dir", "run", "mod", "echo"),
@@ -55,6 +64,15 @@ def run_stem(entities: Mapping[str, str]) -> str:
     'sub-01_task-rest_run-01_space-MNI152NLin6Asym'
     """
     return _join({key: value for key, value in entities.items() if key not in ("res", "desc")})
+
+
+def participant_of(stem: str) -> str:
+    """Give the participant's label in the stem of a run.
+
+    >>> participant_of("sub-01_task-rest")
+    '01'
+    """
+    return stem.partition("_")[0].removeprefix("sub-")
 
 
 def output_name(entities: Mapping[str, str], meaning: str, extension: str | None = None) -> str:

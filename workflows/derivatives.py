@@ -40,6 +40,7 @@ def init_derivatives_wf(
     sources: Sequence[str] = (),
     spatial_reference: str = "n/a",
     model_metadata: Mapping[str, Any] | None = None,
+    own_sources: Mapping[str, Sequence[str]] | None = None,
     name: str = "derivatives_wf",
 ) -> LiterateWorkflow:
     """Build what writes one run's results, with sidecars.
@@ -55,6 +56,8 @@ def init_derivatives_wf(
         BIDS URI of the image whose grid the outputs lie on.
     model_metadata : mapping, optional
         More about the model, for the sidecars.
+    own_sources : mapping, optional
+        Sources of single outputs, by their meaning, in place of `sources`.
     name : str
 
     Inputs
@@ -79,6 +82,7 @@ def init_derivatives_wf(
             sources=list(sources),
             spatial_reference=spatial_reference,
             model_metadata=dict(model_metadata or {}),
+            own_sources={meaning: list(uris) for meaning, uris in (own_sources or {}).items()},
         ),
         name="save",
         n_procs=1,

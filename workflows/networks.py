@@ -28,10 +28,12 @@ def init_networks_wf(
     save_signed: bool = False,
     spatial_null: bool = False,
     n_surrogates: int = 0,
+    n_folds: int = 0,
     device: str = "auto",
     n_procs: int = 1,
     extraction_mem_gb: float = 3.0,
     evaluation_mem_gb: float = 1.0,
+    spatial_null_mem_gb: float = 2.0,
     temporal_null_mem_gb: float = 4.0,
     name: str = "networks_wf",
     **evaluation: Any,
@@ -47,10 +49,12 @@ def init_networks_wf(
         calibrated mode their 95th percentile is then the least score of a state.
     n_surrogates : int
         Surrogates of the run that go through the network too (temporal null); 0 for none, else 19 or more.
+    n_folds : int
+        Of cross-fitting: if not 0, the temporal null is of the model that the input ``null_model_dir`` names.
     device : str
     n_procs : int
         CPU threads of the network.
-    extraction_mem_gb, evaluation_mem_gb, temporal_null_mem_gb : float
+    extraction_mem_gb, evaluation_mem_gb, spatial_null_mem_gb, temporal_null_mem_gb : float
     name : str
     **evaluation
         Arguments of `init_evaluation_wf`: templates, baselines, atlas …
@@ -61,6 +65,8 @@ def init_networks_wf(
         A prepared run.
     model_dir
         Model folder.
+    null_model_dir
+        Folder of a model of other participants, for ``n_folds``.
     grid_mask
         Mask of the model's grid.
     run_name
@@ -93,7 +99,7 @@ def init_networks_wf(
     evaluate = init_evaluation_wf(mem_gb=evaluation_mem_gb, cutoffs_given=cuts_by_null, **evaluation)
     prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
     given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
-    inputnode = pe.Node(IdentityInterface(fields=[*given, *task]), name="inputnode")
+    inputnode = pe.Node(IdentityInterface(fields=[*given, "null_model_dir", *task]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(NETWORKS)), name="outputnode")
     maps = [(field, field) for field in ("fbn_maps", "channel_weights", "codes")]
     maps += [("signed_maps", "signed_maps")] if save_signed else []
@@ -111,15 +117,23 @@ def init_networks_wf(
         nulls = init_nulls_wf(
             spatial=spatial_null,
             n_surrogates=n_surrogates,
+            n_folds=n_folds,
             device=device,
             n_procs=n_procs,
-            spatial_mem_gb=evaluation_mem_gb,
+            spatial_mem_gb=spatial_null_mem_gb,
             temporal_mem_gb=temporal_null_mem_gb,
             **shared,
         )
         workflow.connect(
             [
-                (inputnode, nulls, [(field, f"inputnode.{field}") for field in given]),
+                (
+                    inputnode,
+                    nulls,
+                    [
+                        ("null_model_dir" if n_folds and field == "model_dir" else field, f"inputnode.{field}")
+                        for field in given
+                    ],
+                ),
                 (extract, nulls, [("fbn_maps", "inputnode.fbn_maps")]),
                 (nulls, outputnode, [(f"outputnode.{field}", field) for field in NULLS]),
             ]

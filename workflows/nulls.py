@@ -73,6 +73,7 @@ def init_nulls_wf(
     mode: str = "calibrated",
     spatial: bool = True,
     n_surrogates: int = 99,
+    n_folds: int = 0,
     seed: int = 0,
     device: str = "auto",
     n_procs: int = 1,
@@ -95,6 +96,8 @@ def init_nulls_wf(
     n_surrogates : int
         Surrogate runs of the temporal null: every one of them goes through the network. 0 leaves it out; else 19 or
         more.
+    n_folds : int
+        Of cross-fitting, for the description: 0 where ``model_dir`` is the model that the FBNs are of.
     seed : int
         Of the surrogates of the run, and that which the surrogate templates were made with.
     device : str
@@ -110,7 +113,7 @@ def init_nulls_wf(
     fbn_maps
         Its FBNs after equation 9.
     model_dir
-        Model folder.
+        Model folder, for the temporal null: the run and its surrogates go through it.
     grid_mask
         Mask of the model's grid.
     run_name
@@ -126,7 +129,7 @@ def init_nulls_wf(
         The temporal null.
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(spatial, n_surrogates)
+    workflow.__desc__ = _description(spatial, n_surrogates, n_folds)
     prepared = ["in_file", "in_mask", "in_samples"]
     fields = [*prepared, "fbn_maps", "model_dir", "grid_mask", "run_name", "surrogate_templates"]
     inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
@@ -171,7 +174,7 @@ def init_nulls_wf(
     return workflow
 
 
-def _description(spatial: bool, n_surrogates: int) -> str:
+def _description(spatial: bool, n_surrogates: int, n_folds: int) -> str:
     sentences = []
     if spatial:
         sentences.append(
@@ -181,7 +184,16 @@ def _description(spatial: bool, n_surrogates: int) -> str:
     if n_surrogates:
         sentences.append(
             f"Dynamics were tested against {n_surrogates} surrogates of the run with one common random phase per "
-            "frequency for all voxels [@prichard1994], passed through the same network; a rejection means that the run "
+            f"frequency for all voxels [@prichard1994], {_passed_through(n_folds)}; a rejection means that the run "
             "is not stationary, linear and Gaussian. "
         )
     return "".join(sentences)
+
+
+def _passed_through(n_folds: int) -> str:
+    if not n_folds:
+        return "passed through the same network"
+    return (
+        "which passed, like the run itself, through a network of the same kind that was fitted to the runs of other "
+        f"participants ({n_folds}-fold cross-fitting over participants)"
+    )

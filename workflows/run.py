@@ -49,7 +49,7 @@ def init_scaae_wf(
     ------
     in_file, in_mask, confounds_file, confounds_metadata, repetition_time
         Only the first is required.
-    run_name, surrogate_templates
+    run_name, surrogate_templates, null_model_dir
         For the null models; see `init_networks_wf`.
     events, start_time
         Of the task, for ``with_events``.
@@ -81,7 +81,7 @@ def init_scaae_wf(
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = ["prepared_file", "region", "samples", "preparation_metadata"]
-    more = ["run_name", "surrogate_templates", "events", "start_time"]
+    more = ["run_name", "surrogate_templates", "null_model_dir", "events", "start_time"]
     inputnode = pe.Node(IdentityInterface(fields=[*fields, *more]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=[*prepared, *NETWORKS]), name="outputnode")
     workflow.connect(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ from .spatial_null import MatchNull, match_null
 from .spatial_surrogates import read_surrogate_ranks, write_surrogate_ranks
 from .states import RULES, Rule
 from .templates import TemplateSet, load_templates
-from .temporal_null import MEANING, Network, seconds_per_volume, temporal_null
+from .temporal_null import COLUMNS, MEANING, Network, TemporalNull, seconds_per_volume, temporal_null
+from .temporal_surrogates import check_kept
 
-__all__ = ["check_dynamics", "check_matches", "make_surrogate_templates"]
+__all__ = ["check_dynamics", "check_matches", "duration", "make_surrogate_templates"]
 
 PathLike = str | os.PathLike
 
@@ -37,7 +39,7 @@ MATCH_MEANING = (
 
 IN_SAMPLE = (
     "The model was trained on this run: it knows the run but not its surrogates, so p may be too small. A model of "
-    "other participants removes this."
+    "other participants (--cross-fit K, or --model) removes this."
 )
 
 
@@ -218,6 +220,7 @@ def check_dynamics(
     n_surrogates: int = 99,
     seed: int = 0,
     in_sample: bool | None = None,
+    model: Mapping[str, Any] | None = None,
     report: Callable[[str], object] | None = None,
     out_dir: PathLike = ".",
 ) -> tuple[Path, Path]:
@@ -242,6 +245,8 @@ def check_dynamics(
     seed : int
     in_sample : bool, optional
         Whether the network was trained on this run; None if that is not known.
+    model : mapping, optional
+        What the network is, for the record (``ModelOfTest``).
     report : callable, optional
         Is told what it will cost before it starts; by default standard error is.
     out_dir : path
@@ -249,7 +254,8 @@ def check_dynamics(
     Returns
     -------
     table : Path
-        Columns of `TemporalNull.table`, and ``in_sample``.
+        Columns of `TemporalNull.table`, and ``in_sample``; without rows where the run has too few volumes, or most of
+        it was censored: a warning in the metadata says so.
     metadata : Path
         JSON: the run's p, seed, numbers, whether in-sample, what a rejection means.
 
@@ -262,54 +268,83 @@ def check_dynamics(
     check_number_of_surrogates(n_surrogates)
     run = read_run([], in_file, in_mask, in_samples)
     local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
-    volumes = run.volume[run.kept]
-    cost = seconds_per_volume(network, volumes)
-    seconds = cost * len(volumes) * (1 + n_surrogates)
-    (report or _say)(
-        f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through the "
-        f"network, about {_duration(seconds)}."
-    )
     try:
-        with tqdm(total=n_surrogates, desc="Temporal null", unit="surrogate", file=sys.stderr) as bar:
-            null = temporal_null(
-                volumes,
-                run.kept,
-                network,
-                local,
-                repetition_time=run.repetition_time,
-                rule=rule,
-                longest_lag=longest_lag,
-                n_surrogates=n_surrogates,
-                seed=seed,
-                progress=bar.update,
-            )
-    except InputError as error:
-        raise InputError(f"{in_samples}: {error}") from error
+        check_kept(run.kept)
+    except InputError as reason:  # the rest of the run does not depend on it
+        null, cost = None, {}
+        warnings = [f"The temporal null of this run was left out: {reason}"]
+    else:
+        null, cost = _against_surrogates(
+            run,
+            network,
+            local,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            say=report or _say,
+        )
+        warnings = [IN_SAMPLE] if in_sample else []
     known = {True: "yes", False: "no", None: "unknown"}[in_sample]
     about = {
         "Test": "temporal null",
-        "P": null.p,
+        "P": None if null is None else null.p,
         "TestedFamily": TESTED,
         "Families": FAMILIES,
-        "Rejected": null.p <= 0.05,
-        "NumberOfSurrogates": n_surrogates,
-        "NumberOfVolumes": len(volumes),
+        "Rejected": None if null is None else null.p <= 0.05,
+        "NumberOfSurrogates": n_surrogates if null else 0,
+        "NumberOfVolumes": int(run.kept.sum()),
         "NumberOfCensoredVolumesInterpolated": _n_interpolated(run.kept),
-        "DirectionsRemovedByPreparation": null.n_removed,
         "Seed": seed,
         "Score": rule.score,
         "CutOff": rule.cutoff,
         "InSample": known,
+        **({} if model is None else {"ModelOfTest": dict(model)}),
         "Meaning": MEANING,
-        "SecondsPerVolume": cost,
-        "EstimatedSeconds": seconds,
-        "Warnings": [*local.warnings, *([IN_SAMPLE] if in_sample else [])],
+        **cost,
+        "Warnings": [*local.warnings, *warnings],
     }
+    table = pd.DataFrame(columns=list(COLUMNS)) if null is None else null.table
     out_dir = Path(out_dir).absolute()
     return (
-        write_table(null.table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
+        write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
         write_json(about, out_dir / "dynamicsnull.json"),
     )
+
+
+def _against_surrogates(
+    run: RunMaps,
+    network: Network,
+    templates: TemplateSet,
+    *,
+    rule: Rule,
+    longest_lag: float,
+    n_surrogates: int,
+    seed: int,
+    say: Callable[[str], object],
+) -> tuple[TemporalNull, dict[str, float]]:
+    """Say what it will cost, and hold the run against its surrogates: the result, and what was said."""
+    volumes = run.volume[run.kept]
+    cost = seconds_per_volume(network, volumes)
+    seconds = cost * len(volumes) * (1 + n_surrogates)
+    say(
+        f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through the "
+        f"network, about {duration(seconds)}."
+    )
+    with tqdm(total=n_surrogates, desc="Temporal null", unit="surrogate", file=sys.stderr) as bar:
+        null = temporal_null(
+            volumes,
+            run.kept,
+            network,
+            templates,
+            repetition_time=run.repetition_time,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            progress=bar.update,
+        )
+    return null, {"SecondsPerVolume": cost, "EstimatedSeconds": seconds}
 
 
 def _n_interpolated(kept: np.ndarray) -> int:
@@ -321,10 +356,10 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Say how long, for people.
 
-    >>> _duration(42), _duration(600), _duration(7300)
+    >>> duration(42), duration(600), duration(7300)
     ('42 s', '10 min', '2.0 h')
     """
     if seconds < 90:

@@ -6,7 +6,15 @@ import numpy as np
 
 from ..errors import UsageError
 
-__all__ = ["LEAST_SURROGATES", "check_number_of_surrogates", "deviations", "maximum_p", "own_p", "share_as_large"]
+__all__ = [
+    "LEAST_SURROGATES",
+    "check_number_of_surrogates",
+    "deviations",
+    "group_p",
+    "maximum_p",
+    "own_p",
+    "share_as_large",
+]
 
 LEAST_SURROGATES = 19
 """With N surrogates p is at least 1 / (N + 1): fewer than 19 can never give 0.05."""
@@ -44,12 +52,12 @@ def deviations(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     float array, (1 + n_surrogates, n_statistics)
-        Absolute deviations.
+        Positive above the middle.
 
     >>> deviations(np.array([[3.0, 1.0], [0.0, 1.0], [0.0, np.nan]])).round(2)
-    array([[1.41, 0.  ],
-           [0.71, 0.  ],
-           [0.71, 0.  ]])
+    array([[ 1.41,  0.  ],
+           [-0.71,  0.  ],
+           [-0.71,  0.  ]])
     """
     values = np.asarray(values, dtype=float)
     there = np.isfinite(values)
@@ -57,7 +65,7 @@ def deviations(values: np.ndarray) -> np.ndarray:
     centred = np.where(there, values - np.where(there, values, 0).sum(axis=0) / count, 0)
     deviation = np.sqrt((centred**2).sum(axis=0) / count)
     scale = np.abs(np.where(there, values, 0)).max(axis=0)
-    return np.abs(np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12 * scale))
+    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12 * scale)
 
 
 def share_as_large(observed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -74,7 +82,7 @@ def share_as_large(observed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 def own_p(deviated: np.ndarray) -> np.ndarray:
     """Two-sided p of every statistic on its own, (n_statistics,), from `deviations`."""
-    return np.array([share_as_large(column[:1], column)[0] for column in deviated.T])
+    return np.array([share_as_large(column[:1], column)[0] for column in np.abs(deviated).T])
 
 
 def maximum_p(deviated: np.ndarray) -> np.ndarray:
@@ -82,4 +90,25 @@ def maximum_p(deviated: np.ndarray) -> np.ndarray:
 
     The smallest is the p of the family; the chance that any of them is <= 0.05 under the null hypothesis is 5 %.
     """
-    return share_as_large(deviated[0], deviated.max(axis=1))
+    return share_as_large(np.abs(deviated[0]), np.abs(deviated).max(axis=1))
+
+
+def group_p(deviated: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """One-sided p of every group's mean deviation against the largest of all groups, (n_statistics,).
+
+    Statistics that measure the same thing, and that are expected to rise, say more together than one by one.
+
+    Parameters
+    ----------
+    deviated : float array, (1 + n_surrogates, n_statistics)
+        From `deviations`.
+    groups : array, (n_statistics,)
+        Which statistics belong together; each gets its group's p.
+
+    >>> rows = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, -1.0, -3.0]])
+    >>> group_p(rows, np.array(["a", "a", "b"])).round(2)
+    array([0.33, 0.33, 1.  ])
+    """
+    names, own = np.unique(groups, return_inverse=True)
+    means = np.stack([deviated[:, own == number].mean(axis=1) for number in range(len(names))], axis=1)
+    return share_as_large(means[0], means.max(axis=1))[own]

@@ -11,12 +11,12 @@ import pandas as pd
 
 from ..errors import UsageError
 from .run_statistics import FAMILIES, TESTED, run_statistics
-from .significance import check_number_of_surrogates, deviations, maximum_p, own_p
+from .significance import check_number_of_surrogates, deviations, group_p, maximum_p, own_p
 from .states import RULES, Rule
 from .templates import TemplateSet
 from .temporal_surrogates import PhaseSurrogates
 
-__all__ = ["MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
+__all__ = ["COLUMNS", "MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
 
 Network = Callable[[np.ndarray], np.ndarray]
 """From kept volumes (n_kept, n_voxels) to signed maps (n_branches, n_kept, n_voxels), over the voxels of the region."""
@@ -27,6 +27,12 @@ MEANING = (
     "The lag curve is expected to lie near z = 0, because surrogates keep the spectrum and gradual change is mostly "
     "that."
 )
+
+COLUMNS = (
+    *("method", "family", "statistic", "observed", "surrogate_mean", "surrogate_sd"),
+    *("z", "p", "p_family", "p_corrected"),
+)
+"""Of `TemporalNull.table`."""
 
 N_PROBED = 4
 
@@ -40,19 +46,17 @@ class TemporalNull:
     table : DataFrame
         A row per branch and statistic: ``method``, ``family``, ``statistic``, ``observed``, ``surrogate_mean``,
         ``surrogate_sd``, ``z`` (against the surrogates), ``p`` (two-sided, of this statistic alone), ``p_family``
-        (against the largest deviation of its family, over branches) and ``p_corrected`` (the larger of ``p_family`` and
-        the run's p: other families are looked into only where the tested one finds something).
+        (tested family: one-sided, the mean deviation of the branch's statistics against the larger of both branches;
+        others: two-sided, against the largest deviation of the family, over branches) and ``p_corrected`` (the larger
+        of ``p_family`` and the run's p: other families are looked into only where the tested one finds something).
     p : float
         Of the run: the smallest ``p_corrected``, that of the tested family.
     n_surrogates : int
-    n_removed : int
-        Temporal directions that preparation had removed (`removed_directions`).
     """
 
     table: pd.DataFrame
     p: float
     n_surrogates: int
-    n_removed: int
 
 
 def seconds_per_volume(network: Network, volumes: np.ndarray) -> float:
@@ -130,22 +134,27 @@ def temporal_null(
         if progress is not None:
             progress(1)
     table = pd.DataFrame(list(observed), columns=["method", "family", "statistic"])
-    table = pd.concat([table, _compared(values, table["family"].to_numpy())], axis=1)
+    table = pd.concat([table, _compared(values, table)], axis=1)
     p = float(table.loc[table["family"] == TESTED, "p_family"].min())
     table["p_corrected"] = np.maximum(table["p_family"], p)
-    return TemporalNull(table, p, n_surrogates, surrogates.n_removed)
+    return TemporalNull(table, p, n_surrogates)
 
 
-def _compared(values: np.ndarray, families: np.ndarray) -> pd.DataFrame:
-    """Compare the first row with the others: a row per statistic."""
+def _compared(values: np.ndarray, about: pd.DataFrame) -> pd.DataFrame:
+    """Compare the first row with the others: a row per statistic, whose method and family `about` says."""
     observed, drawn = values[0], pd.DataFrame(values[1:])
     mean, deviation = drawn.mean().to_numpy(), drawn.std().to_numpy()
     z = np.divide(observed - mean, deviation, out=np.full(len(mean), np.nan), where=deviation > 0)
     deviated = deviations(values)
-    p_family = np.empty(len(observed))
+    p_family = np.full(len(observed), np.nan)
     for family in FAMILIES:
-        own = families == family
-        p_family[own] = maximum_p(deviated[:, own]) if own.any() else np.nan
+        own = (about["family"] == family).to_numpy()
+        if not own.any():
+            continue
+        if family == TESTED:
+            p_family[own] = group_p(deviated[:, own], about.loc[own, "method"].to_numpy())
+        else:
+            p_family[own] = maximum_p(deviated[:, own])
     missing = np.isnan(observed)
     return pd.DataFrame(
         {

@@ -3,6 +3,10 @@
 Prichard & Theiler (1994, doi 10.1103/PhysRevLett.73.951). Every frequency of every voxel is turned by one random phase
 that all voxels share. What stays is all that a stationary linear Gaussian process is: the mean, each voxel's spectrum,
 each pair's cross-spectrum, and so the covariance at every lag. What goes is everything else.
+
+Regressing confounds out leaves some volumes less variance than others, which surrogates do not imitate: what is
+compared has to be blind to the scale of a volume. (Taking the removed directions, which are slow, out of surrogates as
+well would remove them twice: the run would seem to change too slowly; see ``benchmarks/NOTES.md``.)
 """
 
 from __future__ import annotations
@@ -13,18 +17,13 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "fill_gaps", "spectral_gain", "standardise"]
+__all__ = ["LEAST_VOLUMES", "PhaseSurrogates", "check_kept", "fill_gaps", "spectral_gain", "standardise"]
 
 LEAST_VOLUMES = 20
 """Kept volumes that a surrogate needs: with fewer there are hardly any phases to randomise."""
 
 LARGEST_GAP_SHARE = 0.5
 """Share of the volumes between the first and the last kept one that may be interpolated, at most."""
-
-NO_VARIANCE = 1e-4
-"""Share of the mean variance below which a temporal direction counts as removed (rounding to int16 leaves 1e-8)."""
-
-LEAST_VOXELS_PER_VOLUME = 2
 
 NO_POWER, GAIN_STEPS = 1e-12, 200
 """Share of the highest power that counts as none; steps in which `spectral_gain` is found (0.1 % off at most)."""
@@ -74,38 +73,13 @@ def standardise(series: np.ndarray) -> np.ndarray:
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-12)
 
 
-def removed_directions(volumes: np.ndarray) -> np.ndarray:
-    """Find what preparation took out of a run: temporal directions in which no voxel varies.
-
-    Regressing confounds out and filtering is a projection, and it is not stationary: volumes that the regressors fit
-    well (movement, both ends of the run) keep less variance, and what is left of them mirrors other volumes. A
-    surrogate without that differs from any cleaned run, also from one without states. The run itself shows what was
-    removed: there are far more voxels than volumes, so a direction without variance is one that was regressed out.
-
-    Parameters
-    ----------
-    volumes : float array, (n_volumes, n_voxels)
-
-    Returns
-    -------
-    float array, (n_volumes, n_removed)
-        Orthonormal columns; besides the constant there is none in a run that was only z-scored. With fewer than twice
-        as many voxels as volumes the question cannot be answered, and nothing is taken to be removed.
-    """
-    if volumes.shape[1] < LEAST_VOXELS_PER_VOLUME * len(volumes):
-        return np.empty((len(volumes), 0))
-    values, vectors = np.linalg.eigh(np.asarray(volumes @ volumes.T, dtype=np.float64))
-    return vectors[:, values < NO_VARIANCE * values.mean()]
-
-
-def spectral_gain(power: np.ndarray, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
+def spectral_gain(power: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Find by how much each frequency of a surrogate has to be raised for its power to end up as the run's.
 
-    The run's spectrum already lacks what preparation removed. A surrogate with this spectrum and other phases loses
-    the removed directions once more, and as they are slow (movement, drift), it would change faster than the run:
-    consecutive volumes of any regressed run would look too alike. Leaving out and interpolating censored volumes
-    again acts in the same way. Both are linear, and phases are independent, so what a surrogate's power becomes is a
-    matrix times its power; the gain solves for the run's.
+    Interpolating what was censored takes fast changes out of the run, and once more out of a surrogate, whose censored
+    volumes are left out as well: any censored run would seem to change faster than its surrogates. Interpolation is
+    linear and phases are independent, so what a surrogate's power becomes is a matrix times its power; the gain solves
+    for the run's.
 
     Parameters
     ----------
@@ -113,18 +87,17 @@ def spectral_gain(power: np.ndarray, kept: np.ndarray, removed: np.ndarray) -> n
         Power of the run, gaps filled, at each frequency: mean over voxels.
     kept : bool array, (n_span,)
         From the first to the last kept volume.
-    removed : float array, (n_kept, n_removed)
-        Orthonormal columns.
 
     Returns
     -------
     float array, (n_span // 2 + 1,)
-        Factors of amplitudes; all 1 where nothing is removed or left out.
+        Factors of amplitudes; all 1 where nothing was censored.
     """
-    n_span, n_kept = len(kept), int(kept.sum())
+    n_span = len(kept)
+    if kept.all():
+        return np.ones(len(power))
     waves = np.fft.ifft(np.eye(n_span), axis=0)[kept]
-    waves -= removed @ (removed.T @ waves)
-    becomes = np.abs(np.fft.fft(fill_gaps(np.eye(n_kept), kept) @ waves, axis=0)) ** 2
+    becomes = np.abs(np.fft.fft(fill_gaps(np.eye(int(kept.sum())), kept) @ waves, axis=0)) ** 2
     wanted = np.concatenate([power, power[1 : (n_span + 1) // 2][::-1]])
     something = NO_POWER * wanted.max()
     needed = wanted.copy()
@@ -133,6 +106,31 @@ def spectral_gain(power: np.ndarray, kept: np.ndarray, removed: np.ndarray) -> n
         needed *= np.divide(wanted, found, out=np.ones(n_span), where=found > something)
     ratio = np.divide(needed, wanted, out=np.ones(n_span), where=wanted > something)
     return np.sqrt(ratio)[: len(power)]
+
+
+def check_kept(kept: np.ndarray) -> None:
+    """See that surrogates can be made of a run with these kept volumes.
+
+    Raises
+    ------
+    InputError
+        If too few volumes are kept, or most of the run would have to be interpolated.
+
+    >>> check_kept(np.arange(30) < 19)
+    Traceback (most recent call last):
+    scaae_nipype.errors.InputError: only 19 volumes are kept and it needs 20; censor less (a higher --fd-thresh).
+    """
+    numbers = np.flatnonzero(kept)
+    if len(numbers) < LEAST_VOLUMES:
+        raise InputError(
+            f"only {len(numbers)} volumes are kept and it needs {LEAST_VOLUMES}; censor less (a higher --fd-thresh)."
+        )
+    span = int(numbers[-1] - numbers[0]) + 1
+    if len(numbers) < (1 - LARGEST_GAP_SHARE) * span:
+        raise InputError(
+            f"{span - len(numbers)} of {span} volumes were censored, so most of a surrogate would be interpolated; "
+            "censor less (a higher --fd-thresh)."
+        )
 
 
 class PhaseSurrogates:
@@ -165,30 +163,13 @@ class PhaseSurrogates:
         kept = np.asarray(kept, dtype=bool)
         if len(volumes) != kept.sum():
             raise InputError(f"{len(volumes)} volumes are given for {kept.sum()} kept ones.")
-        if len(volumes) < LEAST_VOLUMES:
-            raise InputError(
-                f"Only {len(volumes)} volumes are kept and the temporal null needs {LEAST_VOLUMES}; "
-                "censor less (a higher --fd-thresh) or leave the run out."
-            )
+        check_kept(kept)
         numbers = np.flatnonzero(kept)
-        span = int(numbers[-1] - numbers[0]) + 1
-        if len(volumes) < (1 - LARGEST_GAP_SHARE) * span:
-            raise InputError(
-                f"{span - len(volumes)} of {span} volumes were censored: most of a surrogate would be interpolated; "
-                "censor less (a higher --fd-thresh) or leave the run out."
-            )
         self.volumes = volumes
         self.kept = kept
         self._inside = numbers - numbers[0]
-        self._span = span
-
-        self._removed = removed_directions(volumes)
-        self._gain = spectral_gain(self._power(), kept[numbers[0] : numbers[-1] + 1], self._removed)
-
-    @property
-    def n_removed(self) -> int:
-        """How many temporal directions the preparation took out of the run."""
-        return self._removed.shape[1]
+        self._span = int(numbers[-1] - numbers[0]) + 1
+        self._gain = spectral_gain(self._power(), kept[numbers[0] : numbers[-1] + 1])
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Make one surrogate of the kept volumes: float32 array, (n_kept, n_voxels)."""
@@ -197,9 +178,7 @@ class PhaseSurrogates:
         for voxels, spectrum in self._spectra():
             spectrum *= turn[:, None]
             turned = np.fft.irfft(spectrum, n=self._span, axis=0)
-            turned = turned[self._inside]
-            turned -= self._removed @ (self._removed.T @ turned)
-            surrogate[:, voxels] = standardise(turned)
+            surrogate[:, voxels] = standardise(turned[self._inside])
         return surrogate
 
     def _spectra(self) -> Iterator[tuple[slice, np.ndarray]]:

@@ -110,6 +110,7 @@ class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
     base_directory = Directory(exists=True, mandatory=True, desc="output dataset")
     entities = traits.Dict(traits.Str, traits.Str, mandatory=True, desc="entities of the input run (sub, task …)")
     sources = traits.List(traits.Str, desc="BIDS URIs of the files that the outputs come from")
+    own_sources = traits.Dict(traits.Str, traits.List(traits.Str), desc="sources of single outputs, by their meaning")
     spatial_reference = traits.Str("n/a", usedefault=True, desc="BIDS URI of the image whose grid the outputs lie on")
     fbn_maps = InputMultiObject(File(exists=True), desc="FBNs of branch 1 and 2, after equation 9")
     signed_maps = InputMultiObject(File(exists=True), desc="the same before equation 9")
@@ -156,6 +157,8 @@ class SaveDerivatives(SimpleInterface):
 
     def _run_interface(self, runtime):
         accounts = self._accounts()
+        sources = self.inputs.sources if isdefined(self.inputs.sources) else []
+        own_sources = self.inputs.own_sources if isdefined(self.inputs.own_sources) else {}
         written = []
         for meaning, source in self._results_by_meaning().items():
             target = Path(self.inputs.base_directory) / output_path(self.inputs.entities, meaning)
@@ -163,7 +166,7 @@ class SaveDerivatives(SimpleInterface):
             content = sidecar(
                 meaning,
                 accounts=accounts,
-                sources=self.inputs.sources if isdefined(self.inputs.sources) else [],
+                sources=own_sources.get(meaning, sources),
                 spatial_reference=self.inputs.spatial_reference,
                 columns=_header(source),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nipype.interfaces.base import (
     Directory,
     File,
@@ -90,18 +92,20 @@ class CheckDynamics(SimpleInterface):
     def _run_interface(self, runtime):
         from ..evaluation.null_steps import check_dynamics
         from ..grid import load_grid
-        from ..model.apply import network_function, was_trained_on
+        from ..model.apply import account_of, network_function, was_trained_on
         from ..model.extraction import resolve_device
         from ..model.weights import load_model
 
         given = _given(self.inputs)
         _limit_threads(given.pop("num_threads"))
-        model = load_model(given.pop("model_dir"))
+        folder = Path(given.pop("model_dir"))
+        model = load_model(folder)
         run_name = given.pop("run_name", None)
         network = network_function(model, load_grid(self.inputs.in_mask), device=resolve_device(given.pop("device")))
         table, metadata = check_dynamics(
             network=network,
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
+            model=account_of(model.card, folder.name),
             out_dir=runtime.cwd,
             **given,
         )

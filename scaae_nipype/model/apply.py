@@ -10,10 +10,11 @@ import torch
 
 from ..errors import ModelError
 from ..grid import Grid
+from ..names import participant_of
 from .extraction import Extractor
 from .weights import Model
 
-__all__ = ["network_function", "was_trained_on"]
+__all__ = ["account_of", "network_function", "was_trained_on"]
 
 PART = 32
 """Volumes that are put on the model's grid together."""
@@ -81,3 +82,23 @@ def was_trained_on(card: Mapping[str, Any], run_name: str) -> bool | None:
     """
     runs = (card.get("Training") or {}).get("Runs")
     return None if not runs else run_name in runs
+
+
+def account_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Say for a sidecar which model was applied: its weights, whom it was trained on, and its fold if it has one.
+
+    >>> card = {"WeightsSHA256": "ab", "Training": {"Runs": ["sub-01_run-1", "sub-01_run-2", "sub-02"]}}
+    >>> account_of(card, "main")["NumberOfTrainingParticipants"], account_of(card, "main")["Fold"]
+    (2, None)
+    """
+    runs = (card.get("Training") or {}).get("Runs")
+    names = runs if isinstance(runs, list) else []
+    fold = card.get("CrossFit") or {}
+    return {
+        "ModelName": name,
+        "ModelChecksum": card.get("WeightsSHA256"),
+        "Fold": fold.get("Fold"),
+        "NumberOfFolds": fold.get("NumberOfFolds"),
+        "NumberOfTrainingParticipants": len({participant_of(run) for run in names}) or None,
+        "NumberOfTrainingRuns": len(names) or None,
+    }

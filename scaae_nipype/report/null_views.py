@@ -25,7 +25,8 @@ _FAMILIES = {
     "occupancy": "occupancy of states",
 }
 _IN_SAMPLE = {
-    "yes": "In-sample: the model was trained on this run. It knows the run, not its surrogates, so p may be too small.",
+    "yes": "In-sample: the model was trained on this run. It knows the run, not its surrogates, so p may be too small; "
+    "a model of other participants (--cross-fit K, or --model) removes this.",
     "no": "The model was not trained on this run.",
     "unknown": "Whether the model was trained on this run is not known; if it was, p may be too small.",
 }
@@ -96,6 +97,8 @@ def match_table(run: Run) -> Table:
 def dynamics_sentences(run: Run) -> list[str]:
     """Say the run's p, what a rejection means, and whether the model knew the run."""
     table, about = run.table("dynamicsnull", _DYNAMICS), run.sidecar("dynamicsnull")
+    if table.empty:
+        return list(map(str, about.get("Warnings") or ["The temporal null of this run was left out."]))
     p = float(table["p_corrected"].min())
     verdict = (
         "so it is not stationary, linear and Gaussian" if p <= 0.05 else "so it is not told from a stationary mixture"
@@ -105,10 +108,21 @@ def dynamics_sentences(run: Run) -> list[str]:
     return [
         f"Against {n} surrogates (seed {seed}) that went through the same network the run has p = {number(p, 3)}, "
         f"{verdict}.",
-        _IN_SAMPLE.get(known, _IN_SAMPLE["unknown"]),
+        _IN_SAMPLE.get(known, _IN_SAMPLE["unknown"]) + _cross_fitted(about.get("ModelOfTest")),
         *_given(about, "Meaning"),
         *_lag_sentence(table),
     ]
+
+
+def _cross_fitted(model: Any) -> str:
+    """Say whose model the p is of, where it is not that of the maps."""
+    if not isinstance(model, dict) or not model.get("Fold"):
+        return ""
+    return (
+        f" This p is of the model of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
+        f"trained on {number(model.get('NumberOfTrainingParticipants'), 0)} other participants (cross-fitting); the "
+        "maps, and everything else, are those of the main model."
+    )
 
 
 def _lag_sentence(table: pd.DataFrame) -> list[str]:

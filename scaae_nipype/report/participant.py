@@ -105,7 +105,8 @@ def _blocks(run: Run, item: FigureItem | TableItem | SentenceItem, key: str) -> 
             source = data_uri(item.draw(run), vector=item.vector)
             return [Drawing(f"{key}-{item.key}", item.title, source, item.caption, f"{run.title}: {item.alt}")]
         if isinstance(item, TableItem):
-            return [item.make(run)]
+            table = item.make(run)
+            return [table] if table.rows else []
         return [Text(item.write(run), "list" if item.as_list else "text")]
     except InputError as error:
         return [Text([f"Not shown: {error}"], "missing")]

@@ -38,10 +38,17 @@ def digest(settings):
         {"baselines": ()},
         {"atlas": "default"},
         {"surrogates": 99},
+        {"surrogates": 99, "cross_fit": 2},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
     assert digest(dataclasses.replace(settings, **change)) != digest(settings)
+
+
+def test_cross_fitting_changes_the_hash_and_its_absence_does_not(settings):
+    tested = dataclasses.replace(settings, surrogates=99)
+    assert digest(dataclasses.replace(tested, cross_fit=2)) != digest(tested)
+    assert "CrossFit" not in configuration(tested)  # outputs made before the option was there stay usable
 
 
 def test_the_number_of_training_volumes_changes_the_hash(settings):
@@ -76,7 +83,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("verbosity", "retrain", "signed_maps", "write_graph", "group"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels", "surrogates"),
+        *("baselines", "atlas", "atlas_labels", "surrogates", "cross_fit"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 

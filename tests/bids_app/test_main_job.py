@@ -301,15 +301,54 @@ def test_a_given_model_is_applied_and_kept(job):
     assert list((out / "logs").glob("preparation_wf*.dot")) + list((out / "logs").glob("preparation_wf*.svg"))
 
 
-def test_training_alone_stops_when_there_is_a_model(job):
+def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_takes_its_own(job):
+    """As on a cluster: train with everybody, then one participant at a time; folds follow from who trained."""
     folder, _ = job
-    options = [*OPTIONS, "--participant-label", "good2", "--nprocs", "1"]
-    said = scaae_bids(folder, "data", "out3", "train", *options)
+    options = [*OPTIONS, "--nprocs", "1", "--surrogates", "19", "--cross-fit", "2", "--baselines", "none"]
+    everybody = ["--participant-label", "good1", "good2"]
+    said = scaae_bids(folder, "data", "out3", "train", *options, *everybody)
     assert said.returncode == 0, said.stderr
-    assert "All done: 1 model finished now." in said.stdout
-    assert len(list((folder / "out3" / "models").glob("*/weights.safetensors"))) == 1
-    assert not list((folder / "out3").glob("sub-*/**/func"))
-    assert "Nothing to do: 1 model was finished before." in scaae_bids(folder, "data", "out3", "train", *options).stdout
+    assert "Then 2 more for --cross-fit" in said.stdout and "Cross-fitting: 2 further models" in said.stdout
+    assert "All done: 3 models finished now." in said.stdout
+    out = folder / "out3"
+    cards = {path.parent.name[-8:]: json.loads(path.read_text()) for path in (out / "models").glob("*/card.json")}
+    assert cards["fold2of2"]["CrossFit"]["LeftOut"] == ["good2"]
+    (trained,) = cards["fold2of2"]["Training"]["Runs"]
+    assert trained.startswith("sub-good1_")
+    assert len({card["WeightsSHA256"] for card in cards.values()}) == 3
+    assert not list(out.glob("sub-*/**/func"))
+    again = scaae_bids(folder, "data", "out3", "train", *options, *everybody)
+    assert "Nothing to do: 3 models were finished before." in again.stdout
+
+    said = scaae_bids(folder, "data", "out3", "participant", *options, "--participant-label", "good2")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "Training" not in said.stdout and "Cross-fitting" not in said.stdout
+    assert "trained on this run" not in said.stdout
+    (path,) = out.glob("sub-good2/func/*_desc-dynamicsnull_metrics.json")
+    about = json.loads(path.read_text())
+    assert about["InSample"] == "no" and about["ModelOfTest"]["Fold"] == 2
+    assert (
+        about["ModelOfTest"]["ModelChecksum"] == cards["fold2of2"]["WeightsSHA256"] != about["Model"]["ModelChecksum"]
+    )
+    assert about["ModelOfTest"]["NumberOfTrainingParticipants"] == 1
+    assert about["Sources"][-1].endswith("-fold2of2/weights.safetensors")
+    (beside,) = out.glob("sub-good2/func/*_desc-fbn1_boldmap.json")
+    assert "fold" not in beside.read_text()  # maps are the main model's
+    assert "the model of fold 2 of 2, trained on 1 other participants" in (out / "sub-good2.html").read_text()
+    assert "2-fold cross-fitting over participants" in (out / "logs" / "CITATION.md").read_text()
+
+    shutil.rmtree(next((out / "models").glob("*-fold2of2")))
+    path.with_suffix(".tsv").unlink()
+    said = scaae_bids(folder, "data", "out3", "participant", *options, "--participant-label", "good2")
+    assert said.returncode == 1
+    (line,) = [line for line in said.stdout.splitlines() if "FAILED: " in line]
+    assert line.startswith(
+        "model of fold 2 of 2: FAILED: 1 of the 1 runs that train it are not among those of this call"
+    )
+    assert "Without it there is no temporal null of sub-good2." in line
+    assert "1 run finished, 1 failed (model of fold 2 of 2)" in said.stdout.splitlines()[-1]
+    assert not path.exists() and beside.is_file()
+    assert next(out.glob("sub-good2/func/*_desc-matches_metrics.tsv")).is_file()
 
 
 def test_two_jobs_at_once_train_one_model_and_both_succeed(dataset, tmp_path):
@@ -356,6 +395,16 @@ def call(tmp_path, monkeypatch, capsys, dataset):
         (["--templates", "missing.nii.gz"], 64, r"Templates 'missing.nii.gz': neither a file nor"),
         (["--atlas", "missing.nii.gz"], 64, r"--atlas: Templates 'missing.nii.gz': neither a file nor"),
         (["--baselines", "svm"], 64, r"--baselines svm: unknown"),
+        (
+            ["--surrogates", "19", "--cross-fit", "2", "--participant-label", "good2"],
+            64,
+            r"--cross-fit 2: usable runs are of one participant only \(sub-good2\)",
+        ),
+        (
+            ["--surrogates", "19", "--cross-fit", "9", "--participant-label", "good1", "good2", "--dry-run"],
+            64,
+            r"--cross-fit 9: usable runs are of 2 participants only",
+        ),
         (["--model", "missing"], 70, r"missing: is not a model folder"),
         (["--model", "missing", "--dry-run"], 70, r"missing: is not a model folder"),
     ],

@@ -7,10 +7,10 @@ from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import RULES
 from scaae_nipype.evaluation.null_steps import check_dynamics
 from scaae_nipype.evaluation.run_statistics import average_in_time, run_statistics
-from scaae_nipype.evaluation.significance import deviations, maximum_p, own_p, share_as_large
+from scaae_nipype.evaluation.significance import deviations, group_p, maximum_p, own_p, share_as_large
 from scaae_nipype.evaluation.templates import TemplateSet
 from scaae_nipype.evaluation.temporal_null import temporal_null
-from scaae_nipype.evaluation.temporal_surrogates import PhaseSurrogates, fill_gaps, removed_directions, standardise
+from scaae_nipype.evaluation.temporal_surrogates import PhaseSurrogates, fill_gaps, standardise
 from scaae_nipype.files import read_json, read_table
 from scaae_nipype.grid import Grid
 
@@ -89,59 +89,33 @@ def test_the_seed_decides():
     assert np.abs(first - other).max() > 0.5
 
 
-def test_what_regression_removed_is_missing_from_surrogates_too():
-    rng = np.random.default_rng(0)
-    regressors = rng.standard_normal((50, 6))
-    regressors[0] = 20  # a volume that the regressors fit almost completely
-    q = np.linalg.qr(np.column_stack([np.ones(50), regressors]))[0]
-    run = coloured_noise(50, 400)
-    run = standardise(run - q @ (q.T @ run))
-    removed = removed_directions(run)
-    assert removed.shape[1] == 7
-    np.testing.assert_allclose(removed @ (removed.T @ q), q, atol=1e-5)
-    made = PhaseSurrogates(run, np.ones(50, bool)).draw(rng)
-    assert run[0].std() < 0.3
-    assert made[0].std() < 0.3  # not the 1 of every other volume
-    assert np.abs(q.T @ made).max() < 1e-4
-
-
-@pytest.mark.parametrize("gaps", [[], [20, 21, 22, 55]])
-def test_surrogates_have_the_runs_power_although_slow_directions_are_removed_twice(gaps):
-    rng = np.random.default_rng(0)
+def test_surrogates_of_a_censored_run_have_its_power():
     kept = np.ones(80, bool)
-    kept[gaps] = False
-    drifts = np.cumsum(rng.standard_normal((80, 8)), axis=0)[kept]
-    q = np.linalg.qr(np.column_stack([np.ones(kept.sum()), drifts]))[0]
+    kept[5:75:4] = False
     run = coloured_noise(80, 400)[kept]
-    run = standardise(run - q @ (q.T @ run))
 
     def power(series):
         return (np.abs(np.fft.rfft(fill_gaps(series, kept), axis=0)) ** 2).mean(axis=1)
 
+    def off(surrogates, n):
+        made = [power(surrogates.draw(np.random.default_rng(seed))) for seed in range(n)]
+        return np.abs(np.mean(made, axis=0) - power(run)).sum() / power(run).sum()
+
     surrogates = PhaseSurrogates(run, kept)
-    found = np.mean([power(surrogates.draw(np.random.default_rng(seed))) for seed in range(300)], axis=0)
-    slow = slice(1, 12)
-    np.testing.assert_allclose(found[slow].sum(), power(run)[slow].sum(), rtol=0.03)
-    off = np.abs(found - power(run)).sum() / power(run).sum()
-    assert off < 0.06  # of the 300 surrogates' own spread
-    surrogates._gain[:] = 1
-    plain = np.mean([power(surrogates.draw(np.random.default_rng(seed))) for seed in range(60)], axis=0)
-    assert plain[slow].sum() < 0.9 * power(run)[slow].sum()
+    with_gain = off(surrogates, 300)
+    surrogates._gain[:] = 1  # interpolation takes fast changes out twice
+    assert with_gain < 0.04 < 0.08 < off(surrogates, 300)
 
 
-def test_the_gain_is_one_where_nothing_was_removed():
+def test_the_gain_is_one_where_nothing_was_censored():
     run = coloured_noise(61, 200)
-    np.testing.assert_allclose(PhaseSurrogates(run, np.ones(61, bool))._gain[1:], 1, rtol=1e-9)
-
-
-def test_nothing_counts_as_removed_where_voxels_are_too_few_to_tell():
-    assert removed_directions(coloured_noise(40, 10)).shape == (40, 0)
+    np.testing.assert_array_equal(PhaseSurrogates(run, np.ones(61, bool))._gain, 1)
 
 
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
-        (np.arange(60) < 15, "Only 15 volumes are kept and the temporal null needs 20"),
+        (np.arange(60) < 15, "only 15 volumes are kept and it needs 20"),
         (np.arange(80) % 3 == 0, "53 of 79 volumes were censored|52 of 79 volumes were censored"),
     ],
 )
@@ -180,6 +154,17 @@ def test_the_maximum_statistic_keeps_the_familys_level():
     rng = np.random.default_rng(0)
     rejected = [(maximum_p(deviations(rng.standard_normal((20, 12)) ** 3)) <= 0.05).any() for _ in range(2000)]
     assert np.mean(rejected) == pytest.approx(0.05, abs=0.012)
+
+
+def test_the_mean_of_a_group_keeps_its_level_and_looks_upward_only():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(["fbn1", "fbn2"], 4)
+    together = np.repeat(rng.standard_normal((2000, 20, 2)), 4, axis=2)
+    rows = together + rng.standard_normal((2000, 20, 8)) ** 3
+    rejected = [(group_p(deviations(row), groups) <= 0.05).any() for row in rows]
+    assert np.mean(rejected) == pytest.approx(0.05, abs=0.012)
+    rows[0, 0] = -100
+    assert group_p(deviations(rows[0]), groups).min() == 1
 
 
 def exclusive_run(templates, n_volumes, seed, gain=1.0):
@@ -280,9 +265,27 @@ def test_the_step_says_its_cost_first_and_marks_runs_the_model_knows(files, tmp_
     assert about["P"] == pytest.approx(rows.loc[rows["family"] == "clarity", "p_family"].min())
 
 
-def test_the_step_names_the_run_that_is_too_short(files, tmp_path):
+@pytest.mark.parametrize(
+    ("dropped", "reason"),
+    [
+        (slice(15, None), "only 13 volumes are kept and it needs 20"),
+        (np.arange(60) % 3 > 0, "of 58 volumes were censored"),
+    ],
+)
+def test_a_run_with_too_few_volumes_goes_without_its_temporal_null(files, tmp_path, dropped, reason):
     table = read_table(files["in_samples"])
-    table.loc[15:, "kept"] = 0
+    table.loc[dropped, "kept"] = 0
+    if isinstance(dropped, np.ndarray):
+        table.loc[:1, "kept"] = 1
     table.to_csv(files["in_samples"], sep="\t", index=False)
-    with pytest.raises(InputError, match=r"samples.tsv: Only 13 volumes are kept"):
-        check_dynamics(network=identity, **files, n_surrogates=19, out_dir=tmp_path)
+
+    def network(volumes):
+        raise AssertionError("nothing is computed")
+
+    made, metadata = check_dynamics(network=network, **files, n_surrogates=19, in_sample=True, out_dir=tmp_path)
+    rows, about = read_table(made), read_json(metadata)
+    assert rows.empty and {"method", "family", "z", "p_corrected", "in_sample"} <= set(rows)
+    (warning,) = about["Warnings"]
+    assert warning.startswith("The temporal null of this run was left out: ") and reason in warning
+    assert "--fd-thresh" in warning
+    assert (about["P"], about["Rejected"], about["InSample"]) == (None, None, "yes")

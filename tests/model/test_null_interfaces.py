@@ -1,12 +1,14 @@
 """A model as a function of volumes, and the null models' interfaces on files with a real (small) network."""
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from scaae_nipype.errors import InputError, ModelError
-from scaae_nipype.files import read_json, read_table, write_table
+from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.model import ExtractNetworks
 from scaae_nipype.interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
@@ -72,6 +74,35 @@ def test_the_temporal_null_through_a_model_marks_runs_it_was_trained_on(files, t
     assert 0.05 <= about["P"] <= 1
     assert "trained on this run" in about["Warnings"][-1]
     assert "19 surrogates of 28 volumes" in capfd.readouterr().err
+
+
+def test_a_short_run_goes_on_without_its_temporal_null(files, tmp_path):
+    run, scored, model_dir = files
+    table = read_table(run["in_samples"])
+    table.loc[12:, "kept"] = 0
+    write_table(table, run["in_samples"])
+    check = CheckDynamics(**run, **scored, model_dir=model_dir, run_name="sub-02_task-rest", n_surrogates=19)
+    found = check.run(cwd=str(tmp_path)).outputs
+    about = read_json(found.out_metadata)
+    assert read_table(found.out_table).empty
+    assert "left out: only 11 volumes are kept and it needs 20" in about["Warnings"][-1]
+
+
+def test_the_account_says_whose_model_it_was(files, tmp_path):
+    run, scored, model_dir = files
+    path = Path(model_dir) / "card.json"
+    write_json(read_json(path) | {"CrossFit": {"Fold": 2, "NumberOfFolds": 3}}, path)
+    check = CheckDynamics(**run, **scored, model_dir=model_dir, run_name="sub-02_task-rest", n_surrogates=19)
+    about = read_json(check.run(cwd=str(tmp_path)).outputs.out_metadata)
+    assert about["InSample"] == "no"
+    assert about["ModelOfTest"] == {
+        "ModelName": "model",
+        "ModelChecksum": read_json(path)["WeightsSHA256"],
+        "Fold": 2,
+        "NumberOfFolds": 3,
+        "NumberOfTrainingParticipants": 1,
+        "NumberOfTrainingRuns": 1,
+    }
 
 
 def test_the_spatial_null_of_extracted_networks(files, tmp_path):

@@ -72,3 +72,24 @@ def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
     write_json(read_json(path) | {"CutOff": {"fbn1": 0.21, "fbn2": 0.19, "volume": 0.2}}, path)
     rule = state_views.state_sentences(run)[0]
     assert "FBN branch 1 0.21, FBN branch 2 0.19, volume itself 0.20; see Null models" in rule
+
+
+def test_a_run_without_its_temporal_null_says_why_and_shows_no_empty_table(make_dataset):
+    root = make_dataset(n=8)
+    run = find_runs(root, "01")[0]
+    write_table(read_table(run.path("dynamicsnull")).head(0), run.path("dynamicsnull"))
+    why = "The temporal null of this run was left out: only 12 volumes are kept and it needs 20."
+    write_json({"P": None, "Warnings": [why]}, run.path("dynamicsnull", ".json"))
+    *_, table, words = section(root).blocks
+    assert words.paragraphs == [why] and table.title.startswith("Matches with templates")
+
+
+def test_cross_fitting_is_said(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
+    path = run.path("dynamicsnull", ".json")
+    model = {"ModelName": "m-fold2of3", "Fold": 2, "NumberOfFolds": 3, "NumberOfTrainingParticipants": 8}
+    write_json(read_json(path) | {"InSample": "no", "ModelOfTest": model}, path)
+    mark = views.dynamics_sentences(run)[1]
+    assert mark.startswith("The model was not trained on this run. This p is of the model of fold 2 of 3, trained on 8")
+    write_json(read_json(path) | {"ModelOfTest": {"ModelName": "m", "Fold": None}}, path)
+    assert views.dynamics_sentences(find_runs(run.root, "01")[0])[1] == "The model was not trained on this run."

@@ -1,7 +1,8 @@
 """The workflows of the null models are built, connected and expanded; no data, no computation."""
 
+import pytest
 from nipype.pipeline.engine.utils import generate_expanded_graph
-from scaae_nipype.workflows import init_nulls_wf, init_surrogate_templates_wf
+from scaae_nipype.workflows import init_networks_wf, init_nulls_wf, init_surrogate_templates_wf
 
 
 def nodes(workflow):
@@ -39,6 +40,19 @@ def test_surrogate_templates_reach_the_matches():
     graph = workflow._create_flat_graph()
     connected = [data["connect"] for start, end, data in graph.edges(data=True) if end.name == "check_matches"]
     assert any(("surrogate_templates", "surrogates") in pairs for pairs in connected)
+
+
+@pytest.mark.parametrize(("n_folds", "expected"), [(0, "model_dir"), (3, "null_model_dir")])
+def test_with_folds_the_temporal_null_alone_is_of_the_other_model(n_folds, expected):
+    workflow = init_networks_wf(n_surrogates=19, n_folds=n_folds, baselines=())
+    nulls, extract = workflow.get_node("nulls_wf"), workflow.get_node("extract")
+    inputnode = workflow.get_node("inputnode")
+    into_nulls = dict(workflow._graph.get_edge_data(inputnode, nulls)["connect"])
+    assert {source for source, target in into_nulls.items() if target == "inputnode.model_dir"} == {expected}
+    assert dict(workflow._graph.get_edge_data(inputnode, extract)["connect"])["model_dir"] == "model_dir"
+    text = workflow.visit_desc()
+    assert ("3-fold cross-fitting over participants" in text) == bool(n_folds)
+    assert ("passed through the same network" in text) == (not n_folds)
 
 
 def test_the_description_says_what_a_rejection_means():
