@@ -161,8 +161,9 @@ def dynamics_table(run: Run) -> Table:
         "Dynamics against surrogates of the run",
         ["Method", "Family, and its furthest statistic", "Run", "Surrogates", "z", "p family", "p corrected"],
         rows,
-        "z: distance from the mean of the surrogates, in their SD. p family: smallest p of the family by the maximum "
-        "statistic over its members and both branches. p corrected: the larger of that and the p of the tested family, "
+        "z: distance from the mean of the surrogates, in their SD. p family: of the tested family by the mean of its "
+        "members, upward, against the larger of both branches; of the others the smallest by the maximum statistic "
+        "over members and branches. p corrected: the larger of that and the p of the tested family, "
         f"because others are looked into only where that one rejects. All statistics are in "
         f"{run.path('dynamicsnull').name}.",
     )
