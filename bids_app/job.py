@@ -36,7 +36,7 @@ FEW_VOLUMES = 500
 
 _SAID = {
     "prepare": "prepared",
-    "train": "trained",
+    "train": "fitted",
     "make_surrogates": "surrogates made",
     "extract": "networks extracted",
     "check_dynamics": "temporal null done",
@@ -179,7 +179,7 @@ class Job:
         return prepared, workflow.visit_desc()
 
     def _get_model(self, prepared: dict[str, PreparedFiles]) -> ShelvedModel | None:
-        """Give the model: there already, given by the user, or trained now on all runs that were prepared."""
+        """Give the model: there already, given by the user, or fitted now to all runs that were prepared."""
         was_there = self.model is not None
         try:
             model = self.shelf.get(
@@ -195,7 +195,7 @@ class Job:
         return model
 
     def _train(self, prepared: dict[str, PreparedFiles]) -> Path:
-        self.console.say(f"Training a model on {len(prepared)} run{'s' if len(prepared) != 1 else ''}.")
+        self.console.say(f"Fitting a model to {len(prepared)} run{'s' if len(prepared) != 1 else ''}.")
         folder, outcome = self.stages.train(prepared, anew=self.settings.retrain)
         self._keep_resources(outcome)
         self.is_stopped |= outcome.is_stopped
@@ -216,7 +216,7 @@ class Job:
             )
         if self.settings.model is None and training.get("Volumes", FEW_VOLUMES) < FEW_VOLUMES:
             self.tally.notes.append(
-                f"The model was trained on {training['Volumes']} different volumes only: a very small training set."
+                f"The model was fitted to {training['Volumes']} different volumes only, which is very little data."
             )
 
     def _extract(

@@ -163,8 +163,9 @@ class Stages:
             precision=settings.precision,
             device=settings.device,
             checkpoint_dir=str(checkpoints),
-            n_procs=settings.omp_nthreads,
-            mem_gb=TRAINING_GB.get(settings.preset or "contextual", 2.5),
+            processes=settings.train_processes,
+            n_procs=max(settings.omp_nthreads, settings.train_processes),
+            mem_gb=settings.train_processes * TRAINING_GB.get(settings.preset or "contextual", 2.5),
         )
         files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]

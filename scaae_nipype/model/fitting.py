@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from ..errors import ModelError, ScaaeError
+from ..errors import Interrupted, ModelError
 from .cache import VolumeCache, VolumeStream
 from .learner import Learner, Progress
 
@@ -63,6 +63,8 @@ def fit(
     ------
     ModelError
         If a checkpoint is of another training, or cannot be read or written.
+    Interrupted
+        If a signal asked for the end; there is a checkpoint then.
     """
     environment = _environment()
     checkpoints = work_dir / "checkpoints"
@@ -109,6 +111,11 @@ def fit(
                 f"{work_dir}: training stopped, a checkpoint or log cannot be written ({error.strerror or error}). "
                 "Free some space and start again: training goes on from the last checkpoint."
             ) from error
+        except SystemExit as error:  # Lightning makes it of an interruption, and is deaf to Ctrl-C from then on
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            stopped = error.__context__
+            raise (stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt()) from None
     return trainer
 
 
@@ -156,8 +163,8 @@ class SaveOnSignal(pl.Callback):
         self.received = signal.Signals(number)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Save between two steps, where the state is whole."""
-        if self.received is None:
+        """Save between two steps, where the state is whole; of several processes, all after the same step."""
+        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
             return
         path = self.folder / f"step={trainer.global_step}.ckpt"
         trainer.save_checkpoint(path)
@@ -165,8 +172,9 @@ class SaveOnSignal(pl.Callback):
             if older != path and trainer.is_global_zero:
                 older.unlink()
         self._stop_listening()
-        raise ScaaeError(
-            f"Training was interrupted by {self.received.name} after {trainer.global_step} steps; the same command "
+        by = f" by {self.received.name}" if self.received else ""
+        raise Interrupted(
+            f"Training was interrupted{by} after {trainer.global_step} of {trainer.max_steps} steps; the same command "
             "goes on from there."
         )
 

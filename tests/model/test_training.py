@@ -8,12 +8,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from tqdm.auto import tqdm
 
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import PRESETS, Model, Training, load_model, train_model
 from scaae_nipype.model.job import start_job
-from scaae_nipype.model.learner import SettledNetworks
+from scaae_nipype.model.learner import Learner, SettledNetworks
 from scaae_nipype.model.presets import RECIPES
 from scaae_nipype.model.training import volume_budget
 from scaae_nipype.model.weights import new_network
@@ -136,6 +137,25 @@ def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path
         train(cache_files, grid, tmp_path / "work", volumes=16)
 
 
+def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_path, monkeypatch, capsys):
+    """Otherwise the message stands behind the bar, and the bar is drawn once more when Python clears up."""
+    step = Learner.training_step
+
+    def fail_in_the_third_step(learner, vectors, batch_index):
+        if learner.global_step == 2:
+            raise ModelError("the third step fails.")
+        return step(learner, vectors, batch_index)
+
+    monkeypatch.setattr(Learner, "training_step", fail_in_the_third_step)
+    before = set(tqdm._instances)
+    with pytest.raises(ModelError, match="the third step fails"):
+        train(cache_files, grid, tmp_path / "work", volumes=32)
+    shown = capsys.readouterr().err
+    assert "16/32" in shown  # the bar stops where training did
+    assert shown.endswith("\n")
+    assert set(tqdm._instances) == before
+
+
 FULL_DISK = """
 import resource, signal, sys
 from scaae_nipype.errors import ModelError
@@ -206,8 +226,6 @@ def test_settled_networks_stop_training_only_after_the_first_steps():
         pass
 
     maps = np.random.default_rng(0).standard_normal((3, 2, 40))
-    from scaae_nipype.model.learner import Learner
-
     learner = Learner.__new__(Learner)
     torch.nn.Module.__init__(learner)
     learner.network, learner.log = torch.nn.Identity(), lambda *_: None
