@@ -43,8 +43,15 @@ __all__ = ["PreparedFiles", "Stages", "Written"]
 N_SURROGATE_TEMPLATES = 99
 """Sets of surrogate templates: p down to 0.01, at half the time that 199 take."""
 
-TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 11.0}
-"""Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
+FITTED_VOLUMES = 3000
+"""Volumes that a context is fitted to at most (`scaae_nipype.model.context`, which is not imported for a number)."""
+
+TRAINING_GB = {
+    "tiny": (1.0, 0.0),
+    "contextual": (0.75, 0.00075),
+    "autoencoder": (2.6, 0.0),
+    "published": (11.0, 0.0),
+}
 
 MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
 """Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
@@ -154,6 +161,7 @@ class Stages:
         if anew:
             shutil.rmtree(checkpoints, ignore_errors=True)
             shutil.rmtree(self.folder / "training_wf", ignore_errors=True)
+        files = list(prepared.values())
         training = init_training_wf(
             run_names=list(prepared),
             preset=settings.preset or "contextual",
@@ -165,9 +173,8 @@ class Stages:
             checkpoint_dir=str(checkpoints),
             processes=settings.train_processes,
             n_procs=max(settings.omp_nthreads, settings.train_processes),
-            mem_gb=settings.train_processes * TRAINING_GB.get(settings.preset or "contextual", 2.5),
+            mem_gb=settings.train_processes * _training_gb(settings.preset or "contextual", files),
         )
-        files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]
         training.inputs.inputnode.in_samples = [run.out_samples for run in files]
         training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
@@ -325,6 +332,13 @@ def memory_gb(step: str, run: RunInput) -> float:
         n_volumes = 0
     base, per_volume = (MEMORY_GB | NULLS_GB)[step]
     return base + per_volume * n_volumes
+
+
+def _training_gb(preset: str, runs: Iterable[PreparedFiles]) -> float:
+    """Estimate the peak memory of a training process; an autoencoder's depends on the batch, not on the runs."""
+    base, per_volume = TRAINING_GB.get(preset, TRAINING_GB["autoencoder"])
+    n_volumes = sum(nib.load(run.out_file).shape[3] for run in runs) if per_volume else 0  # type: ignore[attr-defined]
+    return base + per_volume * min(n_volumes, FITTED_VOLUMES)
 
 
 def node_name(stem: str) -> str:

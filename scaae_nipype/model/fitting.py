@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import pandas as pd
 import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -19,10 +20,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from ..errors import Interrupted, ModelError
+from ..files import replacing
 from .cache import VolumeCache, VolumeStream
 from .learner import Learner, Progress
 
 __all__ = ["fit"]
+
+_PART = "from-step-"
 
 CHECKPOINT_EVERY = 200
 """Volumes between two checkpoints: what a killed training loses at most."""
@@ -70,11 +74,12 @@ def fit(
     checkpoints = work_dir / "checkpoints"
     last = _last_checkpoint(checkpoints, identity)
     batch_size = identity["batch_size"]
+    start, every = int(last[1]["global_step"]) if last else 0, max(1, CHECKPOINT_EVERY // batch_size)
     stream = VolumeStream(
         cache,
         batch_size=batch_size,
         seed=seed,
-        start=int(last[1]["global_step"]) if last else 0,
+        start=start,
         rank=environment.global_rank(),
         world_size=max(environment.world_size(), 1),
     )
@@ -89,12 +94,12 @@ def fit(
             max_steps=learner.n_steps,
             callbacks=[
                 *callbacks,
-                _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=max(1, CHECKPOINT_EVERY // batch_size)),
+                _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=every),
                 Progress(batch_size=batch_size, n_steps=learner.n_steps),
                 SaveOnSignal(checkpoints),
             ],
             logger=[
-                CSVLogger(work_dir, name="csv", version=""),
+                CSVLogger(work_dir, name="csv", version=f"{_PART}{start}", flush_logs_every_n_steps=every),
                 TensorBoardLogger(work_dir, name="tensorboard", version=""),
             ],
             log_every_n_steps=1,
@@ -116,7 +121,23 @@ def fit(
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             stopped = error.__context__
             raise (stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt()) from None
+    if trainer.is_global_zero:
+        _join_logs(work_dir / "csv")
     return trainer
+
+
+def _join_logs(folder: Path) -> None:
+    """Write ``metrics.csv`` from the logs of a training that went on several times: Lightning begins a new one each."""
+    starts = sorted(int(path.name.removeprefix(_PART)) for path in folder.glob(f"{_PART}*"))
+    parts = []
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        file = folder / f"{_PART}{start}" / "metrics.csv"
+        if file.exists():
+            part = pd.read_csv(file)
+            parts.append(part if end is None else part[part["step"] < end])  # the rest was done again
+    if parts:
+        with replacing(folder / "metrics.csv") as temporary:
+            pd.concat(parts).to_csv(temporary, index=False)
 
 
 def _environment() -> ClusterEnvironment:

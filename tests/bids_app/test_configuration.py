@@ -58,7 +58,6 @@ def test_machine_folders_and_selection_do_not(settings, tmp_path):
         "device": "cuda",
         "nprocs": 7,
         "omp_nthreads": 3,
-        "train_processes": 2,
         "memory_gb": 99.0,
         "verbosity": 2,
         "retrain": True,
@@ -66,6 +65,8 @@ def test_machine_folders_and_selection_do_not(settings, tmp_path):
         "write_graph": True,
     }
     assert digest(dataclasses.replace(settings, **changes)) == digest(settings)
+    trained = dataclasses.replace(settings, preset="autoencoder")
+    assert digest(dataclasses.replace(trained, train_processes=2)) == digest(trained)
 
 
 def test_every_setting_is_known_to_this_test(settings):

@@ -6,8 +6,10 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tqdm.auto import tqdm
 
 from scaae_nipype.errors import ModelError
@@ -31,6 +33,12 @@ def weights_of(model):
 
 def checkpoints_of(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())}
+
+
+def logged_steps(folder):
+    """Steps whose loss stands in the CSV log, and in TensorBoard's."""
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return pd.read_csv(folder / "csv/metrics.csv")["step"].tolist(), [event.step for event in board.Scalars("loss")]
 
 
 def assert_same_weights(first, second):
@@ -63,7 +71,7 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
     assert card["Training"]["Undertrained"] is True
     assert card["Precision"] == "fp32"
     assert {branch["Sign"] for branch in card["Branches"]} <= {1, -1}
-    assert (tmp_path / "work/csv/metrics.csv").exists()
+    assert logged_steps(tmp_path / "work") == (list(range(40)), list(range(40)))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -98,6 +106,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     straight = train(cache_files, grid, tmp_path / "straight", volumes=n_volumes)
     assert_same_weights(weights_of(straight), weights_of(resumed))
     assert resumed.card["Training"]["VolumesSeen"] == n_volumes
+    assert logged_steps(tmp_path / "killed")[0] == list(range(20))
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
@@ -119,6 +128,7 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
     (checkpoint,) = (tmp_path / "w/checkpoints").glob("step=*.ckpt")
     assert int(checkpoint.stem.split("=")[1]) < 30
     resumed = train(cache_files, grid, tmp_path / "w", volumes=240)
+    assert logged_steps(tmp_path / "w") == (list(range(30)), list(range(30)))
     assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=240)), weights_of(resumed))
 
 
