@@ -53,8 +53,23 @@ TRAINING_GB = {
     "published": (11.0, 0.0),
 }
 
-MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
-"""Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
+MEMORY_GB = {
+    "prepare": (0.3, 0.0001),
+    "extract": (1.0, 0.001),
+    "evaluate": (0.25, 0.0012),
+    "decompose": (0.8, 0.0015),
+    "report": (0.6, 0.0),
+}
+"""Peak memory of a step in GB, and how much a volume of the run adds.
+
+Measured as the peak resident memory of a fresh worker process for each node, one thread: preparation of 97 × 115 × 97
+int16 volumes (100, 300, 600 of them: 0.20 to 0.21 GB); template matching, states, baselines, gradual change, regions
+(0.53, 0.45, 0.57, 0.35, 0.32 GB) and report (0.35 GB) of 300 volumes; contexts of 600, 994 and 3000 volumes (1.1, 1.4,
+3.0 GB); an autoencoder in bf16 with its batch of 8 (2.4 GB) and the tiny one (0.7 GB). Rounded up.
+"""
+
+HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}
+"""Those that need the memory of `decompose`."""
 
 NULLS_GB = {"surrogates": (1.0, 0.0), "temporal_null": (1.2, 0.003)}
 """The same for the null models, reckoned from the arrays that they hold."""
@@ -258,6 +273,7 @@ class Stages:
             n_procs=settings.omp_nthreads,
             extraction_mem_gb=memory_gb("extract", run),
             evaluation_mem_gb=memory_gb("evaluate", run),
+            baselines_mem_gb=memory_gb("decompose" if HEAVY_BASELINES & {*settings.baselines} else "evaluate", run),
             temporal_null_mem_gb=memory_gb("temporal_null", run),
         )
         networks.inputs.inputnode.trait_set(

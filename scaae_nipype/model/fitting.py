@@ -173,6 +173,7 @@ class SaveOnSignal(pl.Callback):
     def __init__(self, folder: Path):
         self.folder = folder
         self.received: signal.Signals | None = None
+        self.is_saved = False
         self.previous: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -192,16 +193,26 @@ class SaveOnSignal(pl.Callback):
         for older in self.folder.glob("step=*.ckpt"):
             if older != path and trainer.is_global_zero:
                 older.unlink()
+        self.is_saved = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Stop, now that the last step has been logged too."""
+        if self.is_saved:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back, or stop after the very last step."""
+        if self.is_saved:
+            self._stop(trainer)
+        self._stop_listening()
+
+    def _stop(self, trainer: pl.Trainer) -> None:
         self._stop_listening()
         by = f" by {self.received.name}" if self.received else ""
         raise Interrupted(
             f"Training was interrupted{by} after {trainer.global_step} of {trainer.max_steps} steps; the same command "
             "goes on from there."
         )
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
-        self._stop_listening()
 
     def _stop_listening(self) -> None:
         for number, handler in self.previous.items():
