@@ -77,7 +77,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         process.terminate()
         process.wait()
         raise
-    if received:
+    if received and code:
         raise Interrupted(
             f"Training was interrupted by {received[0].name}; the same command goes on from its last checkpoint."
         )
