@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from .._version import __version__
 from ..errors import ScaaeError, UsageError
 from .group_options import add_group_options
 from .resources import memory_in_gb
+from .signals import stop_in_order, stop_text
 
 __all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parser"]
 
@@ -118,8 +118,8 @@ def _add_preparation(made: argparse.ArgumentParser) -> None:
 def _add_method(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("networks and scores")
     group.add_argument("--mode", choices=["calibrated", "paper"], help="paper: the published recipe (calibrated)")
-    group.add_argument("--preset", metavar="NAME", help="network to train (contextual; in paper mode: published)")
-    group.add_argument("--model", metavar="DIR", help="apply this model instead of training one")
+    group.add_argument("--preset", metavar="NAME", help="network to fit (contextual; in paper mode: published)")
+    group.add_argument("--model", metavar="DIR", help="apply this model instead of fitting one")
     group.add_argument("--retrain", action="store_true", help="replace the model in output_dir")
     group.add_argument(
         "--train-volumes", type=_count_or_auto, metavar="auto|N", help="volumes shown to the network in training (auto)"
@@ -172,6 +172,13 @@ def _add_resources(made: argparse.ArgumentParser) -> None:
         "--nprocs", "--nthreads", "--n-cpus", type=int, metavar="N", help="processors to use in all (those there are)"
     )
     group.add_argument("--omp-nthreads", type=int, metavar="N", help="processors to use for one step (as --nprocs)")
+    group.add_argument(
+        "--train-processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs, or processes of the CPU, that share the training of an autoencoder (1)",
+    )
     memory = group.add_mutually_exclusive_group()
     memory.add_argument(
         "--mem",
@@ -295,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_options(options)
     except UsageError as error:
         return _refuse(error, EXIT_USAGE)
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_in_order()
     try:
         if settings.level == "group":
             from .group import run
@@ -307,16 +314,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, EXIT_USAGE)
     except ScaaeError as error:
         return _refuse(error, EXIT_NOTHING)
-    except KeyboardInterrupt:
-        print("scaae-bids: interrupted; the same command goes on where it stopped.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"scaae-bids: {stop_text(stop)}", file=sys.stderr)
         return EXIT_FAILED
 
 
 def _refuse(error: ScaaeError, code: int) -> int:
     print(f"scaae-bids: {error}", file=sys.stderr)
     return code
-
-
-def _interrupt(number, frame) -> NoReturn:
-    """Treat the end of a job's time like Ctrl-C, so that claims on shared folders are given back."""
-    raise KeyboardInterrupt

@@ -29,6 +29,7 @@ from .group_inputs import GroupInputs, read_group
 from .locks import Claim
 from .outputs import check_writable, ignore
 from .settings import Settings
+from .signals import stop_text
 from .verdict import Tally, judge, write_status
 
 __all__ = ["run"]
@@ -110,8 +111,8 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         console.say(f"Report: {report}")
     except ScaaeError as error:
         tally.failed["the group"] = str(error)
-    except KeyboardInterrupt:
-        tally.failed["the group"] = "interrupted; the same command does it again."
+    except KeyboardInterrupt as stop:
+        tally.interrupted = stop_text(stop)
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
         text = " ".join(str(error).split())[:300]

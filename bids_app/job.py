@@ -39,7 +39,7 @@ FEW_VOLUMES = 500
 
 _SAID = {
     "prepare": "prepared",
-    "train": "trained",
+    "train": "fitted",
     "make_surrogates": "surrogates made",
     "extract": "networks extracted",
     "check_dynamics": "temporal null done",
@@ -205,7 +205,7 @@ class Job:
         return prepared, workflow.visit_desc()
 
     def _get_model(self, prepared: dict[str, PreparedFiles]) -> ShelvedModel | None:
-        """Give the model: there already, given by the user, or trained now on all runs that were prepared."""
+        """Give the model: there already, given by the user, or fitted now to all runs that were prepared."""
         was_there = self.model is not None
         try:
             model = self.shelf.get(
@@ -227,7 +227,7 @@ class Job:
         if n_folds:  # before anything is trained, so that another number can still be given for this output
             check_participants({participant_of(stem) for stem in prepared}, n_folds)
         then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
-        self.console.say(f"Training a model on {len(prepared)} run{'s' if len(prepared) != 1 else ''}.{then}")
+        self.console.say(f"Fitting a model to {len(prepared)} run{'s' if len(prepared) != 1 else ''}.{then}")
         return self._train(prepared)
 
     def _train(self, prepared: dict[str, PreparedFiles], name: str = "training_wf") -> Path:
@@ -251,7 +251,7 @@ class Job:
             )
         if self.settings.model is None and training.get("Volumes", FEW_VOLUMES) < FEW_VOLUMES:
             self.tally.notes.append(
-                f"The model was trained on {training['Volumes']} different volumes only: a very small training set."
+                f"The model was fitted to {training['Volumes']} different volumes only, which is very little data."
             )
 
     def _get_null_models(

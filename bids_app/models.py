@@ -79,7 +79,7 @@ class ModelShelf:
 
     def claim(self) -> Claim:
         """Give the claim to hold while the model is made."""
-        return Claim(self.folder.parent / f".{self.name}.lock", "training the model")
+        return Claim(self.folder.parent / f".{self.name}.lock", "fitting the model")
 
     def find(self) -> ShelvedModel | None:
         """Give the model, if it is there.
@@ -182,14 +182,14 @@ def model_name(settings: Settings, digest: str) -> str:
 
 
 def mismatches(card: Mapping[str, Any], preparation: Mapping[str, Any]) -> list[str]:
-    """Say where a run was prepared otherwise than what the model was trained on.
+    """Say where a run was prepared otherwise than what the model was fitted to.
 
     >>> mismatches({"Preparation": {"SmoothingFWHM": 6.0}}, {"SmoothingFWHM": 0.0})
-    ['The model was trained on data with SmoothingFWHM 6.0, this run has 0.0.']
+    ['The model was fitted to data with SmoothingFWHM 6.0, this run has 0.0.']
     """
     trained = card.get("Preparation", {})
     found = [
-        f"The model was trained on data with {name} {trained[name]}, this run has {preparation[name]}."
+        f"The model was fitted to data with {name} {trained[name]}, this run has {preparation[name]}."
         for name in ("SmoothingFWHM", "NuisanceStrategy", "HighPass", "LowPass", "Detrend")
         if name in trained and name in preparation and trained[name] != preparation[name]
     ]
@@ -197,6 +197,6 @@ def mismatches(card: Mapping[str, Any], preparation: Mapping[str, Any]) -> list[
     seconds = preparation.get("RepetitionTime", shortest)
     if not 0.99 * shortest <= seconds <= 1.01 * longest:
         found.append(
-            f"The model was trained on repetition times of {shortest} to {longest} s, this run has {seconds} s."
+            f"The model was fitted to runs with repetition times of {shortest} to {longest} s, not {seconds} s."
         )
     return found

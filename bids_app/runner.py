@@ -21,6 +21,7 @@ from .models import check_model
 from .outputs import check_writable, participants_with_results
 from .resources import cache_environment
 from .settings import MODE_DEFAULTS, Settings
+from .signals import stop_text
 from .verdict import Verdict, judge, write_status
 
 __all__ = ["run"]
@@ -87,9 +88,9 @@ def _judged(job: Job) -> Verdict:
         raise
     except ScaaeError as error:
         job.fail("this call", str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(file=sys.stderr)  # a progress bar may stand in this line
-        job.fail("this call", "interrupted; the same command goes on where it stopped.")
+        job.tally.interrupted = stop_text(stop)
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
         job.fail(

@@ -70,7 +70,7 @@ class Settings:
         In mm.
     mode : {"calibrated", "paper"}
     preset : str or None
-        Network to train; None with `model`.
+        Network to fit; None with `model`.
     model : Path or None
         Model folder to apply.
     retrain : bool
@@ -97,6 +97,8 @@ class Settings:
         What is asked at the group level.
     nprocs, omp_nthreads : int
         Processors in all, and for one node.
+    train_processes : int
+        Devices (CUDA) or processes (CPU) that share the training of an autoencoder.
     memory_gb : float
     plugin_file : Path or None
         Nipype plugin and its arguments, as YAML or JSON.
@@ -141,6 +143,7 @@ class Settings:
     group: GroupOptions = field(default_factory=GroupOptions)
     nprocs: int = 1
     omp_nthreads: int = 1
+    train_processes: int = 1
     memory_gb: float = 4.0
     plugin_file: Path | None = None
     clean_work_dir: bool = False
@@ -221,6 +224,7 @@ class Settings:
             group=GroupOptions.from_options(given),
             nprocs=nprocs,
             omp_nthreads=min(_first(given["omp_nthreads"], nprocs), nprocs),
+            train_processes=given["train_processes"],
             memory_gb=_first(given["memory_gb"], 0.9 * available_memory_gb()),
             plugin_file=_file(given["use_plugin"], "--use-plugin"),
             clean_work_dir=given["clean_workdir"],
@@ -277,7 +281,11 @@ def _check_values(settings: Settings) -> None:
         raise UsageError(
             f"--high-pass {settings.high_pass:g} must be lower than --low-pass {settings.low_pass:g} (both in Hz)."
         )
-    for option, count in (("--nprocs", settings.nprocs), ("--omp-nthreads", settings.omp_nthreads)):
+    for option, count in (
+        ("--nprocs", settings.nprocs),
+        ("--omp-nthreads", settings.omp_nthreads),
+        ("--train-processes", settings.train_processes),
+    ):
         if count < 1:
             raise UsageError(f"{option} {count}: must be 1 or larger.")
     if settings.atlas_labels is not None and settings.atlas is None:
@@ -296,6 +304,11 @@ def _check_values(settings: Settings) -> None:
         raise UsageError(
             f"--train-volumes has no effect with --preset {FITTED_PRESET}, which is fitted, not trained step by step: "
             "leave it out, or choose --preset autoencoder."
+        )
+    if settings.train_processes > 1 and settings.preset == FITTED_PRESET:
+        raise UsageError(
+            f"--train-processes has no effect with --preset {FITTED_PRESET}, which is fitted in one process: leave it "
+            "out, or choose --preset autoencoder."
         )
 
 

@@ -43,11 +43,33 @@ __all__ = ["PreparedFiles", "Stages", "Written"]
 N_SURROGATE_TEMPLATES = 99
 """Sets of surrogate templates: p down to 0.01, at half the time that 199 take."""
 
-TRAINING_GB = {"tiny": 1.0, "contextual": 2.5, "autoencoder": 2.5, "published": 11.0}
-"""Peak memory of training, by preset, in GB; it depends on the batch, not on the number of runs."""
+FITTED_VOLUMES = 3000
+"""Volumes that a context is fitted to at most (`scaae_nipype.model.context`, which is not imported for a number)."""
 
-MEMORY_GB = {"prepare": (0.4, 0.0005), "extract": (1.0, 0.001), "evaluate": (0.8, 0.0015), "report": (0.6, 0.0)}
-"""Peak memory of the other steps in GB, and how much a volume of the run adds; measured at 50 to 600 volumes."""
+TRAINING_GB = {
+    "tiny": (1.0, 0.0),
+    "contextual": (0.75, 0.00075),
+    "autoencoder": (2.6, 0.0),
+    "published": (11.0, 0.0),
+}
+
+MEMORY_GB = {
+    "prepare": (0.3, 0.0001),
+    "extract": (1.0, 0.001),
+    "evaluate": (0.25, 0.0012),
+    "decompose": (0.8, 0.0015),
+    "report": (0.6, 0.0),
+}
+"""Peak memory of a step in GB, and how much a volume of the run adds.
+
+Measured as the peak resident memory of a fresh worker process for each node, one thread: preparation of 97 × 115 × 97
+int16 volumes (100, 300, 600 of them: 0.20 to 0.21 GB); template matching, states, baselines, gradual change, regions
+(0.53, 0.45, 0.57, 0.35, 0.32 GB) and report (0.35 GB) of 300 volumes; contexts of 600, 994 and 3000 volumes (1.1, 1.4,
+3.0 GB); an autoencoder in bf16 with its batch of 8 (2.4 GB) and the tiny one (0.7 GB). Rounded up.
+"""
+
+HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}
+"""Those that need the memory of `decompose`."""
 
 NULLS_GB = {"spatial_null": (0.8, 0.0015), "surrogates": (1.0, 0.0), "temporal_null": (1.2, 0.003)}
 """The same for the null models, reckoned from the arrays that they hold."""
@@ -156,6 +178,7 @@ class Stages:
         if anew:
             shutil.rmtree(checkpoints, ignore_errors=True)
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        files = list(prepared.values())
         training = init_training_wf(
             run_names=list(prepared),
             preset=settings.preset or "contextual",
@@ -165,11 +188,11 @@ class Stages:
             precision=settings.precision,
             device=settings.device,
             checkpoint_dir=str(checkpoints),
-            n_procs=settings.omp_nthreads,
-            mem_gb=TRAINING_GB.get(settings.preset or "contextual", 2.5),
+            processes=settings.train_processes,
+            n_procs=max(settings.omp_nthreads, settings.train_processes),
+            mem_gb=settings.train_processes * _training_gb(settings.preset or "contextual", files),
             name=name,
         )
-        files = list(prepared.values())
         training.inputs.inputnode.in_files = [run.out_file for run in files]
         training.inputs.inputnode.in_samples = [run.out_samples for run in files]
         training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
@@ -268,6 +291,7 @@ class Stages:
             extraction_mem_gb=memory_gb("extract", run),
             evaluation_mem_gb=memory_gb("evaluate", run),
             spatial_null_mem_gb=memory_gb("spatial_null", run),
+            baselines_mem_gb=memory_gb("decompose" if HEAVY_BASELINES & {*settings.baselines} else "evaluate", run),
             temporal_null_mem_gb=memory_gb("temporal_null", run),
         )
         networks.inputs.inputnode.trait_set(
@@ -347,6 +371,13 @@ def memory_gb(step: str, run: RunInput) -> float:
         n_volumes = 0
     base, per_volume = (MEMORY_GB | NULLS_GB)[step]
     return base + per_volume * n_volumes
+
+
+def _training_gb(preset: str, runs: Iterable[PreparedFiles]) -> float:
+    """Estimate the peak memory of a training process; an autoencoder's depends on the batch, not on the runs."""
+    base, per_volume = TRAINING_GB.get(preset, TRAINING_GB["autoencoder"])
+    n_volumes = sum(nib.load(run.out_file).shape[3] for run in runs) if per_volume else 0  # type: ignore[attr-defined]
+    return base + per_volume * min(n_volumes, FITTED_VOLUMES)
 
 
 def node_name(stem: str) -> str:

@@ -33,6 +33,8 @@ class Tally:
         Files that were asked for and could not be used, with the reason.
     notes : list
         What else the user has to know at the end.
+    interrupted : str
+        What stopped the call from outside, if something did.
     """
 
     before: set[str] = field(default_factory=set)
@@ -41,6 +43,7 @@ class Tally:
     left: set[str] = field(default_factory=set)
     missed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    interrupted: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,19 @@ def judge(tally: Tally, *, what: str = "run") -> Verdict:
     Verdict(exit_code=0, text='Nothing to do: 1 run was finished before.')
     >>> judge(Tally(finished={"a"}, failed={"b": "it is empty"})).text
     'Something failed: 1 run finished, 1 failed (b).'
+    >>> judge(Tally(finished={"a"}, left={"b"}, interrupted="interrupted by SIGUSR1; run it again.")).text
+    'Stopped: 1 run finished, 1 not finished; interrupted by SIGUSR1; run it again.'
     """
     done, before = len(tally.finished), len(tally.before)
     bad = [*tally.failed, *tally.missed]
-    if bad or tally.left:
+    if bad or tally.left or tally.interrupted:
         names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         clauses = [f"{_count(done, what)} finished"]
         clauses += [f"{before} finished before"] if before else []
         clauses += [f"{len(bad)} failed ({names})"] if bad else []
+        if tally.interrupted:
+            clauses += [f"{len(tally.left)} not finished"] if tally.left else []
+            return Verdict(EXIT_FAILED, f"Stopped: {', '.join(clauses)}; {tally.interrupted}")
         clauses += [f"{len(tally.left)} not started"] if tally.left else []
         return Verdict(EXIT_FAILED, f"Something failed: {', '.join(clauses)}.")
     if not done:
@@ -110,6 +118,7 @@ def write_status(
             "Failed": dict(sorted(tally.failed.items())),
             "CouldNotRun": dict(sorted(tally.missed.items())),
             "NotStarted": sorted(tally.left),
+            "Interrupted": tally.interrupted or None,
             "Notes": _distinct(tally.notes),
             **facts,
             "ConfigurationHash": configuration,

@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
 from .resources import peak_memory_gb, restart_peak_memory
+from .signals import be_deaf, hear_as_worker
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 
 
 _PRELOADED = ("scaae_nipype.workflows", "scaae_nipype.preparation", "scaae_nipype.evaluation", "nilearn.signal")
 """What the fork server imports once, so that not every worker has to."""
+
+LONGEST_GOODBYE = 300.0
+"""Seconds that a worker gets to finish its step of training and to save: a batch of the published network takes 90."""
 
 
 class WorkerDied(RuntimeError):
@@ -36,7 +44,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         self.pool: ProcessPoolExecutor  # Nipype makes one of its own, which is replaced
         super().__init__(plugin_args=plugin_args)
         self.pool.shutdown()
-        multiprocessing.set_forkserver_preload(list(_PRELOADED))
+        _start_fork_server()
         self.pool = ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_start_worker,
@@ -53,8 +61,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         finally:
             workers = [] if self.pool._processes is None else list(self.pool._processes.values())
             self.pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
-                worker.terminate()
+            _end(workers)
 
     def _submit_job(self, node, updatehash=False):
         self._taskid += 1
@@ -82,7 +89,26 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
 
+def _start_fork_server() -> None:
+    multiprocessing.set_forkserver_preload(list(_PRELOADED))
+    for helper in (resource_tracker, forkserver):  # the former undoes part of the deafness when it starts
+        with be_deaf():
+            helper.ensure_running()
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """End workers, and wait for the one that saves a checkpoint: what it claims is free for others after that."""
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + LONGEST_GOODBYE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.exitcode is None:
+            worker.kill()
+
+
 def _start_worker(folder: str, log_file: str | None, echo: bool) -> None:
+    hear_as_worker()
     os.chdir(folder)
     log_to_file(log_file, echo=echo)
 

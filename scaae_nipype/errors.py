@@ -1,6 +1,6 @@
 """What can go wrong, in one line that a user can act on."""
 
-__all__ = ["InputError", "ModelError", "ScaaeError", "UsageError"]
+__all__ = ["InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError"]
 
 
 class ScaaeError(Exception):
@@ -17,3 +17,10 @@ class ModelError(ScaaeError):
 
 class UsageError(ScaaeError):
     """The command line or a settings file asks for something impossible."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The work was stopped from outside and everything is kept: the same command goes on from there.
+
+    Like Ctrl-C it is no failure of a step, so nothing else is started after it.
+    """

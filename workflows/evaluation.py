@@ -48,6 +48,7 @@ def init_evaluation_wf(
     with_events: bool = False,
     seed: int = 0,
     mem_gb: float = 1.0,
+    baselines_mem_gb: float = 1.5,
     name: str = "evaluation_wf",
 ) -> LiterateWorkflow:
     """Build the evaluation of one run.
@@ -72,7 +73,8 @@ def init_evaluation_wf(
         Whether the run has a task, whose table is given to the input ``events``.
     seed : int
         Of the decompositions.
-    mem_gb : float
+    mem_gb, baselines_mem_gb : float
+        Of every step, and of the baselines.
     name : str
 
     Inputs
@@ -105,8 +107,8 @@ def init_evaluation_wf(
     volumes = [(field, field) for field in (*prepared, "grid_mask")]
     maps = [*volumes, ("fbn_maps", "fbn_maps")]
 
-    def node(interface, name: str) -> pe.Node:
-        return pe.Node(interface, name=name, n_procs=1, mem_gb=mem_gb)
+    def node(interface, name: str, gb: float = mem_gb) -> pe.Node:
+        return pe.Node(interface, name=name, n_procs=1, mem_gb=gb)
 
     match = node(MatchTemplates(mode=mode, **against), "match_templates")
     change = node(GradualChange(), "gradual_change")
@@ -140,7 +142,7 @@ def init_evaluation_wf(
     if cutoffs_given:
         workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
     if baselines:
-        scored = node(ScoreBaselines(names=list(baselines), seed=seed, **against), "baselines")
+        scored = node(ScoreBaselines(names=list(baselines), seed=seed, **against), "baselines", baselines_mem_gb)
         out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
         workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
     if atlas:
@@ -149,7 +151,7 @@ def init_evaluation_wf(
         out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
     if with_events:
-        events = node(LockToEvents(), "events")
+        events = node(LockToEvents(), "events", 0.3)
         task = [(field, field) for field in ("events", "repetition_time", "start_time")]
         out = [("out_table", "event_locking"), ("out_metadata", "events_metadata")]
         workflow.connect(

@@ -27,6 +27,7 @@ def init_training_wf(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     device: str = "auto",
     checkpoint_dir: str | None = None,
+    processes: int = 1,
     n_procs: int = 1,
     mem_gb: float = 4.0,
     name: str = "training_wf",
@@ -45,6 +46,8 @@ def init_training_wf(
     precision, device : str
     checkpoint_dir : str, optional
         Where an interrupted training goes on; the node's folder by default.
+    processes : int
+        Devices (CUDA) or processes (CPU) that share the training of an autoencoder.
     n_procs : int
         CPU threads.
     mem_gb : float
@@ -78,6 +81,7 @@ def init_training_wf(
             seed=seed,
             precision=precision,
             device=device,
+            processes=processes,
             **({"checkpoint_dir": checkpoint_dir} if checkpoint_dir else {}),
         ),
         name="train",

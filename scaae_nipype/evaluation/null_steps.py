@@ -38,7 +38,7 @@ MATCH_MEANING = (
 )
 
 IN_SAMPLE = (
-    "The model was trained on this run: it knows the run but not its surrogates, so p may be too small. A model of "
+    "The model was fitted to this run: it knows the run but not its surrogates, so p may be too small. A model of "
     "other participants (--cross-fit K, or --model) removes this."
 )
 
@@ -244,7 +244,7 @@ def check_dynamics(
         19 or more.
     seed : int
     in_sample : bool, optional
-        Whether the network was trained on this run; None if that is not known.
+        Whether the network was fitted to this run; None if that is not known.
     model : mapping, optional
         What the network is, for the record (``ModelOfTest``).
     report : callable, optional

@@ -91,7 +91,7 @@ def temporal_null(
         The kept volumes of a prepared run, z-scored.
     kept : bool array, (n_volumes,)
     network : callable
-        See `Network`. It must not have been trained on this run: the network would know the run but not its surrogates.
+        See `Network`. It must not have been fitted to this run: the network would know the run but not its surrogates.
     templates : TemplateSet
         Inside the region.
     repetition_time, longest_lag : float

@@ -30,7 +30,7 @@ class _TrainModelInputSpec(BaseInterfaceInputSpec):
     in_metadata = InputMultiObject(File(exists=True), desc="what was done to each run (JSON)")
     run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card")
     grid_mask = File(exists=True, desc="mask of the model's grid (default: the shipped one)")
-    preset = traits.Str("contextual", usedefault=True, desc="network to train")
+    preset = traits.Str("contextual", usedefault=True, desc="network to fit")
     mode = traits.Enum("calibrated", "paper", usedefault=True, desc="training recipe")
     train_volumes = traits.Either(
         "auto", traits.Range(low=1), default="auto", usedefault=True, desc="volumes to show in training"
@@ -50,7 +50,7 @@ class _TrainModelOutputSpec(TraitedSpec):
 
 
 class TrainModel(SimpleInterface):
-    """Train a network on the volumes of many prepared runs."""
+    """Fit a network to the volumes of many prepared runs: train it, or fit its context in closed form."""
 
     input_spec = _TrainModelInputSpec
     output_spec = _TrainModelOutputSpec

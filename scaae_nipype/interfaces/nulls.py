@@ -68,7 +68,7 @@ class CheckMatches(SimpleInterface):
 
 class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     model_dir = Directory(exists=True, mandatory=True, desc="model folder")
-    run_name = traits.Str(desc="the run's name in model cards: tells whether the model was trained on it")
+    run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
     mode = traits.Enum("calibrated", "paper", usedefault=True, desc="how states are assigned")
     cutoff = traits.Float(desc="least score of a state, in place of the mode's")
     longest_lag = traits.Range(low=0.0, value=20.0, usedefault=True, desc="end of the lag curve, in s")

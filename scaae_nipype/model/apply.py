@@ -68,7 +68,7 @@ def network_function(
 
 
 def was_trained_on(card: Mapping[str, Any], run_name: str) -> bool | None:
-    """Tell from a model's card whether a run was among those that it was trained on.
+    """Tell from a model's card whether a run was among those that it was fitted to.
 
     Returns
     -------

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import pandas as pd
 import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from ..errors import ModelError, ScaaeError
+from ..errors import Interrupted, ModelError
+from ..files import replacing
 from .cache import VolumeCache, VolumeStream
 from .learner import Learner, Progress
 
 __all__ = ["fit"]
+
+_PART = "from-step-"
 
 CHECKPOINT_EVERY = 200
 """Volumes between two checkpoints: what a killed training loses at most."""
@@ -63,16 +67,19 @@ def fit(
     ------
     ModelError
         If a checkpoint is of another training, or cannot be read or written.
+    Interrupted
+        If a signal asked for the end; there is a checkpoint then.
     """
     environment = _environment()
     checkpoints = work_dir / "checkpoints"
     last = _last_checkpoint(checkpoints, identity)
     batch_size = identity["batch_size"]
+    start, every = int(last[1]["global_step"]) if last else 0, max(1, CHECKPOINT_EVERY // batch_size)
     stream = VolumeStream(
         cache,
         batch_size=batch_size,
         seed=seed,
-        start=int(last[1]["global_step"]) if last else 0,
+        start=start,
         rank=environment.global_rank(),
         world_size=max(environment.world_size(), 1),
     )
@@ -87,12 +94,12 @@ def fit(
             max_steps=learner.n_steps,
             callbacks=[
                 *callbacks,
-                _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=max(1, CHECKPOINT_EVERY // batch_size)),
+                _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=every),
                 Progress(batch_size=batch_size, n_steps=learner.n_steps),
                 SaveOnSignal(checkpoints),
             ],
             logger=[
-                CSVLogger(work_dir, name="csv", version=""),
+                CSVLogger(work_dir, name="csv", version=f"{_PART}{start}", flush_logs_every_n_steps=every),
                 TensorBoardLogger(work_dir, name="tensorboard", version=""),
             ],
             log_every_n_steps=1,
@@ -109,7 +116,28 @@ def fit(
                 f"{work_dir}: training stopped, a checkpoint or log cannot be written ({error.strerror or error}). "
                 "Free some space and start again: training goes on from the last checkpoint."
             ) from error
+        except SystemExit as error:  # Lightning makes it of an interruption, and is deaf to Ctrl-C from then on
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            stopped = error.__context__
+            raise (stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt()) from None
+    if trainer.is_global_zero:
+        _join_logs(work_dir / "csv")
     return trainer
+
+
+def _join_logs(folder: Path) -> None:
+    """Write ``metrics.csv`` from the logs of a training that went on several times: Lightning begins a new one each."""
+    starts = sorted(int(path.name.removeprefix(_PART)) for path in folder.glob(f"{_PART}*"))
+    parts = []
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        file = folder / f"{_PART}{start}" / "metrics.csv"
+        if file.exists():
+            part = pd.read_csv(file)
+            parts.append(part if end is None else part[part["step"] < end])  # the rest was done again
+    if parts:
+        with replacing(folder / "metrics.csv") as temporary:
+            pd.concat(parts).to_csv(temporary, index=False)
 
 
 def _environment() -> ClusterEnvironment:
@@ -145,6 +173,7 @@ class SaveOnSignal(pl.Callback):
     def __init__(self, folder: Path):
         self.folder = folder
         self.received: signal.Signals | None = None
+        self.is_saved = False
         self.previous: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,23 +185,34 @@ class SaveOnSignal(pl.Callback):
         self.received = signal.Signals(number)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Save between two steps, where the state is whole."""
-        if self.received is None:
+        """Save between two steps, where the state is whole; of several processes, all after the same step."""
+        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
             return
         path = self.folder / f"step={trainer.global_step}.ckpt"
         trainer.save_checkpoint(path)
         for older in self.folder.glob("step=*.ckpt"):
             if older != path and trainer.is_global_zero:
                 older.unlink()
-        self._stop_listening()
-        raise ScaaeError(
-            f"Training was interrupted by {self.received.name} after {trainer.global_step} steps; the same command "
-            "goes on from there."
-        )
+        self.is_saved = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Stop, now that the last step has been logged too."""
+        if self.is_saved:
+            self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
+        """Give the signals back, or stop after the very last step."""
+        if self.is_saved:
+            self._stop(trainer)
         self._stop_listening()
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        self._stop_listening()
+        by = f" by {self.received.name}" if self.received else ""
+        raise Interrupted(
+            f"Training was interrupted{by} after {trainer.global_step} of {trainer.max_steps} steps; the same command "
+            "goes on from there."
+        )
 
     def _stop_listening(self) -> None:
         for number, handler in self.previous.items():

@@ -102,6 +102,11 @@ class Progress(pl.Callback):
         assert self.bar is not None
         self.bar.close()
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the bar where it stopped, and a new line for what is said next."""
+        if self.bar is not None:
+            self.bar.close()
+
 
 class SettledNetworks(pl.Callback):
     """Stop when the networks of a fixed probe set no longer change.

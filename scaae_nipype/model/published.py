@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -79,27 +81,32 @@ def read_published_weights(path: str | os.PathLike, network: SCAAE) -> None:
     Raises
     ------
     ModelError
-        If the file is no plain state dict, or a tensor is missing, unknown or of another shape.
+        If the file is no plain state dict, or a tensor is missing, unknown, of another shape or not finite.
     """
     try:
-        theirs = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+        Path(path).open("rb").close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch on old pickles; the errors say enough
+            theirs = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: is no PyTorch file or holds more than tensors, and is refused; save a plain state dict."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: is damaged or no PyTorch file ({_first_line(error)}).") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: is truncated, damaged or no PyTorch file; take an undamaged copy.") from error
     if isinstance(theirs, dict) and isinstance(theirs.get("state_dict"), dict):
         theirs = theirs["state_dict"]
     if not isinstance(theirs, dict) or not all(isinstance(value, Tensor) for value in theirs.values()):
         raise ModelError(f"{path}: is not a state dict of tensors.")
     theirs = {name.removeprefix("module."): tensor for name, tensor in theirs.items()}
     names = published_names(network)
-    for problem, found in (("lacks", names.keys() - theirs.keys()), ("has unknown", theirs.keys() - names.keys())):
+    lacking, unknown = names.keys() - theirs.keys(), theirs.keys() - names.keys()
+    for problem, found in (("lacks {} of", lacking), ("has {} unknown to", unknown)):
         if found:
-            raise ModelError(f"{path}: {problem} {len(found)} tensors of the published layout, such as {min(found)!r}.")
+            count = problem.format(f"{len(found)} tensor{'s' if len(found) > 1 else ''}")
+            raise ModelError(f"{path}: {count} the published layout, such as {min(found)!r}.")
     own = network.state_dict()
     with torch.no_grad():
         for name, (target, position) in names.items():
@@ -108,8 +115,6 @@ def read_published_weights(path: str | os.PathLike, network: SCAAE) -> None:
                 raise ModelError(
                     f"{path}: {name!r} has shape {tuple(theirs[name].shape)} instead of {tuple(place.shape)}."
                 )
+            if not torch.isfinite(theirs[name]).all():
+                raise ModelError(f"{path}: {name!r} has values that are not finite.")
             place.copy_(theirs[name])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

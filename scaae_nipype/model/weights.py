@@ -148,15 +148,18 @@ def load_model(folder: str | os.PathLike) -> Model:
     try:
         card = read_json(folder / CARD)
         grid = load_grid(folder / MASK)
+        _check_card(card)
         if card["FormatVersion"] > FORMAT_VERSION:
             raise ModelError(f"{folder}: was written by a newer version of this program; update it to use the model.")
         preset = preset_named(card["Preset"])
         if card["Grid"]["MaskChecksum"] != grid.checksum:
             raise ModelError(f"{folder}: {MASK} is not the mask that the card describes; take an undamaged copy.")
         checksum = card["WeightsSHA256"]
-    except (InputError, UsageError) as error:
-        raise ModelError(f"{folder}: {error}") from error
-    except (KeyError, TypeError) as error:
+    except InputError as error:  # names the file
+        raise ModelError(str(error)) from error
+    except UsageError as error:
+        raise ModelError(f"{folder / CARD}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / CARD}: has no usable {error}; take an undamaged copy of the model.") from error
     if _sha256(folder / WEIGHTS) != checksum:
         raise ModelError(
@@ -165,12 +168,31 @@ def load_model(folder: str | os.PathLike) -> Model:
     network = new_network(preset, grid, seed=0)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        first = str(error).splitlines()[-1].strip()
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{folder / WEIGHTS}: is truncated or damaged; take an undamaged copy.") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip(" \t.")
         raise ModelError(
-            f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r} ({first})."
+            f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
     return Model(network.eval(), grid, card)
+
+
+def _check_card(card: dict[str, Any]) -> None:
+    """Check what is computed with, as far as a card says it.
+
+    Raises
+    ------
+    ValueError
+        With the name of what is wrong.
+    """
+    if not isinstance(card["FormatVersion"], int):
+        raise ValueError("'FormatVersion' (a number)")
+    if card.get("Precision", "fp32") not in ("fp32", "bf16"):
+        raise ValueError("'Precision' (fp32 or bf16)")
+    branches = card.get("Branches", [{}, {}])
+    if len(branches) != 2 or any(branch.get("Sign", 1) not in (1, -1) for branch in branches):
+        raise ValueError("'Branches' (two, with a Sign of 1 or -1)")
 
 
 def _sha256(path: Path) -> str:

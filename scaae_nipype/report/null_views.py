@@ -25,10 +25,10 @@ _FAMILIES = {
     "occupancy": "occupancy of states",
 }
 _IN_SAMPLE = {
-    "yes": "In-sample: the model was trained on this run. It knows the run, not its surrogates, so p may be too small; "
+    "yes": "In-sample: the model was fitted to this run. It knows the run, not its surrogates, so p may be too small; "
     "a model of other participants (--cross-fit K, or --model) removes this.",
-    "no": "The model was not trained on this run.",
-    "unknown": "Whether the model was trained on this run is not known; if it was, p may be too small.",
+    "no": "The model was not fitted to this run.",
+    "unknown": "Whether the model was fitted to this run is not known; if it was, p may be too small.",
 }
 
 

@@ -138,7 +138,7 @@ _CARD = {
     "Precision": "Precision",
     "Seed": "Random seed",
     "WeightsSHA256": "Checksum of the weights (SHA-256)",
-    "RepetitionTimeRange": "Repetition times it was trained on (s)",
+    "RepetitionTimeRange": "Repetition times of the training runs (s)",
     "Licence": "Licence",
 }
 _TRAINING = {
@@ -155,7 +155,7 @@ _TRAINING = {
 
 
 def model_blocks(name: str, card: Mapping[str, Any], runs: Sequence[Run]) -> list[Block]:
-    """Summarise a model card, and say whether the model was trained on the runs it is applied to."""
+    """Summarise a model card, and say whether the model was fitted to the runs it is applied to."""
     if not card:
         return [Text([f"This dataset does not keep the card of model {name}."], "missing")]
     training = card["Training"]
@@ -166,7 +166,7 @@ def model_blocks(name: str, card: Mapping[str, Any], runs: Sequence[Run]) -> lis
     blocks: list[Block] = []
     own = [run.title for run in runs if run.stem in map(str, _listed(training.get("Runs")))]
     if own:
-        text = f"This model was trained on data that includes {', '.join(own)}: scores on those runs are in-sample."
+        text = f"This model was fitted to data that includes {', '.join(own)}: scores on those runs are in-sample."
         blocks.append(Text([text]))
     table = Table(f"Model {name}", ["Property", "Value"], [[Cell(label), Cell(value)] for label, value in rows])
     return [*blocks, table]

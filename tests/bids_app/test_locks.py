@@ -60,7 +60,7 @@ def test_two_jobs_train_one_model(tmp_path):
     said = [line for name, made, _, lines in answers if not made for line in lines]
     assert said
     assert said[0].startswith("Waiting for another job (process ")
-    assert said[0].endswith("to finish training the model.")
+    assert said[0].endswith("to finish fitting the model.")
 
 
 def test_two_jobs_that_retrain_replace_the_model_once(tmp_path):

@@ -256,7 +256,7 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess) -> None:
     """See that null models ran, what they said before, and that tables, sidecars and report have what they gave."""
     assert "every run goes through the network 19 times more" in said.stdout
     assert re.search(r"Temporal null: 19 surrogates of \d+ volumes at .* s per volume", said.stderr)
-    assert "note: The model was trained on this run" in said.stdout
+    assert "note: The model was fitted to this run" in said.stdout
     (func,) = out.glob("sub-good1/ses-a/func")
 
     def read(ending: str) -> tuple[pd.DataFrame, dict]:
@@ -274,7 +274,7 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess) -> None:
     assert (about["NumberOfSurrogates"], about["Seed"], about["InSample"]) == (19, 0, "yes")
     assert about["P"] == pytest.approx(dynamics["p_corrected"].min()) and "no more" in about["Meaning"]
     html = (out / "sub-good1.html").read_text()
-    assert "Null models" in html and "In-sample: the model was trained on this run" in html
+    assert "Null models" in html and "In-sample: the model was fitted to this run" in html
     assert "not stationary, linear and Gaussian" in (out / "logs" / "CITATION.md").read_text()
     assert len(list(out.parent.glob("work/scaae_nipype/surrogates-*"))) == 1
 
@@ -359,7 +359,7 @@ def test_two_jobs_at_once_train_one_model_and_both_succeed(dataset, tmp_path):
     ]
     said = [job.communicate(timeout=600)[0] for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0], said
-    assert sum("Training a model on 1 run." in text for text in said) == 1
+    assert sum("Fitting a model to 1 run." in text for text in said) == 1
     assert sum("Nothing to do" in text or "1 before" in text for text in said) >= 1
 
 

@@ -1,9 +1,12 @@
 """What a job may use."""
 
+import nibabel as nib
+import numpy as np
 import pytest
-from scaae_nipype.bids_app import resources
+from scaae_nipype.bids_app import resources, stages
 
 from scaae_nipype.errors import UsageError
+from scaae_nipype.model.context import MOST_VOLUMES
 
 
 @pytest.mark.parametrize("text", ["", "8", "8X", "-1G", "0G", "G", "1.G.", "8 apples"])
@@ -64,6 +67,18 @@ def test_peak_memory_is_that_of_the_step():
     del block
     resources.restart_peak_memory()
     assert resources.peak_memory_gb() < before + 0.15
+
+
+def test_a_context_needs_memory_for_its_volumes_and_an_autoencoder_for_its_batch(tmp_path):
+    def prepared(name, n_volumes):
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, n_volumes), "i2"), np.eye(4)), tmp_path / name)
+        return stages.PreparedFiles(str(tmp_path / name), "", "", "")
+
+    few, many = [prepared("a.nii.gz", 300)], [prepared("b.nii.gz", 2000), prepared("c.nii.gz", 2000)]
+    assert stages.FITTED_VOLUMES == MOST_VOLUMES
+    assert stages._training_gb("contextual", few) < 0.5 * stages._training_gb("contextual", many)
+    assert stages._training_gb("contextual", many) == stages._training_gb("contextual", many * 5)
+    assert stages._training_gb("autoencoder", few) == stages._training_gb("autoencoder", many)
 
 
 def test_caches_go_to_the_work_folder_unless_the_user_says_otherwise(tmp_path):

@@ -261,7 +261,7 @@ def test_the_step_says_its_cost_first_and_marks_runs_the_model_knows(files, tmp_
     assert (about["Seed"], about["NumberOfSurrogates"], about["InSample"]) == (4, 19, "yes")
     assert about["NumberOfCensoredVolumesInterpolated"] == 1
     assert "not stationary, linear and Gaussian" in about["Meaning"].replace("is not", "not")
-    assert "trained on this run" in about["Warnings"][-1]
+    assert "fitted to this run" in about["Warnings"][-1]
     assert about["P"] == pytest.approx(rows.loc[rows["family"] == "clarity", "p_family"].min())
 
 

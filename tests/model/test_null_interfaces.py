@@ -45,7 +45,7 @@ def test_the_card_tells_whether_a_run_was_seen():
 
 @pytest.fixture
 def files(tiny, grid, region, tmp_path):
-    """A run of 30 volumes, two of them dropped, three label templates and a model that was trained on the run."""
+    """A run of 30 volumes, two of them dropped, three label templates and a model that was fitted to the run."""
     kept = np.ones(30, dtype=int)
     kept[[0, 17]] = 0
     noise = np.random.default_rng(0).standard_normal((30, grid.n_voxels)).astype("f4")
@@ -72,7 +72,7 @@ def test_the_temporal_null_through_a_model_marks_runs_it_was_trained_on(files, t
     assert set(table["method"]) == {"fbn1", "fbn2"}
     assert set(table["in_sample"]) == {"yes"} == {about["InSample"]}
     assert 0.05 <= about["P"] <= 1
-    assert "trained on this run" in about["Warnings"][-1]
+    assert "fitted to this run" in about["Warnings"][-1]
     assert "19 surrogates of 28 volumes" in capfd.readouterr().err
 
 

@@ -87,21 +87,26 @@ class TestRefusals:
             for theirs, (ours, position) in published_names(network).items()
         }
 
-    def test_code_in_the_file_is_not_run(self, network, tmp_path):
+    @pytest.mark.parametrize("how", ["pickle", "torch"])
+    def test_code_in_the_file_is_not_run(self, network, state, tmp_path, how, recwarn):
         class Trap:
             def __reduce__(self):
                 return (tmp_path.joinpath("trapped").touch, ())
 
-        with (tmp_path / "bad.pth").open("wb") as file:
-            pickle.dump(Trap(), file)
+        if how == "torch":
+            torch.save({**state, "more": Trap()}, tmp_path / "bad.pth")
+        else:
+            with (tmp_path / "bad.pth").open("wb") as file:
+                pickle.dump(Trap(), file)
         with pytest.raises(ModelError, match=r"bad\.pth: .*refused"):
             read_published_weights(tmp_path / "bad.pth", network)
         assert not (tmp_path / "trapped").exists()
+        assert not recwarn.list  # a warning would be more than the one line
 
     def test_missing_tensor(self, network, state, tmp_path):
         del state["decoder.decoder.bias"]
         torch.save(state, tmp_path / "w.pth")
-        with pytest.raises(ModelError, match=r"lacks 1 tensors.*decoder.decoder.bias"):
+        with pytest.raises(ModelError, match=r"lacks 1 tensor of.*decoder.decoder.bias"):
             read_published_weights(tmp_path / "w.pth", network)
 
     def test_misshapen_tensor(self, network, state, tmp_path):
@@ -110,17 +115,24 @@ class TestRefusals:
         with pytest.raises(ModelError, match=r"'sa_encoder.conv.weight' has shape \(32, 1, 3, 3, 3\) instead of"):
             read_published_weights(tmp_path / "w.pth", network)
 
+    def test_tensor_that_is_not_finite(self, network, state, tmp_path):
+        state["sa_encoder.conv.bias"][3] = float("nan")
+        torch.save(state, tmp_path / "w.pth")
+        with pytest.raises(ModelError, match=r"'sa_encoder.conv.bias' has values that are not finite"):
+            read_published_weights(tmp_path / "w.pth", network)
+
     def test_unknown_tensor_and_wrapping(self, network, state, tmp_path):
         wrapped = {f"module.{name}": tensor for name, tensor in state.items()}
         torch.save({"state_dict": wrapped}, tmp_path / "w.pth")
         read_published_weights(tmp_path / "w.pth", network)
         torch.save(wrapped | {"extra": torch.zeros(1)}, tmp_path / "w.pth")
-        with pytest.raises(ModelError, match="has unknown 1 tensors"):
+        with pytest.raises(ModelError, match="has 1 tensor unknown to the published layout, such as 'extra'"):
             read_published_weights(tmp_path / "w.pth", network)
 
-    def test_truncated_file(self, network, state, tmp_path):
+    @pytest.mark.parametrize("share", [2, 1000])
+    def test_truncated_file(self, network, state, tmp_path, share):
         torch.save(state, tmp_path / "w.pth")
         whole = (tmp_path / "w.pth").read_bytes()
-        (tmp_path / "w.pth").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(ModelError, match=r"w\.pth: is damaged"):
+        (tmp_path / "w.pth").write_bytes(whole[: len(whole) // share])
+        with pytest.raises(ModelError, match=r"w\.pth: is truncated, damaged"):
             read_published_weights(tmp_path / "w.pth", network)

@@ -6,14 +6,17 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tqdm.auto import tqdm
 
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import PRESETS, Model, Training, load_model, train_model
 from scaae_nipype.model.job import start_job
-from scaae_nipype.model.learner import SettledNetworks
+from scaae_nipype.model.learner import Learner, SettledNetworks
 from scaae_nipype.model.presets import RECIPES
 from scaae_nipype.model.training import volume_budget
 from scaae_nipype.model.weights import new_network
@@ -30,6 +33,12 @@ def weights_of(model):
 
 def checkpoints_of(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())}
+
+
+def logged_steps(folder):
+    """Steps whose loss stands in the CSV log, and in TensorBoard's."""
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return pd.read_csv(folder / "csv/metrics.csv")["step"].tolist(), [event.step for event in board.Scalars("loss")]
 
 
 def assert_same_weights(first, second):
@@ -62,7 +71,7 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
     assert card["Training"]["Undertrained"] is True
     assert card["Precision"] == "fp32"
     assert {branch["Sign"] for branch in card["Branches"]} <= {1, -1}
-    assert (tmp_path / "work/csv/metrics.csv").exists()
+    assert logged_steps(tmp_path / "work") == (list(range(40)), list(range(40)))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -97,6 +106,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     straight = train(cache_files, grid, tmp_path / "straight", volumes=n_volumes)
     assert_same_weights(weights_of(straight), weights_of(resumed))
     assert resumed.card["Training"]["VolumesSeen"] == n_volumes
+    logged = logged_steps(tmp_path / "killed")[0]
+    assert logged in (list(range(20)), [*range(done - 1), *range(done, 20)])  # killed between checkpoint and log
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
@@ -118,6 +129,7 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
     (checkpoint,) = (tmp_path / "w/checkpoints").glob("step=*.ckpt")
     assert int(checkpoint.stem.split("=")[1]) < 30
     resumed = train(cache_files, grid, tmp_path / "w", volumes=240)
+    assert logged_steps(tmp_path / "w") == (list(range(30)), list(range(30)))
     assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=240)), weights_of(resumed))
 
 
@@ -134,6 +146,25 @@ def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
     with pytest.raises(ModelError, match="is a damaged checkpoint"):
         train(cache_files, grid, tmp_path / "work", volumes=16)
+
+
+def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_path, monkeypatch, capsys):
+    """Otherwise the message stands behind the bar, and the bar is drawn once more when Python clears up."""
+    step = Learner.training_step
+
+    def fail_in_the_third_step(learner, vectors, batch_index):
+        if learner.global_step == 2:
+            raise ModelError("the third step fails.")
+        return step(learner, vectors, batch_index)
+
+    monkeypatch.setattr(Learner, "training_step", fail_in_the_third_step)
+    before = set(tqdm._instances)
+    with pytest.raises(ModelError, match="the third step fails"):
+        train(cache_files, grid, tmp_path / "work", volumes=32)
+    shown = capsys.readouterr().err
+    assert "16/32" in shown  # the bar stops where training did
+    assert shown.endswith("\n")
+    assert set(tqdm._instances) == before
 
 
 FULL_DISK = """
@@ -206,8 +237,6 @@ def test_settled_networks_stop_training_only_after_the_first_steps():
         pass
 
     maps = np.random.default_rng(0).standard_normal((3, 2, 40))
-    from scaae_nipype.model.learner import Learner
-
     learner = Learner.__new__(Learner)
     torch.nn.Module.__init__(learner)
     learner.network, learner.log = torch.nn.Identity(), lambda *_: None

@@ -1,5 +1,6 @@
 """Model folders: written whole, read with every check."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -75,6 +76,27 @@ def test_card_without_a_key(folder):
     del card["WeightsSHA256"]
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match=r"card\.json: has no usable 'WeightsSHA256'"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("Precision", "fp8"), ("Branches", []), ("Branches", [{"Sign": 0}, {"Sign": 1}]), ("FormatVersion", "new")],
+)
+def test_card_with_an_impossible_value(folder, key, value):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {key: value}))
+    with pytest.raises(ModelError, match=r"card\.json: has no usable .*; take an undamaged copy"):
+        load_model(folder)
+
+
+def test_truncated_weights_with_a_card_that_agrees(folder):
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    card = json.loads((folder / "card.json").read_text())
+    card["WeightsSHA256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=r"weights\.safetensors: is truncated or damaged"):
         load_model(folder)
 
 

@@ -216,7 +216,7 @@ def write_nulls(target, rng) -> None:
     table = pd.DataFrame(rows, columns=[*columns, "p_corrected"]).assign(p=0.02, in_sample="yes")
     write_table(table, target("dynamicsnull"))
     about |= {"InSample": "yes", "Meaning": "A rejection means that the run is not stationary, linear and Gaussian."}
-    write_json(about | {"Warnings": ["The model was trained on this run."]}, target("dynamicsnull", ".json"))
+    write_json(about | {"Warnings": ["The model was fitted to this run."]}, target("dynamicsnull", ".json"))
 
 
 def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:

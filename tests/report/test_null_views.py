@@ -36,7 +36,7 @@ def test_matches_are_counted_and_tabulated_with_p(run):
 def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
     verdict, mark, meaning, lags = views.dynamics_sentences(run)
     assert "99 surrogates (seed 3)" in verdict and "p = 0.020, so it is not stationary" in verdict
-    assert mark.startswith("In-sample: the model was trained on this run")
+    assert mark.startswith("In-sample: the model was fitted to this run")
     assert meaning == "A rejection means that the run is not stationary, linear and Gaussian."
     assert "z lies between 0.3 and 0.3" in lags and "expected near 0" in lags
     tested = views.dynamics_table(run).rows[0]
@@ -51,7 +51,7 @@ def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     write_json(read_json(run.path("dynamicsnull", ".json")) | {"InSample": "no"}, run.path("dynamicsnull", ".json"))
     verdict, mark, *_ = views.dynamics_sentences(run)
     assert "p = 0.400, so it is not told from a stationary mixture" in verdict
-    assert mark == "The model was not trained on this run."
+    assert mark == "The model was not fitted to this run."
 
 
 def test_the_section_shows_what_was_tested(make_dataset):

@@ -131,7 +131,7 @@ def test_figures_have_alternative_texts_and_captions(page):
         *("auto: 24P + WM + CSF", "6 mm", "0.008 Hz", "93.4 %", "7: trans_x", "Low-pass none"),
         "Warning: The run covers only 71 % of the template Visual.",
         "Methods Volumes were smoothed (6 mm) & z-scored; FBNs where > 0.3.",
-        "trained on data that includes task-rest run-01: scores on those runs are in-sample",
+        "fitted to data that includes task-rest run-01: scores on those runs are in-sample",
         *("Distinct training volumes 292", "Loss at the end 0.4123", "Random seed 0"),
         "Mean IoU of consecutive volumes, 2.0 s apart: FBN branch 1 ",
         "The FBN beats the volume itself in average precision for ",

@@ -164,8 +164,10 @@ def test_results_of_the_null_models_are_saved(with_nulls, tmp_path):
 
 
 def test_training_threads_follow_the_nodes_processors():
-    train = nodes(init_training_wf(run_names=["a"], n_procs=3, preset="tiny", mode="paper", seed=7))["train"]
+    made = init_training_wf(run_names=["a"], n_procs=3, processes=2, preset="tiny", mode="paper", seed=7)
+    train = nodes(made)["train"]
     assert train.n_procs == train.inputs.num_threads == 3
+    assert train.inputs.processes == 2
     assert (train.inputs.preset, train.inputs.mode, train.inputs.seed) == ("tiny", "paper", 7)
 
 
