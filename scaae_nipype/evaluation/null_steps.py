@@ -268,10 +268,11 @@ def check_dynamics(
     check_number_of_surrogates(n_surrogates)
     run = read_run([], in_file, in_mask, in_samples)
     local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    null: TemporalNull | None = None
+    cost: dict[str, float] = {}
     try:
         check_kept(run.kept)
     except InputError as reason:  # the rest of the run does not depend on it
-        null, cost = None, {}
         warnings = [f"The temporal null of this run was left out: {reason}"]
     else:
         null, cost = _against_surrogates(
