@@ -55,10 +55,10 @@ def start_job(job: dict[str, Any], folder: Path) -> Path:
         return run_job(job)
     description = write_json(job, folder / "job.json")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // processes)),
-        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(LONGEST_STEP),
     }
     code = _run([*command, "-m", "scaae_nipype.model.job", str(description)], environment)

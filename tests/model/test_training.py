@@ -1,5 +1,6 @@
 """Training: budgets, exact resume, several processes, what the card says."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -227,6 +228,40 @@ def test_two_processes_train_one_model(cache_files, mask_file, tmp_path):
         for weights in (weights_of(one), weights_of(two), begin)
     ]
     assert (flat[0] - flat[1]).norm() < 0.5 * (flat[0] - flat[2]).norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_two_processes_that_are_warned_save_after_the_same_step_and_go_on(cache_files, mask_file, tmp_path, number):
+    script = "import sys; from scaae_nipype.model.job import start_job; from pathlib import Path; import json\n"
+    script += "start_job(json.loads(sys.argv[1]), Path(sys.argv[2]))"
+    training = {"preset": "tiny", "volumes": 800, "precision": "fp32", "device": "cpu", "processes": 2}
+
+    def start(name):
+        folder = tmp_path / name
+        job = {"cache_files": list(map(str, cache_files)), "grid_mask": str(mask_file), "training": training}
+        job |= {"card": {}, "work_dir": str(folder), "model_dir": str(folder / "model")}
+        command = [sys.executable, "-c", script, json.dumps(job), folder]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    process = start("warned")
+    shown = ""
+    while "loss=" not in shown:
+        shown += process.stderr.read(1)
+    process.send_signal(number)
+    shown += process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    assert f"interrupted by {number.name} after" in shown
+    assert f"Training was interrupted by {number.name}; the same command goes on" in shown
+    (checkpoint,) = (tmp_path / "warned/checkpoints").glob("step=*.ckpt")
+    assert 0 < int(checkpoint.stem.split("=")[1]) < 100, "the training was over before it was warned"
+    for name in ("warned", "straight"):
+        process = start(name)
+        shown = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, shown
+    warned, straight = (load_model(tmp_path / name / "model") for name in ("warned", "straight"))
+    assert warned.card["Training"]["VolumesSeen"] == 800
+    assert_same_weights(weights_of(straight), weights_of(warned))
 
 
 def test_settled_networks_stop_training_only_after_the_first_steps():
