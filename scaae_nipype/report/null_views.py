@@ -27,7 +27,7 @@ _FAMILIES = {
 _IN_SAMPLE = {
     "yes": "In-sample: the model was fitted to this run. It knows the run, not its surrogates, so p may be too small; "
     "a model of other participants (--cross-fit K, or --model) removes this.",
-    "no": "The model was not fitted to this run.",
+    "no": "The model of this test was not fitted to this run.",
     "unknown": "Whether the model was fitted to this run is not known; if it was, p may be too small.",
 }
 
@@ -118,9 +118,10 @@ def _cross_fitted(model: Any) -> str:
     """Say whose model the p is of, where it is not that of the maps."""
     if not isinstance(model, dict) or not model.get("Fold"):
         return ""
+    n = model.get("NumberOfTrainingParticipants")
     return (
-        f" This p is of the model of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
-        f"trained on {number(model.get('NumberOfTrainingParticipants'), 0)} other participants (cross-fitting); the "
+        f" It is that of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
+        f"trained on {number(n, 0)} other participant{'' if n == 1 else 's'} (cross-fitting); the "
         "maps, and everything else, are those of the main model."
     )
 

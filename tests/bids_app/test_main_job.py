@@ -334,7 +334,10 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
     assert about["Sources"][-1].endswith("-fold2of2/weights.safetensors")
     (beside,) = out.glob("sub-good2/func/*_desc-fbn1_boldmap.json")
     assert "fold" not in beside.read_text()  # maps are the main model's
-    assert "the model of fold 2 of 2, trained on 1 other participants" in (out / "sub-good2.html").read_text()
+    assert (
+        "It is that of fold 2 of 2, trained on 1 other participant (cross-fitting)"
+        in (out / "sub-good2.html").read_text()
+    )
     assert "2-fold cross-fitting over participants" in (out / "logs" / "CITATION.md").read_text()
 
     shutil.rmtree(next((out / "models").glob("*-fold2of2")))

@@ -51,7 +51,7 @@ def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     write_json(read_json(run.path("dynamicsnull", ".json")) | {"InSample": "no"}, run.path("dynamicsnull", ".json"))
     verdict, mark, *_ = views.dynamics_sentences(run)
     assert "p = 0.400, so it is not told from a stationary mixture" in verdict
-    assert mark == "The model was not fitted to this run."
+    assert mark == "The model of this test was not fitted to this run."
 
 
 def test_the_section_shows_what_was_tested(make_dataset):
@@ -90,6 +90,11 @@ def test_cross_fitting_is_said(make_dataset):
     model = {"ModelName": "m-fold2of3", "Fold": 2, "NumberOfFolds": 3, "NumberOfTrainingParticipants": 8}
     write_json(read_json(path) | {"InSample": "no", "ModelOfTest": model}, path)
     mark = views.dynamics_sentences(run)[1]
-    assert mark.startswith("The model was not trained on this run. This p is of the model of fold 2 of 3, trained on 8")
+    assert mark.startswith(
+        "The model of this test was not trained on this run. It is that of fold 2 of 3, trained on 8 other p"
+    )
     write_json(read_json(path) | {"ModelOfTest": {"ModelName": "m", "Fold": None}}, path)
-    assert views.dynamics_sentences(find_runs(run.root, "01")[0])[1] == "The model was not trained on this run."
+    assert (
+        views.dynamics_sentences(find_runs(run.root, "01")[0])[1]
+        == "The model of this test was not trained on this run."
+    )
