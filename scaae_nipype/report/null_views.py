@@ -121,7 +121,7 @@ def _cross_fitted(model: Any) -> str:
     n = model.get("NumberOfTrainingParticipants")
     return (
         f" It is that of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
-        f"trained on {number(n, 0)} other participant{'' if n == 1 else 's'} (cross-fitting); the "
+        f"fitted to {number(n, 0)} other participant{'' if n == 1 else 's'} (cross-fitting); the "
         "maps, and everything else, are those of the main model."
     )
 

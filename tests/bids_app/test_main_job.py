@@ -322,8 +322,8 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
 
     said = scaae_bids(folder, "data", "out3", "participant", *options, "--participant-label", "good2")
     assert said.returncode == 0, said.stdout + said.stderr
-    assert "Training" not in said.stdout and "Cross-fitting" not in said.stdout
-    assert "trained on this run" not in said.stdout
+    assert "Fitting" not in said.stdout and "Cross-fitting" not in said.stdout
+    assert "fitted to this run" not in said.stdout
     (path,) = out.glob("sub-good2/func/*_desc-dynamicsnull_metrics.json")
     about = json.loads(path.read_text())
     assert about["InSample"] == "no" and about["ModelOfTest"]["Fold"] == 2

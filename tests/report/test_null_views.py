@@ -91,10 +91,10 @@ def test_cross_fitting_is_said(make_dataset):
     write_json(read_json(path) | {"InSample": "no", "ModelOfTest": model}, path)
     mark = views.dynamics_sentences(run)[1]
     assert mark.startswith(
-        "The model of this test was not trained on this run. It is that of fold 2 of 3, trained on 8 other p"
+        "The model of this test was not fitted to this run. It is that of fold 2 of 3, fitted to 8 other p"
     )
     write_json(read_json(path) | {"ModelOfTest": {"ModelName": "m", "Fold": None}}, path)
     assert (
         views.dynamics_sentences(find_runs(run.root, "01")[0])[1]
-        == "The model of this test was not trained on this run."
+        == "The model of this test was not fitted to this run."
     )
