@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINES", "DEFAULT_BASELINES", "FEWEST_SURROGATES", "MODE_DEFAULTS", "Settings"]
 
-BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso")
+BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
 """As in `scaae_nipype.evaluation.BASELINES`, repeated so that ``--help`` needs no import; the volume itself is always
 scored."""
 

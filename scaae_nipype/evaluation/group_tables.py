@@ -12,6 +12,7 @@ from .baselines import choose_on_other_runs
 from .biomarkers import CodeSummary, code_features, feature_names, predict
 from .comparison import MOST_LEVELS, compare_outcomes
 from .group import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
+from .scoring import SCORES
 
 __all__ = ["GroupData", "Question", "group_tables", "with_chosen_filters"]
 
@@ -20,7 +21,6 @@ MOST_REFITS = 250
 
 _NETWORK, _VOLUME = ("fbn1", "fbn2"), ("volume", "volume_negated")
 _DECIDING = ("average_precision", "size_matched_iou")
-_SCORES = ("iou", "size_matched_iou", "average_precision", "r")
 _STATE_VALUES = ("occupancy", "mean_dwell_seconds", "n_visits", "mean_score", "split_half_r")
 
 
@@ -130,7 +130,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
 
 
 def _overlap_values(overlap: pd.DataFrame) -> list[str]:
-    values = [f"{kind}_{score}" for score in _SCORES for kind in ("best_of_20", "mean", "best")]
+    values = [f"{kind}_{score}" for score in SCORES for kind in ("best_of_20", "mean", "best")]
     return [value for value in (*values, "template_density", "template_coverage") if value in overlap]
 
 

@@ -83,7 +83,7 @@ GROUP_SECTIONS = (
     ),
     GroupSection(
         "baselines",
-        "Beside what needs no network",
+        "Beside what needs no trained network",
         (
             GroupItem(("overlap",), state_views.compare_sentences),
             GroupItem(
