@@ -62,6 +62,13 @@ def test_the_sentence_says_who_is_better(network, words):
     assert "the best decomposition of the run (ICA, 0.25)" in first
 
 
+def test_the_untrained_network_is_a_rival_of_its_own_kind():
+    table = scores(fbn1=0.3, smoothed_4mm=0.2, untrained_fbn1=0.1, untrained_fbn2=0.4)
+    first = comparison_sentences(table)[0]
+    assert "above the best filter of single volumes (smoothed 4 mm, 0.20)" in first
+    assert "and below the best branch of the untrained network (untrained FBN 2, 0.40)" in first
+
+
 def test_the_picture_holds_all_methods_and_frames_the_best():
     table = scores(fbn1=0.1, fbn2=0.3, smoothed_4mm=0.4, encoder_lasso=0.2)
     figure = comparison_figure(table)
