@@ -128,17 +128,16 @@ def threshold_table(maps: np.ndarray, templates: TemplateSet, *, method: str) ->
         ``method``, ``template``, ``threshold``, ``method_density`` at that threshold, ``best_iou``,
         ``best_of_20_iou`` and ``mean_iou``: NaN for a template without voxels.
     """
-    curve = threshold_curve(maps, templates.binary, THRESHOLDS)
+    curve, density = threshold_curve(maps, templates.binary, THRESHOLDS)
     curve[..., ~templates.binary.any(axis=1)] = np.nan
     scores = curve.transpose(1, 2, 0)  # maps, templates, thresholds
-    density = [float(binarise(maps, threshold).mean()) for threshold in THRESHOLDS]
     n_templates = len(templates.names)
     return pd.DataFrame(
         {
             "method": method,
             "template": np.repeat(templates.names, len(THRESHOLDS)),
             "threshold": np.tile(THRESHOLDS, n_templates),
-            "method_density": np.tile(density, n_templates),
+            "method_density": np.tile(density.mean(axis=1), n_templates),
             "best_iou": scores.max(axis=0).ravel(),
             f"best_of_{CANDIDATES}_iou": best_of_n(scores, CANDIDATES).ravel(),
             "mean_iou": scores.mean(axis=0).ravel(),
