@@ -19,6 +19,9 @@ __all__ = ["GroupData", "Question", "group_tables", "with_chosen_filters"]
 MOST_REFITS = 250
 """Permutations of a prediction, at most."""
 
+NEGLIGIBLE = 1e-3
+"""Mean of a number of the code, in its standard deviations, below which it is rounding error."""
+
 _NETWORK, _VOLUME = ("fbn1", "fbn2"), ("volume", "volume_negated")
 _DECIDING = ("average_precision", "size_matched_iou")
 _STATE_VALUES = ("occupancy", "mean_dwell_seconds", "n_visits", "mean_score", "split_half_r")
@@ -261,6 +264,12 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
     if question.predict is None:
         return pd.DataFrame()
     rows = []
+    if not features.empty and not _mean_tells(features):
+        features = features.drop(columns=list(features.filter(regex="^mean_")))
+        notes.append(
+            "The code's mean over a run is 0 by construction (a linear code of z-scored volumes): predictions rest on "
+            "its covariance alone."
+        )
     for repetition_time in sorted(features["repetition_time"].unique()):
         part = features[features["repetition_time"] == repetition_time]
         people = _people(runs, repetition_time).loc[part["participant_id"]]
@@ -287,6 +296,14 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
         except InputError as error:
             notes.append(f"TR {repetition_time:g} s: not predicted: '{question.predict}' {error}")
     return pd.DataFrame(rows)
+
+
+def _mean_tells(features: pd.DataFrame) -> bool:
+    """Tell whether the mean of some number of the code is more than rounding error beside its spread over volumes."""
+    means = features.filter(regex="^mean_")
+    numbers = [name.removeprefix("mean_") for name in means]
+    variances = features[[f"cov_{number}_{number}" for number in numbers]].to_numpy(dtype=float)
+    return bool((means.to_numpy(dtype=float) ** 2 > NEGLIGIBLE**2 * variances).any())
 
 
 # ---- what has to be said -----------------------------------------------------------------------------------------

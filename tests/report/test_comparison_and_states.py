@@ -128,8 +128,11 @@ def test_the_graph_draws_changes_and_names_who_never_appears():
 def test_one_state_no_state_and_no_panel():
     one = TransitionPanel("One", "fbn1", ["A", "B"], np.array([[5, 0], [0, 0]]), np.array([1.0, 0]))
     none = TransitionPanel("None", "fbn2", ["A", "B"], np.zeros((2, 2)), np.zeros(2))
-    shown = texts(transition_graphs([one, none]))
-    assert "no volume has a state" in shown
+    figure = transition_graphs([one, none])
+    shown = texts(figure)
+    assert "None: no volume has a state." in shown
+    assert len(figure.axes) == 1  # what has no states takes no room
+    assert "None: no volume has a state." in texts(transition_graphs([none]))
     assert any("0 changes of state" in text for text in shown)
     assert "There are no states." in texts(transition_graphs([]))
 
@@ -163,7 +166,8 @@ def test_no_volume_above_the_cut_off_is_said_everywhere(make_dataset):
     sentences = views.state_sentences(run)
     assert sum("no volume is above the cut-off, so there are no states" in text for text in sentences) == 3
     assert "No volume is above the cut-off: there are no states." in texts(views.sequence(run))
-    assert "no volume has a state" in texts(views.graphs(run))
+    everything = "FBN branch 1, FBN branch 2, volume itself"
+    assert f"{everything}: no volume has a state." in texts(views.graphs(run))
     assert "No volume is above the cut-off: there are no states to average." in texts(views.state_mosaic(run))
     assert len(views.state_table(run).rows) == 5
 
