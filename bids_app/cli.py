@@ -132,6 +132,11 @@ def _add_method(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--template-labels", metavar="FILE", help="table with the names of the templates")
     group.add_argument(
+        "--fetch-templates",
+        action="store_true",
+        help="get the maps of smith2009 from the network where they are missing",
+    )
+    group.add_argument(
         "--baselines",
         nargs="+",
         metavar="NAME",

@@ -100,6 +100,10 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
+    if settings.fetch_templates:
+        from ..evaluation.templates import fetch_smith2009
+
+        fetch_smith2009()
     images = {"--templates": (settings.templates, settings.template_labels)}
     images["--atlas"] = settings.atlas or "default", settings.atlas_labels
     for option, (image, labels) in images.items():

@@ -79,6 +79,8 @@ class Settings:
     templates : str
         ``default``, ``smith2009`` or a path.
     template_labels : Path or None
+    fetch_templates : bool
+        Whether the maps of Smith et al. (2009) are fetched where they are asked for and missing.
     baselines : tuple of str
         What is scored besides the networks and the volume itself.
     atlas : str or None
@@ -127,6 +129,7 @@ class Settings:
     train_volumes: Literal["auto"] | int = "auto"
     templates: str = "default"
     template_labels: Path | None = None
+    fetch_templates: bool = False
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     atlas: str | None = None
     atlas_labels: Path | None = None
@@ -206,6 +209,7 @@ class Settings:
             train_volumes=_first(given["train_volumes"], "auto"),
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
+            fetch_templates=given["fetch_templates"],
             baselines=_baselines(given["baselines"]),
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
@@ -279,6 +283,10 @@ def _check_values(settings: Settings) -> None:
     if settings.atlas_labels is not None and settings.atlas is None:
         raise UsageError(
             "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
+        )
+    if settings.fetch_templates and "smith2009" not in (settings.templates, settings.atlas):
+        raise UsageError(
+            "--fetch-templates has no effect without --templates smith2009: ask for them, or leave it out."
         )
     if settings.surrogates != 0 and settings.surrogates < FEWEST_SURROGATES:
         raise UsageError(

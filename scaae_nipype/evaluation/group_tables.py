@@ -261,7 +261,7 @@ def _feature_table(data: GroupData, notes: list[str]) -> pd.DataFrame:
 
 def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question, notes: list[str]) -> pd.DataFrame:
     """Predict the column from the code, and for comparison from motion and covariates alone."""
-    if question.predict is None:
+    if question.predict is None or runs["participant_id"].nunique() < 2:
         return pd.DataFrame()
     rows = []
     if not features.empty and not _mean_tells(features):

@@ -256,7 +256,8 @@ def test_one_participant_only(folders, group):
     write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
     code, said = group("--group-by", "dx", "--predict", "age")
     assert code == 0
-    assert "There is one participant only" in said
+    assert "There is one participant only: means have no spread, and nothing is compared or predicted." in said
+    assert "not predicted" not in said
     assert np.isnan(table(folders[1], "overlap")["best_iou_sd"]).all()
     assert not (folders[1] / group_path("comparisons")).exists()
 
