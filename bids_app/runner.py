@@ -45,6 +45,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     if not settings.reports_only:
         console.say(plan_text(job.inputs, job.tally.before))
     if settings.dry_run:
+        if job.due:
+            _check_before_start(settings, job)
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     _make_work_dir(settings)  # first, because libraries put their caches there
@@ -100,7 +102,7 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
-    if settings.fetch_templates:
+    if settings.fetch_templates and not settings.dry_run:
         from ..evaluation.templates import fetch_smith2009
 
         fetch_smith2009()

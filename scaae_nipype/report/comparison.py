@@ -70,7 +70,9 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
         for column, value in enumerate(line):
             if np.isfinite(value):
                 colour = "black" if value > 0.6 * largest else "white"
-                axes.text(column, row, number(value), ha="center", va="center", fontsize=7, color=colour)
+                axes.text(
+                    column, row, number(value), ha="center", va="center", fontsize=7, color=colour, in_layout=False
+                )  # hundreds of numbers inside the axes move no margin, but measuring them takes time
             if value == best:
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#D55E00", lw=1.8))
     axes.axhline(len(wide) - 0.5, color="white", linewidth=3)
