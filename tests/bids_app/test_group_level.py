@@ -22,7 +22,7 @@ from scaae_nipype.names import group_outputs, group_path, output_path, run_stem
 CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
 DIGEST = configuration_hash(CONFIGURATION)
 METHODS, TEMPLATES = ("fbn1", "fbn2", "volume", "volume_negated"), ("Visual", "DefaultMode", "NA")
-SCORES = ("iou", "size_matched_iou", "average_precision", "r")
+SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
 
 
 def write_dataset(root: Path) -> Path:
