@@ -97,14 +97,14 @@ def _stretches(where: np.ndarray) -> np.ndarray:
 def transition_graphs(panels: Sequence[TransitionPanel]) -> Figure:
     """Draw transition graphs side by side: width of a line for the count, size of a node for the occupancy.
 
-    States that never appear are named below each graph; staying in a state is no line. A method without any state is
-    named, and takes no room.
+    States that never appear are named below each graph; staying in a state is no line. A method with fewer than
+    two states is named, and takes no room.
     """
-    drawn = [panel for panel in panels if np.any(panel.occupancy) or np.any(panel.counts)]
-    without = ", ".join(panel.title for panel in panels if panel not in drawn)
+    drawn = [panel for panel in panels if len(_visited(panel)) > 1]
+    others = _said_of([panel for panel in panels if panel not in drawn])
     if not drawn:
         figure = Figure(figsize=(11, 0.8))
-        message(figure.add_subplot(), f"{without}: no volume has a state." if without else "There are no states.")
+        message(figure.add_subplot(), others or "There are no states.")
         return figure
     most = max(float(_changes(panel).max(initial=0)) for panel in drawn)
     columns = min(len(drawn), 2)
@@ -114,9 +114,26 @@ def transition_graphs(panels: Sequence[TransitionPanel]) -> Figure:
         _draw_graph(axes, panel, most)
     for axes in figure.axes[len(drawn) :]:
         axes.set_axis_off()
-    if without:
-        figure.supxlabel(f"{without}: no volume has a state.", fontsize=9, color="#444444")
+    if others:
+        figure.supxlabel(others, fontsize=9, color="#444444")
     return figure
+
+
+def _visited(panel: TransitionPanel) -> list[int]:
+    counts = np.asarray(panel.counts)
+    return np.flatnonzero((np.asarray(panel.occupancy) > 0) | counts.any(axis=0) | counts.any(axis=1)).tolist()
+
+
+def _said_of(panels: Sequence[TransitionPanel]) -> str:
+    """Say which methods have one state or none."""
+    none = ", ".join(panel.title for panel in panels if not _visited(panel))
+    lines = [f"{none}: no volume has a state."] if none else []
+    for panel in panels:
+        for index in _visited(panel):
+            lines.append(
+                f"{panel.title}: {panel.names[index]} is the only state ({100 * panel.occupancy[index]:.1f} %)."
+            )
+    return "\n".join(lines)
 
 
 def _changes(panel: TransitionPanel) -> np.ndarray:

@@ -128,10 +128,11 @@ def test_the_graph_draws_changes_and_names_who_never_appears():
 def test_one_state_no_state_and_no_panel():
     one = TransitionPanel("One", "fbn1", ["A", "B"], np.array([[5, 0], [0, 0]]), np.array([1.0, 0]))
     none = TransitionPanel("None", "fbn2", ["A", "B"], np.zeros((2, 2)), np.zeros(2))
-    figure = transition_graphs([one, none])
+    two = TransitionPanel("Two", "volume", ["A", "B"], np.array([[5, 0], [0, 3]]), np.array([0.6, 0.4]))
+    figure = transition_graphs([one, none, two])
     shown = texts(figure)
-    assert "None: no volume has a state." in shown
-    assert len(figure.axes) == 1  # what has no states takes no room
+    assert "None: no volume has a state.\nOne: A is the only state (100.0 %)." in shown
+    assert len(figure.axes) == 1  # one state or none takes no room
     assert "None: no volume has a state." in texts(transition_graphs([none]))
     assert any("0 changes of state" in text for text in shown)
     assert "There are no states." in texts(transition_graphs([]))
