@@ -301,7 +301,7 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
 def _mean_tells(features: pd.DataFrame) -> bool:
     """Tell whether the mean of some number of the code is more than rounding error beside its spread over volumes."""
     means = features.filter(regex="^mean_")
-    numbers = [name.removeprefix("mean_") for name in means]
+    numbers = [str(name).removeprefix("mean_") for name in means]
     variances = features[[f"cov_{number}_{number}" for number in numbers]].to_numpy(dtype=float)
     return bool((means.to_numpy(dtype=float) ** 2 > NEGLIGIBLE**2 * variances).any())
 

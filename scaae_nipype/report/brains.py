@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -102,7 +103,7 @@ def _centres(heights: Sequence[float]) -> list[float]:
 def _sides(axes: Axes) -> None:
     middle = 0.55 * len(_Y)
     for side, position, align in (("L", 0, "left"), ("R", len(_X) - 1, "right")):
-        style = {"ha": align, "va": "center", "fontsize": 8, "fontweight": "bold", "color": "#111111"}
+        style: dict[str, Any] = {"ha": align, "va": "center", "fontsize": 8, "fontweight": "bold", "color": "#111111"}
         axes.text(position, middle + 32, side, in_layout=False, **style)
 
 
