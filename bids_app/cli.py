@@ -132,11 +132,16 @@ def _add_method(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--template-labels", metavar="FILE", help="table with the names of the templates")
     group.add_argument(
+        "--fetch-templates",
+        action="store_true",
+        help="get the maps of smith2009 from the network where they are missing",
+    )
+    group.add_argument(
         "--baselines",
         nargs="+",
         metavar="NAME",
         help="what is scored beside the networks and the volume itself: smoothed, pca, cap, ica, dictionary, windows, "
-        "encoder_lasso, all or none (smoothed pca: seconds per run; all: minutes)",
+        "encoder_lasso, untrained, all or none (smoothed pca: seconds per run; all: minutes)",
     )
     group.add_argument(
         "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"

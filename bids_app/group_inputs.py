@@ -15,6 +15,7 @@ from ..errors import InputError, UsageError
 from ..evaluation.biomarkers import CodeSummary, summarise_code
 from ..evaluation.group_tables import GroupData
 from ..files import read_json
+from ..report.findings import channel_limits, is_inverted
 from ..report.reading import BRANCHES, Run, find_runs
 from .configuration import CONFIGURATION_FILE, configuration_hash
 from .outputs import participants_with_results, read_participants
@@ -199,6 +200,10 @@ def _flags(run: Run) -> dict[str, float]:
         for name, key in (("density", "MeanDensity"), ("sign_agreement", "SignAgreement")):
             value = branch.get(key)
             flags[f"{name}_fbn{number}"] = float(value) if isinstance(value, int | float) else np.nan
+        flags[f"inverted_fbn{number}"] = float(is_inverted(branch))
+    limits = channel_limits(run)
+    if limits is not None:
+        flags["channel_weight_range"] = limits[1] - limits[0]
     return flags
 
 

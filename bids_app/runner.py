@@ -47,6 +47,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say(plan_text(job.inputs, job.tally.before))
         job.check_cross_fit()
     if settings.dry_run:
+        if job.due:
+            _check_before_start(settings, job)
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     _make_work_dir(settings)  # first, because libraries put their caches there
@@ -102,6 +104,10 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
+    if settings.fetch_templates and not settings.dry_run:
+        from ..evaluation.templates import fetch_smith2009
+
+        fetch_smith2009()
     images = {"--templates": (settings.templates, settings.template_labels)}
     images["--atlas"] = settings.atlas or "default", settings.atlas_labels
     for option, (image, labels) in images.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINES", "DEFAULT_BASELINES", "FEWEST_SURROGATES", "MODE_DEFAULTS", "Settings"]
 
-BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso")
+BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
 """As in `scaae_nipype.evaluation.BASELINES`, repeated so that ``--help`` needs no import; the volume itself is always
 scored."""
 
@@ -79,6 +79,8 @@ class Settings:
     templates : str
         ``default``, ``smith2009`` or a path.
     template_labels : Path or None
+    fetch_templates : bool
+        Whether the maps of Smith et al. (2009) are fetched where they are asked for and missing.
     baselines : tuple of str
         What is scored besides the networks and the volume itself.
     atlas : str or None
@@ -131,6 +133,7 @@ class Settings:
     train_volumes: Literal["auto"] | int = "auto"
     templates: str = "default"
     template_labels: Path | None = None
+    fetch_templates: bool = False
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     atlas: str | None = None
     atlas_labels: Path | None = None
@@ -212,6 +215,7 @@ class Settings:
             train_volumes=_first(given["train_volumes"], "auto"),
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
+            fetch_templates=given["fetch_templates"],
             baselines=_baselines(given["baselines"]),
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
@@ -291,6 +295,10 @@ def _check_values(settings: Settings) -> None:
     if settings.atlas_labels is not None and settings.atlas is None:
         raise UsageError(
             "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
+        )
+    if settings.fetch_templates and "smith2009" not in (settings.templates, settings.atlas):
+        raise UsageError(
+            "--fetch-templates has no effect without --templates smith2009: ask for them, or leave it out."
         )
     if settings.surrogates != 0 and settings.surrogates < FEWEST_SURROGATES:
         raise UsageError(

@@ -294,7 +294,7 @@ class Stages:
             extraction_mem_gb=memory_gb("extract", run),
             evaluation_mem_gb=memory_gb("evaluate", run),
             spatial_null_mem_gb=memory_gb("spatial_null", run),
-            baselines_mem_gb=memory_gb("decompose" if HEAVY_BASELINES & {*settings.baselines} else "evaluate", run),
+            baselines_mem_gb=_baselines_gb(settings.baselines, run),
             temporal_null_mem_gb=memory_gb("temporal_null", run),
         )
         networks.inputs.inputnode.trait_set(
@@ -374,6 +374,12 @@ def memory_gb(step: str, run: RunInput) -> float:
         n_volumes = 0
     base, per_volume = (MEMORY_GB | NULLS_GB)[step]
     return base + per_volume * n_volumes
+
+
+def _baselines_gb(names: Sequence[str], run: PreparedFiles) -> float:
+    """Give the memory of scoring baselines; the network before training is held beside what is scored."""
+    own = memory_gb("decompose" if HEAVY_BASELINES & {*names} else "evaluate", run)
+    return own + (memory_gb("extract", run) if "untrained" in names else 0)
 
 
 def _training_gb(preset: str, runs: Iterable[PreparedFiles]) -> float:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from .errors import InputError
 from .files import image_4d, quantise, replacing
@@ -101,6 +103,11 @@ class Grid:
         return x, y, z
 
     @cached_property
+    def _voxels_in_file(self) -> np.ndarray:
+        """Where the mask's voxels, in their order, stand in an image file, whose first axis is the fastest."""
+        return np.ravel_multi_index(np.nonzero(self.mask), self.shape, order="F")
+
+    @cached_property
     def checksum(self) -> str:
         """SHA-256 of shape, affine (to 1 µm) and mask: equal for equal spaces, whatever the file looked like."""
         digest = hashlib.sha256(repr(self.shape).encode())
@@ -144,15 +151,20 @@ class Grid:
             If the image is unreadable or lies on another grid.
         """
         try:
-            image: nib.Nifti1Image = nib.load(path, keep_file_open=True)  # type: ignore[assignment]
+            image: nib.Nifti1Image = nib.load(path)  # type: ignore[assignment]
             if not self.matches(image):
                 raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
             if len(image.shape) == 3:
                 return np.asanyarray(image.dataobj)[self.mask].astype(np.float32)
             vectors = np.empty((image.shape[3], self.n_voxels), dtype=np.float32)
+            stored, slope, intercept = _stored(image)
             for start in range(0, len(vectors), _VOLUMES_AT_ONCE):  # in file order: a compressed file is read once
                 part = slice(start, start + _VOLUMES_AT_ONCE)
-                vectors[part] = np.asanyarray(image.dataobj[..., part])[self.mask].T
+                block = np.asarray(stored[..., part])
+                inside = block.reshape(-1, block.shape[3], order="F").T.take(self._voxels_in_file, axis=1)
+                if (slope, intercept) != (1, 0):
+                    inside = inside * np.float64(slope) + np.float64(intercept)
+                vectors[part] = inside
         except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
             raise InputError(f"{path}: cannot be read as an image ({error}).") from error
         return vectors
@@ -162,6 +174,15 @@ class Grid:
         with replacing(path) as temporary:
             nib.save(self.image(np.ones(self.n_voxels, dtype=bool)), temporary)
         return Path(path)
+
+
+def _stored(image: nib.Nifti1Image) -> tuple[Any, float, float]:
+    """Give the numbers as they are stored, to be sliced, with slope and intercept: only the mask's need scaling."""
+    proxy = image.dataobj
+    if not isinstance(proxy, ArrayProxy):
+        return proxy, 1.0, 0.0
+    stored = (proxy.shape, proxy.dtype, proxy.offset, 1.0, 0.0)
+    return ArrayProxy(proxy.file_like, stored, keep_file_open=True), proxy.slope, proxy.inter
 
 
 def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:

@@ -25,6 +25,7 @@ _FIELDS = {
     "template_iou": "templateiou",
     "gradual_change": "gradualchange",
     "template_scores": "templatescores",
+    "threshold_curve": "thresholdcurve",
     "state_metrics": "statemetrics",
     "event_locking": "events",
     "match_p": "matchp",

@@ -1,4 +1,4 @@
-"""A run's networks are compared with templates, with each other, with a task, and with what needs no network."""
+"""A run's networks are compared with templates, with each other, with a task, and with what needs no training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..interfaces.evaluation import (
 __all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
 
 EVALUATED = (
-    *("template_iou", "template_scores", "overlap", "evaluation_metadata", "gradual_change"),
+    *("template_iou", "template_scores", "overlap", "threshold_curve", "evaluation_metadata", "gradual_change"),
     *("states", "state_metrics", "transitions", "state_maps", "states_metadata"),
     *("baselines", "baselines_metadata", "region_tables", "regions_metadata", "event_locking", "events_metadata"),
 )
@@ -47,6 +47,8 @@ def init_evaluation_wf(
     atlas_labels: str | None = None,
     with_events: bool = False,
     seed: int = 0,
+    device: str = "auto",
+    n_procs: int = 1,
     mem_gb: float = 1.0,
     baselines_mem_gb: float = 1.5,
     name: str = "evaluation_wf",
@@ -66,13 +68,16 @@ def init_evaluation_wf(
     cutoffs_given : bool
         Whether the input ``state_cutoffs`` says what it is for every method.
     baselines : sequence of str
-        Baselines to compute besides the volume itself.
+        Baselines to compute besides the volume itself; ``untrained`` needs the input ``model_dir``.
     atlas, atlas_labels : str, optional
         Image and table of the regions whose mean FBN is written.
     with_events : bool
         Whether the run has a task, whose table is given to the input ``events``.
     seed : int
         Of the decompositions.
+    device : str
+    n_procs : int
+        CPU threads of the untrained network.
     mem_gb, baselines_mem_gb : float
         Of every step, and of the baselines.
     name : str
@@ -85,6 +90,8 @@ def init_evaluation_wf(
         Its networks; the last two are optional.
     grid_mask
         Mask of the model's grid.
+    model_dir
+        Model folder, for the baseline ``untrained``.
     state_cutoffs
         JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
@@ -92,7 +99,7 @@ def init_evaluation_wf(
 
     Outputs
     -------
-    template_iou, template_scores, overlap, evaluation_metadata, gradual_change
+    template_iou, template_scores, overlap, threshold_curve, evaluation_metadata, gradual_change
     states, state_metrics, transitions, state_maps, states_metadata
     baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
     """
@@ -100,15 +107,15 @@ def init_evaluation_wf(
     workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
     prepared = ["in_file", "in_mask", "in_samples"]
     given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
-    given.append("state_cutoffs")
+    given += ["state_cutoffs", "model_dir"]
     inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
     against = {"templates": templates, **({"template_labels": template_labels} if template_labels else {})}
     volumes = [(field, field) for field in (*prepared, "grid_mask")]
     maps = [*volumes, ("fbn_maps", "fbn_maps")]
 
-    def node(interface, name: str, gb: float = mem_gb) -> pe.Node:
-        return pe.Node(interface, name=name, n_procs=1, mem_gb=gb)
+    def node(interface, name: str, *, n_procs: int = 1, mem_gb: float = mem_gb) -> pe.Node:
+        return pe.Node(interface, name=name, n_procs=n_procs, mem_gb=mem_gb)
 
     match = node(MatchTemplates(mode=mode, **against), "match_templates")
     change = node(GradualChange(), "gradual_change")
@@ -125,7 +132,7 @@ def init_evaluation_wf(
                 outputnode,
                 [
                     *(("out_iou", "template_iou"), ("out_scores", "template_scores"), ("out_overlap", "overlap")),
-                    ("out_metadata", "evaluation_metadata"),
+                    *(("out_thresholds", "threshold_curve"), ("out_metadata", "evaluation_metadata")),
                 ],
             ),
             (change, outputnode, [("out_table", "gradual_change")]),
@@ -142,7 +149,15 @@ def init_evaluation_wf(
     if cutoffs_given:
         workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
     if baselines:
-        scored = node(ScoreBaselines(names=list(baselines), seed=seed, **against), "baselines", baselines_mem_gb)
+        network = {"device": device, "num_threads": n_procs} if "untrained" in baselines else {}
+        scored = node(
+            ScoreBaselines(names=list(baselines), seed=seed, **network, **against),
+            "baselines",
+            n_procs=n_procs if network else 1,
+            mem_gb=baselines_mem_gb,
+        )
+        if network:
+            workflow.connect([(inputnode, scored, [("model_dir", "model_dir")])])
         out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
         workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
     if atlas:
@@ -173,7 +188,7 @@ def _description(
     if state_cutoff == "null":
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
     score = {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[rule.score]
-    also = f" So were baselines that need no network: {', '.join(baselines)}." if baselines else ""
+    also = f" So were baselines that need no trained network: {', '.join(baselines)}." if baselines else ""
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
         "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "

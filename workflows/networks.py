@@ -96,7 +96,13 @@ def init_networks_wf(
         mem_gb=extraction_mem_gb,
     )
     cuts_by_null = spatial_null and evaluation.get("mode") != "paper" and evaluation.get("state_cutoff") is None
-    evaluate = init_evaluation_wf(mem_gb=evaluation_mem_gb, cutoffs_given=cuts_by_null, **evaluation)
+    evaluate = init_evaluation_wf(
+        mem_gb=evaluation_mem_gb,
+        cutoffs_given=cuts_by_null,
+        device=device,
+        n_procs=n_procs,
+        **evaluation,
+    )
     prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
     given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
     inputnode = pe.Node(IdentityInterface(fields=[*given, "null_model_dir", *task]), name="inputnode")
@@ -106,7 +112,7 @@ def init_networks_wf(
     workflow.connect(
         [
             (inputnode, extract, [(field, field) for field in (*prepared, "model_dir", "run_name")]),
-            (inputnode, evaluate, [(field, f"inputnode.{field}") for field in (*prepared, "grid_mask", *task)]),
+            (inputnode, evaluate, [(f, f"inputnode.{f}") for f in (*prepared, "model_dir", "grid_mask", *task)]),
             (extract, evaluate, [(field, f"inputnode.{field}") for field in ("fbn_maps", "signed_maps", "codes")]),
             (extract, outputnode, [*maps, ("out_metadata", "networks_metadata")]),
             (evaluate, outputnode, [(f"outputnode.{field}", field) for field in EVALUATED]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ def score_baselines(
     in_samples: PathLike,
     names: Sequence[str],
     codes: PathLike | None = None,
+    untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
     grid_mask: PathLike | None = None,
@@ -35,7 +36,7 @@ def score_baselines(
     seed: int = 0,
     out_dir: PathLike = ".",
 ) -> tuple[Path, Path]:
-    """Score what needs no network on the same prepared run, in the same way.
+    """Score what needs no trained network on the same prepared run, in the same way.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def score_baselines(
         Keys of `baselines.BASELINES`.
     codes : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
+    untrained : callable, optional
+        The network before training, as for `baselines`; ``untrained`` needs it.
     templates, template_labels, grid_mask
         As for `score_run`.
     n_components, seed : int
@@ -76,6 +79,7 @@ def score_baselines(
                 repetition_time=run.repetition_time,
                 numbers=volumes,
                 features=features,
+                untrained=untrained,
                 n_components=n_components,
                 seed=seed,
             ):

@@ -1,4 +1,4 @@
-"""What needs no network: filters, linear denoisers and decompositions of the same prepared run.
+"""What needs no trained network: filters, linear denoisers and decompositions of the same prepared run.
 
 Every baseline takes the kept volumes, z-scored, as ``(n_volumes, n_voxels)`` and gives `Candidates`: maps that are
 scored exactly as the network's are.
@@ -94,6 +94,7 @@ class _Run:
     region: Grid
     repetition_time: float
     features: np.ndarray | None
+    untrained: Callable[[np.ndarray], np.ndarray] | None
     n_components: int
     seed: int
 
@@ -145,6 +146,13 @@ def _lasso(run: _Run) -> Iterator[Candidates]:
     yield _components("encoder_lasso", encoder_lasso(run.volumes, run.features))
 
 
+def _untrained(run: _Run) -> Iterator[Candidates]:
+    if run.untrained is None:
+        raise UsageError("The baseline 'untrained' needs the model, to know which network to draw anew.")
+    for number, maps in enumerate(run.untrained(run.volumes), start=1):
+        yield _of_volumes(f"untrained_fbn{number}", maps)
+
+
 BASELINES: Mapping[str, Callable[[_Run], Iterator[Candidates]]] = {
     "volume": _volume,
     "smoothed": _smoothed,
@@ -154,6 +162,7 @@ BASELINES: Mapping[str, Callable[[_Run], Iterator[Candidates]]] = {
     "dictionary": _dictionary,
     "windows": _windows,
     "encoder_lasso": _lasso,
+    "untrained": _untrained,
 }
 """What can be asked for by name; some give several methods."""
 
@@ -166,6 +175,7 @@ def baselines(
     repetition_time: float,
     numbers: np.ndarray | None = None,
     features: np.ndarray | None = None,
+    untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     n_components: int = N_COMPONENTS,
     seed: int = 0,
 ) -> Iterator[Candidates]:
@@ -184,13 +194,16 @@ def baselines(
         0-based volume numbers in the run; consecutive by default.
     features : float array, (n_volumes, n_features), optional
         An encoder's features, for ``encoder_lasso``.
+    untrained : callable, optional
+        The network before training, for ``untrained``: from volumes (n_volumes, n_voxels) to signed maps
+        (n_branches, n_volumes, n_voxels).
     n_components : int
     seed : int
 
     Raises
     ------
     UsageError
-        For an unknown name, or ``encoder_lasso`` without features.
+        For an unknown name, ``encoder_lasso`` without features, or ``untrained`` without the network.
     InputError
         If a baseline cannot be made of this run.
     """
@@ -198,6 +211,6 @@ def baselines(
     if unknown:
         raise UsageError(f"Baseline '{unknown[0]}' is unknown; choose from {', '.join(BASELINES)}.")
     numbers = np.arange(len(volumes)) if numbers is None else numbers
-    run = _Run(volumes, numbers, region, repetition_time, features, n_components, seed)
+    run = _Run(volumes, numbers, region, repetition_time, features, untrained, n_components, seed)
     for name in names:
         yield from BASELINES[name](run)

@@ -12,15 +12,18 @@ from .baselines import choose_on_other_runs
 from .biomarkers import CodeSummary, code_features, feature_names, predict
 from .comparison import MOST_LEVELS, compare_outcomes
 from .group import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
+from .scoring import SCORES
 
 __all__ = ["GroupData", "Question", "group_tables", "with_chosen_filters"]
 
 MOST_REFITS = 250
 """Permutations of a prediction, at most."""
 
+NEGLIGIBLE = 1e-3
+"""Mean of a number of the code, in its standard deviations, below which it is rounding error."""
+
 _NETWORK, _VOLUME = ("fbn1", "fbn2"), ("volume", "volume_negated")
 _DECIDING = ("average_precision", "size_matched_iou")
-_SCORES = ("iou", "size_matched_iou", "average_precision", "r")
 _STATE_VALUES = ("occupancy", "mean_dwell_seconds", "n_visits", "mean_score", "split_half_r")
 
 
@@ -130,7 +133,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
 
 
 def _overlap_values(overlap: pd.DataFrame) -> list[str]:
-    values = [f"{kind}_{score}" for score in _SCORES for kind in ("best_of_20", "mean", "best")]
+    values = [f"{kind}_{score}" for score in SCORES for kind in ("best_of_20", "mean", "best")]
     return [value for value in (*values, "template_density", "template_coverage") if value in overlap]
 
 
@@ -258,9 +261,15 @@ def _feature_table(data: GroupData, notes: list[str]) -> pd.DataFrame:
 
 def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question, notes: list[str]) -> pd.DataFrame:
     """Predict the column from the code, and for comparison from motion and covariates alone."""
-    if question.predict is None:
+    if question.predict is None or runs["participant_id"].nunique() < 2:
         return pd.DataFrame()
     rows = []
+    if not features.empty and not _mean_tells(features):
+        features = features.drop(columns=list(features.filter(regex="^mean_")))
+        notes.append(
+            "The code's mean over a run is 0 by construction (a linear code of z-scored volumes): predictions rest on "
+            "its covariance alone."
+        )
     for repetition_time in sorted(features["repetition_time"].unique()):
         part = features[features["repetition_time"] == repetition_time]
         people = _people(runs, repetition_time).loc[part["participant_id"]]
@@ -287,6 +296,14 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
         except InputError as error:
             notes.append(f"TR {repetition_time:g} s: not predicted: '{question.predict}' {error}")
     return pd.DataFrame(rows)
+
+
+def _mean_tells(features: pd.DataFrame) -> bool:
+    """Tell whether the mean of some number of the code is more than rounding error beside its spread over volumes."""
+    means = features.filter(regex="^mean_")
+    numbers = [str(name).removeprefix("mean_") for name in means]
+    variances = features[[f"cov_{number}_{number}" for number in numbers]].to_numpy(dtype=float)
+    return bool((means.to_numpy(dtype=float) ** 2 > NEGLIGIBLE**2 * variances).any())
 
 
 # ---- what has to be said -----------------------------------------------------------------------------------------

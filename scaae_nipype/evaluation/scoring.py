@@ -7,21 +7,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .overlap import best_of_n, binarise, iou, pearson_r, rank_scores
+from .overlap import best_of_n, binarise, dice, iou, pearson_r, rank_scores, threshold_curve
 from .templates import TemplateSet
 
 __all__ = [
     "CANDIDATES",
     "SCORES",
+    "THRESHOLDS",
     "overlap_columns",
     "overlap_table",
     "score_maps",
     "spread_over_run",
     "template_score_table",
+    "threshold_table",
 ]
 
-SCORES = ("iou", "size_matched_iou", "average_precision", "r")
+SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
 """The scores of a map with a template, in the order of the tables."""
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
+"""Shares of a map's maximum at which the threshold curve is measured. Scores are taken at 0.3 alone, the paper's."""
 
 CANDIDATES = 20
 """Draws whose expected maximum makes methods with different numbers of maps comparable."""
@@ -43,13 +48,15 @@ def score_maps(maps: np.ndarray, templates: TemplateSet, *, signed: np.ndarray |
     Returns
     -------
     dict from score to float array, (n_maps, n_templates)
-        ``iou``, ``size_matched_iou``, ``average_precision``, ``r``; NaN for a template without voxels.
+        `SCORES`; NaN for a template without voxels.
     """
     precision, matched = rank_scores(maps if signed is None else signed, templates.binary)
-    overlap = iou(binarise(maps), templates.binary)
-    overlap[:, ~templates.binary.any(axis=1)] = np.nan
+    binary, empty = binarise(maps), ~templates.binary.any(axis=1)
+    overlap, similarity = iou(binary, templates.binary), dice(binary, templates.binary)
+    overlap[:, empty] = similarity[:, empty] = np.nan
     correlation = pearson_r(np.sqrt(maps) if signed is None else signed, templates.values)
-    return {"iou": overlap, "size_matched_iou": matched, "average_precision": precision, "r": correlation}
+    ranked = {"size_matched_iou": matched, "average_precision": precision}
+    return {"iou": overlap, "dice": similarity, **ranked, "r": correlation}
 
 
 def overlap_table(
@@ -103,6 +110,39 @@ def overlap_table(
     for score, values in scores.items():
         table[f"mean_best_template_{score}"] = pd.DataFrame(values).max(axis=1).mean()
     return table
+
+
+def threshold_table(maps: np.ndarray, templates: TemplateSet, *, method: str) -> pd.DataFrame:
+    """Show how IoU hangs on the threshold: a row per template and threshold, for one method.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        After equation 9.
+    templates : TemplateSet
+    method : str
+
+    Returns
+    -------
+    DataFrame
+        ``method``, ``template``, ``threshold``, ``method_density`` at that threshold, ``best_iou``,
+        ``best_of_20_iou`` and ``mean_iou``: NaN for a template without voxels.
+    """
+    curve, density = threshold_curve(maps, templates.binary, THRESHOLDS)
+    curve[..., ~templates.binary.any(axis=1)] = np.nan
+    scores = curve.transpose(1, 2, 0)  # maps, templates, thresholds
+    n_templates = len(templates.names)
+    return pd.DataFrame(
+        {
+            "method": method,
+            "template": np.repeat(templates.names, len(THRESHOLDS)),
+            "threshold": np.tile(THRESHOLDS, n_templates),
+            "method_density": np.tile(density.mean(axis=1), n_templates),
+            "best_iou": scores.max(axis=0).ravel(),
+            f"best_of_{CANDIDATES}_iou": best_of_n(scores, CANDIDATES).ravel(),
+            "mean_iou": scores.mean(axis=0).ravel(),
+        }
+    )
 
 
 def overlap_columns() -> list[str]:

@@ -80,12 +80,15 @@ def assign_states(
     InputError, UsageError
     """
     rule = dynamics.rule_of(mode, cutoff)
-    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    scaled_maps_matter = scores is None or not signed_maps
+    run = read_run(fbn_maps if scaled_maps_matter else [], in_file, in_mask, in_samples)
     local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
-    averaged = [np.sqrt(maps) for maps in run.fbn.values()]
     if signed_maps:
         averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
-    methods = [*run.fbn, "volume"]
+    else:
+        averaged = [np.sqrt(maps) for maps in run.fbn.values()]
+    branches = [f"fbn{number}" for number in range(1, len(fbn_maps) + 1)]
+    methods = [*branches, "volume"]
     known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
     least = dict.fromkeys(methods, rule.cutoff)
     if cutoffs is not None and cutoff is None:
@@ -99,7 +102,7 @@ def assign_states(
         write_table(_transitions(found, local.names), out_dir / "transitions.tsv"),
         [
             _write_maps(dynamics.state_maps(signed[branch], found[branch].states, len(local.names)), run, path)
-            for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in run.fbn)
+            for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in branches)
         ],
         write_json(about_templates(local) | _about_states(found, local, mode, rule, least), out_dir / "states.json"),
     )

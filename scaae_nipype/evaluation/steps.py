@@ -14,7 +14,7 @@ from .gradual_change import lag_curve
 from .overlap import THRESHOLD, binarise, scale
 from .regions import region_means
 from .run import read_run, run_templates
-from .scoring import overlap_table, score_maps, spread_over_run, template_score_table
+from .scoring import overlap_table, score_maps, spread_over_run, template_score_table, threshold_table
 from .states import rule_of
 from .templates import TemplateSet
 
@@ -34,7 +34,7 @@ def score_run(
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     out_dir: PathLike = ".",
-) -> tuple[Path, Path, Path, Path]:
+) -> tuple[Path, Path, Path, Path, Path]:
     """Score every volume of a run against every template, and the volumes themselves beside the networks' maps.
 
     Parameters
@@ -59,6 +59,8 @@ def score_run(
         JSON: where the templates come from, their names, the threshold and warnings.
     scores : Path
         Table as `iou`, of the score that decides on states, for the branches and the volume itself.
+    thresholds : Path
+        Table: IoU at other thresholds (`threshold_table`), of the same methods as `overlap`.
 
     Raises
     ------
@@ -75,6 +77,7 @@ def score_run(
         overlap_table(scores[name], maps, local, method=name, volumes=volumes, template_coverage=covered)
         for name, maps in methods.items()
     ]
+    curves = [threshold_table(maps, local, method=name) for name, maps in methods.items()]
     per_volume = {name: scores[name]["iou"] for name in run.fbn}
     of_states = {name: scores[name][deciding] for name in (*run.fbn, "volume")}
     out_dir = Path(out_dir).absolute()
@@ -83,6 +86,7 @@ def score_run(
         write_table(pd.concat(overlap, ignore_index=True), out_dir / "overlap.tsv"),
         write_json(about_templates(local) | {"Score": deciding}, out_dir / "overlap.json"),
         write_table(template_score_table(of_states, local.names, run.kept), out_dir / "templatescores.tsv"),
+        write_table(pd.concat(curves, ignore_index=True), out_dir / "thresholdcurve.tsv"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,15 @@ from ..files import read_table
 from ..grid import Grid
 from .overlap import THRESHOLD, binarise
 
-__all__ = ["SMITH_NAMES", "TemplateSet", "coverage", "find_smith2009", "load_templates", "smith2009_folders"]
+__all__ = [
+    "SMITH_NAMES",
+    "TemplateSet",
+    "coverage",
+    "fetch_smith2009",
+    "find_smith2009",
+    "load_templates",
+    "smith2009_folders",
+]
 
 Kind = Literal["continuous", "labels", "thresholded"]
 
@@ -156,6 +165,29 @@ def find_smith2009(folders: Iterable[str | os.PathLike] | None = None) -> Path:
         '`python -c "from nilearn.datasets import fetch_atlas_smith_2009 as get; get()"` '
         "or give the file itself as templates."
     )
+
+
+def fetch_smith2009() -> Path:
+    """Get the ten Smith et al. (2009) maps from the authors' site, by nilearn, unless they are on this machine.
+
+    Raises
+    ------
+    UsageError
+        If they cannot be fetched.
+    """
+    from nilearn.datasets import fetch_atlas_smith_2009
+
+    with suppress(UsageError):
+        return find_smith2009()
+    try:
+        fetch_atlas_smith_2009(dimension=10, resting=True, verbose=0)
+    except Exception as error:  # whatever stands between this machine and the site
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"Templates 'smith2009': cannot be fetched ({type(error).__name__}: {reason}); get them where there is a "
+            "network, or give the file itself as templates."
+        ) from error
+    return find_smith2009()
 
 
 def load_templates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
+    Directory,
     File,
     InputMultiObject,
     OutputMultiObject,
@@ -12,6 +13,8 @@ from nipype.interfaces.base import (
     isdefined,
     traits,
 )
+
+from .model import _limit_threads
 
 __all__ = ["AssignStates", "GradualChange", "LockToEvents", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
 
@@ -44,6 +47,7 @@ class _MatchTemplatesOutputSpec(TraitedSpec):
     out_iou = File(exists=True, desc="IoU of every volume, branch and template")
     out_overlap = File(exists=True, desc="scores over the run, per method and template")
     out_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
+    out_thresholds = File(exists=True, desc="IoU at other thresholds, per method and template")
     out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
 
 
@@ -56,9 +60,9 @@ class MatchTemplates(SimpleInterface):
     def _run_interface(self, runtime):
         from ..evaluation import score_run
 
-        iou, overlap, metadata, scores = score_run(**_given(self.inputs), out_dir=runtime.cwd)
+        iou, overlap, metadata, scores, thresholds = score_run(**_given(self.inputs), out_dir=runtime.cwd)
         self._results |= {"out_iou": str(iou), "out_overlap": str(overlap), "out_metadata": str(metadata)}
-        self._results["out_scores"] = str(scores)
+        self._results |= {"out_scores": str(scores), "out_thresholds": str(thresholds)}
         return runtime
 
 
@@ -144,6 +148,9 @@ class LockToEvents(SimpleInterface):
 class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     names = traits.List(traits.Str(), mandatory=True, minlen=1, desc="baselines to compute")
     codes = File(exists=True, desc="table with an encoder's features per volume, for encoder + LASSO")
+    model_dir = Directory(exists=True, desc="model folder, for the same network before training")
+    device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
+    num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)")
     n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
     seed = traits.Int(0, usedefault=True, desc="seed of the decompositions")
 
@@ -162,9 +169,24 @@ class ScoreBaselines(SimpleInterface):
     def _run_interface(self, runtime):
         from ..evaluation import score_baselines
 
-        overlap, metadata = score_baselines(**_given(self.inputs), out_dir=runtime.cwd)
+        given = _given(self.inputs)
+        network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
+        if "untrained" in given["names"] and "model_dir" in network:
+            given["untrained"] = _untrained(in_mask=given["in_mask"], **network)
+        overlap, metadata = score_baselines(**given, out_dir=runtime.cwd)
         self._results |= {"out_overlap": str(overlap), "out_metadata": str(metadata)}
         return runtime
+
+
+def _untrained(*, model_dir: str, in_mask: str, device: str, num_threads: int):
+    """Give the network of a model before training as a function of the volumes of a region."""
+    from ..grid import load_grid
+    from ..model.apply import untrained_function
+    from ..model.extraction import resolve_device
+    from ..model.weights import load_model
+
+    _limit_threads(num_threads)
+    return untrained_function(load_model(model_dir), load_grid(in_mask), device=resolve_device(device))
 
 
 class _RegionTimeCoursesInputSpec(_MapsInputSpec):

@@ -1,4 +1,4 @@
-"""A model as a plain function of volumes, and whether it has seen a run: what null models need of it."""
+"""A model, or the same network before training, as a plain function of volumes; and whether it has seen a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 from ..errors import ModelError
 from ..grid import Grid
 from ..names import participant_of
+from .contextual import ContextualSCAAE
 from .extraction import Extractor
-from .weights import Model
+from .networks import branch_signs
+from .presets import RECIPES
+from .weights import Model, new_network
 
-__all__ = ["account_of", "network_function", "was_trained_on"]
+__all__ = ["account_of", "network_function", "untrained_function", "was_trained_on"]
 
 PART = 32
 """Volumes that are put on the model's grid together."""
@@ -65,6 +68,32 @@ def network_function(
         return signed
 
     return apply
+
+
+def untrained_function(
+    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the same function of the network as it was before training: what the architecture alone gives.
+
+    The network is drawn anew with the model's seed. A contextual one then has neither the shipped attention nor a
+    context. The branches of an autoencoder take the sign of their mean correlation with the volumes that the function
+    is given, where the model's recipe has signs.
+
+    Parameters and errors as for `network_function`.
+    """
+    network = new_network(model.network.preset, model.grid, seed=int(model.card.get("Seed") or 0)).eval()
+    untrained = Model(network, model.grid, {"Precision": model.card.get("Precision", "fp32")})
+    apply = network_function(untrained, region, device=device, batch_size=batch_size)
+    recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
+    if isinstance(network, ContextualSCAAE) or not recipe.signed:
+        return apply
+
+    def apply_signed(volumes: np.ndarray) -> np.ndarray:
+        signed = apply(volumes)
+        signs, _ = branch_signs(signed.swapaxes(0, 1), volumes)
+        return signed * signs.astype(np.float32)[:, None, None]
+
+    return apply_signed
 
 
 def was_trained_on(card: Mapping[str, Any], run_name: str) -> bool | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -81,7 +82,7 @@ def _background(heights: tuple[float, ...]) -> np.ma.MaskedArray:
 def _template() -> tuple[np.ndarray, np.ndarray]:
     from nilearn.datasets import load_mni152_template
 
-    image = load_mni152_template(resolution=2)
+    image = load_mni152_template(resolution=1)  # as nilearn ships it: other resolutions are resampled in a second
     data = image.get_fdata(dtype=np.float32)
     return data / data.max(), image.affine
 
@@ -102,7 +103,8 @@ def _centres(heights: Sequence[float]) -> list[float]:
 def _sides(axes: Axes) -> None:
     middle = 0.55 * len(_Y)
     for side, position, align in (("L", 0, "left"), ("R", len(_X) - 1, "right")):
-        axes.text(position, middle + 32, side, ha=align, va="center", fontsize=8, fontweight="bold", color="#111111")
+        style: dict[str, Any] = {"ha": align, "va": "center", "fontsize": 8, "fontweight": "bold", "color": "#111111"}
+        axes.text(position, middle + 32, side, in_layout=False, **style)
 
 
 def _note(axes: Axes, text: str) -> None:

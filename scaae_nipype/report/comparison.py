@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from .figures import MOST_TEMPLATES
 from .findings import number
-from .methods import NETWORK, PER_RUN, method_label, ordered_methods
+from .methods import NETWORK, PER_RUN, UNTRAINED, method_label, ordered_methods
 from .page import Cell, Table
 from .style import message, shorten, styled
 
@@ -70,7 +70,9 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
         for column, value in enumerate(line):
             if np.isfinite(value):
                 colour = "black" if value > 0.6 * largest else "white"
-                axes.text(column, row, number(value), ha="center", va="center", fontsize=7, color=colour)
+                axes.text(
+                    column, row, number(value), ha="center", va="center", fontsize=7, color=colour, in_layout=False
+                )  # hundreds of numbers inside the axes move no margin, but measuring them takes time
             if value == best:
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#D55E00", lw=1.8))
     axes.axhline(len(wide) - 0.5, color="white", linewidth=3)
@@ -121,7 +123,7 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
 
 
 def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
-    """Say how the better branch does against the best filter of single volumes and the best decomposition.
+    """Say how the better branch does against the best filter of volumes, decomposition, and untrained branch.
 
     Parameters
     ----------
@@ -137,8 +139,9 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         means = _wide(scores, column).mean().dropna()
         network = means[[name for name in means.index if name in NETWORK]]
         rivals = {
-            "filter of single volumes": [name for name in means.index if name not in (*NETWORK, *PER_RUN)],
-            "decomposition of the run": [name for name in means.index if name in PER_RUN],
+            "filter of single volumes": [n for n in means.index if n not in (*NETWORK, *PER_RUN, *UNTRAINED)],
+            "decomposition of the run": [n for n in means.index if n in PER_RUN],
+            "branch of the untrained network": [n for n in means.index if n in UNTRAINED],
         }
         if network.empty or not any(rivals.values()):
             continue
@@ -150,7 +153,7 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
                 parts.append(f"{word} the best {kind} ({method_label(best)}, {number(means[best])})")
         sentences.append(
             f"{_SCORES[score]}, best of 20, mean over templates: the better branch has {number(network.max())}; that "
-            f"is {' and '.join(parts)}."
+            f"is {_listed(parts)}."
         )
     if not sentences:
         return ["There are no baselines to compare the network with."]
@@ -158,6 +161,10 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         *sentences,
         "Filter and width are the best of those tried on the same data, which favours them a little; so is the branch.",
     ]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(parts[:-1])] if parts[:-1] else []), parts[-1]])
 
 
 def _against(ours: float, theirs: float) -> str:

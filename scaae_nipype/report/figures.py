@@ -25,6 +25,7 @@ __all__ = [
     "motion",
     "overlap_scores",
     "template_iou",
+    "threshold_curves",
     "time_axis",
 ]
 
@@ -165,6 +166,48 @@ def _chance_marks(axes: Axes, table: pd.DataFrame, score: str) -> None:
     chance = p if score == "average_precision" else p / (2 - p)
     rows = np.arange(len(table))
     axes.vlines(chance, rows - 0.45, rows + 0.45, color="black", linestyle=":", linewidth=1.2)
+
+
+@styled
+def threshold_curves(table: pd.DataFrame, threshold: float) -> Figure:
+    """Draw IoU, averaged over templates, and the share of the region that a map takes, against the threshold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``method``, ``template``, ``threshold``, ``method_density``, ``best_of_20_iou``, ``mean_iou``.
+    threshold : float
+        At which all other scores are taken.
+    """
+    methods = [method for method in LABELS if method in set(table["method"])]
+    columns = ["best_of_20_iou", "mean_iou", "method_density"]
+    values = table[columns].apply(pd.to_numeric, errors="coerce")
+    means = values.groupby([table["method"], table["threshold"]]).mean()
+    if not methods or not means["mean_iou"].notna().any():
+        return _empty("No template has a voxel in the region: there is no overlap at any threshold.")
+    figure = _figure(3.2)
+    scores, density = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    for method in methods:
+        own = means.loc[method]
+        options: dict[str, Any] = {"color": COLOURS[method], "marker": MARKERS[method]}
+        scores.plot(own.index, own["best_of_20_iou"], markersize=5, label=LABELS[method], **options)
+        scores.plot(own.index, own["mean_iou"], linestyle="--", markerfacecolor="white", markersize=3.5, **options)
+        density.plot(own.index, 100 * own["method_density"], markersize=4, **options)
+    scores.set(ylabel="IoU, mean over templates", xlabel="threshold (share of a map's maximum)", ylim=(0, None))
+    density.set(ylabel="% of the region above it", xlabel="threshold", ylim=(0, None))
+    for axes in (scores, density):
+        axes.axvline(threshold, color="black", linestyle=":", linewidth=1.2)
+        axes.grid(color="#E2E2E2", linewidth=0.6)
+        axes.set_xlim(0, 1)
+    handles, _ = scores.get_legend_handles_labels()
+    grey: dict[str, Any] = {"color": "#555555", "marker": "o"}
+    handles += [
+        Line2D([], [], markersize=5, label="best of 20 volumes", **grey),
+        Line2D([], [], linestyle="--", mfc="white", markersize=3.5, label="mean over volumes", **grey),
+        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label=f"{threshold:g}, the paper's"),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), columnspacing=1.2, handletextpad=0.5)
+    return figure
 
 
 @styled

@@ -21,6 +21,7 @@ __all__ = [
     "channel_limits",
     "channel_sentence",
     "gradual_sentences",
+    "is_inverted",
     "number",
     "overlap_sentences",
     "percent",
@@ -107,7 +108,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
                 "shows deactivation as activation, or nothing that follows the data. Do not interpret its polarity.",
             )
         )
-    against = [index for _, index, branch in branches if _inverted(branch)]
+    against = [index for _, index, branch in branches if is_inverted(branch)]
     if against:
         found.append(
             Banner(
@@ -141,7 +142,8 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
     return found
 
 
-def _inverted(branch: Mapping[str, Any]) -> bool:
+def is_inverted(branch: Mapping[str, Any]) -> bool:
+    """Tell whether a branch runs against its volumes and was left so (paper mode)."""
     return "Marks" not in branch and branch.get("Sign") == 1 and branch.get("MeasuredSign") == -1
 
 

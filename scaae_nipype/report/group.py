@@ -24,6 +24,10 @@ from .style import data_uri
 __all__ = ["GROUP_SECTIONS", "HOW_TO_READ_GROUPS", "GroupItem", "GroupSection", "group_page", "group_report"]
 
 
+MOST_PARAGRAPHS = 4
+"""More sentences than this are a list of points."""
+
+
 @dataclass(frozen=True)
 class GroupItem:
     """A figure, a table or sentences, made from the files of meanings; a figure needs title, caption and alt."""
@@ -83,7 +87,7 @@ GROUP_SECTIONS = (
     ),
     GroupSection(
         "baselines",
-        "Beside what needs no network",
+        "Beside what needs no trained network",
         (
             GroupItem(("overlap",), state_views.compare_sentences),
             GroupItem(
@@ -92,7 +96,7 @@ GROUP_SECTIONS = (
                 "Every method with every template (the paper's Figure 5), averaged",
                 "Best of 20 candidates, mean over participants; the best method of a line is framed. Left of the white "
                 "line: the network. smoothed²: smoothed (Gaussian, σ in mm), rectified, squared; σ chosen: the width "
-                "that is best in the other participants.",
+                "that is best in the other participants. Untrained: the same network before training.",
                 "Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
             ),
             GroupItem(("overlap",), state_views.compare_table),
@@ -205,7 +209,9 @@ def _blocks(group: Group, section: GroupSection) -> list[Block]:
             source = data_uri(made, vector=item.vector)
             blocks.append(Drawing(f"{section.key}-figure{number}", item.title, source, item.caption, item.alt))
         else:
-            blocks.append(made if isinstance(made, Table) else Text(made))
+            blocks.append(
+                made if isinstance(made, Table) else Text(made, "list" if len(made) > MOST_PARAGRAPHS else "text")
+            )
     return blocks
 
 

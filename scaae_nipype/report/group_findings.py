@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from .findings import DENSE, SIGN_AGREEMENT, percent
+from .findings import CHANNEL_RANGE, DENSE, SIGN_AGREEMENT, percent
 from .group_views import Group
 from .page import Banner
 
@@ -14,7 +14,7 @@ __all__ = ["group_banners"]
 
 
 def group_banners(group: Group) -> list[Banner]:
-    """Collect what the participants' pages warn of: an undertrained model, saturated branches, uncertain signs."""
+    """Collect what the participants' pages warn of: undertrained, saturated, inverted, uncertain, unselective."""
     try:
         runs = group.table("runs", ["run"])
     except InputError:
@@ -43,6 +43,21 @@ def group_banners(group: Group) -> list[Banner]:
                 "deactivation as activation, or nothing that follows the data."
             )
             found.append(Banner(f"The sign of branch {branch} is uncertain", text))
+        against = int((_numbers(runs, f"inverted_fbn{branch}") > 0).sum())
+        if against:
+            text = (
+                f"In {against} of {len(runs)} runs it runs against the input volumes, and in paper mode no sign is "
+                "applied, as in the published code: what it shows as active is deactivated."
+            )
+            found.append(Banner(f"Branch {branch} is inverted", text))
+    flat = int((_numbers(runs, "channel_weight_range") < CHANNEL_RANGE).sum())
+    if flat:
+        text = (
+            f"In {flat} of {len(runs)} runs all channel weights of all volumes lie within a range narrower than "
+            f"{CHANNEL_RANGE}: every channel enters the network map with nearly the same weight. The maps are then "
+            "what a fixed local filter of the volume gives; nothing is chosen automatically."
+        )
+        found.append(Banner("Channel attention selects nothing", text))
     return found
 
 

@@ -115,7 +115,10 @@ def state_mosaic(group: Group) -> Figure:
     for index, name in enumerate(names):
         counts = [visitors[branch][index] for branch in BRANCHES]
         if any(counts):
-            notes = ", ".join(f"branch {number}: {count} participants" for number, count in enumerate(counts, start=1))
+            notes = ", ".join(
+                f"branch {number}: {count} participant{'s' * (count != 1)}"
+                for number, count in enumerate(counts, start=1)
+            )
             found = [maps[branch][0][..., index] for branch in BRANCHES]
             rows.append(brains.MosaicRow(f"{shorten(name, 40)} ({notes})", found))
     if not rows:

@@ -78,8 +78,9 @@ class Group:
 
 
 def spread(row: pd.Series, value: str, digits: int = 2) -> Cell:
-    """Write a mean with its standard deviation below it."""
-    return Cell(number(row.get(f"{value}_mean"), digits), f"± {number(row.get(f'{value}_sd'), digits)}")
+    """Write a mean with its standard deviation below it, where there is a mean."""
+    mean = row.get(f"{value}_mean")
+    return Cell(number(mean, digits), f"± {number(row.get(f'{value}_sd'), digits)}" if pd.notna(mean) else "")
 
 
 def _level(row: pd.Series) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .style import LABELS
 
-__all__ = ["NETWORK", "PER_RUN", "method_label", "ordered_methods"]
+__all__ = ["NETWORK", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
 
 NETWORK = ("fbn1", "fbn2")
 """Methods that are the network's."""
@@ -15,11 +15,16 @@ NETWORK = ("fbn1", "fbn2")
 PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso")
 """Methods that give maps of the whole run, or of windows: their candidates are not volumes."""
 
+UNTRAINED = ("untrained_fbn1", "untrained_fbn2")
+"""Methods that are the same network before training."""
+
 _NAMES = {
     "fbn1": "FBN 1",
     "fbn2": "FBN 2",
     "volume": "volume",
     "volume_negated": "−volume",
+    "untrained_fbn1": "untrained FBN 1",
+    "untrained_fbn2": "untrained FBN 2",
     "pca_projection": "PCA denoised",
     "ica_projection": "ICA denoised",
     "cap_centroid": "CAP centroid",

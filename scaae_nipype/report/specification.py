@@ -140,12 +140,23 @@ RUN_SECTIONS = (
                 "template is matched at all times; a bright column that one volume matches many templates.",
                 "Heat maps of the overlap of every volume's networks with every template, templates against time.",
             ),
+            FigureItem(
+                "thresholds",
+                "How IoU hangs on the threshold",
+                views.threshold_curves,
+                ("thresholdcurve",),
+                "Every score of IoU in this report is taken at the dotted line. Where curves cross, which method is "
+                "better by IoU is a matter of the threshold: average precision and size-matched IoU have none. Right: "
+                "how much a map marks.",
+                "Line plots of the mean overlap with templates, and of the share of the brain marked, against the "
+                "threshold, for both branches and for the volume itself.",
+            ),
             TableItem(views.overlap_table, ("overlap",)),
         ),
     ),
     RunSection(
         "baselines",
-        "Beside what needs no network",
+        "Beside what needs no trained network",
         (
             SentenceItem(state_views.compare_sentences, ("overlap", "baselines")),
             FigureItem(
@@ -156,7 +167,7 @@ RUN_SECTIONS = (
                 "Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of the "
                 "white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
                 "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
-                "components of the run, no volumes.",
+                "components of the run, no volumes. Untrained: the same network before training.",
                 "Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
             ),
             TableItem(state_views.compare_table, ("overlap", "baselines")),

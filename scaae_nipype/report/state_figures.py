@@ -97,21 +97,43 @@ def _stretches(where: np.ndarray) -> np.ndarray:
 def transition_graphs(panels: Sequence[TransitionPanel]) -> Figure:
     """Draw transition graphs side by side: width of a line for the count, size of a node for the occupancy.
 
-    States that never appear are named below each graph; staying in a state is no line.
+    States that never appear are named below each graph; staying in a state is no line. A method with fewer than
+    two states is named, and takes no room.
     """
-    if not panels:
+    drawn = [panel for panel in panels if len(_visited(panel)) > 1]
+    others = _said_of([panel for panel in panels if panel not in drawn])
+    if not drawn:
         figure = Figure(figsize=(11, 0.8))
-        message(figure.add_subplot(), "There are no states.")
+        message(figure.add_subplot(), others or "There are no states.")
         return figure
-    most = max((float(_changes(panel).max(initial=0)) for panel in panels), default=0)
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(11, 5.0 * rows))
-    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=False):
+    most = max(float(_changes(panel).max(initial=0)) for panel in drawn)
+    columns = min(len(drawn), 2)
+    rows = -(-len(drawn) // columns)
+    figure = Figure(figsize=(11, 5.2 * rows))
+    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), drawn, strict=False):
         _draw_graph(axes, panel, most)
-    for axes in figure.axes[len(panels) :]:
+    for axes in figure.axes[len(drawn) :]:
         axes.set_axis_off()
+    if others:
+        figure.supxlabel(others, fontsize=9, color="#444444")
     return figure
+
+
+def _visited(panel: TransitionPanel) -> list[int]:
+    counts = np.asarray(panel.counts)
+    return np.flatnonzero((np.asarray(panel.occupancy) > 0) | counts.any(axis=0) | counts.any(axis=1)).tolist()
+
+
+def _said_of(panels: Sequence[TransitionPanel]) -> str:
+    """Say which methods have one state or none."""
+    none = ", ".join(panel.title for panel in panels if not _visited(panel))
+    lines = [f"{none}: no volume has a state."] if none else []
+    for panel in panels:
+        for index in _visited(panel):
+            lines.append(
+                f"{panel.title}: {panel.names[index]} is the only state ({100 * panel.occupancy[index]:.1f} %)."
+            )
+    return "\n".join(lines)
 
 
 def _changes(panel: TransitionPanel) -> np.ndarray:
@@ -121,12 +143,11 @@ def _changes(panel: TransitionPanel) -> np.ndarray:
 def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
     graph = transition_graph(np.asarray(panel.counts), panel.names, panel.occupancy.tolist())
     axes.set_axis_off()
-    axes.set_title(panel.title, loc="center", fontweight="bold")
-    axes.set(xlim=(-2.05, 2.05), ylim=(-2.2, 1.5))
+    axes.set(xlim=(-2.05, 2.05), ylim=(-2.2, 1.9))
     axes.set_aspect("equal")
+    # a title proper is cut off: the layout does not know where equal axes end
+    axes.text(0, 1.75, panel.title, ha="center", va="center", fontsize=10, fontweight="bold")
     colour = COLOURS.get(panel.method, "#333333")
-    if not graph:
-        axes.text(0, 0, "no volume has a state", ha="center", color="#444444")
     places = nx.circular_layout(graph)
     radii = {}
     for name, place in places.items():

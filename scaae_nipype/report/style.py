@@ -10,6 +10,8 @@ from typing import Any, ParamSpec
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 __all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "shorten", "styled"]
@@ -74,9 +76,12 @@ def data_uri(figure: Figure, *, vector: bool = True) -> str:
     'data:image/png;base64,'
     """
     buffer = io.BytesIO()
-    options: dict[str, Any] = {"format": "svg", "metadata": {"Date": None}} if vector else {"format": "png", "dpi": 120}
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(buffer, **options)
+    with matplotlib.rc_context(_STYLE):  # the canvas draws once, savefig twice: for the layout, and for the file
+        if vector:
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        else:
+            figure.set_dpi(120)
+            FigureCanvasAgg(figure).print_png(buffer)
     kind = "svg+xml" if vector else "png"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 

@@ -34,6 +34,7 @@ __all__ = [
     "spread_mosaic",
     "spread_volumes",
     "template_iou",
+    "threshold_curves",
     "warnings",
 ]
 
@@ -120,6 +121,12 @@ def template_iou(run: Run) -> Figure:
 def overlap_scores(run: Run) -> Figure:
     """Draw scores per template and method."""
     return figures.overlap_scores(run.table("overlap", ["method", "template"]))
+
+
+def threshold_curves(run: Run) -> Figure:
+    """Draw IoU against the threshold."""
+    needed = ["method", "template", "threshold", "method_density", "best_of_20_iou", "mean_iou"]
+    return figures.threshold_curves(run.table("thresholdcurve", needed), THRESHOLD)
 
 
 def overlap_sentences(run: Run) -> list[str]:

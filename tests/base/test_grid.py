@@ -79,6 +79,17 @@ def test_images_survive_the_disk(grid, tmp_path):
     assert load_grid(tmp_path / "mask.nii.gz").n_voxels == (vectors[0] > 0).sum()
 
 
+@pytest.mark.parametrize("stored", [np.int16, np.uint8, np.float32])
+def test_stored_numbers_are_scaled_as_nibabel_does(grid, tmp_path, stored):
+    values = np.random.default_rng(0).integers(0, 200, (*grid.shape, 40)).astype(stored)
+    image = nib.Nifti1Image(values, grid.affine)
+    image.header.set_slope_inter(0.37, -3.0)
+    for name in ("scaled.nii.gz", "scaled.nii"):
+        nib.save(image, tmp_path / name)
+        expected = nib.load(tmp_path / name).get_fdata()[grid.mask].T.astype(np.float32)
+        np.testing.assert_array_equal(grid.read_vectors(tmp_path / name), expected)
+
+
 def test_the_checksum_tells_spaces_apart_but_not_files(grid, tmp_path):
     grid.save(tmp_path / "a.nii")
     assert load_grid(tmp_path / "a.nii").checksum == grid.checksum

@@ -82,7 +82,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("bids_dir", "level", "sessions", "runs", "spaces", "filter_file", "datasets", "database_dir", "plugin_file"),
         *("clean_work_dir", "dry_run", "reports_only", "stop_on_first_crash", "resource_monitor"),
         *("work_dir", "output_dir", "participants", "tasks", "device", "nprocs", "omp_nthreads", "memory_gb"),
-        *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group"),
+        *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
         *("baselines", "atlas", "atlas_labels", "surrogates", "cross_fit"),

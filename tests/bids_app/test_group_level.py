@@ -22,7 +22,7 @@ from scaae_nipype.names import group_outputs, group_path, output_path, run_stem
 CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
 DIGEST = configuration_hash(CONFIGURATION)
 METHODS, TEMPLATES = ("fbn1", "fbn2", "volume", "volume_negated"), ("Visual", "DefaultMode", "NA")
-SCORES = ("iou", "size_matched_iou", "average_precision", "r")
+SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
 
 
 def write_dataset(root: Path) -> Path:
@@ -256,7 +256,8 @@ def test_one_participant_only(folders, group):
     write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
     code, said = group("--group-by", "dx", "--predict", "age")
     assert code == 0
-    assert "There is one participant only" in said
+    assert "There is one participant only: means have no spread, and nothing is compared or predicted." in said
+    assert "not predicted" not in said
     assert np.isnan(table(folders[1], "overlap")["best_iou_sd"]).all()
     assert not (folders[1] / group_path("comparisons")).exists()
 
@@ -345,17 +346,35 @@ def test_state_maps_that_do_not_fit_are_said_and_the_rest_is_done(folders, group
     assert (folders[1] / group_path("states")).exists()
 
 
+def test_a_code_whose_mean_says_nothing_is_predicted_from_by_its_covariance(two_sites, group):
+    for path in two_sites.glob("sub-*/func/*_desc-code_timeseries.tsv"):
+        code = read_table(path)
+        own = [name for name in code if name.startswith("code")]
+        code[own] = code[own] - code[own].mean()
+        write_table(code, path)
+    code, said = group("--predict", "dx")
+    assert code == 0
+    assert "predictions rest on its covariance alone" in said
+    assert table(two_sites, "codefeatures").filter(like="mean_").abs().max(axis=None) < 1e-5
+    predicted = table(two_sites, "predictions", "source")  # what told the groups apart was the mean
+    assert predicted.loc["code", "score"] < 0.9
+
+
 def test_what_makes_networks_doubtful_is_said_on_the_page(folders, group):
     for number in range(2):
         stem = write_run(folders[1], f"{number}", seed=number)
         path = next(folders[1].glob(f"sub-{number}/func/{stem}_desc-samples_timeseries.json"))
         branches = [{"MeanDensity": 0.2, "SignAgreement": 1.0}, {"MeanDensity": 0.75, "SignAgreement": 0.6}]
-        write_json(read_json(path) | {"Model": {"Undertrained": True, "Branches": branches}}, path)
+        branches[1] |= {"Sign": 1, "MeasuredSign": -1}
+        model = {"Undertrained": True, "Branches": branches, "ChannelWeightRange": [0.48, 0.51 + 0.5 * number]}
+        write_json(read_json(path) | {"Model": model}, path)
     assert group()[0] == 0
     html = (folders[1] / "group.html").read_text()
     for words in ("The model is undertrained", "Branch 2 is saturated", "75 %", "The sign of branch 2 is uncertain"):
         assert words in html
-    assert "Branch 1 is saturated" not in html
+    assert "Branch 2 is inverted" in html and "In 2 of 2 runs it runs against the input volumes" in html
+    assert "Channel attention selects nothing" in html and "In 1 of 2 runs all channel weights" in html
+    assert "Branch 1 is" not in html
     assert table(folders[1], "runs")["undertrained"].tolist() == [1, 1]
 
 

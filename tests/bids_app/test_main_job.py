@@ -436,6 +436,19 @@ def test_a_dry_run_writes_nothing(call):
     assert not list(Path().iterdir())
 
 
+def test_a_dry_run_says_what_would_stop_every_run(call):
+    grid = load_grid()
+    labels = np.zeros(grid.shape, np.int16)
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    code, line = call("out", "participant", "--dry-run", "--templates", "image.nii.gz")
+    assert (code, "--templates: " in line) == (70, True)
+    labels[20:25, 20:25, 20:25] = 7
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    code, line = call("out", "participant", "--dry-run", "--templates", "image.nii.gz")
+    assert (code, line) == (0, "This was a dry run: nothing was written.")
+    assert [path.name for path in Path().iterdir()] == ["image.nii.gz"]
+
+
 @pytest.fixture
 def model(job, tmp_path):
     (source,) = (path for path in (job[0] / "out" / "models").iterdir() if not path.name.startswith("."))

@@ -17,7 +17,13 @@ def made():
     volumes = 3 * rng.standard_normal((50, 4)) @ region.vectors(networks) + rng.standard_normal((50, 729))
     volumes = ((volumes - volumes.mean(axis=0)) / volumes.std(axis=0)).astype("f4")
     candidates = baselines(
-        list(BASELINES), volumes, region, repetition_time=2.0, features=rng.standard_normal((50, 6)), n_components=4
+        list(BASELINES),
+        volumes,
+        region,
+        repetition_time=2.0,
+        features=rng.standard_normal((50, 6)),
+        untrained=lambda run: np.stack([np.maximum(run, 0), np.maximum(-run, 0)]),
+        n_components=4,
     )
     return volumes, {one.method: one for one in candidates}
 
@@ -27,6 +33,7 @@ def test_every_baseline_is_there_under_its_own_name(made):
     assert list(made[1]) == [
         *("volume", "volume_negated", *filters, "pca_projection", "cap_centroid", "canica", "ica_projection"),
         *("dictionary_learning", "sliding_window_ica", "encoder_lasso"),
+        *("untrained_fbn1", "untrained_fbn2"),
     ]
 
 
@@ -70,3 +77,5 @@ def test_what_cannot_be_made_is_said():
         list(baselines(["volume", "melodic"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="needs the network's codes"):
         list(baselines(["encoder_lasso"], np.ones((3, 8)), region, repetition_time=2.0))
+    with pytest.raises(UsageError, match="'untrained' needs the model"):
+        list(baselines(["untrained"], np.ones((3, 8)), region, repetition_time=2.0))

@@ -88,6 +88,16 @@ def test_state_maps_are_means_of_the_signed_maps(matching, run, tmp_path):
     np.testing.assert_allclose(found, run_maps.volume[left].mean(axis=0) - 5, atol=2e-3)
 
 
+def test_scaled_maps_are_not_read_where_scores_and_signed_maps_tell_all(matching, run, tmp_path):
+    scores, signed = score_run(**matching, out_dir=tmp_path)[3], run["fbn_maps"][::-1]
+    first = assign_states(**matching, signed_maps=signed, out_dir=tmp_path / "a")
+    gone = matching | {"fbn_maps": [tmp_path / "gone1.nii.gz", tmp_path / "gone2.nii.gz"]}
+    second = assign_states(**gone, signed_maps=signed, scores=scores, out_dir=tmp_path / "b")
+    for one, other in zip(first[:3], second[:3], strict=True):
+        pd.testing.assert_frame_equal(read_table(one), read_table(other), rtol=1e-4)
+    assert [path.name for path in first[3]] == [path.name for path in second[3]]
+
+
 def test_nothing_above_the_cut_is_said_and_the_rest_written(matching, run, tmp_path):
     region = read_run(**run).region
     ramp = np.random.default_rng(0).permutation(np.linspace(0, 1, region.n_voxels)) ** 20  # few voxels above 0.3

@@ -55,10 +55,20 @@ def test_dice_follows_from_iou(maps, templates):
 
 def test_threshold_curve_at_the_papers_threshold_is_the_iou(rng):
     maps, templates = overlap.scale(rng.standard_normal((3, 100))), rng.random((2, 100)) < 0.2
-    curve = overlap.threshold_curve(maps, templates, [0.1, overlap.THRESHOLD, 0.9])
+    curve, density = overlap.threshold_curve(maps, templates, [0.1, overlap.THRESHOLD, 0.9])
     assert curve.shape == (3, 3, 2)
     np.testing.assert_array_equal(curve[1], overlap.iou(overlap.binarise(maps), templates))
+    np.testing.assert_allclose(density[1], overlap.binarise(maps).mean(axis=1), rtol=1e-6)
     assert not np.allclose(curve[0], curve[2])
+
+
+def test_a_threshold_curve_of_many_maps_agrees_with_scikit_learn(rng):
+    maps, templates = overlap.scale(rng.standard_normal((35, 60))), rng.random((2, 60)) < 0.2
+    templates[1] = False
+    curve, _ = overlap.threshold_curve(maps, templates, [0.2, 1.0])
+    expected = [jaccard_score(templates[0], own > 0.2 * own.max()) for own in maps]
+    np.testing.assert_allclose(curve[0, :, 0], expected, rtol=1e-5)
+    assert not curve[1].any() and not curve[..., 1].any()  # nothing exceeds its own maximum
 
 
 def test_chance_iou_is_what_independent_maps_reach(rng):

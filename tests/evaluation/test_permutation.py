@@ -131,3 +131,19 @@ def test_what_cannot_be_tested_is_refused():
         freedman_lane(y, group, 3 * group + 1)
     with pytest.raises(InputError, match="only 2 participants with values"):
         freedman_lane(np.array([[1.0], [2.0], [np.nan]]), np.array([0.0, 1.0, 1.0]))
+
+
+def test_statistics_and_both_kinds_of_p_are_nilearns():
+    """`nilearn.mass_univariate.permuted_ols` is Freedman-Lane with the maximum statistic, written by others."""
+    from nilearn.mass_univariate import permuted_ols
+
+    rng = np.random.default_rng(8)
+    motion = rng.standard_normal(40)
+    x = 0.5 * motion + rng.standard_normal(40)
+    y = motion[:, None] + rng.standard_normal((40, 4)) + rng.standard_normal((40, 1))
+    y[:, 1] += 0.6 * x
+    y[:, 2] -= 0.3 * x
+    found = freedman_lane(y, x, motion, n_permutations=4999)
+    theirs = permuted_ols(x[:, None], y, motion[:, None], n_perm=4999, random_state=1, output_type="dict")
+    np.testing.assert_allclose(found.statistic, theirs["t"][0], rtol=1e-5)
+    np.testing.assert_allclose(found.p_corrected, 10 ** -theirs["logp_max_t"][0], atol=0.03)

@@ -13,13 +13,14 @@ from scaae_nipype.interfaces.evaluation import GradualChange, MatchTemplates
 AFFINE = np.diag([4.0, 4, 4, 1])
 N_VOLUMES = 30
 DROPPED = [0, 1, 12]
+SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
 
 
 def test_score_run_finds_the_planted_volumes(matching, tmp_path):
     _, overlap, *_ = score_run(**matching, out_dir=tmp_path / "out")
     table = read_table(overlap).set_index(["method", "template"])
     assert table.index.levels[0].tolist() == ["fbn1", "fbn2", "volume", "volume_negated"]
-    for score in ("iou", "size_matched_iou", "average_precision", "r"):
+    for score in SCORES:
         assert table.loc[("fbn1", "left"), f"best_volume_{score}"] == 20
         assert table.loc[("volume_negated", "left"), f"best_volume_{score}"] == 5
         assert table.loc[("fbn1", "left"), f"best_{score}"] > 0.95
@@ -35,16 +36,26 @@ def test_score_run_finds_the_planted_volumes(matching, tmp_path):
 
 def test_overlap_table_has_the_promised_columns(matching, tmp_path):
     _, overlap, *_ = score_run(**matching, out_dir=tmp_path)
-    scores = [
-        f"{kind}_{score}"
-        for score in ("iou", "size_matched_iou", "average_precision", "r")
-        for kind in ("best", "best_volume", "best_of_20", "mean")
-    ]
+    scores = [f"{kind}_{score}" for score in SCORES for kind in ("best", "best_volume", "best_of_20", "mean")]
     assert list(read_table(overlap)) == [
         *("method", "template", "template_density", "template_coverage", "method_density", "n_volumes"),
         *scores,
-        *(f"mean_best_template_{score}" for score in ("iou", "size_matched_iou", "average_precision", "r")),
+        *(f"mean_best_template_{score}" for score in SCORES),
     ]
+
+
+def test_the_threshold_curve_passes_through_the_scores_at_the_papers_threshold(matching, tmp_path):
+    _, overlap, _, _, thresholds = score_run(**matching, out_dir=tmp_path)
+    curve, table = read_table(thresholds), read_table(overlap).set_index(["method", "template"])
+    assert len(curve) == 4 * 3 * 10
+    at = curve[curve["threshold"] == 0.3].set_index(["method", "template"])
+    for name in ("method_density", "best_iou", "best_of_20_iou", "mean_iou"):
+        np.testing.assert_allclose(at[name], table.loc[at.index, name], rtol=1e-5)
+    maps = read_run(**{key: matching[key] for key in ("fbn_maps", "in_file", "in_mask", "in_samples")})
+    at = curve[(curve["method"] == "fbn2") & (curve["template"] == "left")].set_index("threshold")
+    dense = [(maps.fbn["fbn2"][maps.kept] > threshold).mean() for threshold in at.index]
+    np.testing.assert_allclose(at["method_density"], dense, rtol=1e-5)
+    assert curve.loc[curve["template"] == "outside", ["best_iou", "mean_iou"]].isna().all(axis=None)
 
 
 def test_density_and_coverage_refer_to_the_region_and_the_models_mask(matching, tmp_path):
@@ -55,7 +66,7 @@ def test_density_and_coverage_refer_to_the_region_and_the_models_mask(matching, 
 
 
 def test_a_template_outside_the_mask_is_named_and_scored_na(matching, tmp_path):
-    per_volume, overlap, metadata, _ = score_run(**matching, out_dir=tmp_path)
+    per_volume, overlap, metadata, *_ = score_run(**matching, out_dir=tmp_path)
     table = read_table(overlap)
     outside = table[table["template"] == "outside"]
     assert outside.filter(regex="^(best|mean)_(?!best)").isna().all(axis=None)

@@ -5,7 +5,7 @@ import pytest
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import coverage, find_smith2009, iou, load_templates
-from scaae_nipype.evaluation.templates import SMITH_NAMES
+from scaae_nipype.evaluation.templates import SMITH_NAMES, fetch_smith2009
 from scaae_nipype.grid import Grid, load_grid
 
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -140,6 +140,19 @@ def test_missing_smith2009_says_where_it_was_looked_for_and_how_to_get_it(tmp_pa
     with pytest.raises(UsageError, match=r"PNAS_Smith09_rsn10.*fetch_atlas_smith_2009") as error:
         find_smith2009([tmp_path])
     assert str(tmp_path) in str(error.value)
+
+
+def test_smith2009_is_fetched_only_where_it_is_missing_and_a_dead_network_is_one_line(tmp_path, save, monkeypatch):
+    monkeypatch.setenv("NILEARN_DATA", str(tmp_path))
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(UsageError, match=r"'smith2009': cannot be fetched \(.*give the file itself"):
+        fetch_smith2009()
+    (tmp_path / "smith_2009").mkdir(exist_ok=True)
+    path = save(np.ones((8, 8, 8, 10), "f4"), "smith_2009/PNAS_Smith09_rsn10.nii.gz")
+    assert fetch_smith2009() == path
 
 
 def test_templates_are_resampled_once_until_their_files_change(grid, save, table, labels):

@@ -17,7 +17,7 @@ from scaae_nipype.names import output_path
 
 TEMPLATES = ["Auditory", "DefaultMode", "SomatomotorDorsal", "Visual", "NA"]
 METHODS = ["fbn1", "fbn2", "volume", "volume_negated"]
-SCORES = ["iou", "size_matched_iou", "average_precision", "r"]
+SCORES = ["iou", "dice", "size_matched_iou", "average_precision", "r"]
 
 
 def smooth_volumes(rng: np.random.Generator, grid: Grid, n: int) -> np.ndarray:
@@ -119,6 +119,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         write_table(pd.DataFrame({"kept": kept.astype(int), **columns}), target(meaning))
     write_table(overlap_table(rng, kept), target("overlap"))
     write_json({"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": []}, target("overlap", ".json"))
+    write_table(threshold_table(), target("thresholdcurve"))
     write_table(gradual_table(repetition_time), target("gradualchange"))
     write_states(target, rng, region, kept, repetition_time)
     write_baselines(target, rng, kept)
@@ -231,6 +232,17 @@ def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:
                 row |= {f"best_{score}": best + 0.05, f"best_volume_{score}": int(rng.choice(np.flatnonzero(kept)))}
                 row |= {f"best_of_20_{score}": best, f"mean_{score}": best / 2}
             rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def threshold_table() -> pd.DataFrame:
+    rows = []
+    for number, method in enumerate(METHODS):
+        for template in TEMPLATES:
+            for threshold in (0.1, 0.3, 0.5, 0.7):
+                mean = 0.2 - (threshold - 0.3 - 0.1 * number) ** 2
+                row = {"method": method, "template": template, "threshold": threshold, "best_of_20_iou": mean + 0.1}
+                rows.append(row | {"mean_iou": mean, "best_iou": mean + 0.2, "method_density": 1 - threshold})
     return pd.DataFrame(rows)
 
 

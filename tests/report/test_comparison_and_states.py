@@ -62,6 +62,13 @@ def test_the_sentence_says_who_is_better(network, words):
     assert "the best decomposition of the run (ICA, 0.25)" in first
 
 
+def test_the_untrained_network_is_a_rival_of_its_own_kind():
+    table = scores(fbn1=0.3, smoothed_4mm=0.2, untrained_fbn1=0.1, untrained_fbn2=0.4)
+    first = comparison_sentences(table)[0]
+    assert "above the best filter of single volumes (smoothed 4 mm, 0.20)" in first
+    assert "and below the best branch of the untrained network (untrained FBN 2, 0.40)" in first
+
+
 def test_the_picture_holds_all_methods_and_frames_the_best():
     table = scores(fbn1=0.1, fbn2=0.3, smoothed_4mm=0.4, encoder_lasso=0.2)
     figure = comparison_figure(table)
@@ -121,8 +128,12 @@ def test_the_graph_draws_changes_and_names_who_never_appears():
 def test_one_state_no_state_and_no_panel():
     one = TransitionPanel("One", "fbn1", ["A", "B"], np.array([[5, 0], [0, 0]]), np.array([1.0, 0]))
     none = TransitionPanel("None", "fbn2", ["A", "B"], np.zeros((2, 2)), np.zeros(2))
-    shown = texts(transition_graphs([one, none]))
-    assert "no volume has a state" in shown
+    two = TransitionPanel("Two", "volume", ["A", "B"], np.array([[5, 0], [0, 3]]), np.array([0.6, 0.4]))
+    figure = transition_graphs([one, none, two])
+    shown = texts(figure)
+    assert "None: no volume has a state.\nOne: A is the only state (100.0 %)." in shown
+    assert len(figure.axes) == 1  # one state or none takes no room
+    assert "None: no volume has a state." in texts(transition_graphs([none]))
     assert any("0 changes of state" in text for text in shown)
     assert "There are no states." in texts(transition_graphs([]))
 
@@ -156,7 +167,8 @@ def test_no_volume_above_the_cut_off_is_said_everywhere(make_dataset):
     sentences = views.state_sentences(run)
     assert sum("no volume is above the cut-off, so there are no states" in text for text in sentences) == 3
     assert "No volume is above the cut-off: there are no states." in texts(views.sequence(run))
-    assert "no volume has a state" in texts(views.graphs(run))
+    everything = "FBN branch 1, FBN branch 2, volume itself"
+    assert f"{everything}: no volume has a state." in texts(views.graphs(run))
     assert "No volume is above the cut-off: there are no states to average." in texts(views.state_mosaic(run))
     assert len(views.state_table(run).rows) == 5
 

@@ -100,6 +100,7 @@ def test_comparisons_reliability_and_predictions(root):
     html = text_of(root)
     assert "occupancy: 1 of 2 outcomes with corrected p ≤ 0.05: fbn1: Visual." in html
     assert 'class="best">0.0040' in html
+    assert 'scope="row">fbn1: Visual<small>occupancy</small>' in html  # outcomes of different families look alike
     assert "0.40<small>0.30 to 0.50" in html
     assert "auc = 0.71" in html and "3 of sites" in html
 

@@ -34,6 +34,18 @@ def lags(value=0.5, n=3) -> pd.DataFrame:
     return pd.DataFrame(row)
 
 
+def curve(value=0.3, thresholds=(0.1, 0.3, 0.5)) -> pd.DataFrame:
+    columns = {"best_of_20_iou": value, "mean_iou": value, "method_density": 0.2}
+    return pd.DataFrame(
+        [
+            {"method": m, "template": t, "threshold": x, **columns}
+            for m in ("fbn1", "volume")
+            for t in "AB"
+            for x in thresholds
+        ]
+    )
+
+
 def samples(n: int, displacement=0.1) -> pd.DataFrame:
     zeros = np.zeros(n, int)
     columns = {"kept": zeros + 1, "dummy": zeros, "censored": zeros, "framewise_displacement": displacement}
@@ -58,6 +70,10 @@ EDGES = {
     "one lag": lambda: figures.gradual_change(lags(n=1)),
     "lags all n/a": lambda: figures.gradual_change(lags(NAN)),
     "lags empty": lambda: figures.gradual_change(lags().iloc[:0]),
+    "curve of one threshold": lambda: figures.threshold_curves(curve(thresholds=[0.3]), 0.3),
+    "curve all n/a": lambda: figures.threshold_curves(curve(NAN), 0.3),
+    "curve as words": lambda: figures.threshold_curves(curve("n/a"), 0.3),
+    "curve empty": lambda: figures.threshold_curves(curve().iloc[:0], 0.3),
     "weights of one volume": lambda: figures.channel_weights(np.full((1, 32), 0.5), 2.0),
     "weights all n/a": lambda: figures.channel_weights(np.full((5, 32), NAN), 2.0),
     "weights empty": lambda: figures.channel_weights(np.zeros((0, 32))),
@@ -112,6 +128,16 @@ def test_volumes_and_seconds_stand_on_the_axes():
     assert seconds.get_xlabel() == "time (s)"
     assert seconds.get_xlim() == pytest.approx((-1.25, 23.75))
     assert figure.axes[1].get_xlabel() == "volume"
+
+
+def test_a_threshold_curve_is_the_mean_over_templates_with_the_papers_threshold_marked():
+    table = curve(0.2)
+    table.loc[(table["template"] == "B") & (table["method"] == "fbn1"), "best_of_20_iou"] = [0.4, NAN, 0.6]
+    scores, density = figures.threshold_curves(table, 0.3).axes
+    np.testing.assert_allclose(scores.lines[0].get_ydata(), [0.3, 0.2, 0.4])
+    np.testing.assert_allclose(scores.lines[1].get_ydata(), 0.2)
+    np.testing.assert_allclose(density.lines[0].get_ydata(), 20)
+    assert all(list(axes.lines[-1].get_xdata()) == [0.3, 0.3] for axes in (scores, density))
 
 
 def test_overlap_is_ordered_by_the_average_precision_of_the_network():

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from nipype.interfaces.base import isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
 from scaae_nipype.workflows import (
     init_derivatives_wf,
@@ -60,8 +61,6 @@ def test_preparation_hands_its_arguments_to_the_node(bold):
 
 
 def test_preparation_leaves_to_the_strategy_what_is_not_given():
-    from nipype.interfaces.base import isdefined
-
     prepare = nodes(init_prepare_run_wf())["prepare"]
     assert not any(isdefined(getattr(prepare.inputs, name)) for name in ("high_pass", "low_pass", "fd_threshold"))
 
@@ -111,6 +110,19 @@ def test_what_was_not_asked_for_is_not_computed(tmp_path):
         ("states", "out_states", "events", "states"),
     } <= found
     assert "circular shifts" in workflow.visit_desc() and "smoothed" in workflow.visit_desc()
+
+
+def test_the_untrained_network_is_drawn_from_the_model_where_it_is_asked_for(model_dir):
+    workflow = init_networks_wf(baselines=("pca", "untrained"), device="cpu", n_procs=2)
+    workflow.inputs.inputnode.model_dir = model_dir
+    scored = nodes(workflow)["baselines"]
+    assert scored.inputs.model_dir == model_dir
+    assert scored.n_procs == scored.inputs.num_threads == 2
+    plain = init_networks_wf(baselines=("pca",), n_procs=2)
+    plain.inputs.inputnode.model_dir = model_dir
+    assert not isdefined(nodes(plain)["baselines"].inputs.model_dir)
+    assert nodes(plain)["baselines"].n_procs == 1
+    assert scored.mem_gb > nodes(plain)["baselines"].mem_gb
 
 
 @pytest.fixture
