@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -376,7 +376,7 @@ def memory_gb(step: str, run: RunInput) -> float:
     return base + per_volume * n_volumes
 
 
-def _baselines_gb(names: Sequence[str], run: PreparedFiles) -> float:
+def _baselines_gb(names: Sequence[str], run: RunInput) -> float:
     """Give the memory of scoring baselines; the network before training is held beside what is scored."""
     own = memory_gb("decompose" if HEAVY_BASELINES & {*names} else "evaluate", run)
     return own + (memory_gb("extract", run) if "untrained" in names else 0)
