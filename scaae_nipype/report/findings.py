@@ -39,6 +39,12 @@ CHANNEL_RANGE = 0.1
 STEADY = 0.01
 """Channel weights whose SD over time stays below this do not follow the data."""
 
+RECONSTRUCTION = "mean squared error"
+"""How the card of a model that was trained to reconstruct its input begins to describe its loss."""
+
+SEEDS_AGREE = (0.22, 0.28)
+"""Mean correlation of the maps of two such models with those of a third one; ``python -m benchmarks.ablations``."""
+
 _NETWORK = ("fbn1", "fbn2")
 _BASELINE = ("volume", "volume_negated")
 
@@ -95,7 +101,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
     cards : mapping
         Model name to model card.
     """
-    found = [*_undertrained(runs, cards)]
+    found = [*_undertrained(runs, cards), *_left_to_the_seed(cards)]
     branches = [(run, index, branch) for run in runs for index, branch in enumerate(run.branches, start=1)]
     flagged = [(r, i, b) for r, i, b in branches if b.get("Flagged") or _below(b.get("SignAgreement"), SIGN_AGREEMENT)]
     if flagged:
@@ -158,6 +164,23 @@ def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -
         "or apply a trained model with --model."
     )
     return [Banner(f"The model is undertrained ({_listed(names)})", text)]
+
+
+def _left_to_the_seed(cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
+    trained = [
+        name for name, card in cards.items() if str(card.get("Training", {}).get("Loss", "")).startswith(RECONSTRUCTION)
+    ]
+    if not trained:
+        return []
+    low, high = (number(r) for r in SEEDS_AGREE)
+    return [
+        Banner(
+            f"Another seed may give other networks ({_listed(trained)})",
+            "A network that is trained to reconstruct volumes is free in what its branches mark. On simulated runs, "
+            f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
+            "again with another --seed, and interpret what stays.",
+        )
+    ]
 
 
 def channel_limits(run: Run) -> tuple[float, float] | None:

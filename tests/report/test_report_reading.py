@@ -114,6 +114,13 @@ def test_an_undertrained_card_is_enough(make_dataset):
     assert found(make_dataset(n=4, training={"Undertrained": True}))[0][0] == "The model is undertrained (abc123)"
 
 
+def test_a_model_trained_by_reconstruction_is_left_to_its_seed(make_dataset):
+    loss = "mean squared error over the brain mask"
+    ((title, text),) = found(make_dataset(n=4, training={"Loss": loss}))
+    assert title == "Another seed may give other networks (abc123)"
+    assert "correlated at 0.22 to 0.28 on average" in text
+
+
 def test_the_model_is_found_by_its_checksum_whatever_its_folder_is_called(make_dataset):
     root = make_dataset(n=4, ModelName="another name")
     (root / "models" / "abc123").rename(root / "models" / "light-0f3a")
