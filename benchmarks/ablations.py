@@ -142,11 +142,12 @@ def run_variant(name: str, studies: Callable[[ContextualSCAAE], list]) -> dict[s
         scores["exclusive"] = score(network, variant, "exclusive")
     maps = maps_of(network, variant, probes)
     np.save(CACHE / f"{_file_name(name)}.npy", maps.astype(np.float16))
-    reference = CACHE / f"{_file_name(f'{variant.preset}: as it is')}.npy"
+    others = {other: CACHE / f"{_file_name(f'{variant.preset}: {other}')}.npy" for other in ("as it is", "seed 1")}
     return {
         "scores": scores,
         "along_training": [round(similarity(a, b), 4) for a, b in itertools.pairwise(seen)],
-        "with_reference": round(similarity(maps, np.load(reference)), 4),
+        "with_reference": round(similarity(maps, np.load(others["as it is"])), 4),
+        **({"with_seed_1": round(similarity(maps, np.load(others["seed 1"])), 4)} if variant.seed == 2 else {}),
         "seconds": round(time.monotonic() - started),
     }
 
