@@ -100,8 +100,9 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
     """Give the mean |r| of maps of the same volumes, branches paired for the best: (n_branches, n, n_voxels) each."""
     a, b = (x.astype(np.float32) - x.mean(axis=-1, keepdims=True, dtype=np.float32) for x in (a, b))
     a, b = (x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-9) for x in (a, b))
+    a, b = sorted((a, b), key=len)
     r = np.einsum("anv,bnv->abn", a, b).mean(axis=-1)  # the mean over volumes first: a branch has one sign
-    pairings = itertools.permutations(range(len(b)))
+    pairings = itertools.permutations(range(len(b)), len(a))
     return float(max(np.mean([abs(r[i, j]) for i, j in enumerate(order)]) for order in pairings))
 
 

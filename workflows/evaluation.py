@@ -166,7 +166,7 @@ def init_evaluation_wf(
         out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
     if with_events:
-        events = node(LockToEvents(), "events", 0.3)
+        events = node(LockToEvents(), "events", mem_gb=0.3)
         task = [(field, field) for field in ("events", "repetition_time", "start_time")]
         out = [("out_table", "event_locking"), ("out_metadata", "events_metadata")]
         workflow.connect(

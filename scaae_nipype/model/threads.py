@@ -14,7 +14,8 @@ __all__ = ["MOST_AT_ONCE", "map_in_threads"]
 MOST_AT_ONCE = 8
 """Items that are worked on side by side: bounds memory; where there are more threads, several share an item."""
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
