@@ -335,7 +335,7 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
     (beside,) = out.glob("sub-good2/func/*_desc-fbn1_boldmap.json")
     assert "fold" not in beside.read_text()  # maps are the main model's
     assert (
-        "It is that of fold 2 of 2, trained on 1 other participant (cross-fitting)"
+        "It is that of fold 2 of 2, fitted to 1 other participant (cross-fitting)"
         in (out / "sub-good2.html").read_text()
     )
     assert "2-fold cross-fitting over participants" in (out / "logs" / "CITATION.md").read_text()

@@ -1,5 +1,7 @@
 """What a job may use."""
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -79,6 +81,14 @@ def test_a_context_needs_memory_for_its_volumes_and_an_autoencoder_for_its_batch
     assert stages._training_gb("contextual", few) < 0.5 * stages._training_gb("contextual", many)
     assert stages._training_gb("contextual", many) == stages._training_gb("contextual", many * 5)
     assert stages._training_gb("autoencoder", few) == stages._training_gb("autoencoder", many)
+
+
+def test_the_untrained_network_is_held_beside_what_is_scored(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 300), "i2"), np.eye(4)), tmp_path / "bold.nii.gz")
+    run = SimpleNamespace(bold=tmp_path / "bold.nii.gz")
+    plain, untrained = (stages._baselines_gb(names, run) for names in (["pca"], ["pca", "untrained"]))
+    assert plain < stages._baselines_gb(["ica"], run)
+    assert untrained == pytest.approx(plain + stages.memory_gb("extract", run))
 
 
 def test_caches_go_to_the_work_folder_unless_the_user_says_otherwise(tmp_path):
