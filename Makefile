@@ -6,10 +6,10 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types contracts doctests bench bench-recovery bench-calibration clean
+.PHONY: help demo test test-slow lint types contracts doctests bench bench-recovery bench-calibration bench-ablations clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(VENV)/.ready: setup.cfg constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
@@ -59,6 +59,9 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 	$(BIN)/python -m benchmarks.calibration temporal
 	$(BIN)/python -m benchmarks.calibration spatial
 	$(BIN)/python -m benchmarks.calibration report
+
+bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped
+	$(BIN)/python -m benchmarks.ablations
 
 clean:  ## remove what the targets made
 	rm -rf build demo $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--power-runs", type=int, default=50)
-    parser.add_argument("--surrogates", type=int, default=39)
+    parser.add_argument("--surrogates", type=int, default=19)
     parser.add_argument("--spatial-surrogates", type=int, default=199)
     parser.add_argument("--maps", type=int, default=240)
     options = parser.parse_args()
