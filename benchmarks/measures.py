@@ -79,22 +79,22 @@ def extraction(preset: str, precision: str) -> dict:
     from scaae_nipype.model.threads import map_in_threads
 
     model = _model(preset, precision)
-    vectors = _noise(8, model.grid)
+    vectors = _noise(24, model.grid)  # enough for threads to have warmed up, as they have in a run
     extractor = Extractor(model)
-    seconds = median_seconds(lambda: list(extractor.batches(vectors))) / len(vectors)
+    seconds = median_seconds(lambda: list(extractor.batches(vectors)), 3) / len(vectors)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     attend_to, volumes = extractor.read.attend, model.volumes(vectors[:2])
     seen = volumes if preset == "published" else model.network.views(volumes).stacked.detach()
-    volumes_seen = 4 * [seen[:1], seen[1:]]
+    volumes_seen = 12 * [seen[:1], seen[1:]]
     macs = sum(kernel.numel() for kernel in attend_to.kernels) * volumes[0].numel()
     layout = torch.channels_last_3d
-    attend = median_seconds(lambda: list(map_in_threads(torch.inference_mode()(attend_to), volumes_seen))) / 8
+    attend = median_seconds(lambda: list(map_in_threads(torch.inference_mode()(attend_to), volumes_seen)), 3) / 24
     with torch.inference_mode():
         x = torch.randn(2, 32, *volumes.shape[2:]).to(dtype).contiguous(memory_format=layout)
         kernel = torch.randn(32, 32, 5, 5, 5).to(dtype).contiguous(memory_format=layout)
         convolve = torch.inference_mode()(lambda x: torch.nn.functional.conv3d(x, kernel, padding=2))
         together = median_seconds(lambda: convolve(x)) / 2  # all threads on two volumes, or a volume for each
-        alone = min(together, median_seconds(lambda: list(map_in_threads(convolve, 4 * [x[:1], x[1:]]))) / 8)
+        alone = min(together, median_seconds(lambda: list(map_in_threads(convolve, 12 * [x[:1], x[1:]]))) / 24)
     reference = 32 * 32 * 125 * volumes[0].numel() / alone
     return {
         "seconds_per_volume": seconds,
