@@ -54,7 +54,7 @@ def start_job(job: dict[str, Any], folder: Path) -> Path:
     if processes == 1:
         return run_job(job)
     description = write_json(job, folder / "job.json")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", "scaae_nipype.model.launch", "--standalone", f"--nproc-per-node={processes}"]
     command += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     environment = {
         **os.environ,
