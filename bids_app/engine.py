@@ -15,13 +15,16 @@ from typing import Any
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins import LinearPlugin
 
-from ..errors import UsageError
+from ..errors import Interrupted, UsageError
 from .resources import peak_memory_gb, restart_peak_memory
 from .workers import WatchfulMultiProcPlugin, WorkerDied, log_to_file
 
 __all__ = ["Failure", "Outcome", "run_workflow"]
 
 _OUR_ERROR = re.compile(r"^\s*scaae_nipype\.errors\.\w+: (.+)$", re.MULTILINE)
+
+INTERRUPTION = re.compile(r"^\s*(scaae_nipype\.errors\.Interrupted|KeyboardInterrupt)\b", re.MULTILINE)
+"""How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def run_workflow(
         "check_version": "false",
     }
     log_to_file(log_file, echo=echo)
-    watcher = _Watcher(tell, is_linear=nprocs == 1 and plugin_file is None)
+    is_linear = nprocs == 1 and plugin_file is None
+    watcher = _Watcher(tell, is_linear=is_linear)
     plugin = _plugin(
         plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
     )
@@ -166,6 +170,9 @@ def run_workflow(
             outcome.finished[name] = watcher.nodes[name]
         elif status == "exception" or name in texts:
             outcome.failures[name] = _explain(watcher.nodes[name], *texts.get(name, ("", None)), memory_gb=memory_gb)
+    for name, (text, *_) in texts.items():  # in this process, Nipype takes an interruption for a node's failure
+        if is_linear and name in outcome.failures and INTERRUPTION.search(text):
+            raise Interrupted(outcome.failures[name].message)
     if error is not None and not outcome.failures:
         raise error
     with suppress(OSError):

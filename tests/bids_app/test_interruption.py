@@ -83,14 +83,7 @@ def members(group: int) -> list[int]:
         pytest.param(2, 1, signal.SIGTERM, True, id="workers-all-ended", marks=pytest.mark.slow),
         pytest.param(1, 1, signal.SIGUSR1, False, id="alone-warned", marks=pytest.mark.slow),
         pytest.param(1, 1, signal.SIGTERM, False, id="alone-ended", marks=pytest.mark.slow),
-        pytest.param(
-            *(1, 2, signal.SIGUSR1, False),
-            id="distributed-warned",
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.xfail(strict=True, reason="kept and resumed, but the verdict says 'Something failed'"),
-            ],
-        ),
+        pytest.param(1, 2, signal.SIGUSR1, False, id="distributed-warned", marks=pytest.mark.slow),
         pytest.param(2, 2, signal.SIGTERM, False, id="distributed-in-a-worker-ended", marks=pytest.mark.slow),
         pytest.param(1, 1, signal.SIGINT, False, id="alone-control-c", marks=pytest.mark.slow),
     ],
