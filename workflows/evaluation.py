@@ -32,6 +32,9 @@ EVALUATED = (
 EVALUATION_STEPS = ("match_templates", "states", "baselines", "regions", "events")
 """Nodes that have an ``out_metadata`` with warnings."""
 
+_METHODS_AT_ONCE = 2
+"""Threads of `MatchTemplates`, which has four methods to score: more would hardly help."""
+
 _KNOWN = {"default": "networks of @seitzman2020", "smith2009": "networks of @smith2009"}
 
 
@@ -77,7 +80,7 @@ def init_evaluation_wf(
         Of the decompositions.
     device : str
     n_procs : int
-        CPU threads of the untrained network.
+        CPU threads of the untrained network, and at most of scoring.
     mem_gb, baselines_mem_gb : float
         Of every step, and of the baselines.
     name : str
@@ -117,7 +120,7 @@ def init_evaluation_wf(
     def node(interface, name: str, *, n_procs: int = 1, mem_gb: float = mem_gb) -> pe.Node:
         return pe.Node(interface, name=name, n_procs=n_procs, mem_gb=mem_gb)
 
-    match = node(MatchTemplates(mode=mode, **against), "match_templates")
+    match = node(MatchTemplates(mode=mode, **against), "match_templates", n_procs=min(n_procs, _METHODS_AT_ONCE))
     change = node(GradualChange(), "gradual_change")
     cutoff = {} if state_cutoff is None else {"cutoff": state_cutoff}
     states = node(AssignStates(mode=mode, **against, **cutoff), "states")

@@ -6,7 +6,7 @@ on how a map is scaled; scores of its ranks (`average_precision`, `size_matched_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,10 +30,6 @@ THRESHOLD = 0.3
 """Share of its own maximum that a map has to exceed, the paper's; never tuned."""
 
 
-_MAPS_AT_ONCE = 16
-"""Maps that stay in the processor's cache while they are cut at one threshold after the other."""
-
-
 def scale(signed: ArrayLike) -> np.ndarray:
     """Scale every map for display: min to max becomes 0 to 1, then squared (equation 9).
 
@@ -51,9 +47,10 @@ def scale(signed: ArrayLike) -> np.ndarray:
     array([[0.  , 0.25, 1.  ]], dtype=float32)
     """
     signed = np.asarray(signed, dtype=np.float32)
-    lowest = signed.min(axis=-1, keepdims=True)
-    span = signed.max(axis=-1, keepdims=True) - lowest
-    return np.square(np.divide(signed - lowest, span, out=np.zeros_like(signed), where=span > 0))
+    scaled = signed - signed.min(axis=-1, keepdims=True)
+    span = scaled.max(axis=-1, keepdims=True)
+    scaled /= np.where(span > 0, span, 1)
+    return np.square(scaled, out=scaled)
 
 
 def binarise(maps: ArrayLike, threshold: float = THRESHOLD) -> np.ndarray:
@@ -139,19 +136,35 @@ def threshold_curve(
     >>> curve.ravel().round(2), density.ravel().round(2)
     (array([0.33, 0.5 , 1.  ], dtype=float32), array([1.  , 0.67, 0.33], dtype=float32))
     """
-    size = templates.sum(axis=1, dtype=np.float32)
-    counted = np.vstack([templates, np.ones(templates.shape[1])]).T.astype(np.float32)  # the last counts all voxels
-    curve = np.empty((len(thresholds), len(maps), len(templates)), dtype=np.float32)
+    n_templates, n_levels = len(templates), len(thresholds) + 1
+    template, voxels = np.nonzero(templates)
+    size, shift = templates.sum(axis=1)[:, None], template * n_levels
+    curve = np.empty((len(thresholds), len(maps), n_templates), dtype=np.float32)
     density = np.empty(curve.shape[:2], dtype=np.float32)
-    for start in range(0, len(maps), _MAPS_AT_ONCE):
-        part = slice(start, start + _MAPS_AT_ONCE)
-        for number, threshold in enumerate(thresholds):
-            found = binarise(maps[part], threshold).astype(np.float32) @ counted
-            intersection, own = found[:, :-1], found[:, -1:]
-            union = own + size - intersection
-            curve[number, part] = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
-            density[number, part] = own[:, 0] / templates.shape[1]
+    ascending = np.argsort(thresholds)
+    for number, values in enumerate(maps):
+        level = _thresholds_exceeded(values, thresholds)
+        own = _tail_counts(np.bincount(level, minlength=n_levels))
+        inside = np.bincount(level[voxels] + shift, minlength=n_templates * n_levels)
+        intersection = _tail_counts(inside.reshape(n_templates, n_levels))
+        union = own + size - intersection
+        overlap = np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
+        curve[ascending, number], density[ascending, number] = overlap.T, own / templates.shape[1]
     return curve, density
+
+
+def _thresholds_exceeded(values: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """Count, per voxel, the shares of the map's maximum that it exceeds."""
+    level = np.zeros(len(values), dtype=np.uint8)
+    highest = values.max()
+    for threshold in thresholds if highest > 0 else ():
+        level += values > threshold * highest
+    return level
+
+
+def _tail_counts(counts: np.ndarray) -> np.ndarray:
+    """From voxels per level to voxels above each level but the last, along the last axis."""
+    return counts[..., :0:-1].cumsum(axis=-1)[..., ::-1]
 
 
 def chance_iou(density: ArrayLike) -> np.ndarray:
@@ -236,38 +249,32 @@ def rank_scores(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np
     filled = np.flatnonzero(templates.any(axis=1))
     if not len(filled):
         return precision, matched
-    template, voxels = np.nonzero(templates[filled])  # the voxels of all templates, one template after the other
-    size = np.bincount(template, minlength=len(filled))
-    first = np.cumsum(size) - size
-    apart = np.arange(len(filled)) * (templates.shape[1] + 1)  # keeps the ranks of a template apart from the next one's
-    shift = apart[template].astype(np.int32 if apart[-1] < 2**30 else np.int64)
-    for row, (rank, ends) in enumerate(_ranks(maps)):
-        keys = np.sort(rank[voxels] + shift)
-        last = np.flatnonzero(np.append(keys[1:] != keys[:-1], True))  # of voxels that are tied
-        owner = template[last]
-        found = last + 1 - first[owner]
-        share = np.diff(last, prepend=-1) * found / (keys[last] - shift[last])
-        precision[row, filled] = np.bincount(owner, share, minlength=len(filled)) / size
+    member = templates[filled]
+    size = member.sum(axis=1)
+    first = np.cumsum(size) - size  # of every template's voxels, one template after the other
+    row_start = np.arange(len(filled)) * templates.shape[1]
+    start_of_voxel, first_of_voxel = np.repeat(row_start, size), np.repeat(first, size)
+    for row, values in enumerate(np.asarray(maps, dtype=np.float32)):
+        order = _descending(values)
+        ends = _ends_of_ties(values[order])
+        places = np.flatnonzero(member.take(order, axis=1))  # of the templates' voxels, each template from the top down
+        rank = np.repeat(ends, np.diff(ends, prepend=0))[places - start_of_voxel]
+        last = np.flatnonzero(np.append((rank[1:] != rank[:-1]) | (first_of_voxel[1:] != first_of_voxel[:-1]), True))
+        found = np.repeat(last + 1, np.diff(last, prepend=-1)) - first_of_voxel  # tied voxels count together
+        precision[row, filled] = np.add.reduceat(found / rank, first) / size
 
         group = np.searchsorted(ends, size)  # of tied voxels, at which the n highest end
         end = ends[group]
         start = np.where(group > 0, ends[group - 1], 0)
-        before, through = np.searchsorted(keys, np.add(apart, [start, end]).astype(keys.dtype), side="right") - first
+        before, through = np.searchsorted(places, np.add(row_start, [start, end])) - first
         intersection = before + (through - before) * (size - start) / (end - start)
         matched[row, filled] = intersection / (2 * size - intersection)
     return precision, matched
 
 
-def _ranks(maps: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, per map, every voxel's rank (how many voxels are at least as high) and the ranks that occur, ascending."""
-    for values in np.asarray(maps, dtype=np.float32):
-        order = _descending(values)
-        ordered = values[order]
-        last_of_ties = np.append(ordered[1:] != ordered[:-1], True)
-        ends = np.flatnonzero(last_of_ties) + 1
-        rank = np.empty(len(values), dtype=np.int32)
-        rank[order] = np.repeat(ends, np.diff(ends, prepend=0))
-        yield rank, ends
+def _ends_of_ties(ordered: np.ndarray) -> np.ndarray:
+    """Say where each group of equal values ends, as the number of values up to there."""
+    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1
 
 
 def _descending(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -46,6 +47,8 @@ def read_run(
     in_file: str | os.PathLike,
     in_mask: str | os.PathLike,
     in_samples: str | os.PathLike,
+    *,
+    num_threads: int = 1,
 ) -> RunMaps:
     """Read the files that preparation and extraction wrote for one run.
 
@@ -59,6 +62,8 @@ def read_run(
         The evaluation region.
     in_samples : path
         Table with a row per volume and a column ``kept``.
+    num_threads : int
+        Images that are read side by side.
 
     Raises
     ------
@@ -72,8 +77,9 @@ def read_run(
     kept = samples["kept"].to_numpy() == 1
     if not kept.any():
         raise InputError(f"{in_samples}: no volume of the run is kept; nothing can be evaluated.")
-    volume = read_volumes(in_file, region, len(kept))
-    fbn = {f"fbn{number}": read_volumes(path, region, len(kept)) for number, path in enumerate(fbn_maps, start=1)}
+    with ThreadPoolExecutor(num_threads) as pool:
+        volume, *maps = pool.map(lambda path: read_volumes(path, region, len(kept)), [in_file, *fbn_maps])
+    fbn = {f"fbn{number}": own for number, own in enumerate(maps, start=1)}
     repetition_time = float(nib.Nifti1Image.from_filename(in_file).header.get_zooms()[3])
     if not repetition_time > 0:
         raise InputError(f"{in_file}: its header holds no repetition time; prepare the run again.")

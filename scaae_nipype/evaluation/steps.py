@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ def score_run(
     template_labels: PathLike | None = None,
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
+    num_threads: int = 1,
     out_dir: PathLike = ".",
 ) -> tuple[Path, Path, Path, Path, Path]:
     """Score every volume of a run against every template, and the volumes themselves beside the networks' maps.
@@ -46,6 +48,8 @@ def score_run(
         The model's brain mask, which coverage is measured against; the shipped one by default.
     mode : str
         Key of `states.RULES`: which score decides on states.
+    num_threads : int
+        Methods that are scored side by side.
     out_dir : path
 
     Returns
@@ -67,17 +71,20 @@ def score_run(
     InputError, UsageError
     """
     deciding = rule_of(mode).score
-    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    run = read_run(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
     local, covered = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
-    methods = {name: maps[run.kept] for name, maps in run.fbn.items()}
-    methods |= {"volume": scale(run.volume[run.kept]), "volume_negated": scale(-run.volume[run.kept])}
-    scores = {name: score_maps(maps, local) for name, maps in methods.items()}
-    volumes = np.flatnonzero(run.kept)
-    overlap = [
-        overlap_table(scores[name], maps, local, method=name, volumes=volumes, template_coverage=covered)
-        for name, maps in methods.items()
-    ]
-    curves = [threshold_table(maps, local, method=name) for name, maps in methods.items()]
+    about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
+
+    def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:
+        maps = run.fbn[method][run.kept] if method in run.fbn else scale(run.volume[run.kept] * signs[method])
+        own = score_maps(maps, local)
+        return own, overlap_table(own, maps, local, method=method, **about), threshold_table(maps, local, method=method)
+
+    signs = {"volume": 1, "volume_negated": -1}
+    methods = [*run.fbn, *signs]
+    with ThreadPoolExecutor(num_threads) as pool:
+        every_score, overlap, curves = zip(*pool.map(scored, methods), strict=True)
+    scores = dict(zip(methods, every_score, strict=True))
     per_volume = {name: scores[name]["iou"] for name in run.fbn}
     of_states = {name: scores[name][deciding] for name in (*run.fbn, "volume")}
     out_dir = Path(out_dir).absolute()

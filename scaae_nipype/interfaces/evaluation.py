@@ -41,6 +41,7 @@ class _TemplatesInputSpec(BaseInterfaceInputSpec):
 
 class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
     mode = traits.Enum("calibrated", "paper", **_MODE)
+    num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
 
 
 class _MatchTemplatesOutputSpec(TraitedSpec):

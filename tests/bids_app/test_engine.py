@@ -7,7 +7,7 @@ from nipype.interfaces.utility import Function
 from nipype.pipeline import engine as pe
 from scaae_nipype.bids_app.engine import run_workflow
 
-from scaae_nipype.errors import UsageError
+from scaae_nipype.errors import Interrupted, UsageError
 
 
 def double(value):
@@ -29,6 +29,16 @@ def die(value):
     import signal
 
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_interrupted(value):
+    from scaae_nipype.errors import Interrupted
+
+    raise Interrupted("Training interrupted by SIGUSR1 after 3 of 9 steps.")
+
+
+def press_control_c(value):
+    raise KeyboardInterrupt
 
 
 def node(function, name, value=None, **keywords):
@@ -94,6 +104,14 @@ def test_peak_memory_and_time_of_every_step_are_kept(tmp_path, run):
     assert 0 < step["peak_memory_gb"] < 4
     assert step["seconds"] >= 0
     assert step["declared_memory_gb"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("function", "words"), [(be_interrupted, r"^Training interrupted by SIGUSR1 after 3 of 9"), (press_control_c, "^$")]
+)
+def test_an_interruption_in_this_process_is_no_nodes_failure(tmp_path, function, words):
+    with pytest.raises(Interrupted, match=words):
+        run_workflow(chain(tmp_path, one=function), nprocs=1, memory_gb=2.0, log_file=tmp_path / "nipype.log")
 
 
 def test_a_second_run_takes_results_that_are_there(tmp_path, run):

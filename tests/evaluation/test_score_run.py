@@ -90,6 +90,12 @@ def test_iou_table_has_a_row_per_volume_and_na_where_not_kept(matching, tmp_path
     assert table["fbn1_left"].idxmax() == 20
 
 
+def test_threads_change_no_table(matching, tmp_path):
+    alone = score_run(**matching, out_dir=tmp_path / "alone")
+    together = score_run(**matching, num_threads=3, out_dir=tmp_path / "together")
+    assert [path.read_bytes() for path in alone] == [path.read_bytes() for path in together]
+
+
 def test_change_gradually_covers_branches_and_volume(run, tmp_path):
     table = read_table(change_gradually(**run, out_dir=tmp_path))
     assert list(table) == [
