@@ -23,7 +23,9 @@ __all__ = ["Failure", "Outcome", "run_workflow"]
 
 _OUR_ERROR = re.compile(r"^\s*scaae_nipype\.errors\.\w+: (.+)$", re.MULTILINE)
 
-INTERRUPTION = re.compile(r"^\s*(scaae_nipype\.errors\.Interrupted|KeyboardInterrupt)\b", re.MULTILINE)
+INTERRUPTION = re.compile(
+    r"^\s*(scaae_nipype\.errors\.Interrupted|KeyboardInterrupt)(: )?(?P<message>.*)$", re.MULTILINE
+)
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
 
@@ -171,8 +173,8 @@ def run_workflow(
         elif status == "exception" or name in texts:
             outcome.failures[name] = _explain(watcher.nodes[name], *texts.get(name, ("", None)), memory_gb=memory_gb)
     for name, (text, *_) in texts.items():  # in this process, Nipype takes an interruption for a node's failure
-        if is_linear and name in outcome.failures and INTERRUPTION.search(text):
-            raise Interrupted(outcome.failures[name].message)
+        if is_linear and name in outcome.failures and (stop := INTERRUPTION.search(text)):
+            raise Interrupted(stop["message"])
     if error is not None and not outcome.failures:
         raise error
     with suppress(OSError):
