@@ -143,14 +143,19 @@ def run_variant(name: str, studies: Callable[[ContextualSCAAE], list]) -> dict[s
         scores["exclusive"] = score(network, variant, "exclusive")
     maps = maps_of(network, variant, probes)
     np.save(CACHE / f"{_file_name(name)}.npy", maps.astype(np.float16))
-    others = {other: CACHE / f"{_file_name(f'{variant.preset}: {other}')}.npy" for other in ("as it is", "seed 1")}
     return {
         "scores": scores,
         "along_training": [round(similarity(a, b), 4) for a, b in itertools.pairwise(seen)],
-        "with_reference": round(similarity(maps, np.load(others["as it is"])), 4),
-        **({"with_seed_1": round(similarity(maps, np.load(others["seed 1"])), 4)} if variant.seed == 2 else {}),
+        "with_reference": _similarity_with(f"{variant.preset}: as it is", maps),
+        **({"with_seed_1": _similarity_with(f"{variant.preset}: seed 1", maps)} if variant.seed == 2 else {}),
         "seconds": round(time.monotonic() - started),
     }
+
+
+def _similarity_with(other: str, maps: np.ndarray) -> float | None:
+    """Compare with another variant's maps; they stay on the machine that made them, the scores travel."""
+    path = CACHE / f"{_file_name(other)}.npy"
+    return round(similarity(maps, np.load(path)), 4) if path.exists() else None
 
 
 def _file_name(name: str) -> str:
@@ -187,9 +192,9 @@ def report(known: dict[str, Any]) -> None:
     print("\n| | maps along training (|r| between quarters) | |r| with the reference |\n| --- | --- | --- |")
     for name, result in known.items():
         if "along_training" in result:
-            print(
-                f"| {name} | {', '.join(f'{r:.2f}' for r in result['along_training'])} | {result['with_reference']} |"
-            )
+            reference = result["with_reference"]
+            along = ", ".join(f"{r:.2f}" for r in result["along_training"])
+            print(f"| {name} | {along} | {'–' if reference is None else reference} |")
 
 
 def main() -> None:

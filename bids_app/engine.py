@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -27,6 +28,9 @@ INTERRUPTION = re.compile(
     r"^\s*(scaae_nipype\.errors\.Interrupted|KeyboardInterrupt)(: )?(?P<message>.*)$", re.MULTILINE
 )
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
+
+
+_DISK_FULL = os.strerror(errno.ENOSPC)
 
 
 @dataclass(frozen=True)
@@ -230,4 +234,9 @@ def _explain(node: pe.Node, text: str, crash_file: Path | None, *, memory_gb: fl
             f"{memory_gb:.1f} GB); use fewer --nprocs or more memory."
         )
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+    if _DISK_FULL in last:
+        reason = last.partition("] ")[2]
+        return Failure(
+            f"step {node.name}: the disk is full ({reason}); make room for output and --work-dir, or give others."
+        )
     return Failure(f"step {node.name} failed unexpectedly: {last}", crash_file)

@@ -16,7 +16,17 @@ import pandas as pd
 
 from .errors import InputError
 
-__all__ = ["image_4d", "quantise", "read_json", "read_table", "replacing", "write_json", "write_table", "write_text"]
+__all__ = [
+    "image_4d",
+    "quantise",
+    "read_json",
+    "read_table",
+    "replacing",
+    "reserve",
+    "write_json",
+    "write_table",
+    "write_text",
+]
 
 
 @contextmanager
@@ -39,6 +49,21 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def reserve(descriptor: int, n_bytes: int) -> None:
+    """Take the disk space of a file that is going to be mapped into memory.
+
+    Without it the file is sparse, and a disk that turns out to be full kills the process (SIGBUS) instead of raising.
+
+    Raises
+    ------
+    OSError
+        If the disk has no room.
+    """
+    os.ftruncate(descriptor, n_bytes)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(descriptor, 0, n_bytes)
 
 
 def write_text(text: str, path: str | os.PathLike) -> Path:

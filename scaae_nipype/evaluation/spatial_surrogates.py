@@ -29,7 +29,7 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.special import ndtri
 
 from ..errors import InputError, UsageError
-from ..files import replacing
+from ..files import replacing, reserve
 from ..grid import Grid
 
 __all__ = ["give_values", "read_surrogate_ranks", "surrogate_ranks", "variogram", "write_surrogate_ranks"]
@@ -237,6 +237,8 @@ def write_surrogate_ranks(
     shape = (n_surrogates, len(maps), grid.n_voxels)
     with replacing(path) as temporary:
         file = np.lib.format.open_memmap(temporary, mode="w+", dtype=kind, shape=shape)
+        with temporary.open("r+b") as opened:
+            reserve(opened.fileno(), temporary.stat().st_size)
         for number, ranks in enumerate(surrogate_ranks(maps, grid, n_surrogates=n_surrogates, seed=seed)):
             file[number] = ranks
             if progress is not None:

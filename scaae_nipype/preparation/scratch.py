@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ..files import reserve
+
 __all__ = ["BLOCK", "blocks", "nothing", "zeros"]
 
 BLOCK = 32
@@ -44,6 +46,11 @@ def zeros(shape: tuple[int, int], folder: str | os.PathLike | None = None) -> tu
     release : callable
         Gives the memory of the parts that were used so far back to the system; what was written stays readable.
 
+    Raises
+    ------
+    OSError
+        If the folder's disk has no room.
+
     Examples
     --------
     >>> array, release = zeros((2, 3), tempfile.gettempdir())
@@ -56,6 +63,6 @@ def zeros(shape: tuple[int, int], folder: str | os.PathLike | None = None) -> tu
         return np.zeros(shape, dtype=np.float32), nothing
     n_bytes = 4 * shape[0] * shape[1]
     with tempfile.TemporaryFile(dir=os.fspath(folder), prefix=".voxels-") as file:
-        file.truncate(n_bytes)
+        reserve(file.fileno(), n_bytes)
         mapping = mmap.mmap(file.fileno(), n_bytes)  # keeps the file after it is closed
     return np.frombuffer(mapping, dtype=np.float32).reshape(shape), lambda: mapping.madvise(mmap.MADV_DONTNEED)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scaae_nipype.errors import InputError
-from scaae_nipype.files import read_json, read_table, replacing, write_json, write_table, write_text
+from scaae_nipype.files import read_json, read_table, replacing, reserve, write_json, write_table, write_text
 from scaae_nipype.names import output_name, output_path, outputs
 
 
@@ -18,6 +18,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert (tmp_path / "file.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_reserved_space_is_taken(tmp_path):
+    with (tmp_path / "mapped").open("w+b") as file:
+        reserve(file.fileno(), 1_000_000)
+    assert (tmp_path / "mapped").stat().st_size == 1_000_000
+    assert (tmp_path / "mapped").stat().st_blocks * 512 >= 1_000_000, "a sparse file: a full disk would kill its writer"
 
 
 def test_the_temporary_name_keeps_the_extension(tmp_path):

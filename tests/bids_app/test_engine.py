@@ -24,6 +24,12 @@ def break_down(value):
     raise ZeroDivisionError("nobody expected this")
 
 
+def fill_the_disk(value):
+    from pathlib import Path
+
+    Path("/dev/full").write_bytes(b"something")
+
+
 def die(value):
     import os
     import signal
@@ -104,6 +110,13 @@ def test_peak_memory_and_time_of_every_step_are_kept(tmp_path, run):
     assert 0 < step["peak_memory_gb"] < 4
     assert step["seconds"] >= 0
     assert step["declared_memory_gb"] == 0.1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_named(tmp_path, run):
+    outcome, _ = run(chain(tmp_path, full=fill_the_disk))
+    message = outcome.failures["all_wf.full.begin"].kept_in(tmp_path).message
+    assert message.startswith("step begin: the disk is full (No space left on device); make room for output and ")
 
 
 @pytest.mark.parametrize(
