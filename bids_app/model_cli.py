@@ -68,6 +68,7 @@ def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name
     from scaae_nipype.model import PRESETS, Model, save_model
     from scaae_nipype.model.autoencoder import SCAAE
     from scaae_nipype.model.published import read_published_weights
+    from scaae_nipype.model.selftest import compare_paths
     from scaae_nipype.model.weights import new_network
 
     grid = load_grid(mask)
@@ -84,6 +85,8 @@ def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name
         "Licence": "not stated",
     }
     model = Model(network, grid, card)
+    if precision != "fp32":
+        compare_paths(model)  # before anything is written
     folder = save_model(model, out or weights.with_suffix(""))
     print(f"Wrote {folder}: {model.card['Parameters']:,} parameters, mask of {grid.n_voxels:,} voxels.")
 

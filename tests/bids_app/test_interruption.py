@@ -32,6 +32,7 @@ class Study:
         return [str(scaae_bids), str(self.folder / "data"), str(self.folder / name), "train", *options]
 
     def start(self, name: str, *how: int) -> subprocess.Popen:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it, as children would
         return subprocess.Popen(
             self.command(name, *how),
             env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -46,6 +46,22 @@ def test_import_of_published_weights(shared, tmp_path, capsys):
     assert '"Name": "random"' in capsys.readouterr().out
 
 
+@pytest.mark.reference
+def test_import_refuses_bf16_where_it_is_too_coarse(shared, tmp_path, capsys):
+    weights = torch.load(shared / "reference/published_layout_random_weights.pth", weights_only=True)
+    for branch in (1, 2):  # maps far from 0: bf16 has no digits left for their differences
+        weights[f"sa_encoder.sa{branch}.conv2.bias"] += 1
+    torch.save(weights, tmp_path / "far.pth")
+    mask = shared / "data/templates/adhd200_mask_4mm.nii.gz"
+    call = ["import", str(tmp_path / "far.pth"), str(tmp_path / "model"), "--mask", str(mask), "--precision"]
+    assert main([*call, "bf16"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "bf16 FBNs correlate only" in error and "fp32" in error
+    assert not (tmp_path / "model").exists()
+    assert main([*call, "fp32"]) == 0
+
+
 def test_failures_are_one_line(tmp_path, folder, capsys):
     torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
     assert main(["import", str(tmp_path / "w.pth"), "--mask", str(tmp_path / "no.nii.gz")]) == 1
