@@ -190,7 +190,6 @@ def _description(
     least = f"{rule.cutoff:g}"
     if state_cutoff == "null":
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
-    score = {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[rule.score]
     also = f" So were baselines that need no trained network: {', '.join(baselines)}." if baselines else ""
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
@@ -204,6 +203,6 @@ def _description(
         "where the run has data, and compared by intersection over union (IoU) with templates "
         f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
         f"themselves, which need no network, were scored the same way.{also} Each volume was given the state of its "
-        f"most similar template, by {score}, or none below {least}; "
+        f"most similar template, by {rule.score_in_words}, or none below {least}; "
         f"transitions were counted within contiguous volumes.{task} "
     )

@@ -194,7 +194,7 @@ def _about_states(
         }
         if not assigned:
             warnings.append(
-                f"No volume of {method} reaches {rule.score} {least[method]:.3g} with any template: no states."
+                f"No states of {method}: its {rule.score_in_words} with every template stays below {least[method]:.3g}."
             )
     fixed = len({*least.values()}) == 1
     return {

@@ -41,6 +41,11 @@ class Rule:
     score: str
     cutoff: float
 
+    @property
+    def score_in_words(self) -> str:
+        """Name the score as texts do."""
+        return {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[self.score]
+
 
 RULES = MappingProxyType({"paper": Rule("iou", 0.3), "calibrated": Rule("size_matched_iou", 0.2)})
 """Per mode. The paper leaves out volumes below IoU 0.3. The calibrated cut is on a score that no rescaling of the map

@@ -178,7 +178,7 @@ def _left_to_the_seed(cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
             f"Another seed may give other networks ({_listed(trained)})",
             "A network that is trained to reconstruct volumes is free in what its branches mark. On simulated runs, "
             f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
-            "again with another --seed, and interpret what stays.",
+            "again with another --random-seed, and interpret what stays.",
         )
     ]
 

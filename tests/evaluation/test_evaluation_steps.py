@@ -68,7 +68,7 @@ def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_pa
     for method, cut in cuts.items():
         assert ((table[f"{method}_state"] != "unassigned") == (table[f"{method}_score"] >= cut))[kept].all()
     assert (table["fbn1_state"] != "unassigned")[kept].any() and (table["fbn1_state"] == "unassigned").any()
-    assert "No volume of volume reaches size_matched_iou 2 with" in about["Warnings"][-1]
+    assert "No states of volume: its size-matched IoU with every template stays below 2." in about["Warnings"][-1]
     with pytest.raises(
         InputError, match=r"has no cut-offs of iou for fbn1, fbn2, volume; test the matches in this mode"
     ):
@@ -106,7 +106,7 @@ def test_nothing_above_the_cut_is_said_and_the_rest_written(matching, run, tmp_p
     about = read_json(metadata)
     assert about["Methods"]["fbn2"]["AssignedVolumes"] == 0
     assert about["Methods"]["fbn1"]["AssignedVolumes"] > 0
-    assert "No volume of fbn2 reaches iou 0.3 with any template: no states." in about["Warnings"]
+    assert "No states of fbn2: its IoU with every template stays below 0.3." in about["Warnings"]
     assert about["Methods"]["fbn2"]["OccupancyEntropyBits"] is None
 
 
