@@ -1,7 +1,7 @@
 """Time and memory of the engine, side by side on one machine: ``make bench`` (about 25 minutes on 2 cores).
 
-Prints a table for each part (``networks``, ``runs``, ``preparation``; all unless some are named) and keeps it as JSON
-in ``benchmarks/results``. Ratios are of medians taken in one call.
+Prints a table for each part (``networks``, ``runs``, ``preparation``, ``evaluation``; all unless some are named) and
+keeps it as JSON in ``benchmarks/results``, a file for each kind of processor. Ratios are of medians taken in one call.
 """
 
 from __future__ import annotations
@@ -164,11 +164,13 @@ def evaluation(rows: list[dict]) -> dict:
     """Measure the scores of a run; all steps read their images anew, which is part of their time."""
     measured = {"evaluation": measure("evaluation")}
     seconds = measured["evaluation"]["seconds"]
-    steps = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items() if name != "scores")
-    what = "scores of 2 x 176 FBNs with ten templates"
-    rows.append(
-        row(what, f"steps with their files: {steps}", f"{seconds['scores']:.2f} s", "1 s (most)", seconds["scores"] < 1)
-    )
+    for name, what in (
+        ("scores", "scores of 2 x 176 FBNs with ten templates, 1 thread"),
+        ("match_templates", "the step: reading, both branches, volume in both signs, threshold curves; 2 threads"),
+        ("states", "states, maps of states"),
+        ("gradual_change", "lag curves"),
+    ):
+        rows.append(row(what, "–", f"{seconds[name]:.2f} s", "1 s (most)", seconds[name] < 1))
     return measured
 
 
@@ -185,7 +187,8 @@ def main() -> None:
         measured = parts[name](rows)
         result = {"machine": here | {"load_after": os.getloadavg()[0]}, "rows": rows, "measured": measured}
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+        kind = (here["units"] or ["generic"])[-1]
+        (RESULTS / f"{name}.{kind}.json").write_text(json.dumps(result, indent=2) + "\n")
         print("\n| what | against | found | at least | |\n| --- | --- | --- | --- | --- |")
         for r in rows:
             verdict = "" if r["reached"] else "missed"

@@ -252,7 +252,7 @@ def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
         run |= {"in_samples": folder / "samples.tsv", "fbn_maps": [folder / f"{key}.nii.gz" for key in maps]}
         against = {"templates": folder / "templates.nii.gz", "out_dir": folder}
         scores = score_run(**run, **against)[3]
-        seconds["match_templates"] = median_seconds(lambda: score_run(**run, **against), 3)
+        seconds["match_templates"] = median_seconds(lambda: score_run(**run, **against, num_threads=2), 5)
         seconds["states"] = median_seconds(lambda: assign_states(**run, **against, scores=scores), 3)
         seconds["gradual_change"] = median_seconds(lambda: change_gradually(**run, out_dir=folder), 3)
     return {"seconds": seconds}
