@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,13 @@ def score_seed(regime: str, snr: float, seed: int, models: dict[str, Model], nam
     return result
 
 
-def run_level(level: str, known: dict[str, Any]) -> None:
+def run_level(
+    level: str, known: dict[str, Any], *, regimes: Sequence[str] | None = None, snrs: Sequence[float] | None = None
+) -> None:
+    """Add what a level lacks, of some regimes and SNRs if they are named."""
     settings = LEVELS[level]
-    for regime in settings["regimes"]:
-        for snr in settings["snr"]:
+    for regime in regimes or settings["regimes"]:
+        for snr in snrs or settings["snr"]:
             keys = {seed: f"{regime} {snr:g} {seed}" for seed in (*TUNING, *REPORTED)}
             if all(key in known for key in keys.values()):
                 continue
@@ -173,11 +176,13 @@ def _print_wins(reported: pd.DataFrame, filters: dict[str, str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("level", nargs="?", choices=[*LEVELS, "report"], default="quick")
+    parser.add_argument("--regimes", nargs="+", choices=LEVELS["full"]["regimes"], help="only these of the level")
+    parser.add_argument("--snr", nargs="+", type=float, help="only these of the level")
     options = parser.parse_args()
     known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if options.level != "report":
         RESULTS.parent.mkdir(exist_ok=True)
-        run_level(options.level, known)
+        run_level(options.level, known, regimes=options.regimes, snrs=options.snr)
     report(known)
 
 
