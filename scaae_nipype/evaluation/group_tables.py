@@ -341,7 +341,8 @@ def _notes_on_states(data: GroupData) -> list[str]:
         notes.append(f"{len(missing)} of {len(data.runs)} runs have no table of states, for example {min(missing)}.")
     highest = data.states.groupby("method", sort=False)["occupancy"].max()
     for method in highest.index[highest == 0]:
-        notes.append(f"No volume of any run is above the cut-off for a state in {method}: it has no states.")
+        named = "the volume itself" if method == "volume" else method
+        notes.append(f"No volume of any run is above the cut-off for a state in {named}: it has no states.")
     return notes
 
 

@@ -216,6 +216,11 @@ def overlap_table(group: Group) -> Table:
     )
 
 
+def _in_words(family: object) -> str:
+    """Name a family of outcomes without the names of columns."""
+    return str(family).replace("average_precision", "average precision").replace("size_matched_iou", "size-matched IoU")
+
+
 def comparison_sentences(group: Group) -> list[str]:
     """Say how many outcomes differ after correction, and whether the volume itself differs too."""
     table = group.table("comparisons", ["family", "outcome", "effect", "contrast", "p_corrected"])
@@ -224,7 +229,7 @@ def comparison_sentences(group: Group) -> list[str]:
         hits = part[part["p_corrected"] <= 0.05]
         named = ", ".join(hits.sort_values("p_corrected")["outcome"].astype(str).head(4))
         which = f": {named}{' …' if len(hits) > 4 else ''}" if len(hits) else ""
-        sentences.append(f"{family}: {len(hits)} of {len(part)} outcomes with corrected p ≤ 0.05{which}.")
+        sentences.append(f"{_in_words(family)}: {len(hits)} of {len(part)} outcomes with corrected p ≤ 0.05{which}.")
     return [
         f"Participants were compared by {table['effect'].iloc[0]} ({table['contrast'].iloc[0]}).",
         *sentences,
@@ -240,7 +245,7 @@ def comparisons(group: Group) -> Table:
     shown = table.dropna(subset="p").sort_values(["p_corrected", "p"], kind="stable").head(MOST_ROWS)
     rows = [
         [
-            Cell(str(row["outcome"]), str(row["family"])),
+            Cell(str(row["outcome"]), _in_words(row["family"])),
             Cell(seconds(row["repetition_time"])),
             Cell(number(row["n_participants"], 0)),
             Cell(number(row["estimate"], 3)),
@@ -265,7 +270,7 @@ def reliability(group: Group) -> Table:
     table = group.table("reliability", needed)
     rows = []
     for (repetition_time, task, family), part in table.groupby(["repetition_time", "task", "family"], sort=False):
-        line = [Cell(str(family), str(part["repeats"].iloc[0])), Cell(seconds(repetition_time)), Cell(str(task))]
+        line = [Cell(_in_words(family), str(part["repeats"].iloc[0])), Cell(seconds(repetition_time)), Cell(str(task))]
         line += [Cell(number(part["n_participants"].max(), 0)), Cell(str(len(part)))]
         for icc in ("icc_2_1", "icc_3_1"):
             values = part[icc].dropna()
