@@ -1,6 +1,10 @@
-"""What all tests share: the reference material beside the checkout, and quiet, single-threaded libraries."""
+"""What all tests share: the reference material beside the checkout, a Slurm, and single-threaded libraries."""
 
 import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +19,56 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference material (../shared) is not beside this checkout")
     return folder
+
+
+class Slurm:
+    """Jobs on a real Slurm, by its own commands."""
+
+    LONGEST = 600
+    """Seconds to wait for anything."""
+
+    def __init__(self):
+        self.submitted: list[str] = []
+
+    def ask(self, *command: str | Path) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def submit(self, script: Path, log: Path, *arguments: str | Path) -> str:
+        """Queue a batch script; the job's number."""
+        job = self.ask("sbatch", "--parsable", f"--output={log}", script, *arguments)
+        self.submitted.append(job)
+        return job
+
+    def warn(self, job: str) -> None:
+        """Send SIGUSR1 to the batch shell alone, as ``--signal=B:USR1@…`` does when the time comes."""
+        self.ask("scancel", "--batch", "--signal=USR1", job)
+
+    def start_now(self, job: str) -> None:
+        """Start a job that was queued again; Slurm itself would wait two minutes."""
+        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    def state(self, job: str) -> str:
+        return self.ask("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")
+
+    def wait_for(self, what: str, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + self.LONGEST
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            time.sleep(0.1)
+
+    def cancel(self) -> None:
+        """End what is still running; a job that has ended is no error."""
+        for job in self.submitted:
+            subprocess.run(["scancel", job], capture_output=True, check=False)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Slurm]:
+    """Give a Slurm, and leave no job behind; skip where there is none that would take a job."""
+    if shutil.which("sbatch") is None:
+        pytest.skip("Slurm is not installed (Debian: slurm-wlm, slurm-client, munge)")
+    if subprocess.run(["sinfo", "--noheader"], capture_output=True, check=False).returncode:
+        pytest.skip("no Slurm controller answers (is SLURM_CONF set?)")
+    slurm = Slurm()
+    yield slurm
+    slurm.cancel()

@@ -1,11 +1,8 @@
 """The batch script of docs/usage.md on a real Slurm: warned while it trains, queued again, and completed."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,29 +13,6 @@ pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "usage.md"
 SCAAE_BIDS = Path(sys.executable).with_name("scaae-bids")
-
-LONGEST = 600
-"""Seconds to wait for anything."""
-
-
-def slurm(*command) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def cluster():
-    """Skip where there is no Slurm that would take a job."""
-    if shutil.which("sbatch") is None:
-        pytest.skip("Slurm is not installed (Debian: slurm-wlm, slurm-client, munge)")
-    if subprocess.run(["sinfo", "--noheader"], capture_output=True, check=False).returncode:
-        pytest.skip("no Slurm controller answers (is SLURM_CONF set?)")
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
 
 
 def documented_script(folder: Path, name: str) -> str:
@@ -67,27 +41,20 @@ def test_the_documented_job_is_warned_queued_again_and_completes(cluster, tmp_pa
     assert simulate([str(tmp_path / "data"), "--preset", "demo", "--participants", "1", "--runs", "1"]) == 0
     (tmp_path / "job.sh").write_text(documented_script(tmp_path, "requeued"))
     log = tmp_path / "job.log"
-    job = slurm("sbatch", "--parsable", f"--output={log}", tmp_path / "job.sh")
-
-    def state() -> str:
-        return slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")
-
-    try:
-        wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
-        slurm("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@120 does when the time comes
-        wait_for("the job to be back in the queue", lambda: state() == "PENDING")
-        (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
-        assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
-        slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm itself would wait two minutes
-        wait_for("the job to end", lambda: state() in ("COMPLETED", "FAILED"))
-        assert state() == "COMPLETED", log.read_text()
-    finally:
-        subprocess.run(["scancel", job], capture_output=True, check=False)
+    job = cluster.submit(tmp_path / "job.sh", log)
+    cluster.wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
+    cluster.warn(job)
+    cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
+    (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
+    assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
+    cluster.start_now(job)
+    cluster.wait_for("the job to end", lambda: cluster.state(job) in ("COMPLETED", "FAILED"))
+    assert cluster.state(job) == "COMPLETED", log.read_text()
     said = log.read_text()
     assert "Stopped: 0 models finished; interrupted by SIGUSR1; the same command goes on where it stopped." in said
     assert "All done: 1 model finished now." in said
     assert "Traceback" not in said
     script = documented_script(tmp_path, "straight")
-    subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True, timeout=LONGEST, env=os.environ)
+    subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True, timeout=cluster.LONGEST)
     straight, requeued = weights(tmp_path / "straight"), weights(tmp_path / "requeued")
     assert all((straight[key] == requeued[key]).all() for key in straight)
