@@ -43,9 +43,13 @@ class Slurm:
         """Send SIGUSR1 to the batch shell alone, as ``--signal=B:USR1@…`` does when the time comes."""
         self.ask("scancel", "--batch", "--signal=USR1", job)
 
-    def start_now(self, job: str) -> None:
-        """Start a job that was queued again; Slurm itself would wait two minutes."""
-        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    def start_again(self, job: str) -> None:
+        """Start a job that was queued again without the two minutes that Slurm itself would wait.
+
+        Not at once: a credential made in the second in which the job's last one was revoked counts as revoked too,
+        and the job would fail before its script begins.
+        """
+        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+2")
 
     def state(self, job: str) -> str:
         return self.ask("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")

@@ -47,7 +47,7 @@ def test_the_documented_job_is_warned_queued_again_and_completes(cluster, tmp_pa
     cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
     (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
     assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
-    cluster.start_now(job)
+    cluster.start_again(job)
     cluster.wait_for("the job to end", lambda: cluster.state(job) in ("COMPLETED", "FAILED"))
     assert cluster.state(job) == "COMPLETED", log.read_text()
     said = log.read_text()

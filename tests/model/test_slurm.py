@@ -44,7 +44,7 @@ def test_a_requeued_job_goes_on_to_the_same_weights(
     cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
     (checkpoint,) = checkpoints.glob("step=*.ckpt")
     assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was stopped"
-    cluster.start_now(job)
+    cluster.start_again(job)
     cluster.wait_for("the job to end", lambda: cluster.state(job) in ("COMPLETED", "FAILED"))
     assert cluster.state(job) == "COMPLETED", log.read_text()
     shown = log.read_text()
