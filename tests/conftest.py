@@ -1,15 +1,18 @@
-"""What all tests share: the reference material beside the checkout, a Slurm, and single-threaded libraries."""
+"""What all tests share: reference material beside the checkout, the BIDS validator, a Slurm, and one thread each."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads than processors only wait
+os.environ["OMP_NUM_THREADS"] = "1"  # tests, and what they start, run side by side: more threads would only wait
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +22,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference material (../shared) is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def validator_errors() -> Callable[[Path], list[dict[str, Any]]]:
+    """Give a caller of the BIDS validator: the errors that it finds in a dataset."""
+
+    def errors(dataset: Path) -> list[dict[str, Any]]:
+        program = Path(sys.executable).with_name("bids-validator-deno")
+        report = subprocess.run([program, dataset, "--format", "json"], capture_output=True, text=True, timeout=120)
+        found = [issue for issue in json.loads(report.stdout)["issues"]["issues"] if issue.get("severity") == "error"]
+        assert (report.returncode == 0) == (not found), report.stderr
+        return found
+
+    return errors
 
 
 class Slurm:
@@ -50,6 +67,11 @@ class Slurm:
         and the job would fail before its script begins.
         """
         self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+2")
+
+    def see_through(self, job: str, log: Path) -> None:
+        """Wait for a job's end, and see that it completed; if it did not, its log is shown."""
+        self.wait_for("the job to end", lambda: self.state(job) in ("COMPLETED", "FAILED"))
+        assert self.state(job) == "COMPLETED", log.read_text()
 
     def state(self, job: str) -> str:
         return self.ask("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")

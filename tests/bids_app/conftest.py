@@ -1,7 +1,6 @@
 """Small BIDS trees to look for runs in, and the main job on a tiny dataset."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,14 +166,14 @@ class MainJob:
 
     Parameters
     ----------
+    program : Path
     dataset : MainDataset
     """
 
-    PROGRAM = Path(sys.executable).with_name("scaae-bids")
     OPTIONS = ("--preset", "tiny", "--train-volumes", "8", "--nprocs", "2", "--mem", "4G")
 
-    def __init__(self, dataset: MainDataset):
-        self.folder = dataset.root.parent
+    def __init__(self, program: Path, dataset: MainDataset):
+        self.program, self.folder = program, dataset.root.parent
         self.out, self.work = self.folder / "out", self.folder / "work"
         self.said = self.again()
 
@@ -183,9 +182,8 @@ class MainJob:
         return self.call("data", "out", "participant", *self.OPTIONS, *more)
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess:
-        command = [self.PROGRAM, *arguments, "--work-dir", self.work]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=self.folder, timeout=900)
+        command = [self.program, *arguments, "--work-dir", self.work]
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
 
     @property
     def model(self) -> Path:
@@ -195,12 +193,18 @@ class MainJob:
 
 
 @pytest.fixture(scope="session")
+def scaae_bids() -> Path:
+    """Give the installed program."""
+    return Path(sys.executable).with_name("scaae-bids")
+
+
+@pytest.fixture(scope="session")
 def main_dataset(tmp_path_factory) -> MainDataset:
     """Give the dataset of the main job."""
     return MainDataset(tmp_path_factory.mktemp("main") / "data")
 
 
 @pytest.fixture(scope="session")
-def main_job(main_dataset) -> MainJob:
+def main_job(scaae_bids, main_dataset) -> MainJob:
     """Give the finished main job; it takes a while, so files that ask for it are of one xdist group."""
-    return MainJob(main_dataset)
+    return MainJob(scaae_bids, main_dataset)
