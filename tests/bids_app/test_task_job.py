@@ -48,7 +48,7 @@ def test_a_planted_task_is_found_and_the_same_at_other_times_is_not(job):
     hits = networks[networks["p_corrected"] <= 0.05].reset_index()
     assert set(CONDITIONS) == set(hits.loc[hits["condition"] == hits["template"], "condition"])
     html = (folder / "out" / "sub-01.html").read_text()
-    for heading in ("States and task", "Regions of the atlas", "Beside what needs no network", "Figure 6"):
+    for heading in ("States and task", "Regions of the atlas", "Beside what needs no trained network", "Figure 6"):
         assert heading in html
     record = json.loads(next((folder / "out" / "sub-01" / "log").glob("sub-01_*.json")).read_text())
     assert {"states", "baselines", "regions", "events"} <= {step["step"] for step in record["steps"]}
