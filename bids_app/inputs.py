@@ -70,6 +70,12 @@ class RunInput:
         """Beginning of the names of this run's outputs."""
         return run_stem(self.entities)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read for this run."""
+        there = (self.bold, self.mask, self.confounds, self.confounds_metadata, self.events, *self.sidecars)
+        return tuple(file for file in there if file is not None)
+
 
 @dataclass(frozen=True)
 class Skipped:

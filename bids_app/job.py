@@ -4,49 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..errors import ScaaeError, UsageError
-from ..files import write_table
 from ..names import output_path, participant_of
 from .console import Console
 from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
 from .locks import Claim
+from .logbook import Logbook
 from .methods import training_sentence, write_methods
 from .models import ModelShelf, ShelvedModel, mismatches, model_name
-from .outputs import all_outputs, has_results, wanted_outputs, write_dataset_files, write_participants
-from .records import RunRecord, fingerprints, participant_log_dir, read_record, record_path, whats_new
+from .outputs import has_results, wanted_outputs, write_dataset_files, write_participants
+from .records import fingerprints, participant_log_dir, read_record, record_path, whats_new
 from .settings import Settings
 from .verdict import Tally
 
 if TYPE_CHECKING:
-    from .engine import Outcome
     from .stages import PreparedFiles, Stages
 
 __all__ = ["FEW_VOLUMES", "Job"]
 
 FEW_VOLUMES = 500
 """Distinct training volumes below which a warning says that the training set is very small."""
-
-_SAID = {
-    "prepare": "prepared",
-    "train": "fitted",
-    "make_surrogates": "surrogates made",
-    "extract": "networks extracted",
-    "check_dynamics": "temporal null done",
-    "save": "results written",
-    "report": "report written",
-}
-"""What is said when a step has ended; of other steps only with ``-v``."""
 
 
 class Job:
@@ -63,20 +47,22 @@ class Job:
 
     def __init__(self, settings: Settings, inputs: Inputs, digest: str, console: Console):
         self.settings, self.inputs, self.digest, self.console = settings, inputs, digest, console
-        self.tally = Tally(
-            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
-        )
+        self.logbook = Logbook(settings.output_dir, inputs, digest, console)
         self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest), may_be_damaged=settings.retrain)
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
         self.unwanted_folds = checksums_of_folds(self.shelf) if settings.retrain else {}
         self.is_stopped = False
-        self.resources: list[dict[str, Any]] = []
         self.due = self.find_due(inputs.runs)
         if settings.level == "train":
             self.tally.before = self._models_there()
         else:
             self.tally.before = {run.stem for run in inputs.runs} - self.due.keys()
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the runs so far."""
+        return self.logbook.tally
 
     @property
     def model(self) -> ShelvedModel | None:
@@ -115,7 +101,7 @@ class Job:
                 self.settings.output_dir,
                 configuration=self.digest,
                 model=None if model is None else model.checksum,
-                inputs=_fingerprints(run),
+                inputs=fingerprints(run.files),
                 wanted=wanted_outputs(run, options=self.settings.output_options),
             )
             if reason:
@@ -155,8 +141,8 @@ class Job:
         if self.settings.level == "participant":
             done = self.tally.finished | self.tally.before | self.tally.failed.keys()
             self.tally.left = self.due.keys() - done
-        if self.settings.resource_monitor and self.resources:
-            write_table(pd.DataFrame(self.resources), self.settings.output_dir / "logs" / "resources.tsv")
+        if self.settings.resource_monitor:
+            self.logbook.write_resources()
 
     def _claim(self, participant: str) -> Claim:
         return Claim(self.settings.output_dir / "logs" / ".claims" / f"sub-{participant}.lock", f"sub-{participant}")
@@ -187,7 +173,9 @@ class Job:
         from .stages import Stages
 
         place = hashlib.sha256(str(self.settings.output_dir).encode()).hexdigest()[:8]
-        return Stages(self.settings, self.settings.work_dir / f"{self.digest}-{place}", self._tell, self.inputs.roots)
+        return Stages(
+            self.settings, self.settings.work_dir / f"{self.digest}-{place}", self.logbook.tell, self.inputs.roots
+        )
 
     def _describe_dataset(self) -> None:
         write_dataset_files(
@@ -201,7 +189,8 @@ class Job:
     def _prepare(self, runs: list[RunInput]) -> tuple[dict[str, PreparedFiles], str]:
         grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
         prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
-        self._note(runs, outcome, workflow.name)
+        self.logbook.note(runs, outcome, workflow.name)
+        self.is_stopped |= outcome.is_stopped
         return prepared, workflow.visit_desc()
 
     def _get_model(self, prepared: dict[str, PreparedFiles]) -> ShelvedModel | None:
@@ -214,7 +203,7 @@ class Job:
         except UsageError:
             raise
         except ScaaeError as error:
-            self.fail("the model", str(error))
+            self.logbook.fail("the model", str(error))
             return None
         if not was_there:
             self._introduce(model)
@@ -232,7 +221,7 @@ class Job:
 
     def _train(self, prepared: dict[str, PreparedFiles], name: str = "training_wf") -> Path:
         folder, outcome = self.stages.train(prepared, anew=self.settings.retrain, name=name)
-        self._keep_resources(outcome)
+        self.logbook.keep_resources(outcome)
         self.is_stopped |= outcome.is_stopped
         if folder is None:
             failure = outcome.failure_within(name)
@@ -270,7 +259,7 @@ class Job:
             models,
             folds,
             make=lambda fold: self._train_fold(fold, prepared),
-            fail=self.fail,
+            fail=self.logbook.fail,
             say=self.console.say,
         )
         if settings.level == "train":
@@ -288,7 +277,7 @@ class Job:
         missing = [here[stem] for stem in fold.training_runs if stem not in prepared]
         if missing:  # in a place of its own: another job may be at work on these participants
             more, outcome, _ = self.stages.prepare(missing, None, name=f"preparation_{fold.label}_wf")
-            self._keep_resources(outcome)
+            self.logbook.keep_resources(outcome)
             prepared = prepared | more
             if outcome.failures:
                 reason = next(iter(outcome.failures.values())).message
@@ -309,28 +298,26 @@ class Job:
             )
         for run in runs:
             if run.stem not in null_models:
-                self._forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
+                self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
-        self._note(runs, outcome, workflow.name, model=model.checksum)
+        self.logbook.note(runs, outcome, workflow.name, model=model.checksum)
+        self.is_stopped |= outcome.is_stopped
         finished = [run for run in runs if run.stem in written]
         for run in finished:
             result = written[run.stem]
             warnings = [*result.warnings, *mismatches(model.card, prepared[run.stem].metadata)]
-            for warning in warnings:
-                self.console.say(f"{run.stem}: note: {warning}")
-            self._record(run, "finished", model=result.model, outputs=result.files, warnings=warnings)
-            self.tally.finished.add(run.stem)
+            self.logbook.finish(run, model=result.model, outputs=result.files, warnings=warnings)
         return finished, workflow.visit_desc()
 
     def report(self, participants: Collection[str]) -> None:
         """Write the reports of participants."""
         outcome = self.stages.report(sorted(participants))
-        self._keep_resources(outcome)
+        self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
             name = f"reports_wf.report_sub_{participant}"
             if name in outcome.failures:
                 folder = participant_log_dir(self.settings.output_dir, participant)
-                self.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
+                self.logbook.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
 
     def _report_missing(self) -> None:
         """Write reports that an earlier call did not get to."""
@@ -347,73 +334,3 @@ class Job:
         }
         if missing:
             self.report(missing)
-
-    # ---- what is noted -------------------------------------------------------------------------------------------
-
-    def _note(self, runs: list[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
-        """Record the runs that failed in a workflow."""
-        from .stages import node_name
-
-        self._keep_resources(outcome)
-        self.is_stopped |= outcome.is_stopped
-        for run in runs:
-            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
-            if failure is not None:
-                folder = participant_log_dir(self.settings.output_dir, run.entities["sub"])
-                message = failure.kept_in(folder).message
-                self._forget_outputs(all_outputs(run))
-                self._record(run, "failed", message=message, model=model)
-                self.fail(run.stem, message)
-
-    def fail(self, name: str, message: str) -> None:
-        """Note that a run, or something else, failed, and say so."""
-        self.tally.failed[name] = message
-        self.console.say(f"{name}: FAILED: {message}")
-
-    def _record(self, run: RunInput, status: Any, *, model: str, message: str = "", **more: Any) -> None:
-        RunRecord(
-            run=run.stem,
-            participant=run.entities["sub"],
-            status=status,
-            message=message,
-            configuration=self.digest,
-            model=model,
-            inputs=_fingerprints(run),
-            finished_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            steps=[step for step in self.resources if step["run"] == run.stem],
-            **more,
-        ).write(self.settings.output_dir)
-
-    def _forget_outputs(self, names: Iterable[str]) -> None:
-        """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
-        for name in names:
-            for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
-                (self.settings.output_dir / file).unlink(missing_ok=True)
-
-    def _keep_resources(self, outcome: Outcome) -> None:
-        for name, step in outcome.steps.items():
-            step_name = name.rpartition(".")[2].partition("_sub_")[0]
-            self.resources.append({"run": self._run_of(name), "step": step_name, **step})
-
-    def _tell(self, name: str, status: str) -> None:
-        step, subject = name.rpartition(".")[2].partition("_sub_")[0], self._run_of(name)
-        if status == "end":
-            self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
-        elif status == "start":
-            self.console.say(f"{subject}: {step} starts", level=1)
-
-    def _run_of(self, node: str) -> str:
-        """Give the stem of the run that a node belongs to, or what else it is about."""
-        workflow, part = node.split(".")[:2]
-        shared = {"train": " ".join(["model", *re.findall(r"fold\d+of\d+", workflow)]), "make_surrogates": "templates"}
-        return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
-
-    @cached_property
-    def _stems(self) -> dict[str, str]:
-        from .stages import node_name
-
-        return {node_name(run.stem): run.stem for run in self.inputs.runs}
-
-
-def _fingerprints(run: RunInput) -> dict[str, dict[str, int]]:
-    return fingerprints([run.bold, run.mask, run.confounds, run.confounds_metadata, run.events, *run.sidecars])

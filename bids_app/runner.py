@@ -89,13 +89,13 @@ def _judged(job: Job) -> Verdict:
     except UsageError:
         raise
     except ScaaeError as error:
-        job.fail("this call", str(error))
+        job.logbook.fail("this call", str(error))
     except KeyboardInterrupt as stop:
         print(file=sys.stderr)  # a progress bar may stand in this line
         job.tally.interrupted = stop_text(stop)
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
-        job.fail(
+        job.logbook.fail(
             "this call", f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (details: {path})"
         )
     job.close()

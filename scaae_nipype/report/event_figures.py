@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from .figures import MOST_TEMPLATES, template_iou
-from .style import LABELS, message, shorten, styled
+from .style import LABELS, message, methods_of, shorten, styled
 
 __all__ = ["locking", "region_courses"]
 
@@ -28,7 +28,7 @@ def locking(table: pd.DataFrame) -> Figure:
         ``method``, ``measure``, ``condition``, ``template``, ``r`` and ``p_corrected``; a dot marks a corrected p of
         at most 0.05.
     """
-    methods = [method for method in LABELS if method in set(table["method"])]
+    methods = methods_of(table)
     measures = [measure for measure in _MEASURES if measure in set(table["measure"])]
     if not methods or not measures:
         figure = Figure(figsize=(11, 0.8))

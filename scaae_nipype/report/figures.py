@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, DROPPED, LABELS, MARKERS, message, shorten, styled
+from .style import COLOURS, DROPPED, LABELS, MARKERS, message, methods_of, shorten, styled
 
 __all__ = [
     "MOST_TEMPLATES",
@@ -115,7 +115,7 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
         The overlap table: a row per method and template with columns ``method``, ``template``, ``template_density``,
         ``method_density`` and ``best_of_20_<score>``, ``mean_<score>``.
     """
-    methods = [method for method in LABELS if method in set(overlap["method"])]
+    methods = methods_of(overlap)
     scores = [score for score in _SCORES if f"best_of_20_{score}" in overlap and f"mean_{score}" in overlap]
     ranking = overlap[overlap["method"].isin(("fbn1", "fbn2"))].groupby("template", sort=False)
     if not methods or not scores or not len(ranking):
@@ -179,7 +179,7 @@ def threshold_curves(table: pd.DataFrame, threshold: float) -> Figure:
     threshold : float
         At which all other scores are taken.
     """
-    methods = [method for method in LABELS if method in set(table["method"])]
+    methods = methods_of(table)
     columns = ["best_of_20_iou", "mean_iou", "method_density"]
     values = table[columns].apply(pd.to_numeric, errors="coerce")
     means = values.groupby([table["method"], table["threshold"]]).mean()
@@ -219,7 +219,7 @@ def gradual_change(table: pd.DataFrame) -> Figure:
     table : DataFrame
         Columns ``method``, ``lag_seconds``, ``mean_iou``, ``sd_iou``, ``chance_iou``.
     """
-    methods = [method for method in LABELS if method in set(table["method"])]
+    methods = methods_of(table)
     if not methods or not pd.to_numeric(table["mean_iou"], errors="coerce").notna().any():
         return _empty("No two volumes a lag apart were kept.")
     figure = _figure(3.6)

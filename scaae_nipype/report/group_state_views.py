@@ -15,7 +15,7 @@ from .findings import number
 from .group_views import Group, everybody, seconds, spread
 from .page import Cell, Table
 from .reading import BRANCHES
-from .style import LABELS, shorten
+from .style import LABELS, methods_of, shorten
 
 __all__ = ["compare_figure", "compare_sentences", "compare_table", "graphs", "state_mosaic", "states"]
 
@@ -58,10 +58,6 @@ def compare_sentences(group: Group) -> list[str]:
     return comparison.comparison_sentences(_overlap(group), "_mean")
 
 
-def _methods(table: pd.DataFrame) -> list[str]:
-    return [method for method in LABELS if method in set(table["method"])]
-
-
 def graphs(group: Group) -> Figure:
     """Draw the transitions of all participants together."""
     metrics = _largest(everybody(group, "states", ["method", "state", "n_participants", "occupancy_mean"]))
@@ -75,7 +71,7 @@ def graphs(group: Group) -> Figure:
             metrics[metrics["method"] == method],
             "occupancy_mean",
         )
-        for method in _methods(metrics)
+        for method in methods_of(metrics)
     ]
     return state_figures.transition_graphs(panels)
 
@@ -84,7 +80,7 @@ def states(group: Group) -> Table:
     """Tabulate how much of the time each state takes and how long a visit lasts: a line per state, methods abreast."""
     needed = ["method", "state", "n_participants", "occupancy_mean", "occupancy_sd", "mean_dwell_seconds_mean"]
     table = everybody(group, "states", needed)
-    methods, rows = _methods(table), []
+    methods, rows = methods_of(table), []
     for (repetition_time, state), part in table.groupby(["repetition_time", "state"], sort=False):
         cells = part.drop_duplicates("method").set_index("method").reindex(methods)
         row = [Cell(str(state)), Cell(seconds(repetition_time)), Cell(number(part["n_participants"].max(), 0))]

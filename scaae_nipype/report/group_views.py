@@ -18,7 +18,7 @@ from ..names import group_path
 from .findings import number
 from .methods import method_label
 from .page import Cell, Table
-from .style import COLOURS, LABELS, MARKERS, message, shorten, styled
+from .style import COLOURS, LABELS, MARKERS, message, methods_of, shorten, styled
 
 __all__ = [
     "Group",
@@ -114,7 +114,7 @@ def consecutive(group: Group) -> Table:
     needed = ("column", "level", "repetition_time", "method", "lag", "n_participants", "mean_iou_mean", "mean_iou_sd")
     table = group.table("gradualchange", [*needed, "chance_iou_mean"])
     first = table[table["lag"] == 1].sort_values("repetition_time", kind="stable")
-    methods = [method for method in LABELS if method in set(first["method"])]
+    methods = methods_of(first)
     rows = []
     for _, part in first.groupby(["repetition_time", "column", "level"], sort=False):
         row, cells = part.iloc[0], part.drop_duplicates("method").set_index("method").reindex(methods)
@@ -147,7 +147,7 @@ def overlap_figure(group: Group) -> Figure:
     """Draw the overlap with every template, mean and SD over participants (the paper's Figure 5, averaged)."""
     table = everybody(group, "overlap", ["method", "template", "n_participants"])
     scores = [score for score in _SCORES if f"best_of_20_{score}_mean" in table]
-    methods = [method for method in LABELS if method in set(table["method"])]
+    methods = methods_of(table)
     times = sorted(table["repetition_time"].unique())
     templates = list(dict.fromkeys(table["template"].astype(str)))
     if not scores or not methods:
@@ -192,7 +192,7 @@ def overlap_table(group: Group) -> Table:
     score = "average_precision"
     needed = [f"best_of_20_{score}_mean", f"best_of_20_{score}_sd", "best_of_20_size_matched_iou_mean"]
     table = everybody(group, "overlap", ["method", "template", "n_participants", *needed])
-    methods = [method for method in LABELS if method in set(table["method"])]
+    methods = methods_of(table)
     rows = []
     for (repetition_time, template), part in table.groupby(["repetition_time", "template"], sort=False):
         cells = part.drop_duplicates("method").set_index("method").reindex(methods)

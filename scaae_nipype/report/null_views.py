@@ -10,7 +10,7 @@ import pandas as pd
 from .findings import number, percent
 from .page import Cell, Table
 from .reading import Run
-from .style import LABELS
+from .style import LABELS, methods_of
 
 __all__ = ["dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
 
@@ -32,10 +32,6 @@ _IN_SAMPLE = {
 }
 
 
-def _methods(table: pd.DataFrame) -> list[str]:
-    return [method for method in LABELS if method in set(table["method"])]
-
-
 def _given(about: dict[str, Any], *keys: str) -> list[str]:
     return [str(about[key]) for key in keys if about.get(key)]
 
@@ -47,7 +43,7 @@ def match_sentences(run: Run) -> list[str]:
     """Say how many templates are matched better than surrogates, from where on there is a state, and what p means."""
     table, about = run.table("matches", _MATCHES), run.sidecar("matches")
     sentences = []
-    for method in _methods(table):
+    for method in methods_of(table):
         own = table[table["method"] == method].dropna(subset="p_best")
         hits = own[own["p_best"] <= 0.05]
         names = f": {', '.join(map(str, hits['template']))}" if len(hits) else ""
@@ -66,7 +62,7 @@ def match_sentences(run: Run) -> list[str]:
 def match_table(run: Run) -> Table:
     """Tabulate the best match with every template, with its p."""
     table = run.table("matches", _MATCHES)
-    methods = _methods(table)
+    methods = methods_of(table)
     cells = table.drop_duplicates(["template", "method"]).set_index(["template", "method"])
     rows = []
     for template in dict.fromkeys(table["template"]):
@@ -141,7 +137,7 @@ def dynamics_table(run: Run) -> Table:
     """Tabulate, per branch and family, the statistic that is furthest from its surrogates."""
     table = run.table("dynamicsnull", _DYNAMICS).dropna(subset="z")
     rows = []
-    for method in _methods(table):
+    for method in methods_of(table):
         for family, words in _FAMILIES.items():
             own = table[(table["method"] == method) & (table["family"] == family)]
             if own.empty:
@@ -175,7 +171,7 @@ def lag_table(run: Run) -> Table:
     table = run.table("dynamicsnull", _DYNAMICS)
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
-    methods = _methods(curve)
+    methods = methods_of(curve)
     cells = {(int(row["lag"]), row["method"]): row for row in curve.dropna(subset="lag").to_dict("records")}
     seconds = run.repetition_time
     rows = []

@@ -9,12 +9,13 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "shorten", "styled"]
+__all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
 
 P = ParamSpec("P")
 
@@ -54,6 +55,16 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a template may be called $x$
     "image.interpolation": "nearest",
 }
+
+
+def methods_of(table: pd.DataFrame) -> list[str]:
+    """Give the methods of a table that have a label, in the order in which readers see them.
+
+    >>> methods_of(pd.DataFrame({"method": ["volume", "fbn2", "other", "fbn2"]}))
+    ['fbn2', 'volume']
+    """
+    there = set(table["method"])
+    return [method for method in LABELS if method in there]
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

@@ -15,7 +15,7 @@ from . import brains, figures, findings
 from .findings import number, percent
 from .page import Cell, Table
 from .reading import BRANCHES, THRESHOLD, Run
-from .style import LABELS, shorten
+from .style import LABELS, methods_of, shorten
 
 __all__ = [
     "best_mosaic",
@@ -137,7 +137,7 @@ def overlap_sentences(run: Run) -> list[str]:
 def overlap_table(run: Run) -> Table:
     """Tabulate all scores per template: best of 20, the mean below it, the best method in bold."""
     overlap = run.table("overlap", ["method", "template"]).drop_duplicates(["method", "template"])
-    methods = [method for method in LABELS if method in set(overlap["method"])]
+    methods = methods_of(overlap)
     scores = [score for score in _SCORES if f"best_of_20_{score}" in overlap]
     cells = overlap.set_index(["template", "method"])
     rows = []

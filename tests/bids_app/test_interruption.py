@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,22 +19,20 @@ LONGEST = 600
 class Study:
     """A participant whose runs are trained on; calls differ in their output folder alone."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, program: Path):
+        self.folder, self.program = folder, program
         assert simulate([str(folder / "data"), "--preset", "demo", "--participants", "1", "--runs", "1"]) == 0
 
     def command(self, name: str, nprocs: int, processes: int = 1) -> list[str]:
         options = ["--preset", "tiny", "--train-volumes", str(N_VOLUMES), "--precision", "fp32", "--mem", "4G"]
         options += ["--nprocs", str(nprocs), "--omp-nthreads", "1", "--train-processes", str(processes)]
         options += ["--device", "cpu", "--work-dir", str(self.folder / f"work-{name}")]
-        scaae_bids = Path(sys.executable).with_name("scaae-bids")
-        return [str(scaae_bids), str(self.folder / "data"), str(self.folder / name), "train", *options]
+        return [str(self.program), str(self.folder / "data"), str(self.folder / name), "train", *options]
 
     def start(self, name: str, *how: int) -> subprocess.Popen:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it, as children would
         return subprocess.Popen(
             self.command(name, *how),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -44,9 +41,8 @@ class Study:
 
     def finish(self, name: str, *how: int) -> str:
         """Run a call to its end; what it wrote on the error stream."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = self.command(name, *how)
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST, check=True)
+        said = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=True)
         assert "All done: 1 model finished now." in said.stdout
         return said.stderr
 
@@ -66,8 +62,8 @@ class Study:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return Study(tmp_path_factory.mktemp("study"))
+def study(tmp_path_factory, scaae_bids):
+    return Study(tmp_path_factory.mktemp("study"), scaae_bids)
 
 
 def members(group: int) -> list[int]:

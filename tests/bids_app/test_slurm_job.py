@@ -1,11 +1,7 @@
 """The batch script of docs/usage.md on a real Slurm: warned while it trains, queued again, and completed."""
 
-import os
 import re
-import shutil
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,37 +11,13 @@ from scaae_nipype.bids_app.simulate_cli import main as simulate
 pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "usage.md"
-SCAAE_BIDS = Path(sys.executable).with_name("scaae-bids")
-
-LONGEST = 600
-"""Seconds to wait for anything."""
 
 
-def slurm(*command) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def cluster():
-    """Skip where there is no Slurm that would take a job."""
-    if shutil.which("sbatch") is None:
-        pytest.skip("Slurm is not installed (Debian: slurm-wlm, slurm-client, munge)")
-    if subprocess.run(["sinfo", "--noheader"], capture_output=True, check=False).returncode:
-        pytest.skip("no Slurm controller answers (is SLURM_CONF set?)")
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
-
-
-def documented_script(folder: Path, name: str) -> str:
+def documented_script(program: Path, folder: Path, name: str) -> str:
     """Take the script from the documentation, with the paths and the time of this test in place of the user's."""
     script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", DOCS.read_text(), re.DOTALL)[1]
     ours = {
-        "scaae-bids /data /out": f"{SCAAE_BIDS} {folder}/data {folder}/{name}",
+        "scaae-bids /data /out": f"{program} {folder}/data {folder}/{name}",
         "--preset autoencoder": "--preset tiny --train-volumes 400 --precision fp32 --omp-nthreads 1",
         "/scratch/work": f"{folder}/work-{name}",
         "--time=4:00:00": "--time=30",
@@ -62,32 +34,23 @@ def weights(folder: Path):
     return load_file(path)
 
 
-def test_the_documented_job_is_warned_queued_again_and_completes(cluster, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def test_the_documented_job_is_warned_queued_again_and_completes(cluster, scaae_bids, tmp_path):
     assert simulate([str(tmp_path / "data"), "--preset", "demo", "--participants", "1", "--runs", "1"]) == 0
-    (tmp_path / "job.sh").write_text(documented_script(tmp_path, "requeued"))
+    (tmp_path / "job.sh").write_text(documented_script(scaae_bids, tmp_path, "requeued"))
     log = tmp_path / "job.log"
-    job = slurm("sbatch", "--parsable", f"--output={log}", tmp_path / "job.sh")
-
-    def state() -> str:
-        return slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")
-
-    try:
-        wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
-        slurm("scancel", "--batch", "--signal=USR1", job)  # what --signal=B:USR1@120 does when the time comes
-        wait_for("the job to be back in the queue", lambda: state() == "PENDING")
-        (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
-        assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
-        slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm itself would wait two minutes
-        wait_for("the job to end", lambda: state() in ("COMPLETED", "FAILED"))
-        assert state() == "COMPLETED", log.read_text()
-    finally:
-        subprocess.run(["scancel", job], capture_output=True, check=False)
+    job = cluster.submit(tmp_path / "job.sh", log)
+    cluster.wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
+    cluster.warn(job)
+    cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
+    (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
+    assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
+    cluster.start_again(job)
+    cluster.see_through(job, log)
     said = log.read_text()
     assert "Stopped: 0 models finished; interrupted by SIGUSR1; the same command goes on where it stopped." in said
     assert "All done: 1 model finished now." in said
     assert "Traceback" not in said
-    script = documented_script(tmp_path, "straight")
-    subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True, timeout=LONGEST, env=os.environ)
+    script = documented_script(scaae_bids, tmp_path, "straight")
+    subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True, timeout=cluster.LONGEST)
     straight, requeued = weights(tmp_path / "straight"), weights(tmp_path / "requeued")
     assert all((straight[key] == requeued[key]).all() for key in straight)

@@ -8,19 +8,10 @@ from scaae_nipype.evaluation import coverage, find_smith2009, iou, load_template
 from scaae_nipype.evaluation.templates import SMITH_NAMES, fetch_smith2009
 from scaae_nipype.grid import Grid, load_grid
 
-AFFINE = np.diag([4.0, 4, 4, 1])
-
 
 @pytest.fixture
-def grid():
-    mask = np.zeros((8, 8, 8), bool)
-    mask[1:7, 1:7, 1:7] = True
-    return Grid(AFFINE, mask)
-
-
-@pytest.fixture
-def save(tmp_path):
-    def save(volumes, name="templates.nii.gz", affine=AFFINE):
+def save(tmp_path, grid):
+    def save(volumes, name="templates.nii.gz", affine=grid.affine):
         save.path = tmp_path / name
         nib.save(nib.Nifti1Image(volumes, affine), save.path)
         return save.path
@@ -95,7 +86,7 @@ def test_continuous_maps_are_cut_at_their_own_maximum_inside_the_mask(grid, save
 def test_not_a_number_in_a_continuous_map_does_not_spread(grid, save):
     maps = np.ones((8, 8, 8, 1), "f4") + np.arange(8, dtype="f4")[:, None, None, None]
     maps[0] = np.nan
-    shifted = AFFINE.copy()
+    shifted = grid.affine.copy()
     shifted[0, 3] = 1
     assert np.isfinite(load_templates(save(maps, affine=shifted), grid=grid, kind="continuous").continuous).all()
 
@@ -158,7 +149,7 @@ def test_smith2009_is_fetched_only_where_it_is_missing_and_a_dead_network_is_one
 def test_templates_are_resampled_once_until_their_files_change(grid, save, table, labels):
     first = load_templates(save(labels), grid=grid)
     assert load_templates(save.path, grid=grid) is first
-    elsewhere = Grid(AFFINE, grid.mask & (np.arange(8) > 2))
+    elsewhere = Grid(grid.affine, grid.mask & (np.arange(8) > 2))
     assert load_templates(save.path, grid=elsewhere).binary.shape != first.binary.shape
     assert load_templates(save.path, grid=grid, labels=table(index=[3, 7], name=["a", "b"])).names == ("a", "b")
     assert load_templates(save(labels[::-1].copy() * 2), grid=grid).names == ("label6", "label14")
@@ -169,7 +160,7 @@ def test_coverage_is_the_share_of_a_template_inside_the_region(grid, save, label
     region = grid.mask.copy()
     region[4:] = False
     region[3, 1:4] = False
-    region = Grid(AFFINE, region)
+    region = Grid(grid.affine, region)
     np.testing.assert_allclose(coverage(templates, region), [(108 - 18) / 108, 0])
     local = templates.inside(region)
     assert local.binary.shape == (2, 90)
@@ -183,16 +174,16 @@ def test_a_regions_own_maximum_does_not_move_the_threshold(grid, save):
     templates = load_templates(save(maps), grid=grid)
     region = grid.mask.copy()
     region[6, 6, 6] = False
-    local = templates.inside(Grid(AFFINE, region))
+    local = templates.inside(Grid(grid.affine, region))
     assert local.binary.sum() == templates.binary.sum() - 1
 
 
 def test_a_region_beyond_the_models_mask_is_refused(grid, save, labels):
     templates = load_templates(save(labels), grid=grid)
     with pytest.raises(InputError, match="not a part of the model's brain mask"):
-        templates.inside(Grid(AFFINE, np.ones((8, 8, 8), bool)))
+        templates.inside(Grid(grid.affine, np.ones((8, 8, 8), bool)))
     with pytest.raises(InputError, match="not a part of the model's brain mask"):
-        coverage(templates, Grid(2 * AFFINE, grid.mask))
+        coverage(templates, Grid(2 * grid.affine, grid.mask))
 
 
 def test_a_template_without_voxels_stays_and_is_named(grid, save, table, labels):
@@ -204,7 +195,7 @@ def test_a_template_without_voxels_stays_and_is_named(grid, save, table, labels)
 
 
 def test_templates_elsewhere_are_refused(grid, save, labels):
-    far = AFFINE.copy()
+    far = grid.affine.copy()
     far[:3, 3] = 500
     with pytest.raises(InputError, match="no template has a voxel"):
         load_templates(save(labels, affine=far), grid=grid)

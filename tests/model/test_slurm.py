@@ -1,10 +1,7 @@
 """A training that Slurm warns, stops and starts again, on a real Slurm."""
 
-import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -12,9 +9,6 @@ import torch
 from scaae_nipype.model import load_model
 
 pytestmark = pytest.mark.slow
-
-LONGEST = 300
-"""Seconds to wait for anything."""
 
 # Slurm warns the batch shell alone (B:), which passes it on, waits for the checkpoint and asks for its place back.
 SCRIPT = """#!/bin/bash
@@ -27,60 +21,28 @@ wait $training
 """
 
 
-def slurm(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def cluster():
-    """Skip where there is no Slurm that would take a job."""
-    if shutil.which("sbatch") is None:
-        pytest.skip("Slurm is not installed (Debian: slurm-wlm, slurm-client, munge)")
-    if subprocess.run(["sinfo", "--noheader"], capture_output=True, check=False).returncode:
-        pytest.skip("no Slurm controller answers (is SLURM_CONF set?)")
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
-
-
-def state(job):
-    return slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}", "--states=all")
-
-
 @pytest.mark.parametrize("how", ["warned", "stopped"])
-def test_a_requeued_job_goes_on_to_the_same_weights(
-    cluster, how, training_script, cache_files, mask_file, tmp_path, monkeypatch
-):
+def test_a_requeued_job_goes_on_to_the_same_weights(cluster, how, training_script, cache_files, mask_file, tmp_path):
     """Warned: SIGUSR1 to the batch shell, as --signal=B:USR1@… does. Stopped: requeued without a word (preemption)."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     n_volumes = "400"
     command = [sys.executable, "-c", training_script, n_volumes]
     (tmp_path / "job.sh").write_text(SCRIPT)
     log, folder = tmp_path / "job.log", tmp_path / "requeued"
     every = "8" if how == "stopped" else "1000000"  # the warned one has no checkpoint but that of the signal
     arguments = [every, folder, mask_file, *cache_files]
-    job = slurm("sbatch", "--parsable", f"--output={log}", tmp_path / "job.sh", *map(str, [*command, *arguments]))
-    try:
-        wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
-        checkpoints = folder / "checkpoints"
-        if how == "warned":
-            slurm("scancel", "--batch", f"--signal={signal.SIGUSR1.name[3:]}", job)
-        else:
-            wait_for("a checkpoint", lambda: list(checkpoints.glob("step=*.ckpt")))
-            slurm("scontrol", "requeue", job)
-        wait_for("the job to be back in the queue", lambda: state(job) == "PENDING")
-        (checkpoint,) = checkpoints.glob("step=*.ckpt")
-        done = int(checkpoint.stem.split("=")[1])
-        assert 0 < done < 50, "the training was over before it was stopped"
-        slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm itself would wait two minutes
-        wait_for("the job to end", lambda: state(job) in ("COMPLETED", "FAILED"))
-        assert state(job) == "COMPLETED", log.read_text()
-    finally:
-        subprocess.run(["scancel", job], capture_output=True, check=False)
+    job = cluster.submit(tmp_path / "job.sh", log, *command, *arguments)
+    cluster.wait_for("the first steps", lambda: log.exists() and "loss=" in log.read_text())
+    checkpoints = folder / "checkpoints"
+    if how == "warned":
+        cluster.warn(job)
+    else:
+        cluster.wait_for("a checkpoint", lambda: list(checkpoints.glob("step=*.ckpt")))
+        cluster.ask("scontrol", "requeue", job)
+    cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
+    (checkpoint,) = checkpoints.glob("step=*.ckpt")
+    assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was stopped"
+    cluster.start_again(job)
+    cluster.see_through(job, log)
     shown = log.read_text()
     assert "attempt 0" in shown
     assert "attempt 1" in shown

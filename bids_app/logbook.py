@@ -1,0 +1,154 @@
+"""What a job notes while it goes on: said to the user, counted for the verdict, recorded beside the outputs."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..files import write_table
+from .console import Console
+from .inputs import Inputs, RunInput
+from .outputs import all_outputs
+from .records import RunRecord, fingerprints, participant_log_dir
+from .verdict import Tally
+
+if TYPE_CHECKING:
+    from .engine import Outcome
+
+__all__ = ["Logbook"]
+
+_SAID = {
+    "prepare": "prepared",
+    "train": "fitted",
+    "make_surrogates": "surrogates made",
+    "extract": "networks extracted",
+    "check_dynamics": "temporal null done",
+    "save": "results written",
+    "report": "report written",
+}
+"""What is said when a step has ended; of other steps only with ``-v``."""
+
+
+class Logbook:
+    """What became of the runs of one call, and what their steps needed.
+
+    Parameters
+    ----------
+    output_dir : Path
+    inputs : Inputs
+    digest : str
+        Hash of the configuration.
+    console : Console
+    """
+
+    def __init__(self, output_dir: Path, inputs: Inputs, digest: str, console: Console):
+        self.output_dir, self.inputs, self.digest, self.console = output_dir, inputs, digest, console
+        self.tally = Tally(
+            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
+        )
+        self.resources: list[dict[str, Any]] = []
+
+    # ---- steps ---------------------------------------------------------------------------------------------------
+
+    def tell(self, node: str, status: str) -> None:
+        """Say that a step starts or has ended, as far as the user wants to know."""
+        step, subject = _step_of(node), self._subject_of(node)
+        if status == "end":
+            self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
+        elif status == "start":
+            self.console.say(f"{subject}: {step} starts", level=1)
+
+    def keep_resources(self, outcome: Outcome) -> None:
+        """Keep what the steps of a workflow needed."""
+        for node, step in outcome.steps.items():
+            self.resources.append({"run": self._subject_of(node), "step": _step_of(node), **step})
+
+    def write_resources(self) -> None:
+        """Write what the steps of this call needed, if any ran."""
+        if self.resources:
+            write_table(pd.DataFrame(self.resources), self.output_dir / "logs" / "resources.tsv")
+
+    # ---- runs ----------------------------------------------------------------------------------------------------
+
+    def note(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
+        """Record the runs that failed in a workflow, and keep what its steps needed.
+
+        Parameters
+        ----------
+        runs : iterable of RunInput
+            Those that went in.
+        outcome : Outcome
+        workflow : str
+            Its name.
+        model : str
+            Checksum of the model that it applied, if it did.
+        """
+        from .stages import node_name
+
+        self.keep_resources(outcome)
+        for run in runs:
+            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
+            if failure is not None:
+                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+                self.forget_outputs(all_outputs(run))
+                self._record(run, "failed", message=message, model=model)
+                self.fail(run.stem, message)
+
+    def finish(self, run: RunInput, *, model: str, outputs: Sequence[str], warnings: Sequence[str]) -> None:
+        """Record a run that is done, and say what its reader has to know."""
+        for warning in warnings:
+            self.console.say(f"{run.stem}: note: {warning}")
+        self._record(run, "finished", model=model, outputs=outputs, warnings=warnings)
+        self.tally.finished.add(run.stem)
+
+    def fail(self, name: str, message: str) -> None:
+        """Note that a run, or something else, failed, and say so."""
+        self.tally.failed[name] = message
+        self.console.say(f"{name}: FAILED: {message}")
+
+    def forget_outputs(self, names: Iterable[str]) -> None:
+        """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
+        for name in names:
+            for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
+                (self.output_dir / file).unlink(missing_ok=True)
+
+    def _record(self, run: RunInput, status: Any, *, model: str, message: str = "", **more: Any) -> None:
+        RunRecord(
+            run=run.stem,
+            participant=run.entities["sub"],
+            status=status,
+            message=message,
+            configuration=self.digest,
+            model=model,
+            inputs=fingerprints(run.files),
+            finished_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            steps=[step for step in self.resources if step["run"] == run.stem],
+            **more,
+        ).write(self.output_dir)
+
+    def _subject_of(self, node: str) -> str:
+        """Give the stem of the run that a node belongs to, or what else it is about."""
+        workflow, part = node.split(".")[:2]
+        shared = {"train": " ".join(["model", *re.findall(r"fold\d+of\d+", workflow)]), "make_surrogates": "templates"}
+        return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        from .stages import node_name
+
+        return {node_name(run.stem): run.stem for run in self.inputs.runs}
+
+
+def _step_of(node: str) -> str:
+    """Name the step that a node does.
+
+    >>> _step_of("reports_wf.report_sub_01")
+    'report'
+    """
+    return node.rpartition(".")[2].partition("_sub_")[0]

@@ -1,0 +1,176 @@
+"""Calls of ``scaae-bids`` that end before anything runs: impossible ones, in one line each, and dry runs."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scaae_nipype.bids_app.cli import main
+
+from scaae_nipype.grid import Grid, load_grid
+
+pytestmark = pytest.mark.xdist_group("main_job")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys, main_dataset):
+    """Give a caller of the program in this process: exit code and its last line."""
+    environment, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        code = main([str(argument) for argument in (main_dataset.root, *arguments)])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        assert len(printed.err.splitlines()) <= 1
+        return code, (printed.err or printed.out).splitlines()[-1]
+
+    yield call
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--task-id", "nback"], 64, r"No BOLD run matches in .*task.*nback.*rest"),
+        (["--participant-label", "nobody"], 64, r"--participant-label nobody: no such participant"),
+        (["--participant-label", "native"], 70, r"No BOLD run can be used: .*sub-native.*not in MNI space"),
+        (["--preset", "huge"], 64, r"no preset 'huge'"),
+        (["--templates", "missing.nii.gz"], 64, r"Templates 'missing.nii.gz': neither a file nor"),
+        (["--atlas", "missing.nii.gz"], 64, r"--atlas: Templates 'missing.nii.gz': neither a file nor"),
+        (["--baselines", "svm"], 64, r"--baselines svm: unknown"),
+        (
+            ["--surrogates", "19", "--cross-fit", "2", "--participant-label", "good2"],
+            64,
+            r"--cross-fit 2: usable runs are of one participant only \(sub-good2\)",
+        ),
+        (
+            ["--surrogates", "19", "--cross-fit", "9", "--participant-label", "good1", "good2", "--dry-run"],
+            64,
+            r"--cross-fit 9: usable runs are of 2 participants only",
+        ),
+        (["--model", "missing"], 70, r"missing: is not a model folder"),
+        (["--model", "missing", "--dry-run"], 70, r"missing: is not a model folder"),
+    ],
+)
+def test_impossible_calls(call, options, code, words):
+    found, line = call("out", "participant", *options)
+    assert (found, bool(re.search(words, line))) == (code, True), line
+    assert not Path("out").exists()
+
+
+def test_unwritable_output(call, monkeypatch):
+    Path("out").mkdir()
+    monkeypatch.setattr(Path, "touch", _refuse)  # permissions do not stop the superuser, who runs many test machines
+    code, line = call("out", "participant", "--preset", "tiny")
+    assert code == 64
+    assert re.search(r"out: cannot be written to \(Permission denied\); choose another output_dir", line)
+
+
+def _refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_dry_run_writes_nothing(call):
+    code, line = call("out", "participant", "--dry-run")
+    assert (code, line) == (0, "This was a dry run: nothing was written.")
+    assert not list(Path().iterdir())
+
+
+def test_a_dry_run_says_what_would_stop_every_run(call):
+    grid = load_grid()
+    labels = np.zeros(grid.shape, np.int16)
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    code, line = call("out", "participant", "--dry-run", "--templates", "image.nii.gz")
+    assert (code, "--templates: " in line) == (70, True)
+    labels[20:25, 20:25, 20:25] = 7
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    code, line = call("out", "participant", "--dry-run", "--templates", "image.nii.gz")
+    assert (code, line) == (0, "This was a dry run: nothing was written.")
+    assert [path.name for path in Path().iterdir()] == ["image.nii.gz"]
+
+
+@pytest.fixture
+def model(main_job, tmp_path):
+    """Give a copy of the main job's model to spoil."""
+    return Path(shutil.copytree(main_job.model, tmp_path / "model"))
+
+
+def test_a_damaged_model(call, model):
+    weights = bytearray((model / "weights.safetensors").read_bytes())
+    weights[-8] ^= 1
+    (model / "weights.safetensors").write_bytes(weights)
+    code, line = call("out", "participant", "--model", model)
+    assert code == 70
+    assert "damaged" in line
+
+
+def test_a_model_without_its_weights(call, model):
+    (model / "weights.safetensors").unlink()
+    code, line = call("out", "participant", "--model", model)
+    assert (code, "weights.safetensors missing" in line) == (70, True)
+
+
+def test_a_model_with_another_mask(call, model):
+    grid = load_grid()
+    Grid(grid.affine, np.roll(grid.mask, 1, axis=0)).save(model / "mask.nii.gz")
+    code, line = call("out", "participant", "--model", model)
+    assert (code, "is not the mask that the card describes" in line) == (70, True)
+
+
+def test_a_model_made_for_another_grid(call, model):
+    grid = load_grid()
+    affine = grid.affine @ np.diag([0.5, 0.5, 0.5, 1])
+    other = Grid(affine, grid.mask)
+    other.save(model / "mask.nii.gz")
+    card = json.loads((model / "card.json").read_text())
+    card["Grid"] |= {"Affine": affine.tolist(), "MaskChecksum": other.checksum}
+    (model / "card.json").write_text(json.dumps(card))
+    code, line = call("out", "participant", "--model", model)
+    assert (code, "is made for another grid" in line) == (70, True)
+
+
+def test_another_configuration_in_the_same_folder(call, main_job):
+    code, line = call(main_job.out, "participant", *main_job.OPTIONS, "--smoothing", "4")
+    assert code == 64
+    assert "SmoothingFWHM: 6.0 there, 4.0 now" in line
+    assert "Seed" not in line
+
+
+def test_training_with_a_finished_model(call, model):
+    code, line = call("out", "train", "--model", model)
+    assert (code, "there is nothing to train" in line) == (64, True)
+
+
+def test_an_image_that_is_no_template(call, tmp_path):
+    with gzip.open(tmp_path / "templates.nii.gz", "wb") as file:
+        file.write(b"no image")
+    code, line = call("out", "participant", "--templates", "templates.nii.gz")
+    assert (code, "templates.nii.gz: cannot be read" in line) == (70, True)
+
+
+@pytest.mark.parametrize("option", ["templates", "template", "atlas"])
+def test_an_image_outside_the_brain_or_a_table_that_does_not_fit(call, option):
+    grid = load_grid()
+    labels = np.zeros(grid.shape, np.int16)
+    if option == "templates":
+        labels[:3, :3, :3] = 1  # a corner of the box
+        words = "no template has a voxel in the model's brain mask"
+    else:
+        labels[20:25, 20:25, 20:25] = 7
+        words = "has no row for label 7"
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    Path("names.tsv").write_text("index\tname\n1\tone\n")
+    image = "--atlas" if option == "atlas" else "--templates"
+    table = "--atlas-labels" if option == "atlas" else "--template-labels"
+    code, line = call("out", "participant", image, "image.nii.gz", table, "names.tsv")
+    assert code == 70
+    assert words in line and f"{image}: " in line
