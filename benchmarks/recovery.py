@@ -66,7 +66,7 @@ def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndar
     assert isinstance(network, ContextualSCAAE)
     encode, decode = (m.numpy() for m in (network.context.encode, network.context.decode))
     context = (volumes @ encode.T) @ decode
-    return context, context + float(network.wide_share) * smooth(volumes, model.grid, network.wide.sigma)
+    return context, context + float(network.wide_share.detach()) * smooth(volumes, model.grid, network.wide.sigma)
 
 
 def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
