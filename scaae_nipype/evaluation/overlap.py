@@ -203,9 +203,10 @@ def _standardise(maps: np.ndarray) -> np.ndarray:
     maps = np.asarray(maps, dtype=np.float32)
     constant = maps.max(axis=1) == maps.min(axis=1)
     centred = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("ij,ij->i", centred, centred))[:, None]
     length[constant] = np.nan
-    return centred / length
+    centred /= length
+    return centred
 
 
 def average_precision(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
@@ -256,25 +257,30 @@ def rank_scores(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np
     start_of_voxel, first_of_voxel = np.repeat(row_start, size), np.repeat(first, size)
     for row, values in enumerate(np.asarray(maps, dtype=np.float32)):
         order = _descending(values)
-        ends = _ends_of_ties(values[order])
+        rank = _ranks(values[order])
         places = np.flatnonzero(member.take(order, axis=1))  # of the templates' voxels, each template from the top down
-        rank = np.repeat(ends, np.diff(ends, prepend=0))[places - start_of_voxel]
-        last = np.flatnonzero(np.append((rank[1:] != rank[:-1]) | (first_of_voxel[1:] != first_of_voxel[:-1]), True))
-        found = np.repeat(last + 1, np.diff(last, prepend=-1)) - first_of_voxel  # tied voxels count together
-        precision[row, filled] = np.add.reduceat(found / rank, first) / size
+        own = rank[places - start_of_voxel]
+        last = np.flatnonzero(np.append((own[1:] != own[:-1]) | (first_of_voxel[1:] != first_of_voxel[:-1]), True))
+        found = last + 1 - first_of_voxel[last]  # tied voxels enter together
+        share = np.diff(last, prepend=-1) * found / own[last]
+        precision[row, filled] = np.add.reduceat(share, np.searchsorted(last, first)) / size
 
-        group = np.searchsorted(ends, size)  # of tied voxels, at which the n highest end
-        end = ends[group]
-        start = np.where(group > 0, ends[group - 1], 0)
+        end = rank[size - 1]  # of the tied voxels at which the n highest end
+        start = np.searchsorted(rank, end)
         before, through = np.searchsorted(places, np.add(row_start, [start, end])) - first
         intersection = before + (through - before) * (size - start) / (end - start)
         matched[row, filled] = intersection / (2 * size - intersection)
     return precision, matched
 
 
-def _ends_of_ties(ordered: np.ndarray) -> np.ndarray:
-    """Say where each group of equal values ends, as the number of values up to there."""
-    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1
+def _ranks(ordered: np.ndarray) -> np.ndarray:
+    """Give, for each of the ordered values, how many are at least as high."""
+    rank = np.arange(1, len(ordered) + 1)
+    ties = ordered[1:] == ordered[:-1]
+    tied = np.flatnonzero(ties)
+    ends = np.append(np.flatnonzero(~ties) + 1, len(ordered))
+    rank[tied] = ends[np.searchsorted(ends, tied + 1)]  # (numpy's repeat would keep other threads waiting)
+    return rank
 
 
 def _descending(values: np.ndarray) -> np.ndarray:

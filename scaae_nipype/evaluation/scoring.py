@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .overlap import best_of_n, binarise, dice, iou, pearson_r, rank_scores, threshold_curve
+from .overlap import best_of_n, binarise, iou, pearson_r, rank_scores, threshold_curve
 from .templates import TemplateSet
 
 __all__ = [
@@ -52,11 +52,11 @@ def score_maps(maps: np.ndarray, templates: TemplateSet, *, signed: np.ndarray |
     """
     precision, matched = rank_scores(maps if signed is None else signed, templates.binary)
     binary, empty = binarise(maps), ~templates.binary.any(axis=1)
-    overlap, similarity = iou(binary, templates.binary), dice(binary, templates.binary)
-    overlap[:, empty] = similarity[:, empty] = np.nan
+    overlap = iou(binary, templates.binary)
+    overlap[:, empty] = np.nan
     correlation = pearson_r(np.sqrt(maps) if signed is None else signed, templates.values)
     ranked = {"size_matched_iou": matched, "average_precision": precision}
-    return {"iou": overlap, "dice": similarity, **ranked, "r": correlation}
+    return {"iou": overlap, "dice": 2 * overlap / (1 + overlap), **ranked, "r": correlation}
 
 
 def overlap_table(

@@ -74,14 +74,17 @@ def score_run(
     run = read_run(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
     local, covered = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
     about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
+    methods = [*run.fbn, "volume", "volume_negated"]
+    kept = slice(None) if run.kept.all() else run.kept  # a slice copies nothing
 
     def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:
-        maps = run.fbn[method][run.kept] if method in run.fbn else scale(run.volume[run.kept] * signs[method])
+        if method in run.fbn:
+            maps = run.fbn[method][kept]
+        else:
+            maps = scale(run.volume[kept] if method == "volume" else -run.volume[kept])
         own = score_maps(maps, local)
         return own, overlap_table(own, maps, local, method=method, **about), threshold_table(maps, local, method=method)
 
-    signs = {"volume": 1, "volume_negated": -1}
-    methods = [*run.fbn, *signs]
     with ThreadPoolExecutor(num_threads) as pool:
         every_score, overlap, curves = zip(*pool.map(scored, methods), strict=True)
     scores = dict(zip(methods, every_score, strict=True))
