@@ -42,12 +42,16 @@ class MaskedSmoothing(nn.Module):
     def __init__(self, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray, sigma: float):
         super().__init__()
         self.sigma = sigma
+        inside = torch.from_numpy(mask.astype(np.float64))[None, None]
+        # In double precision: how a product of floats is rounded depends on where in memory they lie, and two networks
+        # of the same weights shall give the same maps.
+        weight = inside
         for axis, length, size in zip("xyz", mask.shape, voxel_sizes, strict=True):
-            self.register_buffer(f"along_{axis}", _gaussian_matrix(length, sigma / size), persistent=False)
-        inside = torch.from_numpy(mask.astype(np.float32))[None, None]
-        weight = self._blur(inside)
-        self.register_buffer("inside", inside, persistent=False)
-        self.register_buffer("gain", inside / weight.clamp(min=1e-6), persistent=False)
+            matrix = _gaussian_matrix(length, sigma / size)
+            weight = torch.tensordot(weight, matrix, dims=([2], [0]))  # the smoothed axis goes last: x, y, z in the end
+            self.register_buffer(f"along_{axis}", matrix.float(), persistent=False)
+        self.register_buffer("inside", inside.float(), persistent=False)
+        self.register_buffer("gain", (inside / weight.clamp(min=1e-6)).float(), persistent=False)
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Smooth (batch, 1, X, Y, Z); 0 outside the mask, where nothing is read either."""
@@ -63,7 +67,7 @@ class MaskedSmoothing(nn.Module):
 
 
 def _gaussian_matrix(length: int, width: float) -> Tensor:
-    """Give the convolution of `length` voxels with a Gaussian of sum 1, `width` in voxels, as a symmetric matrix.
+    """Give the convolution of `length` voxels with a Gaussian (sum 1, `width` in voxels) as a symmetric float64 matrix.
 
     A matrix product per axis takes a fifth of the time of a convolution with one channel.
     """
@@ -73,4 +77,4 @@ def _gaussian_matrix(length: int, width: float) -> Tensor:
     voxels = torch.arange(length, dtype=torch.float64)
     apart = (voxels[:, None] - voxels).abs()
     kernel = torch.exp(-(apart**2) / (2 * width**2)) / total
-    return torch.where(apart <= reach, kernel, 0.0).float()
+    return torch.where(apart <= reach, kernel, 0.0)
