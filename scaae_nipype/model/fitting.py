@@ -247,7 +247,7 @@ def _last_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[Path, dict
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's tips and device banners off the user's screen."""
+    """Keep Lightning's tips and device banners, and what is no concern of users, off the screen."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -255,6 +255,8 @@ def _quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
+            # DDP and channels-last kernels of one voxel: the same numbers in another order, copied once more.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

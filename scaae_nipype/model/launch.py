@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing import api
 from torch.distributed.run import main
 
 if __name__ == "__main__":
+    logging.getLogger(api.__name__).setLevel(logging.ERROR)  # it would note every signal that it passes on
     try:
         main(sys.argv[1:])
-    except SignalException as stop:
+    except api.SignalException as stop:
         sys.exit(128 + int(stop.sigval))

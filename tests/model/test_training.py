@@ -201,7 +201,7 @@ def test_no_space_for_a_checkpoint_leaves_the_one_before(training_script, cache_
     assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=32)), weights_of(resumed))
 
 
-def test_two_processes_train_one_model(cache_files, mask_file, tmp_path):
+def test_two_processes_train_one_model(cache_files, mask_file, tmp_path, capfd):
     def job(name, processes):
         training = {"preset": "tiny", "volumes": 32, "precision": "fp32", "device": "cpu", "processes": processes}
         folder = tmp_path / name
@@ -218,6 +218,8 @@ def test_two_processes_train_one_model(cache_files, mask_file, tmp_path):
         )
 
     one, two = load_model(job("one", 1)), load_model(job("two", 2))
+    shown = [line for line in capfd.readouterr().err.replace("\r", "\n").splitlines() if line.strip()]
+    assert all(line.startswith("Training: ") for line in shown), "something else than the bars was shown"
     assert two.card["Training"]["VolumesSeen"] == one.card["Training"]["VolumesSeen"] == 32
     assert two.card["Training"]["Runs"] == ["a", "b"]
     # Batch statistics are per process on CPU, so the two trainings are no more than close to each other.
