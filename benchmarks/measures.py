@@ -241,10 +241,9 @@ def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
     maps = {"fbn1": scale(volumes), "fbn2": scale(-volumes)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        peaked = (
-            np.sign(volumes[:n_templates]) * np.abs(volumes[:n_templates]) ** 1.5
-        )  # 2 to 9 % of the brain, mean 6 %,
-        nib.save(grid.image(peaked, 1.0), folder / "templates.nii.gz")  # as the ten of Smith et al. (2009) are
+        # 2 to 9 % of the brain each, mean 6 %, as the ten of Smith et al. (2009) are.
+        peaked = np.sign(volumes[:n_templates]) * np.abs(volumes[:n_templates]) ** 1.5
+        nib.save(grid.image(peaked, 1.0), folder / "templates.nii.gz")
         templates = load_templates(folder / "templates.nii.gz", grid=grid)
         seconds = {"scores": median_seconds(lambda: [score_maps(own, templates) for own in maps.values()])}
         for key, own in {"run": volumes, **maps}.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -63,7 +64,11 @@ def reserve(descriptor: int, n_bytes: int) -> None:
     """
     os.ftruncate(descriptor, n_bytes)
     if hasattr(os, "posix_fallocate"):  # not on macOS
-        os.posix_fallocate(descriptor, 0, n_bytes)
+        try:
+            os.posix_fallocate(descriptor, 0, n_bytes)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # file systems that cannot promise room
+                raise
 
 
 def write_text(text: str, path: str | os.PathLike) -> Path:
