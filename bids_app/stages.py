@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import ScaaeError
@@ -31,6 +30,7 @@ from .configuration import configuration
 from .engine import Outcome, run_workflow
 from .inputs import RunInput
 from .locks import Claim
+from .memory import baselines_gb, memory_gb, training_gb
 from .metadata import start_time
 from .models import ShelvedModel
 from .outputs import sources_of
@@ -42,41 +42,6 @@ __all__ = ["PreparedFiles", "Stages", "Written"]
 
 N_SURROGATE_TEMPLATES = 99
 """Sets of surrogate templates: p down to 0.01, at half the time that 199 take."""
-
-FITTED_VOLUMES = 3000
-"""Volumes that a context is fitted to at most (`scaae_nipype.model.context`, which is not imported for a number)."""
-
-TRAINING_GB = {
-    "tiny": (1.0, 0.0),
-    "contextual": (0.75, 0.00075),
-    "autoencoder": (2.6, 0.0),
-    "published": (11.0, 0.0),
-}
-
-MEMORY_GB = {
-    "prepare": (0.3, 0.0001),
-    "extract": (1.0, 0.001),
-    "evaluate": (0.35, 0.0014),
-    "decompose": (0.8, 0.0015),
-    "report": (0.6, 0.0),
-}
-"""Peak memory of a step in GB, and how much a volume of the run adds.
-
-Measured as the peak resident memory of a fresh worker process for each node, one thread: preparation of 97 × 115 × 97
-int16 volumes (100, 300, 600 of them: 0.20 to 0.21 GB); template matching, states, baselines, gradual change, regions
-(0.53, 0.45, 0.57, 0.35, 0.32 GB) and report (0.35 GB) of 300 volumes; template matching in two threads needs 0.1 GB
-more at 176, 0.3 GB at 600 volumes; contexts of 600, 994 and 3000 volumes (1.1, 1.4, 3.0 GB); an autoencoder in bf16
-with its batch of 8 (2.4 GB) and the tiny one (0.7 GB). Rounded up.
-"""
-
-HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}
-"""Those that need the memory of `decompose`."""
-
-NULLS_GB = {"surrogates": (0.6, 0.0), "spatial_null": (0.7, 0.001), "temporal_null": (0.8, 0.001)}
-"""The same for the null models, measured in a process for each (peak resident memory; 300 volumes on the whole mask,
-preset contextual, default templates, one thread): 99 sets of surrogate templates 0.49 GB, matches 0.68 GB, dynamics
-0.93 GB (0.81 GB at 40 volumes), whatever the number of surrogates, which are made one after the other. A worker that
-extracted networks before holds torch, hence the larger base of the spatial null."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +113,7 @@ class Stages:
                 dummy_scans=settings.dummy_scans,
                 denoised=run.denoised,
                 grid_mask=None if grid_mask is None else str(grid_mask),
-                mem_gb=memory_gb("prepare", run),
+                mem_gb=memory_gb("prepare", run.bold),
                 name=node_name(run.stem),
             )
             given = {
@@ -194,7 +159,8 @@ class Stages:
             checkpoint_dir=str(checkpoints),
             processes=settings.train_processes,
             n_procs=max(settings.omp_nthreads, settings.train_processes),
-            mem_gb=settings.train_processes * _training_gb(settings.preset or "contextual", files),
+            mem_gb=settings.train_processes
+            * training_gb(settings.preset or "contextual", [run.out_file for run in files]),
             name=name,
         )
         training.inputs.inputnode.in_files = [run.out_file for run in files]
@@ -256,7 +222,7 @@ class Stages:
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
             n_surrogates=N_SURROGATE_TEMPLATES,
             seed=settings.seed,
-            mem_gb=NULLS_GB["surrogates"][0],
+            mem_gb=memory_gb("surrogates"),
         )
         workflow.inputs.inputnode.grid_mask = str(model.mask)
         workflow.base_dir = str(folder)
@@ -292,11 +258,11 @@ class Stages:
             n_folds=settings.cross_fit,
             device=settings.device,
             n_procs=settings.omp_nthreads,
-            extraction_mem_gb=memory_gb("extract", run),
-            evaluation_mem_gb=memory_gb("evaluate", run),
-            spatial_null_mem_gb=memory_gb("spatial_null", run),
-            baselines_mem_gb=_baselines_gb(settings.baselines, run),
-            temporal_null_mem_gb=memory_gb("temporal_null", run),
+            extraction_mem_gb=memory_gb("extract", run.bold),
+            evaluation_mem_gb=memory_gb("evaluate", run.bold),
+            spatial_null_mem_gb=memory_gb("spatial_null", run.bold),
+            baselines_mem_gb=baselines_gb(settings.baselines, run.bold),
+            temporal_null_mem_gb=memory_gb("temporal_null", run.bold),
         )
         networks.inputs.inputnode.trait_set(
             in_file=prepared.out_file,
@@ -339,7 +305,7 @@ class Stages:
     def report(self, participants: Iterable[str]) -> Outcome:
         """Write the reports of participants."""
         workflow = init_reports_wf(
-            output_dir=str(self.settings.output_dir), participants=list(participants), mem_gb=MEMORY_GB["report"][0]
+            output_dir=str(self.settings.output_dir), participants=list(participants), mem_gb=memory_gb("report")
         )
         workflow.base_dir = str(self.folder)
         return self._run(workflow)
@@ -364,30 +330,6 @@ class Stages:
             echo=echo,
             tell=self.tell,
         )
-
-
-def memory_gb(step: str, run: RunInput) -> float:
-    """Estimate a step's peak memory from the number of volumes in the run's header."""
-    try:
-        image: nib.Nifti1Image = nib.load(run.bold)  # type: ignore[assignment]
-        n_volumes = image.shape[3]
-    except Exception:  # whatever is wrong with it, the preparation will say
-        n_volumes = 0
-    base, per_volume = (MEMORY_GB | NULLS_GB)[step]
-    return base + per_volume * n_volumes
-
-
-def _baselines_gb(names: Sequence[str], run: RunInput) -> float:
-    """Give the memory of scoring baselines; the network before training is held beside what is scored."""
-    own = memory_gb("decompose" if HEAVY_BASELINES & {*names} else "evaluate", run)
-    return own + (memory_gb("extract", run) if "untrained" in names else 0)
-
-
-def _training_gb(preset: str, runs: Iterable[PreparedFiles]) -> float:
-    """Estimate the peak memory of a training process; an autoencoder's depends on the batch, not on the runs."""
-    base, per_volume = TRAINING_GB.get(preset, TRAINING_GB["autoencoder"])
-    n_volumes = sum(nib.load(run.out_file).shape[3] for run in runs) if per_volume else 0  # type: ignore[attr-defined]
-    return base + per_volume * min(n_volumes, FITTED_VOLUMES)
 
 
 def node_name(stem: str) -> str:

@@ -1,11 +1,9 @@
 """What a job may use."""
 
-from types import SimpleNamespace
-
 import nibabel as nib
 import numpy as np
 import pytest
-from scaae_nipype.bids_app import resources, stages
+from scaae_nipype.bids_app import memory, resources
 
 from scaae_nipype.errors import UsageError
 from scaae_nipype.model.context import MOST_VOLUMES
@@ -74,21 +72,21 @@ def test_peak_memory_is_that_of_the_step():
 def test_a_context_needs_memory_for_its_volumes_and_an_autoencoder_for_its_batch(tmp_path):
     def prepared(name, n_volumes):
         nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, n_volumes), "i2"), np.eye(4)), tmp_path / name)
-        return stages.PreparedFiles(str(tmp_path / name), "", "", "")
+        return tmp_path / name
 
     few, many = [prepared("a.nii.gz", 300)], [prepared("b.nii.gz", 2000), prepared("c.nii.gz", 2000)]
-    assert stages.FITTED_VOLUMES == MOST_VOLUMES
-    assert stages._training_gb("contextual", few) < 0.5 * stages._training_gb("contextual", many)
-    assert stages._training_gb("contextual", many) == stages._training_gb("contextual", many * 5)
-    assert stages._training_gb("autoencoder", few) == stages._training_gb("autoencoder", many)
+    assert memory.FITTED_VOLUMES == MOST_VOLUMES
+    assert memory.training_gb("contextual", few) < 0.5 * memory.training_gb("contextual", many)
+    assert memory.training_gb("contextual", many) == memory.training_gb("contextual", many * 5)
+    assert memory.training_gb("autoencoder", few) == memory.training_gb("autoencoder", many)
 
 
 def test_the_untrained_network_is_held_beside_what_is_scored(tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 300), "i2"), np.eye(4)), tmp_path / "bold.nii.gz")
-    run = SimpleNamespace(bold=tmp_path / "bold.nii.gz")
-    plain, untrained = (stages._baselines_gb(names, run) for names in (["pca"], ["pca", "untrained"]))
-    assert plain < stages._baselines_gb(["ica"], run)
-    assert untrained == pytest.approx(plain + stages.memory_gb("extract", run))
+    run = tmp_path / "bold.nii.gz"
+    plain, untrained = (memory.baselines_gb(names, run) for names in (["pca"], ["pca", "untrained"]))
+    assert plain < memory.baselines_gb(["ica"], run)
+    assert untrained == pytest.approx(plain + memory.memory_gb("extract", run))
 
 
 def test_caches_go_to_the_work_folder_unless_the_user_says_otherwise(tmp_path):
