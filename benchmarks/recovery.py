@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.planted import PlantedRun, grid_of_model, planted_run
-from benchmarks.recovery_scores import oriented, recovery
+from benchmarks.recovery_scores import score_maps
 from scaae_nipype.evaluation.baselines import baselines
 from scaae_nipype.evaluation.filters import smooth
 from scaae_nipype.files import write_json
@@ -80,40 +80,40 @@ def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]
             context, guess = context_maps(model, run.data)
             yield name.replace("scaae", "context"), context[None]
             yield name.replace("scaae", "first_guess"), guess[None]
-        yield name, extract_networks(run.data, model).signed
+        signed = extract_networks(run.data, model).signed
+        yield name, signed
+        yield f"{name}_both_branches", signed.sum(axis=0, keepdims=True)
 
 
 def score_seed(regime: str, snr: float, seed: int, models: dict[str, Model], names: tuple[str, ...]) -> dict[str, Any]:
     run = planted_run(regime, snr, seed, grid=grid_of_model(), networks=planted_networks(grid_of_model()))
-    result = {}
-    for method, maps in candidates(run, models, names):
-        chosen, branch, sign = oriented(maps, run.truth)
-        result[method] = {**recovery(chosen, run), "branch": branch + 1, "sign": sign}
-    return result
+    poles = regime == "deactivations"
+    return {method: score_maps(maps, run, both_poles=poles) for method, maps in candidates(run, models, names)}
 
 
-def run_level(
-    level: str, known: dict[str, Any], *, regimes: Sequence[str] | None = None, snrs: Sequence[float] | None = None
-) -> None:
-    """Add what a level lacks, of some regimes and SNRs if they are named."""
+def results() -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return known
+
+
+def run_level(level: str, *, regimes: Sequence[str], snrs: Sequence[float], n_seeds: int) -> None:
+    """Add what a level lacks, of some regimes and SNRs and of the first reported seeds."""
     settings = LEVELS[level]
     for regime in regimes or settings["regimes"]:
         for snr in snrs or settings["snr"]:
-            keys = {seed: f"{regime} {snr:g} {seed}" for seed in (*TUNING, *REPORTED)}
-            if all(key in known for key in keys.values()):
-                continue
             models: dict[str, Model] = {}
-            for seed in (*TUNING, *REPORTED):
-                if keys[seed] in known:
+            for seed in (*TUNING, *REPORTED[:n_seeds]):
+                key = f"{regime} {snr:g} {seed}"
+                if key in results():
                     continue
                 started = time.monotonic()
                 if seed in TUNING:  # filters alone are chosen there
-                    known[keys[seed]] = score_seed(regime, snr, seed, {}, ("smoothed",))
+                    scores = score_seed(regime, snr, seed, {}, ("smoothed",))
                 else:
                     models = models or models_of(regime, snr)
-                    known[keys[seed]] = score_seed(regime, snr, seed, models, settings["baselines"])
-                write_json(known, RESULTS)
-                print(f"{keys[seed]}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+                    scores = score_seed(regime, snr, seed, models, settings["baselines"])
+                write_json(results() | {key: scores}, RESULTS)  # read again: another regime may run at the same time
+                print(f"{key}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def models_of(regime: str, snr: float) -> dict[str, Model]:
@@ -146,6 +146,7 @@ def best_filter(scores: pd.DataFrame, score: str) -> str:
 def report(known: dict[str, Any]) -> None:
     scores = table(known)
     shown = ["r", "average_precision", "size_matched_iou", "iou", "amplitude_r", "state_accuracy", "transition_error"]
+    shown += [f"below_{score}" for score in shown[:3]]
     for (regime, snr), part in scores.groupby(["regime", "snr"]):
         reported = part[part["seed"].isin(REPORTED)]
         if reported.empty:
@@ -176,14 +177,14 @@ def _print_wins(reported: pd.DataFrame, filters: dict[str, str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("level", nargs="?", choices=[*LEVELS, "report"], default="quick")
-    parser.add_argument("--regimes", nargs="+", choices=LEVELS["full"]["regimes"], help="only these of the level")
-    parser.add_argument("--snr", nargs="+", type=float, help="only these of the level")
+    parser.add_argument("--regimes", nargs="+", choices=LEVELS["full"]["regimes"], default=(), help="only these")
+    parser.add_argument("--snr", nargs="+", type=float, default=(), help="only these")
+    parser.add_argument("--seeds", type=int, default=len(REPORTED), metavar="N", help="only the first N reported ones")
     options = parser.parse_args()
-    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if options.level != "report":
         RESULTS.parent.mkdir(exist_ok=True)
-        run_level(options.level, known, regimes=options.regimes, snrs=options.snr)
-    report(known)
+        run_level(options.level, regimes=options.regimes, snrs=options.snr, n_seeds=options.seeds)
+    report(results())
 
 
 if __name__ == "__main__":

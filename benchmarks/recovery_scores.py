@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score
@@ -11,7 +12,7 @@ from benchmarks.planted import PlantedRun
 from scaae_nipype.evaluation.overlap import binarise, iou, rank_scores, scale
 from scaae_nipype.evaluation.states import transition_counts, transition_probabilities
 
-__all__ = ["oriented", "recovery"]
+__all__ = ["oriented", "recovery", "score_maps"]
 
 
 def oriented(candidates: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -41,6 +42,45 @@ def matched_r(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.divide((maps * truth).sum(axis=1), lengths, out=np.full(len(maps), np.nan), where=lengths > 0)
 
 
+def score_maps(candidates: np.ndarray, run: PlantedRun, *, both_poles: bool = False) -> dict[str, Any]:
+    """Score the branch and sign that odd volumes choose, and if asked also what goes below its mean.
+
+    Parameters
+    ----------
+    candidates : float array, (n_branches, n_volumes, n_voxels)
+    run : PlantedRun
+    both_poles : bool
+
+    Returns
+    -------
+    dict
+        `recovery` of the chosen maps with ``branch`` and ``sign``. With both poles also ``below_r``,
+        ``below_average_precision`` and ``below_size_matched_iou`` of the part of the truth that is below its mean, by
+        the branch and sign that odd volumes choose for that part.
+    """
+    chosen, branch, sign = oriented(candidates, run.truth)
+    scores: dict[str, Any] = {**recovery(chosen, run), "branch": branch + 1, "sign": sign}
+    if both_poles:
+        below = np.maximum(-run.truth, 0)
+        chosen, branch, sign = oriented(candidates, below)
+        shape = {f"below_{name}": value for name, value in shape_scores(chosen, below).items()}
+        scores |= shape | {"below_branch": branch + 1, "below_sign": sign}
+    return scores
+
+
+def shape_scores(maps: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Score where maps of even volumes are high: ``r``, ``average_precision``, ``size_matched_iou``."""
+    even = slice(0, None, 2)
+    planted = binarise(truth[even])
+    filled = planted.any(axis=1)
+    ranked = [rank_scores(a[None], b[None]) for a, b in zip(maps[even][filled], planted[filled], strict=True)]
+    return {
+        "r": float(np.nanmean(matched_r(maps[even], truth[even]))),
+        "average_precision": float(np.mean([precision[0, 0] for precision, _ in ranked])),
+        "size_matched_iou": float(np.mean([matched[0, 0] for _, matched in ranked])),
+    }
+
+
 def recovery(maps: np.ndarray, run: PlantedRun) -> dict[str, float]:
     """Score oriented maps on even volumes; sequences of states on all.
 
@@ -58,15 +98,11 @@ def recovery(maps: np.ndarray, run: PlantedRun) -> dict[str, float]:
     even = slice(0, None, 2)
     planted = binarise(run.truth[even])
     filled = planted.any(axis=1)
-    pairs = list(zip(maps[even][filled], planted[filled], strict=True))
-    ranked = [rank_scores(one[None], target[None]) for one, target in pairs]
     above = binarise(scale(maps[even][filled]))
     networks = run.networks.binary.astype(np.float32)
     inside = maps[even] @ networks.T / networks.sum(axis=1) - maps[even].mean(axis=1, keepdims=True)
     scores = {
-        "r": float(np.nanmean(matched_r(maps[even], run.truth[even]))),
-        "average_precision": float(np.mean([precision[0, 0] for precision, _ in ranked])),
-        "size_matched_iou": float(np.mean([matched[0, 0] for _, matched in ranked])),
+        **shape_scores(maps, run.truth),
         "iou": float(np.mean([iou(a[None], b[None])[0, 0] for a, b in zip(above, planted[filled], strict=True)])),
         "amplitude_r": float(
             np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(inside.T, run.bold[even].T, strict=True)])
