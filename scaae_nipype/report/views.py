@@ -143,7 +143,7 @@ def overlap_table(run: Run) -> Table:
     rows = []
     for template in dict.fromkeys(overlap["template"]):
         of_template = cells.loc[template]
-        row = [Cell(str(template)), Cell(_first(of_template, "template_density", 1), f"{_coverage(of_template)} seen")]
+        row = [Cell(str(template)), Cell(_first(of_template, "template_density", 1), _coverage(of_template))]
         for score in scores:
             values = pd.to_numeric(of_template[f"best_of_20_{score}"], errors="coerce").reindex(methods)
             means = of_template.get(f"mean_{score}", pd.Series(dtype=float)).reindex(methods)
@@ -155,7 +155,7 @@ def overlap_table(run: Run) -> Table:
         ["Template", "Size", *([short[method] for method in methods] * len(scores))],
         rows,
         caption="Large: best of 20 volumes, bold for the best method; small: mean over volumes. Size: share of the "
-        "evaluation region, and how much of the template the run covers. vol.: the volume itself; −vol.: with its "
+        "evaluation region; small: how much of the template the run covers. vol.: the volume itself; −vol.: with its "
         "sign turned.",
         groups=[("", 2), *((_SCORES[score], len(methods)) for score in scores)],
         narrow=True,
