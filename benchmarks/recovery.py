@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.planted import PlantedRun, grid_of_model, planted_run
+from benchmarks.recovery_report import report
 from benchmarks.recovery_scores import score_maps
 from scaae_nipype.evaluation.baselines import baselines
 from scaae_nipype.evaluation.filters import smooth
@@ -140,55 +140,6 @@ def models_of(regime: str, snr: float) -> dict[str, Model]:
     return models | {"untrained": fitted_model([], attention="untrained")}
 
 
-def table(known: dict[str, Any]) -> pd.DataFrame:
-    """Lay out all scores: a row per regime, SNR, seed and method."""
-    rows = []
-    for key, methods in known.items():
-        regime, snr, seed = key.split()
-        rows += [
-            {"regime": regime, "snr": float(snr), "seed": int(seed), "method": method, **scores}
-            for method, scores in methods.items()
-        ]
-    return pd.DataFrame(rows)
-
-
-def best_filter(scores: pd.DataFrame, score: str) -> str:
-    """Choose the filter with the highest mean score on the tuning seeds."""
-    filters = scores[scores["seed"].isin(TUNING) & scores["method"].str.startswith("smoothed")]
-    return str(filters.groupby("method")[score].mean().idxmax())
-
-
-def report(known: dict[str, Any]) -> None:
-    scores = table(known)
-    shown = ["r", "average_precision", "size_matched_iou", "iou", "amplitude_r", "state_accuracy", "transition_error"]
-    shown += [f"below_{score}" for score in shown[:3]]
-    for (regime, snr), part in scores.groupby(["regime", "snr"]):
-        reported = part[part["seed"].isin(REPORTED)]
-        if reported.empty:
-            continue
-        filters = {score: best_filter(part, score) for score in shown[:3]}
-        rows = reported[~reported["method"].str.startswith("smoothed") | reported["method"].isin(filters.values())]
-        present = [score for score in shown if rows.get(score) is not None and rows[score].notna().any()]
-        summary = rows.groupby("method")[present].agg(["mean", "std"])
-        print(f"\n## {regime}, SNR {snr:g}, seeds {min(reported['seed'])}-{max(reported['seed'])}\n")
-        print(f"| method | {' | '.join(present)} |\n| --- |{' --- |' * len(present)}")
-        for method in summary.sort_values(("average_precision", "mean"), ascending=False).index:
-            cells = (f"{summary.loc[method, (s, 'mean')]:.3f} ± {summary.loc[method, (s, 'std')]:.3f}" for s in present)
-            print(f"| {method} | {' | '.join(cells)} |")
-        _print_wins(reported, filters)
-
-
-def _print_wins(reported: pd.DataFrame, filters: dict[str, str]) -> None:
-    """Count on how many seeds each fitted model is better than what it has to beat."""
-    wide = reported.pivot(index="seed", columns="method")
-    for name in sorted(method for method in reported["method"].unique() if method.startswith("scaae_")):
-        for score, chosen in filters.items():
-            scores = wide[score]
-            rivals = {"the volume": "volume", f"the best filter ({chosen})": chosen, "untrained": "untrained"}
-            wins = (f"{label} in {int((scores[name] > scores[rival]).sum())}" for label, rival in rivals.items())
-            print(f"* {name}, {score}: better than {', '.join(wins)} of {len(wide)} seeds")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("level", nargs="?", choices=[*LEVELS, "report"], default="quick")
@@ -199,7 +150,7 @@ def main() -> None:
     if options.level != "report":
         RESULTS.parent.mkdir(exist_ok=True)
         run_level(options.level, regimes=options.regimes, snrs=options.snr, n_seeds=options.seeds)
-    report(results())
+    print("\n".join(report(results(), TUNING, REPORTED)))
 
 
 if __name__ == "__main__":
