@@ -92,9 +92,7 @@ def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]
             context, guess = context_maps(model, run.data)
             yield name.replace("scaae", "context"), context[None]
             yield name.replace("scaae", "first_guess"), guess[None]
-        signed = extract_networks(run.data, model).signed
-        yield name, signed
-        yield f"{name}_both_branches", signed.sum(axis=0, keepdims=True)
+        yield name, extract_networks(run.data, model).signed
 
 
 def score_seed(regime: str, snr: float, seed: int, models: dict[str, Model], names: tuple[str, ...]) -> dict[str, Any]:

@@ -42,7 +42,6 @@ PATTERNS = {
     r"first_guess_(\d+)_runs": r"context of \1 runs with smoothing, no attention (linear)",
     r"smoothed_(\d+)mm": r"smoothed, σ \1 mm",
     r"smoothed_squared_(\d+)mm": r"smoothed, σ \1 mm, rectified and squared",
-    r"(.*)_both_branches": r"\1, both branches added",
 }
 
 HEADING = """# All tables of the recovery benchmark
@@ -101,8 +100,7 @@ def _named(method: str) -> str:
     for pattern, replacement in PATTERNS.items():
         match = re.fullmatch(pattern, method)
         if match:
-            found = match.expand(replacement)
-            return found if pattern[0] != "(" else found.replace(match[1], _named(match[1]).strip("*"))
+            return match.expand(replacement)
     return method
 
 
