@@ -153,8 +153,15 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or "
-        "more, better 99) that go through the network too, which takes N times the extraction; and matches against "
-        "surrogate templates (0: none)",
+        "more, better 99) that go through the network too, which takes N times the extraction (0: no such test); "
+        "matches with templates are tested as well",
+    )
+    group.add_argument(
+        "--surrogate-templates",
+        type=int,
+        metavar="N",
+        help="null model: test whether maps match templates better than N sets of surrogate templates, as smooth and "
+        "as dense but elsewhere (19 or more; 99 with --surrogates, else 0: no such test)",
     )
     group.add_argument(
         "--cross-fit",

@@ -11,7 +11,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
 from ..files import read_json, write_json
-from .settings import Settings
+from .settings import SURROGATE_TEMPLATES, Settings
 
 __all__ = ["CONFIGURATION_FILE", "check_output", "claim_output", "configuration", "configuration_hash", "file_checksum"]
 
@@ -34,6 +34,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "TrainVolumes": settings.train_volumes,
         "Precision": settings.precision,
     }
+    usual = settings.surrogate_templates == (SURROGATE_TEMPLATES if settings.surrogates else 0)
     return {
         "Version": ".".join(__version__.split(".")[:2]),
         "Mode": settings.mode,
@@ -50,6 +51,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
         "Baselines": list(settings.baselines),
         "Surrogates": settings.surrogates,
+        **({} if usual else {"SurrogateTemplates": settings.surrogate_templates}),
         **({"CrossFit": settings.cross_fit} if settings.cross_fit else {}),
         "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
         "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),

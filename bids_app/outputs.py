@@ -81,8 +81,8 @@ def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]
     ----------
     run : RunInput
     options : collection of str
-        What was asked for besides what is always there: ``signed_maps``, ``baselines``, ``atlas``, ``surrogates``.
-        Where the run has a table of events, what is computed from it is wanted too.
+        What was asked for besides what is always there: ``signed_maps``, ``baselines``, ``atlas``, ``surrogates``,
+        ``surrogate_templates``. Where the run has a table of events, what is computed from it is wanted too.
     """
     asked = {None, *options, *(["events"] if run.events is not None else [])}
     return [

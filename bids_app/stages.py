@@ -40,9 +40,6 @@ from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
 
-N_SURROGATE_TEMPLATES = 99
-"""Sets of surrogate templates: p down to 0.01, at half the time that 199 take."""
-
 
 @dataclass(frozen=True)
 class PreparedFiles:
@@ -188,7 +185,7 @@ class Stages:
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
         settings, runs = self.settings, list(runs)
-        surrogates = self._surrogate_templates(model) if settings.surrogates else None
+        surrogates = self._surrogate_templates(model) if settings.surrogate_templates else None
         workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             null_model = null_models.get(run.stem)
@@ -215,12 +212,13 @@ class Stages:
     def _surrogate_templates(self, model: ShelvedModel) -> str:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
-        asked = (told["Templates"], told["TemplateLabels"], settings.seed, model.mask.read_bytes())
+        number = settings.surrogate_templates
+        asked = (told["Templates"], told["TemplateLabels"], number, settings.seed, model.mask.read_bytes())
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
-            n_surrogates=N_SURROGATE_TEMPLATES,
+            n_surrogates=number,
             seed=settings.seed,
             mem_gb=memory_gb("surrogates"),
         )

@@ -30,6 +30,7 @@ _IN_SAMPLE = {
     "no": "The model of this test was not fitted to this run.",
     "unknown": "Whether the model was fitted to this run is not known; if it was, p may be too small.",
 }
+_MATCHES_UNTESTED = "Whether maps match templates by more than chance was not tested (--surrogate-templates N does)."
 
 
 def _given(about: dict[str, Any], *keys: str) -> list[str]:
@@ -107,6 +108,11 @@ def dynamics_sentences(run: Run) -> list[str]:
         _IN_SAMPLE.get(known, _IN_SAMPLE["unknown"]) + _cross_fitted(about.get("ModelOfTest")),
         *_given(about, "Meaning"),
         *_lag_sentence(table),
+        *(
+            []
+            if run.has("matches")
+            else ["Whether maps match templates was not tested (--surrogate-templates N does)."]
+        ),
     ]
 
 

@@ -88,7 +88,7 @@ def _run_section(run: Run, key: str) -> Section:
             [block for item in section.items for block in _blocks(run, item, f"{key}-{section.key}")],
         )
         for section in RUN_SECTIONS
-        if not section.optional or any(run.has(meaning) for meaning in section.items[0].needs[-1:])
+        if not section.optional or any(run.has(meaning) for item in section.items for meaning in item.needs[-1:])
     ]
     return Section(key, run.title, [Text([f"File names begin with {run.stem}."])], sections)
 

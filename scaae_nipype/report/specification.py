@@ -49,7 +49,7 @@ class SentenceItem:
 
 @dataclass(frozen=True)
 class RunSection:
-    """A section of a run; an optional one is left out where the files it needs were not asked for."""
+    """A section of a run; an optional one is shown where the last file that any of its items needs is there."""
 
     key: str
     title: str

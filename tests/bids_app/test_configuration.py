@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from scaae_nipype.bids_app.configuration import check_output, claim_output, configuration, configuration_hash
-from scaae_nipype.bids_app.settings import Settings
+from scaae_nipype.bids_app.settings import SURROGATE_TEMPLATES, Settings
 
 from scaae_nipype.errors import ModelError, UsageError
 
@@ -39,6 +39,7 @@ def digest(settings):
         {"atlas": "default"},
         {"surrogates": 99},
         {"surrogates": 99, "cross_fit": 2},
+        {"surrogate_templates": 99},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
@@ -49,6 +50,13 @@ def test_cross_fitting_changes_the_hash_and_its_absence_does_not(settings):
     tested = dataclasses.replace(settings, surrogates=99)
     assert digest(dataclasses.replace(tested, cross_fit=2)) != digest(tested)
     assert "CrossFit" not in configuration(tested)  # outputs made before the option was there stay usable
+
+
+def test_another_number_of_surrogate_templates_changes_the_hash_and_the_usual_one_does_not(settings):
+    tested = dataclasses.replace(settings, surrogates=99, surrogate_templates=SURROGATE_TEMPLATES)
+    assert "SurrogateTemplates" not in configuration(tested) | configuration(settings)
+    for other in (0, 199):
+        assert digest(dataclasses.replace(tested, surrogate_templates=other)) != digest(tested)
 
 
 def test_the_number_of_training_volumes_changes_the_hash(settings):
@@ -85,7 +93,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels", "surrogates", "cross_fit"),
+        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 

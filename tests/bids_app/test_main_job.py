@@ -133,7 +133,7 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess, n_volumes: i
 
     matches, about = read("matches_metrics")
     assert set(matches["method"]) == {"fbn1", "fbn2", "volume"} and matches["p_best"].between(0.01, 1).all()
-    assert (about["NumberOfSurrogates"], about["Seed"], about["Description"][:12]) == (99, 0, "Spatial null")
+    assert (about["NumberOfSurrogates"], about["Seed"], about["Description"][:12]) == (39, 0, "Spatial null")
     volumes, described = read("matchp_timeseries")
     assert len(volumes) == n_volumes and "surrogate" in described["fbn1_label1"]["Description"]
     _, states = read("states_metrics")
@@ -153,7 +153,7 @@ def test_a_given_model_is_applied_and_kept(main_job, main_dataset):
     said = main_job.call(
         *("data", "out2", "participant", "--model", main_job.model, "--participant-label", "good1", "--nprocs", "1"),
         *("--signed-maps", "--resource-monitor", "--write-graph", "-v", "--baselines", "none"),
-        *("--surrogates", "19", "--templates", "halves.nii.gz"),
+        *("--surrogates", "19", "--surrogate-templates", "39", "--templates", "halves.nii.gz"),
     )
     assert said.returncode == 0, said.stderr
     assert "Training" not in said.stdout + said.stderr

@@ -54,6 +54,12 @@ def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     assert mark == "The model of this test was not fitted to this run."
 
 
+def test_the_section_says_that_matches_were_not_tested(make_dataset):
+    root = make_dataset(n=8)
+    find_runs(root, "01")[0].path("matches").unlink()
+    assert "not tested (--surrogate-templates N does)" in section(root).blocks[0].paragraphs[-1]
+
+
 def test_the_section_shows_what_was_tested(make_dataset):
     root = make_dataset(n=8)
     assert len(section(root).blocks) == 5
