@@ -9,6 +9,7 @@ regimes may run at the same time.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import sys
 import time
@@ -106,6 +107,15 @@ def results() -> dict[str, Any]:
     return known
 
 
+def keep(key: str, scores: dict[str, Any]) -> None:
+    """Add scores; another process may do the same for another regime."""
+    with RESULTS.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = results()
+        known[key] = known.get(key, {}) | scores
+        write_json(known, RESULTS)
+
+
 def run_level(level: str, *, regimes: Sequence[str], snrs: Sequence[float], n_seeds: int) -> None:
     """Add the methods that a level lacks, of some regimes and SNRs and of the first reported seeds."""
     settings = LEVELS[level]
@@ -124,8 +134,7 @@ def run_level(level: str, *, regimes: Sequence[str], snrs: Sequence[float], n_se
                     models = models or models_of(regime, snr)
                 names = tuple(name for name in missing if name != "networks")
                 scores = score_seed(regime, snr, seed, models if "networks" in missing else {}, names)
-                # Read again, because another regime may run at the same time.
-                write_json(results() | {key: known | scores}, RESULTS)
+                keep(key, scores)
                 print(f"{key}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 

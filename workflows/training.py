@@ -66,7 +66,8 @@ def init_training_wf(
     workflow.__desc__ = (
         "The context of a spatial and channel-wise attention network (SCAAE, @scaae), whose attention had been trained "
         f"on simulated volumes, was fitted to {len(run_names)} run{'s' if len(run_names) != 1 else ''} by reduced-rank "
-        "regression of neighbouring volumes. "
+        "regression of neighbouring volumes. One branch of it marks what is above the mean of a voxel over the "
+        "run, the other what is below. "
         if preset == FITTED_PRESET
         else f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
         f"{seed}) was trained on {len(run_names)} run{'s' if len(run_names) != 1 else ''} with Adam and a mean squared "

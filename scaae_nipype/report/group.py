@@ -56,6 +56,8 @@ HOW_TO_READ_GROUPS = (
     "is set by the repetition time and the filter more than by the brain.",
     "Scores are best-of-20 (the expected highest of 20 volumes drawn at random), which does not grow with the length "
     "of the run. Compare networks with the volume itself, which needs no network.",
+    "With the default preset, branch 1 marks what is above the mean of a voxel over its run, branch 2 what is below: a "
+    "state of branch 2 is a network that is less active than usual.",
     "Tests permute the residuals of a model with site, motion and covariates (Freedman–Lane), within sites; the "
     "corrected p is by the maximum statistic over a family of outcomes. Observational differences are no causes.",
 )

@@ -17,6 +17,7 @@ from ..errors import InputError, UsageError
 from ..files import read_json, read_table
 from ..grid import Grid, load_grid
 from ..names import output_path, outputs, run_stem
+from .style import LABELS
 
 __all__ = ["BRANCHES", "THRESHOLD", "Networks", "Run", "find_runs"]
 
@@ -146,6 +147,12 @@ class Run:
     def branches(self) -> list[dict[str, Any]]:
         """Sign, agreement and mean density of each branch, as far as known."""
         return _objects(self.model.get("Branches"))
+
+    @property
+    def branch_titles(self) -> list[str]:
+        """Names of the branches, with what they mark where that is known by design."""
+        marks = [str(branch.get("Marks", "")) for branch in self.branches] + [""] * len(BRANCHES)
+        return [LABELS[name] + (f": {what}" if what else "") for name, what in zip(BRANCHES, marks, strict=False)]
 
     @cached_property
     def repetition_time(self) -> float | None:

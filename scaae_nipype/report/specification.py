@@ -83,6 +83,7 @@ RUN_SECTIONS = (
         "networks",
         "Networks of single volumes",
         (
+            SentenceItem(views.branch_sentences, ("fbn1", "fbn2")),
             FigureItem(
                 "mosaic",
                 "FBNs of volumes spread over the run",

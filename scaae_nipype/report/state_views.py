@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..errors import InputError
 from . import brains, comparison, event_figures, state_figures
-from .findings import number, percent
+from .findings import branch_sentences, number, percent
 from .page import Cell, Table
 from .reading import BRANCHES, Run
 from .style import LABELS, message, shorten, styled
@@ -93,7 +93,7 @@ def state_sentences(run: Run) -> list[str]:
         "is unassigned."
     )
     told: dict[str, Any] = about["Methods"] if isinstance(about.get("Methods"), dict) else {}
-    sentences = [rule]
+    sentences = [rule, *branch_sentences(run.branches)]
     for method in _methods(metrics):
         own = metrics[metrics["method"] == method]
         share = float(own["occupancy"].sum())
@@ -198,8 +198,7 @@ def state_mosaic(run: Run) -> Figure:
         rows.append(brains.MosaicRow(f"{shorten(state, 40)} ({', '.join(notes)})", found))
     if not rows:
         return _empty("No volume is above the cut-off: there are no states to average.")
-    titles = [LABELS[branch] for branch in BRANCHES]
-    return brains.state_mosaic(rows, maps[BRANCHES[0]].affine, branches=titles)
+    return brains.state_mosaic(rows, maps[BRANCHES[0]].affine, branches=run.branch_titles)
 
 
 # ---- the task ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from .style import LABELS, methods_of, shorten
 
 __all__ = [
     "best_mosaic",
+    "branch_sentences",
     "channel_sentences",
     "channel_weights",
     "code",
@@ -73,7 +74,7 @@ def _mosaic(run: Run, titles: Mapping[int, str]) -> Figure:
     wanted = {*spread_volumes(run.kept), *_best_titles(run)}  # of both mosaics, so that images are read once
     networks = [run.networks(branch, wanted) for branch in BRANCHES]
     rows = [brains.MosaicRow(title, [n.volumes.get(volume) for n in networks]) for volume, title in titles.items()]
-    return brains.fbn_mosaic(rows, networks[0].affine, threshold=THRESHOLD, branches=[LABELS[b] for b in BRANCHES])
+    return brains.fbn_mosaic(rows, networks[0].affine, threshold=THRESHOLD, branches=run.branch_titles)
 
 
 def spread_mosaic(run: Run) -> Figure:
@@ -99,6 +100,11 @@ def _best_titles(run: Run) -> dict[int, str]:
         note = f"{shorten(row['template'])} AP {number(row[score])}, {LABELS[row['method']].removeprefix('FBN ')}"
         titles[volume] = f"{titles[volume]}; {note}" if volume in titles else f"{_volume_title(run, volume)} · {note}"
     return titles
+
+
+def branch_sentences(run: Run) -> list[str]:
+    """Say what each branch marks, where that is known by design."""
+    return findings.branch_sentences(run.branches)
 
 
 def density(run: Run) -> Figure:

@@ -9,7 +9,7 @@ import pytest
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, write_json
 from scaae_nipype.names import output_path
-from scaae_nipype.report.findings import banners
+from scaae_nipype.report.findings import banners, branch_sentences
 from scaae_nipype.report.overview import cards_of, model_blocks
 from scaae_nipype.report.reading import find_runs
 from scaae_nipype.report.views import settings_table
@@ -95,6 +95,20 @@ def test_banners(dataset, tmp_path, changes, title, detail):
     ((shown, text),) = found(options_to_metadata(dataset, tmp_path, changes))
     assert shown == title
     assert detail in text
+
+
+def test_branches_say_what_they_mark_where_that_is_by_design(make_dataset, dataset):
+    run = find_runs(make_dataset(n=8, Branches=[{"Marks": f"{side} the mean"} for side in ("above", "below")]), "01")[0]
+    assert run.branch_titles == ["FBN branch 1: above the mean", "FBN branch 2: below the mean"]
+    (said,) = branch_sentences(run.branches)
+    assert "branch 2 what is below the mean" in said and "state of branch 2 is less active than usual" in said
+    learnt = find_runs(dataset, "01")[0]
+    assert learnt.branch_titles == ["FBN branch 1", "FBN branch 2"] and branch_sentences(learnt.branches) == []
+
+
+def test_a_sidecar_that_knows_one_branch_names_both(dataset, tmp_path):
+    run = find_runs(options_to_metadata(dataset, tmp_path, {"Branches": [{"Marks": "above the mean"}]}), "01")[0]
+    assert run.branch_titles == ["FBN branch 1: above the mean", "FBN branch 2"]
 
 
 @pytest.mark.parametrize(
