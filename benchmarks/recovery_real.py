@@ -25,7 +25,7 @@ from scaae_nipype.evaluation.templates import TemplateSet, coverage, load_templa
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.model import Model, extract_networks
-from scaae_nipype.model.apply import untrained_function
+from scaae_nipype.model.apply import context_function, untrained_function
 from scaae_nipype.preparation import PreparedRun, prepare_run
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -54,14 +54,15 @@ def methods_of(run: PreparedRun, model: Model) -> Iterator[tuple[str, np.ndarray
     networks = extract_networks(data, model)
     for branch, maps in enumerate(networks.signed, start=1):
         yield f"fbn{branch}", scale(maps[:, region]), maps[:, region]
-    for name, maps in zip(("context", "first_guess"), context_maps(model, data), strict=True):
-        yield name, scale(maps[:, region]), maps[:, region]
+    first_guess = context_maps(model, data)[1][:, region]
+    yield "first_guess", scale(first_guess), first_guess
     for made in baselines(
         tuple(BASELINES),
         data[:, region],
         inside,
         repetition_time=run.repetition_time,
         features=networks.codes,
+        context=context_function(model, inside),
         untrained=untrained_function(model, inside),
     ):
         yield made.method, made.display, made.signed

@@ -140,8 +140,8 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         "--baselines",
         nargs="+",
         metavar="NAME",
-        help="what is scored beside the networks and the volume itself: smoothed, pca, cap, ica, dictionary, windows, "
-        "encoder_lasso, untrained, all or none (smoothed pca: seconds per run; all: minutes)",
+        help="what is scored beside the networks and the volume itself: smoothed, context, pca, cap, ica, dictionary, "
+        "windows, encoder_lasso, untrained, all or none (smoothed context pca: seconds per run; all: minutes)",
     )
     group.add_argument(
         "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"

@@ -49,6 +49,10 @@ HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}
 """Those that need the memory of `decompose`."""
 
 
+MODEL_GB = 0.45
+"""What loading a model takes: torch (0.4 GB) and the weights."""
+
+
 def memory_gb(step: str, bold: Path | None = None) -> float:
     """Estimate a step's peak memory, from the number of volumes in the run's header where there is a run."""
     base, per_volume = MEMORY_GB[step]
@@ -63,9 +67,11 @@ def _n_volumes(bold: Path) -> int:
 
 
 def baselines_gb(names: Sequence[str], bold: Path) -> float:
-    """Give the memory of scoring baselines; the network before training is held beside what is scored."""
+    """Give the memory of scoring baselines; what of the network they need is held beside what is scored."""
     own = memory_gb("decompose" if HEAVY_BASELINES & {*names} else "evaluate", bold)
-    return own + (memory_gb("extract", bold) if "untrained" in names else 0)
+    if "untrained" in names:
+        return own + memory_gb("extract", bold)
+    return own + (MODEL_GB if "context" in names else 0)
 
 
 def training_gb(preset: str, prepared: Iterable[str | Path]) -> float:

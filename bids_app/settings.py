@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINES", "DEFAULT_BASELINES", "MODE_DEFAULTS", "SURROGATE_TEMPLATES", "Settings"]
 
-BASELINES = ("smoothed", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
+BASELINES = ("smoothed", "context", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
 """As in `scaae_nipype.evaluation.BASELINES`, repeated so that ``--help`` needs no import; the volume itself is always
 scored."""
 
-DEFAULT_BASELINES = ("smoothed", "pca")
+DEFAULT_BASELINES = ("smoothed", "context", "pca")
 """What takes seconds per run."""
 
 SURROGATE_TEMPLATES = 99

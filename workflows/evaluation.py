@@ -71,7 +71,7 @@ def init_evaluation_wf(
     cutoffs_given : bool
         Whether the input ``state_cutoffs`` says what it is for every method.
     baselines : sequence of str
-        Baselines to compute besides the volume itself; ``untrained`` needs the input ``model_dir``.
+        Baselines to compute besides the volume itself; ``context`` and ``untrained`` need the input ``model_dir``.
     atlas, atlas_labels : str, optional
         Image and table of the regions whose mean FBN is written.
     with_events : bool
@@ -94,7 +94,7 @@ def init_evaluation_wf(
     grid_mask
         Mask of the model's grid.
     model_dir
-        Model folder, for the baseline ``untrained``.
+        Model folder, for the baselines ``context`` and ``untrained``.
     state_cutoffs
         JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
@@ -152,11 +152,11 @@ def init_evaluation_wf(
     if cutoffs_given:
         workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
     if baselines:
-        network = {"device": device, "num_threads": n_procs} if "untrained" in baselines else {}
+        network = {"device": device, "num_threads": n_procs} if {"context", "untrained"} & {*baselines} else {}
         scored = node(
             ScoreBaselines(names=list(baselines), seed=seed, **network, **against),
             "baselines",
-            n_procs=n_procs if network else 1,
+            n_procs=n_procs if "untrained" in baselines else 1,
             mem_gb=baselines_mem_gb,
         )
         if network:
@@ -190,7 +190,7 @@ def _description(
     least = f"{rule.cutoff:g}"
     if state_cutoff == "null":
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
-    also = f" So were baselines that need no trained network: {', '.join(baselines)}." if baselines else ""
+    also = f" So were baselines: {', '.join(baselines)}." if baselines else ""
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
         "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "

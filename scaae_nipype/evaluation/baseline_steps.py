@@ -28,6 +28,7 @@ def score_baselines(
     in_samples: PathLike,
     names: Sequence[str],
     codes: PathLike | None = None,
+    context: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
@@ -46,6 +47,8 @@ def score_baselines(
         Keys of `baselines.BASELINES`.
     codes : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
+    context : callable, optional
+        The linear part of the network, as for `baselines`; ``context`` needs it.
     untrained : callable, optional
         The network before training, as for `baselines`; ``untrained`` needs it.
     templates, template_labels, grid_mask
@@ -79,6 +82,7 @@ def score_baselines(
                 repetition_time=run.repetition_time,
                 numbers=volumes,
                 features=features,
+                context=context,
                 untrained=untrained,
                 n_components=n_components,
                 seed=seed,

@@ -94,6 +94,7 @@ class _Run:
     region: Grid
     repetition_time: float
     features: np.ndarray | None
+    context: Callable[[np.ndarray], np.ndarray] | None
     untrained: Callable[[np.ndarray], np.ndarray] | None
     n_components: int
     seed: int
@@ -110,6 +111,14 @@ def _smoothed(run: _Run) -> Iterator[Candidates]:
         yield _of_volumes(f"smoothed_{sigma:g}mm", filtered)
         squared = rectified_squared(filtered)
         yield Candidates(f"smoothed_squared_{sigma:g}mm", squared, squared, per_volume=True)
+
+
+def _context(run: _Run) -> Iterator[Candidates]:
+    if run.context is None:
+        raise UsageError("The baseline 'context' needs a model that has one (preset contextual).")
+    maps = run.context(run.volumes)
+    yield _of_volumes("context", maps)
+    yield _of_volumes("context_negated", -maps)
 
 
 def _pca(run: _Run) -> Iterator[Candidates]:
@@ -156,6 +165,7 @@ def _untrained(run: _Run) -> Iterator[Candidates]:
 BASELINES: Mapping[str, Callable[[_Run], Iterator[Candidates]]] = {
     "volume": _volume,
     "smoothed": _smoothed,
+    "context": _context,
     "pca": _pca,
     "cap": _cap,
     "ica": _ica,
@@ -175,6 +185,7 @@ def baselines(
     repetition_time: float,
     numbers: np.ndarray | None = None,
     features: np.ndarray | None = None,
+    context: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     n_components: int = N_COMPONENTS,
     seed: int = 0,
@@ -194,6 +205,8 @@ def baselines(
         0-based volume numbers in the run; consecutive by default.
     features : float array, (n_volumes, n_features), optional
         An encoder's features, for ``encoder_lasso``.
+    context : callable, optional
+        The linear part of the network, for ``context``: from volumes to maps, (n_volumes, n_voxels) both.
     untrained : callable, optional
         The network before training, for ``untrained``: from volumes (n_volumes, n_voxels) to signed maps
         (n_branches, n_volumes, n_voxels).
@@ -203,7 +216,7 @@ def baselines(
     Raises
     ------
     UsageError
-        For an unknown name, ``encoder_lasso`` without features, or ``untrained`` without the network.
+        For an unknown name, ``encoder_lasso`` without features, ``context`` or ``untrained`` without their functions.
     InputError
         If a baseline cannot be made of this run.
     """
@@ -211,6 +224,6 @@ def baselines(
     if unknown:
         raise UsageError(f"Baseline '{unknown[0]}' is unknown; choose from {', '.join(BASELINES)}.")
     numbers = np.arange(len(volumes)) if numbers is None else numbers
-    run = _Run(volumes, numbers, region, repetition_time, features, untrained, n_components, seed)
+    run = _Run(volumes, numbers, region, repetition_time, features, context, untrained, n_components, seed)
     for name in names:
         yield from BASELINES[name](run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Directory,
@@ -149,7 +151,7 @@ class LockToEvents(SimpleInterface):
 class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     names = traits.List(traits.Str(), mandatory=True, minlen=1, desc="baselines to compute")
     codes = File(exists=True, desc="table with an encoder's features per volume, for encoder + LASSO")
-    model_dir = Directory(exists=True, desc="model folder, for the same network before training")
+    model_dir = Directory(exists=True, desc="model folder, for its context and the same network before training")
     device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
     num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)")
     n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
@@ -172,22 +174,28 @@ class ScoreBaselines(SimpleInterface):
 
         given = _given(self.inputs)
         network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
-        if "untrained" in given["names"] and "model_dir" in network:
-            given["untrained"] = _untrained(in_mask=given["in_mask"], **network)
+        if "model_dir" in network and {"context", "untrained"} & {*given["names"]}:
+            given |= _of_model(given["names"], in_mask=given["in_mask"], **network)
         overlap, metadata = score_baselines(**given, out_dir=runtime.cwd)
         self._results |= {"out_overlap": str(overlap), "out_metadata": str(metadata)}
         return runtime
 
 
-def _untrained(*, model_dir: str, in_mask: str, device: str, num_threads: int):
-    """Give the network of a model before training as a function of the volumes of a region."""
+def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
+    """Give the parts of a model that baselines need; ``context`` is dropped from the names if it has none."""
     from ..grid import load_grid
-    from ..model.apply import untrained_function
+    from ..model.apply import context_function, untrained_function
     from ..model.extraction import resolve_device
     from ..model.weights import load_model
 
     _limit_threads(num_threads)
-    return untrained_function(load_model(model_dir), load_grid(in_mask), device=resolve_device(device))
+    model, region = load_model(model_dir), load_grid(in_mask)
+    parts: dict[str, Any] = {"context": context_function(model, region)}
+    if parts["context"] is None:
+        parts["names"] = [name for name in names if name != "context"]
+    if "untrained" in names:
+        parts["untrained"] = untrained_function(model, region, device=resolve_device(device))
+    return parts
 
 
 class _RegionTimeCoursesInputSpec(_MapsInputSpec):

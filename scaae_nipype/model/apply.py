@@ -17,7 +17,7 @@ from .networks import branch_signs
 from .presets import RECIPES
 from .weights import Model, new_network
 
-__all__ = ["account_of", "network_function", "untrained_function", "was_trained_on"]
+__all__ = ["account_of", "context_function", "network_function", "untrained_function", "was_trained_on"]
 
 PART = 32
 """Volumes that are put on the model's grid together."""
@@ -48,11 +48,7 @@ def network_function(
     ModelError
         If the region is not a part of the model's grid.
     """
-    grid = model.grid
-    same_space = region.shape == grid.shape and np.allclose(region.affine, grid.affine, atol=1e-3)
-    if not same_space or (region.mask & ~grid.mask).any():
-        raise ModelError("The run's region is not a part of the model's grid; prepare the run with this model.")
-    inside = grid.vectors(region.mask)
+    grid, inside = model.grid, _inside(model, region)
     extractor = Extractor(model, device=device)
 
     def apply(volumes: np.ndarray) -> np.ndarray:
@@ -68,6 +64,42 @@ def network_function(
         return signed
 
     return apply
+
+
+def _inside(model: Model, region: Grid) -> np.ndarray:
+    """Tell which voxels of the model's grid are in the region."""
+    grid = model.grid
+    same_space = region.shape == grid.shape and np.allclose(region.affine, grid.affine, atol=1e-3)
+    if not same_space or (region.mask & ~grid.mask).any():
+        raise ModelError("The run's region is not a part of the model's grid; prepare the run with this model.")
+    return grid.vectors(region.mask)
+
+
+def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Make a function that gives the context of volumes: the network's linear part, without any attention.
+
+    Parameters
+    ----------
+    model : Model
+    region : Grid
+        As for `network_function`.
+
+    Returns
+    -------
+    callable or None
+        From (n_volumes, n_region_voxels) to maps of the same shape, float32; None if the network has no context.
+
+    Raises
+    ------
+    ModelError
+        If the region is not a part of the model's grid.
+    """
+    inside, network = _inside(model, region), model.network
+    if not isinstance(network, ContextualSCAAE):
+        return None
+    matrices = network.context.encode, network.context.decode
+    encode, decode = (matrix.detach().cpu().numpy()[:, inside] for matrix in matrices)
+    return lambda volumes: (volumes @ encode.T) @ decode
 
 
 def untrained_function(

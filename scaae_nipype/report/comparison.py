@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from .figures import MOST_TEMPLATES
 from .findings import number
-from .methods import NETWORK, PER_RUN, UNTRAINED, method_label, ordered_methods
+from .methods import NETWORK, OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, ordered_methods
 from .page import Cell, Table
 from .style import message, shorten, styled
 
@@ -123,7 +123,7 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
 
 
 def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
-    """Say how the better branch does against the best filter of volumes, decomposition, and untrained branch.
+    """Say how the better branch does against the best filter, the context, decompositions and untrained branches.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         ``method``, ``template`` and ``best_of_20_<score>`` with `suffix`.
     suffix : str
     """
-    sentences = []
+    sentences, others = [], (*NETWORK, *OWN_CONTEXT, *PER_RUN, *UNTRAINED)
     for score in _DECIDING:
         column = f"best_of_20_{score}{suffix}"
         if column not in scores:
@@ -139,9 +139,10 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         means = _wide(scores, column).mean().dropna()
         network = means[[name for name in means.index if name in NETWORK]]
         rivals = {
-            "filter of single volumes": [n for n in means.index if n not in (*NETWORK, *PER_RUN, *UNTRAINED)],
-            "decomposition of the run": [n for n in means.index if n in PER_RUN],
-            "branch of the untrained network": [n for n in means.index if n in UNTRAINED],
+            "the best filter of single volumes": [n for n in means.index if n not in others],
+            "the model's own linear context": [n for n in means.index if n in OWN_CONTEXT],
+            "the best decomposition of the run": [n for n in means.index if n in PER_RUN],
+            "the best branch of the untrained network": [n for n in means.index if n in UNTRAINED],
         }
         if network.empty or not any(rivals.values()):
             continue
@@ -150,7 +151,7 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
             if names:
                 best = str(means[names].idxmax())
                 word = _against(network.max(), means[best])
-                parts.append(f"{word} the best {kind} ({method_label(best)}, {number(means[best])})")
+                parts.append(f"{word} {kind} ({method_label(best)}, {number(means[best])})")
         sentences.append(
             f"{_SCORES[score]}, best of 20, mean over templates: the better branch has {number(network.max())}; that "
             f"is {_listed(parts)}."

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 
 from .style import LABELS
 
-__all__ = ["NETWORK", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
+__all__ = ["NETWORK", "OWN_CONTEXT", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
 
 NETWORK = ("fbn1", "fbn2")
 """Methods that are the network's."""
 
 PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso")
 """Methods that give maps of the whole run, or of windows: their candidates are not volumes."""
+
+OWN_CONTEXT = ("context", "context_negated")
+"""Methods that are the linear part of the model itself."""
 
 UNTRAINED = ("untrained_fbn1", "untrained_fbn2")
 """Methods that are the same network before training."""
@@ -23,6 +26,8 @@ _NAMES = {
     "fbn2": "FBN 2",
     "volume": "volume",
     "volume_negated": "−volume",
+    "context": "context",
+    "context_negated": "−context",
     "untrained_fbn1": "untrained FBN 1",
     "untrained_fbn2": "untrained FBN 2",
     "pca_projection": "PCA denoised",

@@ -168,7 +168,8 @@ RUN_SECTIONS = (
                 "Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of the "
                 "white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
                 "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
-                "components of the run, no volumes. Untrained: the same network before training.",
+                "components of the run, no volumes. Context: the model's linear part alone. Untrained: the same "
+                "network before training.",
                 "Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
             ),
             TableItem(state_views.compare_table, ("overlap", "baselines")),

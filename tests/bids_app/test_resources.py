@@ -87,6 +87,7 @@ def test_the_untrained_network_is_held_beside_what_is_scored(tmp_path):
     plain, untrained = (memory.baselines_gb(names, run) for names in (["pca"], ["pca", "untrained"]))
     assert plain < memory.baselines_gb(["ica"], run)
     assert untrained == pytest.approx(plain + memory.memory_gb("extract", run))
+    assert plain < memory.baselines_gb(["context", "pca"], run) < untrained
 
 
 def test_caches_go_to_the_work_folder_unless_the_user_says_otherwise(tmp_path):

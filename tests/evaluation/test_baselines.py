@@ -22,6 +22,7 @@ def made():
         region,
         repetition_time=2.0,
         features=rng.standard_normal((50, 6)),
+        context=lambda run: run @ np.ones((729, 729), "f4") + run,
         untrained=lambda run: np.stack([np.maximum(run, 0), np.maximum(-run, 0)]),
         n_components=4,
     )
@@ -31,8 +32,8 @@ def made():
 def test_every_baseline_is_there_under_its_own_name(made):
     filters = [f"{kind}_{sigma}mm" for sigma in (4, 8, 12, 16, 20) for kind in ("smoothed", "smoothed_squared")]
     assert list(made[1]) == [
-        *("volume", "volume_negated", *filters, "pca_projection", "cap_centroid", "canica", "ica_projection"),
-        *("dictionary_learning", "sliding_window_ica", "encoder_lasso"),
+        *("volume", "volume_negated", *filters, "context", "context_negated", "pca_projection"),
+        *("cap_centroid", "canica", "ica_projection", "dictionary_learning", "sliding_window_ica", "encoder_lasso"),
         *("untrained_fbn1", "untrained_fbn2"),
     ]
 
@@ -77,5 +78,7 @@ def test_what_cannot_be_made_is_said():
         list(baselines(["volume", "melodic"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="needs the network's codes"):
         list(baselines(["encoder_lasso"], np.ones((3, 8)), region, repetition_time=2.0))
+    with pytest.raises(UsageError, match="'context' needs a model that has one"):
+        list(baselines(["context"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="'untrained' needs the model"):
         list(baselines(["untrained"], np.ones((3, 8)), region, repetition_time=2.0))

@@ -62,6 +62,12 @@ def test_the_sentence_says_who_is_better(network, words):
     assert "the best decomposition of the run (ICA, 0.25)" in first
 
 
+def test_the_context_is_a_rival_of_its_own_kind():
+    first, *_ = comparison_sentences(scores(fbn1=0.3, smoothed_4mm=0.2, context=0.4, context_negated=0.1))
+    assert "above the best filter of single volumes (smoothed 4 mm, 0.20)" in first
+    assert "and below the model's own linear context (context, 0.40)" in first
+
+
 def test_the_untrained_network_is_a_rival_of_its_own_kind():
     table = scores(fbn1=0.3, smoothed_4mm=0.2, untrained_fbn1=0.1, untrained_fbn2=0.4)
     first = comparison_sentences(table)[0]

@@ -125,6 +125,13 @@ def test_the_untrained_network_is_drawn_from_the_model_where_it_is_asked_for(mod
     assert scored.mem_gb == 2.5
 
 
+def test_the_context_is_taken_from_the_model_and_needs_one_processor(model_dir):
+    workflow = init_networks_wf(baselines=("smoothed", "context"), n_procs=2)
+    workflow.inputs.inputnode.model_dir = model_dir
+    scored = nodes(workflow)["baselines"]
+    assert (scored.inputs.model_dir, scored.n_procs) == (model_dir, 1)
+
+
 @pytest.fixture
 def with_nulls(tmp_path):
     """Give a maker of the workflow with null models, its files given."""
