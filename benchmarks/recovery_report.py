@@ -110,13 +110,21 @@ def _row(cells: list[str]) -> str:
 
 def _overview(parts: dict[tuple[str, float], tuple[pd.DataFrame, dict[str, str]]]) -> Iterator[str]:
     """Give AP of the methods that matter most, a line per regime and SNR, and how often SCAAE is better."""
-    columns = [
-        *("volume", "untrained", "filter", "pca_projection", "ica_projection", "context_3_runs", "scaae_3_runs"),
-        *("context_24_runs", "scaae_24_runs"),
-    ]
-    names = [_named(column).replace("filter", "best filter") for column in columns]
+    columns = {
+        "volume": "volume",
+        "untrained": "untrained",
+        "filter": "best filter",
+        "pca_projection": "PCA",
+        "ica_projection": "ICA",
+        "context_3_runs": "context, 3 runs",
+        "scaae_3_runs": "**SCAAE, 3 runs**",
+        "context_24_runs": "context, 24 runs",
+        "scaae_24_runs": "**SCAAE, 24 runs**",
+    }
     yield "\n## Average precision at a glance\n"
-    yield _row(["", "seeds", *names, "seeds on which SCAAE (24 · 3 runs) is better than volume, untrained and filter"])
+    yield "Context: the linear part of the model alone. Wins: seeds on which SCAAE (24 runs · 3 runs) is better than"
+    yield "the volume, the untrained network and the best filter.\n"
+    yield _row(["regime, SNR", "seeds", *columns.values(), "wins"])
     yield _row(["---"] * (len(columns) + 3))
     for (regime, snr), (ours, filters) in parts.items():
         score = "average_precision"
