@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import ModelError
 from ..files import read_json, write_json
 from ..grid import AFFINE, SHAPE
+from .checks import FITTED_PRESET
 from .configuration import model_checksum
 from .locks import Claim
 from .settings import Settings
@@ -46,6 +47,11 @@ class ShelvedModel:
         """Stems of the runs that trained it; none where the card does not list them (imported weights)."""
         runs = self.card.get("Training", {}).get("Runs")
         return tuple(runs) if isinstance(runs, list) else ()
+
+    @property
+    def has_context(self) -> bool:
+        """Whether a part of it is linear, and can be compared with the whole."""
+        return self.card.get("Preset") == FITTED_PRESET
 
     @property
     def is_undertrained(self) -> bool:

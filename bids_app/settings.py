@@ -216,7 +216,7 @@ class Settings:
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
             fetch_templates=given["fetch_templates"],
-            baselines=_baselines(given["baselines"]),
+            baselines=_baselines(given["baselines"], chosen["preset"]),
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
             surrogates=given["surrogates"],
@@ -242,11 +242,15 @@ class Settings:
         )
 
 
-def _baselines(names: list[str] | None) -> tuple[str, ...]:
-    """Take names, ``all`` or ``none``; in a fixed order, so that it does not matter how they were typed."""
+def _baselines(names: list[str] | None, preset: str | None) -> tuple[str, ...]:
+    """Take names, ``all`` or ``none``; in a fixed order, so that it does not matter how they were typed.
+
+    A preset without a context is not compared with one; which preset a finished model has is not known here.
+    """
+    possible = tuple(name for name in BASELINES if name != "context" or preset in (None, FITTED_PRESET))
     if names is None:
-        return DEFAULT_BASELINES
-    special = {"all": BASELINES, "none": ()}
+        return tuple(name for name in possible if name in DEFAULT_BASELINES)
+    special = {"all": possible, "none": ()}
     if len(names) > 1 and (both := special.keys() & set(names)):
         raise UsageError(f"--baselines {' '.join(names)}: {min(both)} goes alone.")
     if names[0] in special:
@@ -254,6 +258,8 @@ def _baselines(names: list[str] | None) -> tuple[str, ...]:
     unknown = [name for name in names if name not in (*BASELINES, "volume")]
     if unknown:
         raise UsageError(f"--baselines {unknown[0]}: unknown; choose from {', '.join(BASELINES)}, all, none.")
+    if "context" in names and "context" not in possible:
+        raise UsageError(f"--baselines context has no effect with --preset {preset}, which has none: leave it out.")
     return tuple(name for name in BASELINES if name in names)
 
 

@@ -241,11 +241,12 @@ class Stages:
     ) -> LiterateWorkflow:
         settings = self.settings
         one = LiterateWorkflow(name=node_name(run.stem))
+        comparable = [name for name in settings.baselines if name != "context" or model.has_context]
         networks = init_networks_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
             mode=settings.mode,
-            baselines=settings.baselines,
+            baselines=comparable or settings.baselines,
             atlas=settings.atlas,
             atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
             with_events=run.events is not None,
