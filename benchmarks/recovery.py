@@ -1,5 +1,6 @@
-"""Does SCAAE find planted networks that a filter does not? ``make bench-recovery`` (quick level: 36 minutes on 2 cores with AVX-512).
+"""Does SCAAE find planted networks that a filter does not? ``make bench-recovery``.
 
+The quick level and the real people after it take 36 minutes on 2 cores with AVX-512 (45 are allowed).
 One model per regime is fitted to runs of other seeds and then applied. Filters are chosen on seeds 0-9, every method
 is scored on seeds 10-19; branch and sign are fixed on odd volumes, scores are of even ones. Results accumulate in
 ``benchmarks/results/recovery.json``, a run at a time, and go on from there: remove the file after a change. Several
