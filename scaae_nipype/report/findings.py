@@ -88,18 +88,18 @@ def _branches_are(indices: Iterable[int], what: str) -> str:
 def branch_sentences(branches: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what each branch marks where that is known by design, and what follows for its states.
 
-    >>> branch_sentences([{"Marks": "above the mean"}, {"Marks": "below the mean"}])[0]
-    'Branch 1 marks what is above the mean, branch 2 what is below the mean of a voxel over the run.'
+    >>> branch_sentences([{"Marks": "above the mean"}, {"Sign": 1}])
+    []
     """
-    marks = [str(branch["Marks"]) for branch in branches if "Marks" in branch]
-    if len(marks) < len(branches) or not marks:
+    marks = [str(branch.get("Marks", "")) for branch in branches]
+    if not marks or not all(marks):
         return []
-    told = ", ".join(f"branch {n} {'marks ' if n == 1 else ''}what is {what}" for n, what in enumerate(marks, start=1))
-    sentences = [f"{told[0].upper()}{told[1:]} of a voxel over the run."]
+    told = ", ".join(f"branch {number} what is {what}" for number, what in enumerate(marks[1:], start=2))
+    sentence = f"Branch 1 marks what is {marks[0]}{', ' if told else ''}{told} of a voxel over the run."
     below = [number for number, what in enumerate(marks, start=1) if what.startswith("below")]
     if below:
-        sentences[0] += f" A network or state of branch {below[0]} is less active than usual at that moment, not more."
-    return sentences
+        sentence += f" A network or state of branch {below[0]} is less active than usual at that moment, not more."
+    return [sentence]
 
 
 def _below(value: object, limit: float) -> bool:
