@@ -72,7 +72,8 @@ def training_sentence(card: Mapping[str, Any]) -> str:
             f"*{card.get('Mode')}*, precision {card.get('Precision')}, weights {str(card.get('WeightsSHA256'))[:12]}) "
             "on each volume and its context. The attention had been trained on simulated volumes and came with the "
             f"software (PyTorch, @pytorch); the context was fitted{fitted} by reduced-rank regression of neighbouring "
-            "volumes, each of its 64 dimensions shrunk by its slope in runs left out."
+            "volumes, each of its 64 dimensions shrunk by its slope in runs left out. Branch 1 marks what is above the "
+            "mean of a voxel over the run, branch 2 what is below."
         )
     return (
         f"The spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{card.get('Preset')}*, mode "

@@ -172,6 +172,7 @@ def test_the_training_sentence_of_a_fitted_context_speaks_of_no_training():
     assert "the context was fitted on 96 volumes of 2 run(s)" in sentence
     assert "was trained" not in sentence
     assert "were shown" not in sentence
+    assert "branch 2 what is below" in sentence
 
 
 def test_the_training_sentence_says_undertrained():
