@@ -27,6 +27,7 @@ from scaae_nipype.evaluation.baselines import baselines
 from scaae_nipype.evaluation.filters import smooth
 from scaae_nipype.files import write_json
 from scaae_nipype.model import PRESETS, Model, extract_networks
+from scaae_nipype.model.apply import context_function
 from scaae_nipype.model.cache import VolumeCache
 from scaae_nipype.model.contextual import ContextualSCAAE
 from scaae_nipype.model.contextual_training import fit_network_context
@@ -76,10 +77,9 @@ def fitted_model(runs: list[np.ndarray], *, attention: str = "start") -> Model:
 
 def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give the context alone, and the first guess: the linear parts of the network, (n_volumes, n_voxels) each."""
-    network = model.network
-    assert isinstance(network, ContextualSCAAE)
-    encode, decode = (m.numpy() for m in (network.context.encode, network.context.decode))
-    context = (volumes @ encode.T) @ decode
+    network, context_of = model.network, context_function(model, model.grid)
+    assert isinstance(network, ContextualSCAAE) and context_of is not None
+    context = context_of(volumes)
     return context, context + float(network.wide_share.detach()) * smooth(volumes, model.grid, network.wide.sigma)
 
 
