@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import nibabel as nib
-
+from ..errors import InputError
+from ..files import open_image
 from .layout import Dataset
 from .metadata import BidsFile
 
@@ -43,9 +43,8 @@ class Candidate:
     def voxel_size(self) -> float:
         """Longest edge of a voxel in mm: from the header, else the number in ``res-``, else infinity."""
         try:
-            header: Any = nib.load(self.file.path).header
-            return float(max(header.get_zooms()[:3]))
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
+            return float(max(open_image(self.file.path).header.get_zooms()[:3]))
+        except InputError:
             number = re.match(r"\d+", self.file.entities.get("res", ""))
             return float(number[0]) if number else math.inf
 

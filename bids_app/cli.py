@@ -332,5 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: ScaaeError, code: int) -> int:
-    print(f"scaae-bids: {error}", file=sys.stderr)
+    from .spelling import with_options
+
+    print(f"scaae-bids: {with_options(str(error))}", file=sys.stderr)
     return code

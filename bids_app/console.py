@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .spelling import with_options
+
 __all__ = ["Console"]
 
 
@@ -28,6 +30,7 @@ class Console:
 
     def say(self, text: str, *, level: int = 0) -> None:
         """Print a text if the user wants to know that much; the log file gets all of it."""
+        text = with_options(text)
         if level <= self.verbosity:
             sys.stderr.flush()
             print(text, flush=True)

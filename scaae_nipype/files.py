@@ -6,10 +6,11 @@ import errno
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -18,8 +19,11 @@ import pandas as pd
 from .errors import InputError
 
 __all__ = [
+    "IMAGE_ERRORS",
     "image_4d",
+    "open_image",
     "quantise",
+    "read_image",
     "read_json",
     "read_table",
     "replacing",
@@ -28,6 +32,9 @@ __all__ = [
     "write_table",
     "write_text",
 ]
+
+IMAGE_ERRORS = (OSError, EOFError, ValueError, OverflowError, zlib.error, nib.filebasedimages.ImageFileError)
+"""What nibabel and its decompressors raise on files that are missing, truncated, damaged or something else."""
 
 
 @contextmanager
@@ -139,6 +146,41 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
+
+
+def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
+    """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What it should be, for the message.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or its header cannot be read.
+    """
+    try:
+        return cast(nib.Nifti1Image, nib.load(path))
+    except IMAGE_ERRORS as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error}).") from error
+
+
+def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
+    """Read an image whole: its values as float32, and the image with header and affine.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or damaged.
+    """
+    image = open_image(path, what=what)
+    try:
+        return image.get_fdata(dtype=np.float32, caching="unchanged"), image
+    except IMAGE_ERRORS as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error}).") from error
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:

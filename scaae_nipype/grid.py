@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -16,7 +15,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from .errors import InputError
-from .files import image_4d, quantise, replacing
+from .files import IMAGE_ERRORS, image_4d, open_image, quantise, replacing
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
 
@@ -151,7 +150,7 @@ class Grid:
             If the image is unreadable or lies on another grid.
         """
         try:
-            image: nib.Nifti1Image = nib.load(path)  # type: ignore[assignment]
+            image = open_image(path)
             if not self.matches(image):
                 raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
             if len(image.shape) == 3:
@@ -165,7 +164,7 @@ class Grid:
                 if (slope, intercept) != (1, 0):
                     inside = inside * np.float64(slope) + np.float64(intercept)
                 vectors[part] = inside
-        except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+        except IMAGE_ERRORS as error:
             raise InputError(f"{path}: cannot be read as an image ({error}).") from error
         return vectors
 
@@ -199,9 +198,9 @@ def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
         with resources.as_file(resources.files("scaae_nipype.data") / "mask_4mm.nii.gz") as shipped:
             return load_grid(shipped)
     try:
-        image: nib.Nifti1Image = nib.load(mask_file)  # type: ignore[assignment]
+        image = open_image(mask_file, what="a mask image")
         mask = np.asanyarray(image.dataobj) > 0
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except IMAGE_ERRORS as error:
         raise InputError(f"{mask_file}: cannot be read as a mask image ({error}).") from error
     if mask.ndim == 4 and mask.shape[3] == 1:
         mask = mask[..., 0]

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
+from ..files import read_image
 
 __all__ = ["GroupStateMaps", "mean_state_maps"]
 
@@ -76,11 +76,7 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike]]) -> GroupSt
 
 
 def _read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        image: nib.Nifti1Image = nib.load(path)  # type: ignore[assignment]
-        values = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}).") from error
+    values, image = read_image(path)
     if values.ndim != 4:
         raise InputError(f"{path}: is not a 4D image.")
     return values, image.affine

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
 
 from ..errors import InputError, UsageError
-from ..files import read_table
+from ..files import read_image, read_table
 from ..grid import Grid
 from .overlap import THRESHOLD, binarise
 
@@ -292,11 +291,8 @@ def _resampled(path: Path, grid: Grid, table: Path | None, kind: str, source: st
 
 def _read(path: Path) -> nib.Nifti1Image:
     """Read an image whole, as 4D, with 0 where a value is not finite: interpolation would spread NaN."""
-    try:
-        image = cast(nib.Nifti1Image, nib.load(path))
-        values = np.nan_to_num(image.get_fdata(dtype=np.float32), posinf=0, neginf=0)
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}).") from error
+    values, image = read_image(path)
+    values = np.nan_to_num(values, posinf=0, neginf=0)
     if values.ndim not in (3, 4):
         raise InputError(f"{path}: has {values.ndim} dimensions; templates are a 3D label image or a 4D image.")
     return nib.Nifti1Image(values.reshape(*values.shape[:3], -1), image.affine)

@@ -118,18 +118,18 @@ def check_kept(kept: np.ndarray) -> None:
 
     >>> check_kept(np.arange(30) < 19)
     Traceback (most recent call last):
-    scaae_nipype.errors.InputError: only 19 volumes are kept and it needs 20; censor less (a higher --fd-thresh).
+    scaae_nipype.errors.InputError: only 19 volumes are kept and it needs 20; censor less (a higher `fd_threshold`).
     """
     numbers = np.flatnonzero(kept)
     if len(numbers) < LEAST_VOLUMES:
         raise InputError(
-            f"only {len(numbers)} volumes are kept and it needs {LEAST_VOLUMES}; censor less (a higher --fd-thresh)."
+            f"only {len(numbers)} volumes are kept and it needs {LEAST_VOLUMES}; censor less (a higher `fd_threshold`)."
         )
     span = int(numbers[-1] - numbers[0]) + 1
     if len(numbers) < (1 - LARGEST_GAP_SHARE) * span:
         raise InputError(
             f"{span - len(numbers)} of {span} volumes were censored, so most of a surrogate would be interpolated; "
-            "censor less (a higher --fd-thresh)."
+            "censor less (a higher `fd_threshold`)."
         )
 
 

@@ -64,7 +64,7 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds no CUDA device; use --device cpu.")
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds no CUDA device; use `device` cpu.")
     return torch.device(name)
 
 

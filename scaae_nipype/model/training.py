@@ -138,7 +138,7 @@ def train_model(
         if training.volumes is not None:
             raise UsageError(
                 f"Preset {training.preset!r} is fitted, not trained step by step: leave the number of training volumes "
-                "out, or choose --preset autoencoder."
+                "out, or choose `preset` autoencoder."
             )
         train_contextual(model, cache, seed=training.seed)
         network.eval()
@@ -282,6 +282,6 @@ def _check_bf16(model: Model, *, demanded: bool) -> None:
     if demanded:
         raise ModelError(
             f"bf16 is asked for, but its FBNs correlate only {agreement:.4f} with fp32 ones (needed: {AGREEMENT}); use "
-            "--precision fp32 or auto."
+            "`precision` fp32 or auto."
         )
     model.card["Precision"] = "fp32"

@@ -134,7 +134,7 @@ def choose_nuisance(
     if table is None and strategy.needs_confounds:
         raise InputError(
             f"The strategy {strategy.name} needs a table of confounds, and the run has none; add it "
-            "(desc-confounds_timeseries.tsv) or choose --nuisance-regressors auto or none."
+            "(desc-confounds_timeseries.tsv) or choose `strategy` auto or none."
         )
     components, notes = dict(strategy.components), []
     if strategy.optional and table is None:
@@ -255,7 +255,7 @@ def _require(
         there = ", ".join(list(columns)[:12]) + (", …" if len(columns) > 12 else "")
         raise InputError(
             f"{source}: {name} needs columns that are missing: {', '.join(missing)}; there are {there}. Choose another "
-            "strategy (--nuisance-regressors), or auto, which takes what there is."
+            "strategy (`strategy`), or auto, which takes what there is."
         )
 
 
@@ -281,6 +281,6 @@ def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
     if broken:
         raise InputError(
             f"{source}: {', '.join(broken)} lack values in the middle of the run; repair the table or choose a "
-            "strategy without them (--nuisance-regressors)."
+            "strategy without them (`strategy`)."
         )
     return complete.bfill()

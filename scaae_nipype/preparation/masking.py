@@ -123,7 +123,7 @@ class Gaps:
             if volumes:
                 raise InputError(
                     f"{self.bold.path}: {_listed(volumes)} {what}; repair the image, or drop such volumes "
-                    "(--dummy-scans, --fd-thresh)."
+                    "(`dummy_scans`, `fd_threshold`)."
                 )
         if mask is not None and self._anywhere is not None and (mask & self._anywhere).any():
             raise InputError(

@@ -61,7 +61,7 @@ def make_resampler(
     array([0., 2.], dtype=float32)
     """
     if not (np.isfinite(smoothing_fwhm) and smoothing_fwhm >= 0):
-        raise UsageError(f"A smoothing width of {smoothing_fwhm} mm is impossible; give 0 or more (--smoothing).")
+        raise UsageError(f"A smoothing width of {smoothing_fwhm} mm is impossible; give 0 or more (`smoothing_fwhm`).")
     to_image = np.linalg.inv(affine) @ grid.affine
     sigmas = smoothing_fwhm / FWHM_PER_SIGMA / np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
     grid_axes = np.abs(to_image[:3, :3]).argmax(axis=1)

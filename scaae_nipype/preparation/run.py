@@ -178,7 +178,7 @@ def _choose_volumes(
     n_dummies = count_dummy_scans(table) if dummy_scans == "auto" else int(dummy_scans)
     if not 0 <= n_dummies < bold.n_volumes:
         raise InputError(
-            f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change --dummy-scans."
+            f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change `dummy_scans`."
         )
     volume = np.arange(bold.n_volumes)
     dummy = volume < n_dummies
@@ -208,13 +208,13 @@ def _fit_filter(chosen: Strategy, repetition_time: float, notes: list[str]) -> S
             f"frequency above {nyquist:.3g} Hz."
         )
         low_pass = None
-    for option, value in (("--high-pass", high_pass), ("--low-pass", low_pass)):
+    for option, value in (("`high_pass`", high_pass), ("`low_pass`", low_pass)):
         if value is not None and not value > 0:
             raise InputError(f"{option} must be a frequency in Hz, or 0 for no filter, not {value:g}.")
     if high_pass is not None and high_pass >= (low_pass or nyquist):
         raise InputError(
             f"no frequency is above a high-pass of {high_pass:g} Hz and below {low_pass or nyquist:.3g} Hz; lower "
-            "--high-pass or raise --low-pass."
+            "`high_pass` or raise `low_pass`."
         )
     return replace(chosen, high_pass=high_pass, low_pass=low_pass)
 
@@ -235,8 +235,8 @@ def _make_operator(
     if degrees < 1:
         raise InputError(
             f"{kept.sum()} volumes are left, and {nuisance.label} with its filter takes all of their degrees of "
-            "freedom; choose a smaller strategy (--nuisance-regressors), a wider filter (--high-pass 0, --low-pass 0) "
-            "or censor less (a higher --fd-thresh)."
+            "freedom; choose a smaller strategy (`strategy`), a wider filter (`high_pass` 0, `low_pass` 0) "
+            "or censor less (a higher `fd_threshold`)."
         )
     if degrees < FEW_DEGREES:
         notes.append(f"Only {degrees:.0f} degrees of freedom are left in each time series.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import InputError
-from ..files import image_4d, replacing
+from ..files import IMAGE_ERRORS, image_4d, open_image, replacing
 from ..grid import Grid
 from .scratch import blocks, nothing
 
@@ -83,7 +82,7 @@ class BoldFile:
                     pending = ahead.submit(stream.read, n_bytes if index + 1 < self.n_volumes else 1)
                     yield self._scaled(np.frombuffer(raw, self._dtype).reshape(self.shape, order="F"))
                 pending.result()
-        except (EOFError, OSError, zlib.error) as error:
+        except IMAGE_ERRORS as error:
             raise InputError(
                 f"{self.path}: volume {index} of {self.n_volumes} cannot be read ({error}); the file is truncated or "
                 "damaged: copy or make it again."
@@ -128,10 +127,7 @@ def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
         raise InputError(f"{path}: is a link to content that is not there; fetch it with `datalad get`.")
     if not path.exists():
         raise InputError(f"{path}: there is no such file.")
-    try:
-        image = nib.load(path)
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"{path}: cannot be read as a NIfTI image ({error}).") from error
+    image = open_image(path, what="a NIfTI image")
     if not isinstance(image, nib.Nifti1Pair) or not isinstance(image.dataobj, ArrayProxy):
         raise InputError(f"{path}: is not a NIfTI image; convert it to .nii or .nii.gz.")
     if image.get_data_dtype().kind not in "iuf":
@@ -188,7 +184,7 @@ def read_mask(path: str | os.PathLike, bold: BoldFile) -> np.ndarray:
         )
     try:
         mask = np.asanyarray(image.dataobj).reshape(bold.shape) > 0
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except IMAGE_ERRORS as error:
         raise InputError(f"{path}: the mask cannot be read ({error}).") from error
     if not mask.any():
         raise InputError(f"{path}: the brain mask is empty; make it again or leave it out.")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_image, read_json
 from ..names import group_path
 from . import brains, comparison, state_figures
 from .findings import number
@@ -100,11 +98,8 @@ def state_mosaic(group: Group) -> Figure:
         meaning = f"{branch}states"
         about = read_json(group.root / group_path(meaning, ".json"))
         names, visitors[branch] = about.get("TemplateLabels", []), about.get("Participants", [])
-        try:
-            image: nib.Nifti1Image = nib.load(group.root / group_path(meaning))  # type: ignore[assignment]
-            maps[branch] = (image.get_fdata(dtype=np.float32), image.affine)
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-            raise InputError(f"{group_path(meaning).name}: cannot be read as an image ({error}).") from error
+        values, image = read_image(group.root / group_path(meaning))
+        maps[branch] = (values, image.affine)
         if maps[branch][0].shape[3:] != (len(names),) or len(visitors[branch]) != len(names):
             raise InputError(f"{group_path(meaning).name}: its sidecar does not name its volumes (TemplateLabels).")
     rows = []

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import read_json, read_table
+from ..files import IMAGE_ERRORS, read_image, read_json, read_table
 from ..grid import Grid, load_grid
 from ..names import output_path, outputs, run_stem
 from .style import LABELS
@@ -213,7 +213,7 @@ class Run:
                     density[volume] = (values[region] > THRESHOLD).mean()
                 if volume in wanted:
                     taken[volume] = values
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        except IMAGE_ERRORS as error:
             raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
         self._cache[branch] = Networks(image.affine, taken, density)
         return self._cache[branch]
@@ -228,11 +228,7 @@ class Run:
         """
         path = self.path(f"{branch}states")
         names = self.sidecar(f"{branch}states").get("TemplateLabels")
-        try:
-            image: nib.Nifti1Image = nib.load(path)  # type: ignore[assignment]
-            values = image.get_fdata(dtype=np.float32)
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-            raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
+        values, image = read_image(path)
         if not isinstance(names, list) or values.ndim != 4 or values.shape[3] != len(names):
             raise InputError(f"{path.name}: its sidecar does not name its volumes (TemplateLabels).")
         volumes = {str(name): values[..., index] for index, name in enumerate(names)}
@@ -249,7 +245,7 @@ def _read_or_empty(path: Path) -> dict[str, Any]:
 def _header_repetition_time(path: Path) -> float | None:
     try:
         zooms = nib.load(path).header.get_zooms()  # type: ignore[attr-defined]
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
+    except IMAGE_ERRORS:
         return None
     return float(zooms[3]) if len(zooms) > 3 else None
 

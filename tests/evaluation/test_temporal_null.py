@@ -287,5 +287,5 @@ def test_a_run_with_too_few_volumes_goes_without_its_temporal_null(files, tmp_pa
     assert rows.empty and {"method", "family", "z", "p_corrected", "in_sample"} <= set(rows)
     (warning,) = about["Warnings"]
     assert warning.startswith("The temporal null of this run was left out: ") and reason in warning
-    assert "--fd-thresh" in warning
+    assert "`fd_threshold`" in warning
     assert (about["P"], about["Rejected"], about["InSample"]) == (None, None, "yes")

@@ -150,13 +150,13 @@ def test_the_shortest_run_of_each_filter_is_scipys(high_pass, low_pass):
     cutoffs = {"high_pass": high_pass, "low_pass": low_pass}
     temporal_operator(np.ones(padding + 1, bool), repetition_time=2.0, **cutoffs)
     with pytest.raises(
-        InputError, match=rf"Only {padding} of {padding} volumes .* needs {padding + 1}; .*--high-pass 0"
+        InputError, match=rf"Only {padding} of {padding} volumes .* needs {padding + 1}; .*`high_pass` 0"
     ):
         temporal_operator(np.ones(padding, bool), repetition_time=2.0, **cutoffs)
 
 
 def test_two_volumes_cannot_be_z_scored():
-    with pytest.raises(InputError, match=r"Only 2 of 80 volumes are left .* the z-score needs 3; .*--fd-thresh"):
+    with pytest.raises(InputError, match=r"Only 2 of 80 volumes are left .* the z-score needs 3; .*`fd_threshold`"):
         temporal_operator(~dropping(3, 4), repetition_time=2.0)
 
 

@@ -208,23 +208,23 @@ FAILURES = [
     (
         {"dummy_scans": 60},
         InputError,
-        r"bold\.nii\.gz: 60 dummy volumes cannot be cut off .*--dummy-scans",
+        r"bold\.nii\.gz: 60 dummy volumes cannot be cut off .*dummy_scans",
     ),
     ({"dummy_scans": -1}, InputError, r"-1 dummy volumes cannot be cut off"),
     (
         {"dummy_scans": 45},
         InputError,
-        r"bold\.nii\.gz: Only 15 of 60 volumes are left .* filter needs 19; .*--fd-thr",
+        r"bold\.nii\.gz: Only 15 of 60 volumes are left .* filter needs 19; .*`fd_threshold`",
     ),
     (
         {"strategy": "athena", "dummy_scans": 30},
         InputError,
-        r"Only 30 of 60 .* band-pass filter needs 34; .*--low",
+        r"Only 30 of 60 .* band-pass filter needs 34; .*`low_pass`",
     ),
     (
         {"strategy": "36P", "dummy_scans": 25},
         InputError,
-        r"35 volumes are left, and 36P .* takes all .*--fd-thr",
+        r"35 volumes are left, and 36P .* takes all .*`fd_threshold`",
     ),
     ({"high_pass": 0.3}, InputError, r"no frequency is above a high-pass of 0\.3 Hz and below 0\.25 Hz"),
     (
@@ -232,7 +232,7 @@ FAILURES = [
         InputError,
         r"no frequency is above .* 0\.1 Hz and below 0\.05 Hz",
     ),
-    ({"high_pass": -0.1}, InputError, r"--high-pass must be a frequency in Hz, or 0 for no filter, not -0\.1"),
+    ({"high_pass": -0.1}, InputError, r"`high_pass` must be a frequency in Hz, or 0 for no filter, not -0\.1"),
     ({"smoothing_fwhm": -6}, UsageError, r"smoothing width of -6 mm"),
     ({"strategy": "24P", "confounds_file": None}, InputError, r"24P needs a table of confounds"),
 ]

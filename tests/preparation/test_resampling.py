@@ -114,5 +114,5 @@ def test_an_image_far_away_gives_zeros(grid):
 
 @pytest.mark.parametrize("fwhm", [-1.0, np.nan, np.inf])
 def test_an_impossible_width_is_refused(grid, fwhm):
-    with pytest.raises(UsageError, match=r"smoothing width .*--smoothing"):
+    with pytest.raises(UsageError, match=r"smoothing width .*`smoothing_fwhm`"):
         make_resampler(SHAPE, PLAIN, grid, smoothing_fwhm=fwhm)
