@@ -9,6 +9,7 @@ import sys
 
 from nipype.interfaces.io import DataSink
 from nipype.pipeline import engine as pe
+
 from scaae_nipype.workflows import init_scaae_wf
 
 

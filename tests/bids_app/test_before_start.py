@@ -11,8 +11,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from scaae_nipype.bids_app.cli import main
 
+from scaae_nipype.bids_app.cli import main
 from scaae_nipype.grid import Grid, load_grid
 
 pytestmark = pytest.mark.xdist_group("main_job")

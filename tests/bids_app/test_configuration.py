@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from scaae_nipype.bids_app.configuration import check_output, claim_output, configuration, configuration_hash
 from scaae_nipype.bids_app.settings import SURROGATE_TEMPLATES, Settings
-
 from scaae_nipype.errors import ModelError, UsageError
 
 

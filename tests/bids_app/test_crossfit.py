@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scaae_nipype.bids_app.crossfit import (
     FoldModels,
     check_participants,
@@ -16,7 +17,6 @@ from scaae_nipype.bids_app.crossfit import (
     folds_of,
 )
 from scaae_nipype.bids_app.models import ModelShelf, ShelvedModel
-
 from scaae_nipype.errors import ModelError, ScaaeError, UsageError
 from scaae_nipype.names import participant_of
 

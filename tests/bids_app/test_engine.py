@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from nipype.interfaces.utility import Function
 from nipype.pipeline import engine as pe
-from scaae_nipype.bids_app.engine import run_workflow
 
+from scaae_nipype.bids_app.engine import run_workflow
 from scaae_nipype.errors import Interrupted, UsageError
 
 

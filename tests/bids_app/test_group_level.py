@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+
 from scaae_nipype.bids_app.cli import main
 from scaae_nipype.bids_app.configuration import configuration_hash
 from scaae_nipype.bids_app.records import RunRecord
-
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.grid import load_grid
 from scaae_nipype.names import group_outputs, group_path, output_path, run_stem

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scaae_nipype.bids_app.inputs import find_inputs, plan_text
 
+from scaae_nipype.bids_app.inputs import find_inputs, plan_text
 from scaae_nipype.errors import InputError, UsageError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"

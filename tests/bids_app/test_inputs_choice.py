@@ -1,8 +1,8 @@
 """Which file stands for a run where several do."""
 
 import pytest
-from scaae_nipype.bids_app.inputs import find_inputs
 
+from scaae_nipype.bids_app.inputs import find_inputs
 from scaae_nipype.errors import InputError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from scaae_nipype.bids_app.inputs import find_inputs, read_filter_file
 
+from scaae_nipype.bids_app.inputs import find_inputs, read_filter_file
 from scaae_nipype.errors import UsageError
 
 

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from scaae_nipype.bids_app.inputs import find_inputs
 
+from scaae_nipype.bids_app.inputs import find_inputs
 from scaae_nipype.errors import UsageError
 
 

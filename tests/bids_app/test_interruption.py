@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+
 from scaae_nipype.bids_app.simulate_cli import main as simulate
 
 N_VOLUMES = 240  # 30 steps

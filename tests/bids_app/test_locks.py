@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+
 from scaae_nipype.bids_app.locks import Claim
 from scaae_nipype.bids_app.models import ModelShelf
-
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 

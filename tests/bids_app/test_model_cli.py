@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scaae_nipype.bids_app.model_cli import main
 
+from scaae_nipype.bids_app.model_cli import main
 from scaae_nipype.grid import Grid
 from scaae_nipype.model import PRESETS, Model, save_model
 from scaae_nipype.model.weights import new_network

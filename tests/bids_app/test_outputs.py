@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from scaae_nipype.bids_app.inputs import Inputs, RunInput
 from scaae_nipype.bids_app.methods import methods_text, references_bib, training_sentence
 from scaae_nipype.bids_app.models import mismatches
@@ -19,7 +20,6 @@ from scaae_nipype.bids_app.outputs import (
     write_participants,
 )
 from scaae_nipype.bids_app.verdict import Tally, judge, write_status
-
 from scaae_nipype.errors import UsageError
 
 ASKED = ("signed_maps", "baselines", "atlas", "surrogates", "surrogate_templates")

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 import pytest
+
 from scaae_nipype.bids_app.records import RunRecord, fingerprints, read_record, read_records, record_path, whats_new
 
 OUTPUT = "sub-01/func/sub-01_desc-x_boldmap.nii.gz"

@@ -3,8 +3,8 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from scaae_nipype.bids_app import memory, resources
 
+from scaae_nipype.bids_app import memory, resources
 from scaae_nipype.errors import UsageError
 from scaae_nipype.model.context import MOST_VOLUMES
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+
 from scaae_nipype.bids_app.simulate_cli import main as simulate
 
 pytestmark = pytest.mark.slow

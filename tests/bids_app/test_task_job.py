@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scaae_nipype.bids_app.simulate_cli import main as simulate
 
+from scaae_nipype.bids_app.simulate_cli import main as simulate
 from scaae_nipype.files import read_table, write_table
 
 pytestmark = [pytest.mark.xdist_group("main_job"), pytest.mark.slow]

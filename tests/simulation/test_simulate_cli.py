@@ -6,8 +6,8 @@ import time
 from dataclasses import fields
 
 import pytest
-from scaae_nipype.bids_app.simulate_cli import PRESETS, REGIMES, build_parser, main
 
+from scaae_nipype.bids_app.simulate_cli import PRESETS, REGIMES, build_parser, main
 from scaae_nipype.files import read_json
 from scaae_nipype.simulation import REGIMES as SIMULATED_REGIMES
 from scaae_nipype.simulation import RunSettings

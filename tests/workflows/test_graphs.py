@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from nipype.interfaces.base import isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
+
+from scaae_nipype.grid import load_grid
 from scaae_nipype.workflows import (
     init_derivatives_wf,
     init_networks_wf,
@@ -14,8 +16,6 @@ from scaae_nipype.workflows import (
     init_scaae_wf,
     init_training_wf,
 )
-
-from scaae_nipype.grid import load_grid
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -168,6 +168,7 @@ def test_a_cutoff_that_is_given_stays(with_nulls, options):
 
 def test_results_of_the_null_models_are_saved(with_nulls, tmp_path):
     from nipype.pipeline import engine as pe
+
     from scaae_nipype.workflows.networks import NETWORKS
 
     whole = pe.Workflow("whole")

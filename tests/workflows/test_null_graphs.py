@@ -2,6 +2,7 @@
 
 import pytest
 from nipype.pipeline.engine.utils import generate_expanded_graph
+
 from scaae_nipype.workflows import init_networks_wf, init_nulls_wf, init_surrogate_templates_wf
 
 
