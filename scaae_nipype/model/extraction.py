@@ -63,9 +63,11 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds no CUDA device; use `device` cpu.")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() != 1)}"
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds {found}; use `device` cpu or auto.")
+    return device
 
 
 class Extractor:

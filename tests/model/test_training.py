@@ -300,5 +300,5 @@ def test_bf16_is_refused_where_it_does_not_agree(cache_files, grid, tmp_path, mo
 def test_unknown_device(cache_files, grid, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    with pytest.raises(ModelError, match="PyTorch finds no CUDA device; use --device cpu"):
+    with pytest.raises(ModelError, match="PyTorch finds no CUDA device; use `device` cpu"):
         train(cache_files, grid, tmp_path / "work", device="cuda")
