@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,11 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def _full_fp32(device: torch.device) -> AbstractContextManager[object]:
+    """Compute fp32 in full on CUDA: its default, TF32, moves maps by 0.005 SD, and a device must not change results."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else nullcontext()
+
+
 class Extractor:
     """A model made ready to extract networks: the fused path at the card's precision, on a device.
 
@@ -120,7 +126,8 @@ class Extractor:
 
     @torch.inference_mode()
     def _read(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        reading = self.read(self.model.volumes(vectors).to(self.device))
+        with _full_fp32(self.device):
+            reading = self.read(self.model.volumes(vectors).to(self.device))
         maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
         return maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
 
