@@ -4,12 +4,15 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
+# Which build of PyTorch: nothing takes the public index's, which on Linux carries CUDA (and computes on processors too).
+# The address of the index of CPU builds, or of another CUDA release, as PyTorch's installation page names it, takes that:
+#   docker build --build-arg TORCH_INDEX=ADDRESS -t scaae .
 ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/venv
 WORKDIR /src
 COPY constraints.txt ./
-# PyTorch first, alone: the largest layer, and the one that changes least. TORCH_INDEX takes the address of a CPU-only index.
+# PyTorch first, alone: the largest layer, and the one that changes least.
 RUN /opt/venv/bin/python -m pip install ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "$(grep '^torch==' constraints.txt)"
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY scaae_nipype scaae_nipype
