@@ -1,6 +1,6 @@
 """What can go wrong, in one line that a user can act on."""
 
-__all__ = ["InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError"]
+__all__ = ["GridError", "InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError"]
 
 
 class ScaaeError(Exception):
@@ -9,6 +9,10 @@ class ScaaeError(Exception):
 
 class InputError(ScaaeError):
     """An input image, table or sidecar cannot be used."""
+
+
+class GridError(InputError):
+    """An image is readable, but lies on other voxels than those it is needed on."""
 
 
 class ModelError(ScaaeError):

@@ -21,6 +21,7 @@ from .errors import InputError
 __all__ = [
     "IMAGE_ERRORS",
     "image_4d",
+    "in_one_line",
     "open_image",
     "quantise",
     "read_image",
@@ -33,7 +34,19 @@ __all__ = [
     "write_text",
 ]
 
-IMAGE_ERRORS = (OSError, EOFError, ValueError, OverflowError, zlib.error, nib.filebasedimages.ImageFileError)
+IMAGE_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,  # a damaged header may ask for more values than there are atoms
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+)
 """What nibabel and its decompressors raise on files that are missing, truncated, damaged or something else."""
 
 
@@ -148,6 +161,15 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
 
 
+def in_one_line(error: BaseException) -> str:
+    """Give the words of an error without line breaks; its kind where it has none.
+
+    >>> in_one_line(ValueError("cannot read\\n  this")), in_one_line(EOFError())
+    ('cannot read this', 'EOFError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
     """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
 
@@ -165,7 +187,7 @@ def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1
     try:
         return cast(nib.Nifti1Image, nib.load(path))
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({error}).") from error
+        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
 
 
 def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
@@ -180,7 +202,7 @@ def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.n
     try:
         return image.get_fdata(dtype=np.float32, caching="unchanged"), image
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({error}).") from error
+        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
 
+from typing import Any
+
+import nibabel as nib
 import numpy as np
+from scipy.signal import fftconvolve
 
 from ..errors import InputError
 from ..grid import Grid
 from .resampling import make_resampler
 from .stream import BoldFile
 
-__all__ = ["Gaps", "check_coverage", "estimate_mask", "mask_on_grid"]
+__all__ = ["check_coverage", "check_overlap", "estimate_mask", "mask_on_grid"]
 
 LEAST_COVERAGE, GOOD_COVERAGE = 0.1, 0.8
 """Parts of the model's brain mask: below the first a run is refused, below the second there is a warning."""
 
 BACKGROUND = 0.2
 """If at least this part of an image is exactly 0, it has been masked already."""
+
+BOX = 0.85
+"""If data fill this part of the smallest box around them, they are a slab: no head has such corners."""
+
+MARGIN = 4
+"""Voxels by which a slab is continued before its mask is made."""
+
+MISPLACED, LOST = 0.08, 0.2
+"""Parts of a run's mask that come to lie inside the model's brain if it is moved: from the first on there is a
+warning, from the second on the run is refused if `MUCH_OUTSIDE`, too. A larger mask, or a slab, gains nothing by moving."""
+
+ASKEW, MUCH_OUTSIDE = 0.15, 0.3
+"""Parts of a run's mask that lie outside of the model's brain."""
 
 HALF = 0.5 - 1e-4
 """A voxel belongs to a mask if at least half of it does; float32 rounds."""
@@ -44,15 +60,25 @@ def estimate_mask(mean: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str
     how : str
         A clause that says which.
     """
-    import nibabel as nib
     from nilearn.masking import compute_epi_mask
 
-    if (mean == 0).mean() >= BACKGROUND:
-        return mean != 0, "the voxels that are not zero"
+    data = mean != 0
+    box = tuple(
+        slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(None)
+        for axis in range(3)
+        for there in [np.flatnonzero(data.any(axis=tuple(other for other in range(3) if other != axis)))]
+    )
+    is_slab = data[box].mean() >= BOX
+    if (~data).mean() >= BACKGROUND and not is_slab:
+        return data, "the voxels that are not zero"
+    mask = np.zeros(mean.shape, dtype=bool)
+    margin = MARGIN if mean[box].size < mean.size else 0
+    goes_on = np.pad(mean[box], margin, mode="edge")  # or opening the mask would take its ends off at a slab's faces
     with warnings.catch_warnings():  # an empty mask is reported by check_coverage
         warnings.simplefilter("ignore")
-        image = compute_epi_mask(nib.Nifti1Image(mean.astype(np.float32), affine))
-    return np.asanyarray(image.dataobj) > 0, "the intensities of its mean volume"
+        image = compute_epi_mask(nib.Nifti1Image(goes_on.astype(np.float32), affine))
+    mask[box] = np.asanyarray(image.dataobj)[tuple(slice(margin, n - margin) for n in goes_on.shape)] > 0
+    return mask, "the intensities of its mean volume"
 
 
 def check_coverage(region: np.ndarray, bold: BoldFile) -> list[str]:
@@ -74,71 +100,70 @@ def check_coverage(region: np.ndarray, bold: BoldFile) -> list[str]:
     return []
 
 
-@dataclass
-class Gaps:
-    """Voxels without a number and volumes without content, collected while a run is read.
+def check_overlap(
+    mask: np.ndarray, region: np.ndarray, bold: BoldFile, grid: Grid, *, is_estimated: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Hold where a run's brain is against where the model's is.
 
     Parameters
     ----------
+    mask : bool array, (X, Y, Z)
+        Of the run.
+    region : bool array, (grid.n_voxels,)
+        What it covers of the model's brain mask.
     bold : BoldFile
-    broken : list of int
-        Volumes with values that are not finite inside the run's mask.
-    empty : list of int
-        Volumes that are 0 everywhere in the brain.
+    grid : Grid
+    is_estimated : bool
+        Whether the mask was made from the data: then it is no proof, and there is a warning only.
+
+    Returns
+    -------
+    found : dict
+        ``MaskOutsideModel`` (share of the run's mask) and ``MaskCentreOffset`` (mm along x, y, z), for the metadata.
+    warnings : list of str
+
+    Raises
+    ------
+    InputError
+        If the brain lies centimetres away from the model's.
     """
-
-    bold: BoldFile
-    broken: list[int] = field(default_factory=list)
-    empty: list[int] = field(default_factory=list)
-    _anywhere: np.ndarray | None = None
-
-    def fill(self, index: int, volume: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """Replace values that are not finite by 0, as nilearn does (some tools write NaN outside the brain)."""
-        if volume.dtype.kind != "f" or np.isfinite(volume.sum(dtype=np.float64)):
-            return volume
-        missing = ~np.isfinite(volume)
-        if missing.all() or (mask is not None and (missing & mask).any()):
-            self.broken.append(index)
-        elif mask is None:
-            self._anywhere = missing if self._anywhere is None else self._anywhere | missing
-        return np.where(missing, 0, volume)
-
-    def check(self, mask: np.ndarray | None = None) -> None:
-        """Refuse the run if a volume cannot be used.
-
-        Parameters
-        ----------
-        mask : bool array, (X, Y, Z), optional
-            A mask that became known after reading.
-
-        Raises
-        ------
-        InputError
-            If it has gaps.
-        """
-        for volumes, what in (
-            (self.broken, "values that are not finite inside the brain mask"),
-            (self.empty, "no values but 0 in the brain"),
-        ):
-            if volumes:
-                raise InputError(
-                    f"{self.bold.path}: {_listed(volumes)} {what}; repair the image, or drop such volumes "
-                    "(`dummy_scans`, `fd_threshold`)."
-                )
-        if mask is not None and self._anywhere is not None and (mask & self._anywhere).any():
-            raise InputError(
-                f"{self.bold.path}: {(mask & self._anywhere).sum()} voxels inside the brain have values that are not "
-                "finite; repair the image, or give its brain mask."
-            )
+    places = nib.affines.apply_affine(bold.affine, np.argwhere(mask))
+    voxels = np.rint(nib.affines.apply_affine(np.linalg.inv(grid.affine), places)).astype(int)
+    on_grid = ((voxels >= 0) & (voxels < grid.shape)).all(axis=1)
+    inside = grid.mask[tuple(voxels[on_grid].T)].sum() / len(voxels)
+    centre = nib.affines.apply_affine(grid.affine, np.argwhere(grid.mask)).mean(axis=0)
+    offset = places.mean(axis=0) - centre
+    move, best = _best_move(voxels, grid)
+    outside, gain = 1 - float(inside), float(best - inside)
+    found = {"MaskOutsideModel": round(outside, 4), "MaskCentreOffset": [round(float(mm), 1) for mm in offset]}
+    told = f"{outside:.0%} of the run's brain mask lie outside of the model's brain"
+    if gain >= MISPLACED:
+        moved = ", ".join(f"{mm:+.0f}" for mm in move)
+        told += f", and {max(0.0, 1 - best):.0%} would if it were moved by {moved} mm (x, y, z)"
+    elif outside > ASKEW and region.mean() < GOOD_COVERAGE:
+        told += f", of which it covers only {region.mean():.0%}"
+    else:
+        return found, []
+    advice = "is it in MNI space (space-MNI152…), and are its affine and mask right? Look at it over a template"
+    if gain > LOST and outside > MUCH_OUTSIDE and not is_estimated:
+        raise InputError(f"{bold.path}: {told}; {advice}.")
+    return found, [f"{told}: {advice}."]
 
 
-def _listed(volumes: list[int]) -> str:
-    """Name the first volumes.
+def _best_move(voxels: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
+    """Find the translation that brings most of a mask into the model's brain: mm (3,), and the part that is inside.
 
-    >>> _listed([3]), _listed([0, 1, 2, 3, 4, 5, 6])
-    ('volume 3 has', 'volumes 0, 1, 2, 3, 4 and 2 more have')
+    Parameters
+    ----------
+    voxels : int array, (n, 3)
+        Voxels of the mask, in those of the grid.
+    grid : Grid
     """
-    if len(volumes) == 1:
-        return f"volume {volumes[0]} has"
-    first = ", ".join(map(str, volumes[:5]))
-    return f"volumes {first} and {len(volumes) - 5} more have" if len(volumes) > 5 else f"volumes {first} have"
+    low = np.minimum(voxels.min(axis=0), 0)
+    shape = np.maximum(voxels.max(axis=0) + 1, grid.shape) - low
+    own, model = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    np.add.at(own, tuple((voxels - low).T), 1)
+    model[tuple(slice(-start, -start + n) for start, n in zip(low, grid.shape, strict=True))] = grid.mask
+    inside = fftconvolve(model, own[::-1, ::-1, ::-1])
+    best = np.unravel_index(inside.argmax(), inside.shape)
+    return grid.affine[:3, :3] @ (np.array(best) - (shape - 1)), float(inside[best]) / len(voxels)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,14 @@ from ..grid import Grid
 from .confounds import Nuisance, choose_nuisance, count_dummy_scans, framewise_displacement, read_confounds
 from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
 from .describing import describe
-from .masking import LEAST_COVERAGE, Gaps, check_coverage, estimate_mask, mask_on_grid
+from .masking import LEAST_COVERAGE, check_coverage, check_overlap, estimate_mask, mask_on_grid
 from .prepared import PreparedRun
 from .resampling import make_resampler
 from .scratch import BLOCK, zeros
 from .strategies import STRATEGIES, Strategy, read_strategy
 from .stream import BoldFile, open_bold, read_mask
+from .support import Contents
+from .timing import choose_timing
 
 __all__ = ["prepare_run"]
 
@@ -36,6 +38,7 @@ def prepare_run(
     confounds_file: str | os.PathLike | None = None,
     confounds_metadata: str | os.PathLike | None = None,
     repetition_time: float | None = None,
+    repetition_time_source: str | None = None,
     strategy: str | os.PathLike = "auto",
     smoothing_fwhm: float = 6.0,
     high_pass: float | Literal["default"] | None = "default",
@@ -64,7 +67,9 @@ def prepare_run(
     confounds_metadata : path, optional
         Its JSON sidecar; by default the one beside it.
     repetition_time : float, optional
-        In s; by default the header's.
+        In s; by default the header's, which must name a unit, or something else than 1.
+    repetition_time_source : str, optional
+        Where `repetition_time` is from, for the metadata; by default it counts as an argument.
     strategy : str or path
         Nuisance strategy: see `read_strategy`.
     smoothing_fwhm : float
@@ -94,9 +99,10 @@ def prepare_run(
         If the strategy does not exist.
     """
     bold = open_bold(bold_file)
-    repetition_time = bold.repetition_time(repetition_time)
+    timing = choose_timing(bold, repetition_time, repetition_time_source)
+    repetition_time = timing.repetition_time
     table = None if confounds_file is None else read_confounds(confounds_file, bold.n_volumes)
-    notes: list[str] = []
+    notes: list[str] = [*timing.notes, *bold.doubts]
     chosen = _choose_strategy(
         strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold
     )
@@ -113,15 +119,18 @@ def prepare_run(
         raise InputError(f"{bold.path}: {error}") from error
 
     data, release = zeros((len(kept), grid.n_voxels), scratch_dir)
-    region = _resample(data, release, bold, grid, mask_file, smoothing_fwhm, kept, notes)
-    region = clean_in_place(data, kept, operator, region, release)
+    covered, found = _resample(data, release, bold, grid, mask_file, smoothing_fwhm, kept, notes)
+    region = clean_in_place(data, kept, operator, covered, release)
     if region.mean() < LEAST_COVERAGE:
         raise InputError(
             f"{bold.path}: only {region.mean():.0%} of the model's brain varies over time; is it a time series?"
         )
+    if constant := int((covered & ~region).sum()):
+        notes.append(f"{constant} voxels of the model's grid left the region: cleaning leaves no signal in them.")
     notes.extend(check_coverage(region, bold))
     metadata = {
         "RepetitionTime": repetition_time,
+        "RepetitionTimeSource": timing.source,
         "NumberOfVolumes": len(kept),
         "NumberOfVolumesKept": int(kept.sum()),
         "NumberOfDummyScans": int(samples["dummy"].sum()),
@@ -135,6 +144,7 @@ def prepare_run(
         "FramewiseDisplacementThreshold": chosen.fd_threshold,
         "ResidualDegreesOfFreedom": round(residual_degrees_of_freedom(operator), 1),
         "MaskCoverage": round(float(region.mean()), 4),
+        **found,
         "Warnings": notes,
     }
     metadata["Description"] = describe(metadata, grid, denoised=denoised)
@@ -252,30 +262,48 @@ def _resample(
     smoothing_fwhm: float,
     kept: np.ndarray,
     notes: list[str],
-) -> np.ndarray:
-    """Read the run once, into `data` (T, n_voxels); give the region that its mask covers, (n_voxels,)."""
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Read the run into `data` (T, n_voxels); give the region that it covers, (n_voxels,), and what was found.
+
+    Smoothing would have to be divided by what of its kernel lies on voxels with data: a constant for every voxel of
+    the grid, which the z-score divides by anyway. So nothing is divided; the region ends where the data do.
+    """
     resample = make_resampler(bold.shape, bold.affine, grid, smoothing_fwhm=smoothing_fwhm)
-    mask = None if mask_file is None else read_mask(mask_file, bold)
+    mask = None
+    if mask_file is not None:
+        mask, decided = read_mask(mask_file, bold)
+        notes.extend(decided)
     # Before the long part: does the mask, or at least the field of view, cover the brain?
-    check_coverage(mask_on_grid(np.ones(bold.shape) if mask is None else mask, bold.affine, grid), bold)
-    total = np.zeros(bold.shape, dtype=np.float64) if mask is None else None
-    gaps = Gaps(bold)
-    for index, volume in enumerate(bold.volumes()):
-        if not kept[index]:
-            continue
-        volume = gaps.fill(index, volume, mask)
-        data[index] = resample(volume)
-        if not data[index].any():
-            gaps.empty.append(index)
-        if total is not None:
-            total += volume
-        if index % BLOCK == 0:
-            release()
-    gaps.check()
+    reach = np.ones(bold.shape, dtype=bool) if mask is None else mask
+    covered = mask_on_grid(reach, bold.affine, grid)
+    check_coverage(covered, bold)
+    found, doubts = check_overlap(mask, covered, bold, grid) if mask is not None else ({}, [])
+    contents = Contents(bold, mask)
+    for index, volume in _kept(bold, kept, release):
+        data[index] = resample(contents.add(index, volume))
+    contents.check_volumes()
     if mask is None:
-        mask, how = estimate_mask(total / kept.sum(), bold.affine)
-        gaps.check(mask)
+        mask, how = estimate_mask(contents.mean, bold.affine)
         notes.append(f"The run has no brain mask; one was made from {how}.")
-    region = mask_on_grid(mask, bold.affine, grid)
+        covered = mask_on_grid(mask, bold.affine, grid)
+        check_coverage(covered, bold)
+        found, doubts = check_overlap(mask, covered, bold, grid, is_estimated=True)
+    support, leaky, counts, lost = contents.holdings(mask)
+    if leaky.any():  # known only now: once more, without what would be smoothed into others
+        contents = Contents(bold, mask)
+        for index, volume in _kept(bold, kept, release):
+            data[index] = resample(np.where(leaky, 0, contents.add(index, volume)))
+        contents.check_volumes()
+    notes.extend([*doubts, *lost])
+    region = mask_on_grid(mask & support, bold.affine, grid)
     check_coverage(region, bold)
-    return region
+    return region, counts | found
+
+
+def _kept(bold: BoldFile, kept: np.ndarray, release: Callable[[], None]) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the kept volumes of a run with their numbers."""
+    for index, volume in enumerate(bold.volumes()):
+        if kept[index]:
+            yield index, volume
+            if index % BLOCK == 0:
+                release()

@@ -15,18 +15,20 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
-from ..errors import InputError
-from ..files import IMAGE_ERRORS, image_4d, open_image, replacing
+from ..errors import GridError, InputError
+from ..files import IMAGE_ERRORS, image_4d, in_one_line, open_image, replacing
 from ..grid import Grid
+from ..headers import HeaderTime, check_place, header_time, largest_shift
+from ..masks import read_as_mask
 from .scratch import blocks, nothing
 
 __all__ = ["BoldFile", "load_image", "open_bold", "read_mask", "write_volumes"]
 
-SECONDS = {"msec": 1e-3, "usec": 1e-6}
-"""What one unit of the header's time axis is in s; everything else is taken as s."""
+SERIES_INTENTS = ("none", "estimate", "time series")
+"""What the intent of a header may say of a BOLD run."""
 
-SHORTEST_TR, LONGEST_TR = 0.1, 20.0
-"""Repetition times outside this range, in s, are mistakes in the header or in the units."""
+SAME_PLACE = 0.1
+"""Two affines are the same if no corner of the image moves by more than this part of a voxel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +46,18 @@ class BoldFile:
     n_volumes : int
     affine : float array, (4, 4)
         Voxel to world, in mm.
-    header_repetition_time : float
-        In s, as the header says; 0 where it says nothing.
+    time : HeaderTime
+        What the header says about the repetition time.
+    doubts : tuple of str
+        What the header says that may be wrong, in sentences.
     """
 
     path: Path
     shape: tuple[int, int, int]
     n_volumes: int
     affine: np.ndarray
-    header_repetition_time: float
+    time: HeaderTime
+    doubts: tuple[str, ...]
     _data_file: str
     _dtype: np.dtype
     _offset: int
@@ -84,7 +89,7 @@ class BoldFile:
                 pending.result()
         except IMAGE_ERRORS as error:
             raise InputError(
-                f"{self.path}: volume {index} of {self.n_volumes} cannot be read ({error}); the file is truncated or "
+                f"{self.path}: volume {index} of {self.n_volumes} cannot be read ({in_one_line(error)}); the file is truncated or "
                 "damaged: copy or make it again."
             ) from error
 
@@ -96,23 +101,6 @@ class BoldFile:
         scaled += np.float32(self._intercept)
         return scaled
 
-    def repetition_time(self, given: float | None = None) -> float:
-        """Give the repetition time in s: the one that is given (a sidecar's), else the header's.
-
-        Raises
-        ------
-        InputError
-            If it is missing, zero or outside 0.1–20 s.
-        """
-        value = self.header_repetition_time if given is None else float(given)
-        origin = "header" if given is None else "sidecar or argument"
-        if not (math.isfinite(value) and SHORTEST_TR <= value <= LONGEST_TR):
-            raise InputError(
-                f"{self.path}: the repetition time of {value:g} s ({origin}) is missing or impossible (expected "
-                f"{SHORTEST_TR:g} to {LONGEST_TR:g} s); put RepetitionTime (s) into the image's JSON sidecar."
-            )
-        return value
-
 
 def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
     """Open an image without reading its data.
@@ -120,7 +108,8 @@ def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
     Raises
     ------
     InputError
-        If there is no such file, a DataLad link without content, or something else than a NIfTI image.
+        If there is no such file, a DataLad link without content, or something else than a NIfTI image with a place in
+        space (`check_place`).
     """
     path = Path(path)
     if path.is_symlink() and not path.exists():
@@ -132,8 +121,7 @@ def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
         raise InputError(f"{path}: is not a NIfTI image; convert it to .nii or .nii.gz.")
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path}: holds {image.get_data_dtype()} values; an image of real numbers is needed.")
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine)) < 1e-6:
-        raise InputError(f"{path}: its affine is singular, so its voxels have no place in space; repair the header.")
+    check_place(image, path)
     return image
 
 
@@ -146,19 +134,29 @@ def open_bold(path: str | os.PathLike) -> BoldFile:
         If it cannot be read or has not four dimensions.
     """
     image = load_image(path)
-    if len(image.shape) != 4 or image.shape[3] < 2:
+    x, y, z, *times = (*image.shape, *(1,) * (3 - len(image.shape)))
+    n_volumes = math.prod(times)
+    if n_volumes < 2 or sum(n > 1 for n in times) > 1 or min(x, y, z) < 1:
         raise InputError(
             f"{path}: has the shape {'x'.join(map(str, image.shape))}; a 4D image with several volumes is needed."
         )
     proxy = cast(ArrayProxy, image.dataobj)
-    x, y, z, n_volumes = image.shape
-    unit = image.header.get_xyzt_units()[1]
+    doubts = list(check_place(image, path))
+    if len(times) > 1:
+        doubts.append(f"{Path(path).name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the longer one.")
+    try:
+        intent = str(image.header.get_intent()[0])
+    except KeyError:
+        intent = f"unknown code {image.header['intent_code']}"
+    if intent not in SERIES_INTENTS:
+        doubts.append(f"The header of {Path(path).name} says that it holds '{intent}', not a time series.")
     return BoldFile(
         path=Path(path),
         shape=(x, y, z),
         n_volumes=n_volumes,
         affine=image.affine,
-        header_repetition_time=float(image.header["pixdim"][4]) * SECONDS.get(unit, 1.0),
+        time=header_time(image.header),
+        doubts=tuple(doubts),
         _data_file=os.fspath(image.file_map["image"].filename or path),
         _dtype=proxy.dtype,
         _offset=proxy.offset,
@@ -167,28 +165,37 @@ def open_bold(path: str | os.PathLike) -> BoldFile:
     )
 
 
-def read_mask(path: str | os.PathLike, bold: BoldFile) -> np.ndarray:
-    """Read the brain mask of a run: bool, (X, Y, Z) of the run.
+def read_mask(path: str | os.PathLike, bold: BoldFile) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read the brain mask of a run: bool, (X, Y, Z) of the run, and what was decided about it, in sentences.
 
     Raises
     ------
     InputError
-        If it cannot be read, is empty, or lies on another grid than the run.
+        If it cannot be read, is empty, holds something else than a mask, or lies on another grid than the run.
     """
-    image = load_image(path)
-    shape = image.shape[:3] if image.shape[3:] in ((), (1,)) else image.shape
-    if shape != bold.shape or not np.allclose(image.affine, bold.affine, atol=1e-2):
-        raise InputError(
+    image, name = load_image(path), Path(path).name
+    shape = image.shape[:3] if math.prod(image.shape[3:]) == 1 else image.shape
+    if shape != bold.shape:
+        raise GridError(
             f"{path}: lies on another grid ({'x'.join(map(str, image.shape))}) than its run {bold.path.name} "
-            f"({'x'.join(map(str, bold.shape))}, or another affine); use the mask of the same space and resolution."
+            f"({'x'.join(map(str, bold.shape))}); use the mask of the same space and resolution."
+        )
+    shift = largest_shift(bold.shape, image.affine, bold.affine)
+    if shift > SAME_PLACE * min(nib.affines.voxel_sizes(bold.affine)):
+        raise GridError(
+            f"{path}: lies on another grid than its run {bold.path.name}: the same voxels, but another affine, which "
+            f"puts a corner {shift:.3g} mm elsewhere; use the mask of the same space, or correct the wrong header."
         )
     try:
-        mask = np.asanyarray(image.dataobj).reshape(bold.shape) > 0
+        mask, decided = read_as_mask(np.asanyarray(image.dataobj).reshape(bold.shape))
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: the mask cannot be read ({error}).") from error
+        raise InputError(f"{path}: the mask cannot be read ({in_one_line(error)}).") from error
+    except InputError as error:
+        raise InputError(f"{path}: the mask {error}.") from error
     if not mask.any():
-        raise InputError(f"{path}: the brain mask is empty; make it again or leave it out.")
-    return mask
+        said = f" ({'; '.join(decided)})" if decided else ""
+        raise InputError(f"{path}: the brain mask is empty{said}; make it again or leave it out.")
+    return mask, (*check_place(image, path), *(f"The mask {name} {what}." for what in decided))
 
 
 def write_volumes(

@@ -6,6 +6,7 @@ import pytest
 
 from scaae_nipype.errors import InputError
 from scaae_nipype.preparation.stream import open_bold, read_mask
+from scaae_nipype.preparation.timing import choose_timing
 
 
 def save(path, data, *, scale=None, tr=2.0, unit="sec", affine=None, endianness="<"):
@@ -60,17 +61,18 @@ def test_a_reader_may_stop_early(tmp_path):
 )
 def test_the_repetition_time_is_in_seconds(tmp_path, unit, tr, seconds):
     bold = open_bold(save(tmp_path / "run.nii", ramp("i2"), tr=tr, unit=unit))
-    assert bold.repetition_time() == pytest.approx(seconds)
-    assert bold.repetition_time(1.5) == 1.5
+    assert choose_timing(bold).repetition_time == pytest.approx(seconds)
+    assert choose_timing(bold).source == "header"
+    assert choose_timing(bold, 1.5).repetition_time == 1.5
 
 
 @pytest.mark.parametrize(("tr", "unit"), [(0.0, "sec"), (2000.0, "sec"), (2.0, "msec")])
 def test_an_impossible_repetition_time_is_refused(tmp_path, tr, unit):
     bold = open_bold(save(tmp_path / "run.nii", ramp("i2"), tr=tr, unit=unit))
-    with pytest.raises(InputError, match=r"run\.nii: the repetition time of .* \(header\) .* RepetitionTime"):
-        bold.repetition_time()
-    with pytest.raises(InputError, match="sidecar or argument"):
-        bold.repetition_time(float("nan"))
+    with pytest.raises(InputError, match=r"run\.nii: the repetition time .*header.* RepetitionTime .* or give `repetition_time`"):
+        choose_timing(bold)
+    with pytest.raises(InputError, match=r"of nan s \(sidecar\)"):
+        choose_timing(bold, float("nan"), "sidecar")
 
 
 @pytest.mark.parametrize("name", ["run.nii", "run.nii.gz"])
@@ -129,11 +131,11 @@ def test_a_mask_must_belong_to_its_run(tmp_path):
     with pytest.raises(InputError, match=r"empty\.nii: the brain mask is empty"):
         read_mask(save(tmp_path / "empty.nii", mask), bold)
     mask[1, 2, 3] = 1
-    assert read_mask(save(tmp_path / "good.nii", mask), bold).sum() == 1
-    assert read_mask(save(tmp_path / "good4d.nii", mask[..., None]), bold).sum() == 1
+    assert read_mask(save(tmp_path / "good.nii", mask), bold)[0].sum() == 1
+    assert read_mask(save(tmp_path / "good4d.nii", mask[..., None]), bold)[0].sum() == 1
     with pytest.raises(InputError, match=r"lies on another grid \(3x4x4\) than its run run\.nii \(3x4x5"):
         read_mask(save(tmp_path / "shape.nii", mask[:, :, 1:]), bold)
-    with pytest.raises(InputError, match="or another affine"):
+    with pytest.raises(InputError, match=r"another affine, which puts a corner 0\.8 mm elsewhere"):
         read_mask(save(tmp_path / "affine.nii", mask, affine=np.diag([1, 1, 1.2, 1])), bold)
 
 
