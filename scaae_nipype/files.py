@@ -162,9 +162,9 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Give the words of an error without line breaks; its kind where it has none.
+    r"""Give the words of an error without line breaks; its kind where it has none.
 
-    >>> in_one_line(ValueError("cannot read\\n  this")), in_one_line(EOFError())
+    >>> in_one_line(ValueError("cannot read\n  this")), in_one_line(EOFError())
     ('cannot read this', 'EOFError')
     """
     return " ".join(str(error).split()) or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-
 from typing import Any
 
 import nibabel as nib
@@ -31,7 +30,7 @@ MARGIN = 4
 
 MISPLACED, LOST = 0.08, 0.2
 """Parts of a run's mask that come to lie inside the model's brain if it is moved: from the first on there is a
-warning, from the second on the run is refused if `MUCH_OUTSIDE`, too. A larger mask, or a slab, gains nothing by moving."""
+warning, from the second on the run is refused if `MUCH_OUTSIDE`, too. A larger mask, or a slab, gains nothing by it."""
 
 ASKEW, MUCH_OUTSIDE = 0.15, 0.3
 """Parts of a run's mask that lie outside of the model's brain."""

@@ -89,8 +89,8 @@ class BoldFile:
                 pending.result()
         except IMAGE_ERRORS as error:
             raise InputError(
-                f"{self.path}: volume {index} of {self.n_volumes} cannot be read ({in_one_line(error)}); the file is truncated or "
-                "damaged: copy or make it again."
+                f"{self.path}: volume {index} of {self.n_volumes} cannot be read ({in_one_line(error)}); the file is "
+                "truncated or damaged: copy or make it again."
             ) from error
 
     def _scaled(self, volume: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ def open_bold(path: str | os.PathLike) -> BoldFile:
     proxy = cast(ArrayProxy, image.dataobj)
     doubts = list(check_place(image, path))
     if len(times) > 1:
-        doubts.append(f"{Path(path).name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the longer one.")
+        doubts.append(f"{Path(path).name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the long one.")
     try:
         intent = str(image.header.get_intent()[0])
     except KeyError:

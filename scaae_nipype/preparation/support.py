@@ -25,7 +25,7 @@ NOISE = 1e-6
 """A voxel whose range is a smaller part of the usual range varies by rounding errors only."""
 
 WHOLE = 0.1
-"""If at least this part of the brain has no value in a volume, beyond the usual, the volume is broken, not the voxels."""
+"""If this part of the brain has no value in a volume, beyond the usual, the volume is broken and not the voxels."""
 
 
 class Holdings(NamedTuple):
@@ -68,8 +68,11 @@ class Contents:
 
     def __post_init__(self) -> None:
         shape = self.bold.shape
-        self.total = np.zeros(shape, dtype=np.float64)
-        self.zeros, self.missing = np.zeros(shape, dtype=np.uint32), np.zeros(shape, dtype=np.uint32)
+        # In the order of the file, or every sum would take ten times as long.
+        self.total = np.zeros(shape, dtype=np.float64, order="F")
+        self.zeros, self.missing = (np.zeros(shape, dtype=np.uint32, order="F") for _ in range(2))
+        if self.mask is not None:
+            self.mask = np.asfortranarray(self.mask)
         self.low, self.high = np.empty(0), np.empty(0)
 
     def add(self, index: int, volume: np.ndarray) -> np.ndarray:
@@ -80,7 +83,7 @@ class Contents:
         self.zeros += zero
         self.total += volume
         if len(self.indices) == 1:
-            self.low, self.high = volume.copy(), volume.copy()
+            self.low, self.high = volume.copy(order="K"), volume.copy(order="K")
         else:
             np.minimum(self.low, volume, out=self.low)
             np.maximum(self.high, volume, out=self.high)

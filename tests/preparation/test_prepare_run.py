@@ -187,7 +187,7 @@ def break_volumes(*volumes, value=np.nan, voxels=(10, 11, 9)):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (break_volumes(*range(9), value=np.inf, voxels=(slice(8, 14),) * 3), "0, 1, 2, 3, 4 and 4 more .* cut them off"),
+        (break_volumes(*range(9), value=np.inf, voxels=(slice(8, 14),) * 3), "0, 1, 2, 3, 4 and 4 more .* cut them"),
         (break_volumes(3, 4, voxels=(slice(None),) * 3), "volumes 3, 4 have values that are not finite .* `fd_thres"),
         (break_volumes(5, value=0, voxels=(slice(None),) * 3), "volume 5 has no values but 0 in the brain"),
     ],

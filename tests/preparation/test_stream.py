@@ -69,7 +69,7 @@ def test_the_repetition_time_is_in_seconds(tmp_path, unit, tr, seconds):
 @pytest.mark.parametrize(("tr", "unit"), [(0.0, "sec"), (2000.0, "sec"), (2.0, "msec")])
 def test_an_impossible_repetition_time_is_refused(tmp_path, tr, unit):
     bold = open_bold(save(tmp_path / "run.nii", ramp("i2"), tr=tr, unit=unit))
-    with pytest.raises(InputError, match=r"run\.nii: the repetition time .*header.* RepetitionTime .* or give `repetition_time`"):
+    with pytest.raises(InputError, match=r"run\.nii: the repetition time .*header.* RepetitionTime"):
         choose_timing(bold)
     with pytest.raises(InputError, match=r"of nan s \(sidecar\)"):
         choose_timing(bold, float("nan"), "sidecar")

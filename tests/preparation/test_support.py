@@ -162,5 +162,5 @@ def test_a_volume_of_which_the_brain_is_missing_is_refused_with_what_helps(make_
 
 def test_an_image_without_any_number_is_refused(make_run, grid):
     files = make_run(change=lambda data, table: data.__setitem__(..., np.nan))
-    with pytest.raises(InputError, match="no voxel in its brain mask varies over time. Of .* are not finite"):
+    with pytest.raises(InputError, match=r"no voxel in its brain mask varies over time. Of .* are not finite"):
         prepare(files, grid)
