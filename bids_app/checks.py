@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..headers import LONGEST_TR, SHORTEST_TR
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -73,6 +74,10 @@ def _check_values(settings: Settings) -> None:
     ):
         if not 0 <= value < float("inf"):
             raise UsageError(f"{option} {value}: must be 0 or larger.")
+    if settings.repetition_time is not None and not SHORTEST_TR <= settings.repetition_time <= LONGEST_TR:
+        raise UsageError(
+            f"--repetition-time {settings.repetition_time:g}: must be {SHORTEST_TR:g} to {LONGEST_TR:g}, in s."
+        )
     if 0 < settings.low_pass <= settings.high_pass:
         raise UsageError(
             f"--high-pass {settings.high_pass:g} must be lower than --low-pass {settings.low_pass:g} (both in Hz)."

@@ -113,6 +113,13 @@ def _add_preparation(made: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="full width at half maximum (6)",
     )
+    group.add_argument(
+        "--repetition-time",
+        type=float,
+        metavar="S",
+        help="time from volume to volume in s, of all runs, where sidecars and headers are silent or wrong (what they "
+        "say)",
+    )
 
 
 def _add_method(made: argparse.ArgumentParser) -> None:

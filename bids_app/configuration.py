@@ -44,6 +44,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "HighPass": settings.high_pass,
         "LowPass": settings.low_pass,
         "SmoothingFWHM": settings.smoothing_fwhm,
+        **({} if settings.repetition_time is None else {"RepetitionTime": settings.repetition_time}),
         "Model": None if settings.model is None else model_checksum(settings.model),
         **(training if settings.model is None else {}),
         "Seed": settings.seed,

@@ -42,7 +42,7 @@ class RunInput:
     sidecars : tuple of Path
         Sidecars of `bold` by inheritance, the strongest first.
     repetition_time : float or None
-        In s, from the sidecars; None where they do not tell.
+        In s, as the user or the sidecars say; None where they do not tell.
     denoised : bool
         Whether the run was denoised already (``desc-denoised``, XCP-D).
     root : Path
@@ -128,6 +128,7 @@ def find_inputs(
     spaces: Collection[str] = (),
     filters: Mapping[str, Any] | None = None,
     database_dir: str | os.PathLike | None = None,
+    repetition_time: float | None = None,
 ) -> Inputs:
     """Find the runs to work on; nothing is written into the input.
 
@@ -144,6 +145,8 @@ def find_inputs(
         What `read_filter_file` gives.
     database_dir : path, optional
         Folder in which pybids keeps its index between calls.
+    repetition_time : float, optional
+        Of all runs in s, whatever their sidecars say.
 
     Raises
     ------
@@ -165,7 +168,7 @@ def find_inputs(
 
     candidates, refused = _usable(matching, asked)
     chosen, lost = choose(candidates, per_space=_names_spaces(asked))
-    companions = Companions({dataset.root: found for dataset, found in files.items()}, datasets.raw)
+    companions = Companions({dataset.root: found for dataset, found in files.items()}, datasets.raw, repetition_time)
     runs, broken = _complete(chosen, companions)
     skipped = [*broken, *_explained([*refused, *lost], chosen)]
     if not runs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import read_json
+from .timing import read_timing
 
 __all__ = [
     "BidsFile",
@@ -20,8 +19,6 @@ __all__ = [
     "absent_content",
     "best_match",
     "inherited",
-    "repetition_time",
-    "start_time",
 ]
 
 ANNEX_POINTER = b"/annex/objects/"
@@ -120,31 +117,6 @@ def inherited(
         directory = directory.parent
 
 
-def repetition_time(sidecars: Iterable[Path]) -> float | None:
-    """Read ``RepetitionTime`` (s) from the first sidecar that has one; None if none has.
-
-    Raises
-    ------
-    InputError
-        If a sidecar is unreadable or its value is not a positive number.
-    """
-    for sidecar in sidecars:
-        value = read_json(sidecar).get("RepetitionTime")
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
-            raise InputError(f"{sidecar}: RepetitionTime is {value!r}, not a positive number of seconds; correct it.")
-        return float(value)
-    return None
-
-
-def start_time(sidecars: Iterable[Path]) -> float:
-    """Read when in its repetition time a volume counts as taken (``StartTime`` of slice timing, in s); else 0."""
-    values = (read_json(sidecar).get("StartTime") for sidecar in sidecars)
-    known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
-    return known[0] if known else 0.0
-
-
 def best_match(
     bold: BidsFile,
     candidates: Iterable[BidsFile],
@@ -239,10 +211,14 @@ class Companions:
         Dataset root to its indexed files.
     raw : Path or None
         Root of the raw dataset, for events.
+    repetition_time : float, optional
+        What the user gave, in s.
     """
 
-    def __init__(self, files: Mapping[Path, Sequence[BidsFile]], raw: Path | None) -> None:
-        self._raw = raw
+    def __init__(
+        self, files: Mapping[Path, Sequence[BidsFile]], raw: Path | None, repetition_time: float | None = None
+    ) -> None:
+        self._raw, self._repetition_time = raw, repetition_time
         self._roots = tuple(files)
         self._files: defaultdict[tuple[Path, str | None], list[BidsFile]] = defaultdict(list)
         for root, found in files.items():
@@ -268,7 +244,7 @@ class Companions:
             raise InputError(f"the content of files that belong to it is not here: `datalad get {' '.join(absent)}`")
         return {
             "sidecars": sidecars,
-            "repetition_time": repetition_time(sidecars),
+            "repetition_time": read_timing(sidecars, image=bold.path, given=self._repetition_time).repetition_time,
             "mask": mask and mask.path,
             "confounds": confounds and confounds.path,
             "confounds_metadata": metadata,

@@ -66,6 +66,8 @@ class Settings:
         In Hz; 0 for no such filter.
     smoothing_fwhm : float
         In mm.
+    repetition_time : float or None
+        Of all runs in s, whatever their sidecars and headers say; None: as those say.
     mode : {"calibrated", "paper"}
     preset : str or None
         Network to fit; None with `model`.
@@ -126,6 +128,7 @@ class Settings:
     high_pass: float = 0.008
     low_pass: float = 0.0
     smoothing_fwhm: float = 6.0
+    repetition_time: float | None = None
     mode: Literal["calibrated", "paper"] = "calibrated"
     preset: str | None = "contextual"
     model: Path | None = None
@@ -208,6 +211,7 @@ class Settings:
             high_pass=_first(given["high_pass"], strategy.high_pass, 0.0),
             low_pass=_first(given["low_pass"], strategy.low_pass, 0.0),
             smoothing_fwhm=given["smoothing_fwhm"],
+            repetition_time=given["repetition_time"],
             mode=cast("Literal['calibrated', 'paper']", mode),
             preset=chosen["preset"],
             model=_absolute(given["model"]) if given["model"] else None,

@@ -31,11 +31,11 @@ from .engine import Outcome, run_workflow
 from .inputs import RunInput
 from .locks import Claim
 from .memory import baselines_gb, memory_gb, training_gb
-from .metadata import start_time
 from .models import ShelvedModel
 from .outputs import sources_of
 from .records import fingerprints
 from .settings import Settings
+from .timing import read_timing
 from .workers import log_to_file
 
 __all__ = ["PreparedFiles", "Stages", "Written"]
@@ -113,12 +113,15 @@ class Stages:
                 mem_gb=memory_gb("prepare", run.bold),
                 name=node_name(run.stem),
             )
+            timing = read_timing(run.sidecars, given=settings.repetition_time)
             given = {
                 "in_file": run.bold,
                 "in_mask": run.mask,
                 "confounds_file": run.confounds,
                 "confounds_metadata": run.confounds_metadata,
-                "repetition_time": run.repetition_time,
+                "repetition_time": timing.repetition_time,
+                "repetition_time_source": timing.source or None,
+                "known": list(timing.notes) or None,
             }
             for field, value in given.items():
                 if value is not None:
@@ -279,7 +282,7 @@ class Stages:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),
                 repetition_time=prepared.metadata["RepetitionTime"],
-                start_time=start_time(run.sidecars),
+                start_time=read_timing(run.sidecars, given=settings.repetition_time).start_time,
             )
         derivatives = init_derivatives_wf(
             output_dir=str(settings.output_dir),

@@ -52,8 +52,8 @@ def init_prepare_run_wf(
 
     Inputs
     ------
-    in_file, in_mask, confounds_file, confounds_metadata, repetition_time
-        Only the first is required.
+    in_file, in_mask, confounds_file, confounds_metadata, repetition_time, repetition_time_source, known
+        Only the first is required; without a repetition time (s) the image's header has to say it.
 
     Outputs
     -------
@@ -74,7 +74,8 @@ def init_prepare_run_wf(
         n_procs=1,
         mem_gb=mem_gb,
     )
-    fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
+    timing = ["repetition_time", "repetition_time_source", "known"]
+    fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", *timing]
     inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(PREPARED)), name="outputnode")
     workflow.connect(

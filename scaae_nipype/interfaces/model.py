@@ -96,7 +96,7 @@ class TrainModel(SimpleInterface):
 def _training_card(metadata_files, run_names):
     """Say in the card what the model has seen and how it was prepared."""
     runs = [read_json(path) for path in metadata_files]
-    of_the_run = ("NumberOf", "MaskCoverage", "Warnings", "RepetitionTime", "Description", "NuisanceRegressors")
+    of_the_run = ("NumberOf", "Mask", "Warnings", "RepetitionTime", "Description", "NuisanceRegressors")
     times = [run["RepetitionTime"] for run in runs if "RepetitionTime" in run]
     card: dict[str, Any] = {"Training": {"Runs": [str(name) for name in run_names]}}
     if runs:

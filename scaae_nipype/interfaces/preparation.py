@@ -12,7 +12,11 @@ class _PrepareRunInputSpec(BaseInterfaceInputSpec):
     in_mask = File(exists=True, desc="brain mask on the voxels of the run; estimated where it is missing")
     confounds_file = File(exists=True, desc="table of confounds, one row per volume")
     confounds_metadata = File(exists=True, desc="JSON sidecar of the table; by default the one beside it")
-    repetition_time = traits.Float(desc="repetition time in s; by default the header's")
+    repetition_time = traits.Float(
+        desc="repetition time in s; by default the header's, which has to say it (1 without a unit says nothing)"
+    )
+    repetition_time_source = traits.Str(desc="where the repetition time is from, for the metadata")
+    known = traits.List(traits.Str, desc="what is known about the run beforehand; joins the warnings")
     grid_mask = File(exists=True, desc="brain mask of the model; by default the one that ships with the package")
     strategy = traits.Str("auto", usedefault=True, desc="nuisance strategy by name, or a JSON file")
     smoothing_fwhm = traits.Float(6.0, usedefault=True, desc="full width at half maximum of the Gaussian in mm")

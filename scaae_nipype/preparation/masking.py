@@ -30,10 +30,14 @@ MARGIN = 4
 
 MISPLACED, LOST = 0.08, 0.2
 """Parts of a run's mask that come to lie inside the model's brain if it is moved: from the first on there is a
-warning, from the second on the run is refused if `MUCH_OUTSIDE`, too. A larger mask, or a slab, gains nothing by it."""
+warning, from the second on the run is refused if `MUCH_OUTSIDE`, too. A larger mask gains nothing by it, a slab of one
+may: there the second makes a warning, and nothing is refused."""
 
 ASKEW, MUCH_OUTSIDE = 0.15, 0.3
 """Parts of a run's mask that lie outside of the model's brain."""
+
+FLAT = 0.25
+"""A mask is cut off where its last slice has this part of the area of its largest one."""
 
 HALF = 0.5 - 1e-4
 """A voxel belongs to a mask if at least half of it does; float32 rounds."""
@@ -135,8 +139,9 @@ def check_overlap(
     move, best = _best_move(voxels, grid)
     outside, gain = 1 - float(inside), float(best - inside)
     found = {"MaskOutsideModel": round(outside, 4), "MaskCentreOffset": [round(float(mm), 1) for mm in offset]}
+    is_cut = _is_cut(mask)
     told = f"{outside:.0%} of the run's brain mask lie outside of the model's brain"
-    if gain >= MISPLACED:
+    if gain >= (LOST if is_cut else MISPLACED):
         moved = ", ".join(f"{mm:+.0f}" for mm in move)
         told += f", and {max(0.0, 1 - best):.0%} would if it were moved by {moved} mm (x, y, z)"
     elif outside > ASKEW and region.mean() < GOOD_COVERAGE:
@@ -144,9 +149,19 @@ def check_overlap(
     else:
         return found, []
     advice = "is it in MNI space (space-MNI152…), and are its affine and mask right? Look at it over a template"
-    if gain > LOST and outside > MUCH_OUTSIDE and not is_estimated:
+    if gain > LOST and outside > MUCH_OUTSIDE and not (is_cut or is_estimated):
         raise InputError(f"{bold.path}: {told}; {advice}.")
     return found, [f"{told}: {advice}."]
+
+
+def _is_cut(mask: np.ndarray) -> bool:
+    """Tell whether a mask ends flat, as the field of view does, and not round, as a brain does."""
+    for axis in range(3):
+        areas = mask.sum(axis=tuple(other for other in range(3) if other != axis))
+        filled = areas[areas > 0]
+        if max(filled[0], filled[-1]) > FLAT * areas.max():
+            return True
+    return False
 
 
 def _best_move(voxels: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:

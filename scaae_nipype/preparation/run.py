@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ def prepare_run(
     fd_threshold: float | Literal["default"] | None = "default",
     dummy_scans: int | Literal["auto"] = "auto",
     denoised: bool = False,
+    known: Sequence[str] = (),
     scratch_dir: str | os.PathLike | None = None,
 ) -> PreparedRun:
     """Resample, smooth, denoise, censor and standardise a run.
@@ -82,6 +83,8 @@ def prepare_run(
         Volumes to cut off at the beginning; "auto" takes the confounds' ``non_steady_state_outlier`` columns.
     denoised : bool
         The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again.
+    known : sequence of str
+        What is known about the run beforehand, in sentences; it joins the warnings.
     scratch_dir : path, optional
         Folder on a disk for a nameless temporary file that holds the result, so that memory does not grow with the
         number of volumes; by default the result is in memory.
@@ -102,7 +105,7 @@ def prepare_run(
     timing = choose_timing(bold, repetition_time, repetition_time_source)
     repetition_time = timing.repetition_time
     table = None if confounds_file is None else read_confounds(confounds_file, bold.n_volumes)
-    notes: list[str] = [*timing.notes, *bold.doubts]
+    notes: list[str] = [*known, *timing.notes, *bold.doubts]
     chosen = _choose_strategy(
         strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold
     )

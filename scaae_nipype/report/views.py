@@ -245,6 +245,7 @@ def region(run: Run) -> Figure:
 
 _SETTINGS = {
     "RepetitionTime": ("Repetition time", "s"),
+    "RepetitionTimeSource": ("Repetition time taken from", ""),
     "NumberOfVolumes": ("Volumes in the file", ""),
     "NumberOfVolumesKept": ("Volumes kept", ""),
     "NumberOfDummyScans": ("Dummy scans dropped", ""),
@@ -257,6 +258,11 @@ _SETTINGS = {
     "LowPass": ("Low-pass", "Hz"),
     "Detrend": ("Linear trend removed", ""),
     "ResidualDegreesOfFreedom": ("Degrees of freedom left per time series", ""),
+    "NumberOfMaskVoxels": ("Voxels in the run's brain mask", ""),
+    "NumberOfMaskVoxelsConstant": ("Of these, constant over time (no data)", ""),
+    "NumberOfMaskVoxelsNotFinite": ("Of these, not finite in some volume", ""),
+    "NumberOfMaskVoxelsWithGaps": ("Of these, 0 in some volumes", ""),
+    "MaskCentreOffset": ("Centre of that mask from the model's (x, y, z)", "mm"),
 }
 
 
@@ -266,7 +272,9 @@ def settings_table(run: Run) -> Table:
     rows = [[Cell(label), Cell(_setting(known[key], unit))] for key, (label, unit) in _SETTINGS.items() if key in known]
     if "MaskCoverage" in known:
         rows.append([Cell("Coverage of the model's mask"), Cell(percent(known["MaskCoverage"], 1))])
-    rest = [key for key in known if key not in _SETTINGS and key != "MaskCoverage"]
+    if "MaskOutsideModel" in known:
+        rows.append([Cell("Part of that mask outside of the model's"), Cell(percent(known["MaskOutsideModel"], 1))])
+    rest = [key for key in known if key not in (*_SETTINGS, "MaskCoverage", "MaskOutsideModel")]
     rows += [[Cell(key), Cell(_setting(known[key], ""))] for key in rest]
     if not rows:
         raise InputError("The sidecars of this run do not say how it was prepared.")
@@ -279,6 +287,7 @@ def _setting(value: object, unit: str) -> str:
     if value is None or value == []:
         return "none"
     if isinstance(value, list):
-        return f"{len(value)}: {', '.join(map(str, value))}" if len(value) > 3 else ", ".join(map(str, value))
+        listed = f"{', '.join(map(str, value))} {unit}".strip()
+        return f"{len(value)}: {listed}" if len(value) > 3 else listed
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{text} {unit}".strip()

@@ -111,6 +111,8 @@ def test_further_datasets(settings, tmp_path):
         (["--nprocs", "0"], "--nprocs 0: must be 1 or larger"),
         (["--fd-thresh", "-1"], "--fd-thresh -1.0: must be 0 or larger"),
         (["--smoothing", "inf"], "--smoothing inf"),
+        (["--repetition-time", "2000"], "--repetition-time 2000: must be 0.1 to 20, in s"),
+        (["--repetition-time", "nan"], "--repetition-time nan: must be"),
         (["--high-pass", "0.2", "--low-pass", "0.1"], "--high-pass 0.2 must be lower than --low-pass 0.1"),
         (["--dummy-scans", "some"], "invalid number value: 'some'"),
         (["-p", "24Q"], "did you mean 24p"),

@@ -30,6 +30,7 @@ def digest(settings):
         {"high_pass": 0.01},
         {"low_pass": 0.1},
         {"smoothing_fwhm": 4.0},
+        {"repetition_time": 2.0},
         {"mode": "paper"},
         {"preset": "published"},
         {"seed": 1},
@@ -44,6 +45,10 @@ def digest(settings):
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
     assert digest(dataclasses.replace(settings, **change)) != digest(settings)
+
+
+def test_a_repetition_time_that_is_not_given_leaves_the_hash_as_it_was(settings):
+    assert "RepetitionTime" not in configuration(settings)
 
 
 def test_cross_fitting_changes_the_hash_and_its_absence_does_not(settings):
@@ -92,7 +97,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("work_dir", "output_dir", "participants", "tasks", "device", "nprocs", "omp_nthreads", "memory_gb"),
         *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
-        *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
+        *("repetition_time", "train_volumes", "seed", "precision", "templates", "template_labels", "model"),
         *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
