@@ -36,7 +36,7 @@ may: there the second makes a warning, and nothing is refused."""
 ASKEW, MUCH_OUTSIDE = 0.15, 0.3
 """Parts of a run's mask that lie outside of the model's brain."""
 
-FLAT = 0.25
+FLAT = 0.4
 """A mask is cut off where its last slice has this part of the area of its largest one."""
 
 HALF = 0.5 - 1e-4

@@ -234,8 +234,8 @@ class TestOverlap:
         assert np.abs(metadata["MaskCentreOffset"]).max() < 5
 
     def test_a_brain_that_is_centimetres_away_is_told_with_the_way_back(self, at, grid):
-        (said,) = [text for text in prepare(at(y=18), grid).metadata["Warnings"] if "lie outside" in text]
-        assert "if it were moved by +0, -16, +0 mm" in said
+        (said,) = [text for text in prepare(at(y=12), grid).metadata["Warnings"] if "lie outside" in text]
+        assert "if it were moved by +0, -8, +0 mm" in said
 
     def test_a_brain_that_is_far_away_is_refused(self, at, grid):
         with pytest.raises(
@@ -248,7 +248,7 @@ class TestOverlap:
         assert not any("lie outside" in text for text in prepare(files, grid).metadata["Warnings"])
         for path in (files.bold, files.mask):
             nib.save(nib.load(path).slicer[:, :, :9], path)
-        assert not any("moved" in text for text in prepare(files, grid).metadata["Warnings"])
+        assert prepare(files, grid).region.any(), "a slab of a large mask is no proof of another place"
 
 
 class TestSoftMasks:
