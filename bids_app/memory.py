@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import nibabel as nib
+from ..errors import InputError
+from ..files import open_image
 
 __all__ = ["baselines_gb", "memory_gb", "training_gb"]
 
@@ -61,8 +63,8 @@ def memory_gb(step: str, bold: Path | None = None) -> float:
 
 def _n_volumes(bold: Path) -> int:
     try:
-        return int(nib.load(bold).shape[3])  # type: ignore[attr-defined]
-    except Exception:  # whatever is wrong with it, the preparation will say
+        return math.prod(open_image(bold).shape[3:])
+    except InputError:  # the preparation will say
         return 0
 
 

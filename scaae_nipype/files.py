@@ -170,7 +170,7 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
+def open_image(path: str | os.PathLike, *, what: str = "an image", **options: Any) -> nib.Nifti1Image:
     """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
 
     Parameters
@@ -178,6 +178,8 @@ def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1
     path : path
     what : str
         What it should be, for the message.
+    options
+        For `nibabel.load`.
 
     Raises
     ------
@@ -185,7 +187,7 @@ def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1
         If the file is missing or its header cannot be read.
     """
     try:
-        return cast(nib.Nifti1Image, nib.load(path))
+        return cast(nib.Nifti1Image, nib.load(path, **options))
     except IMAGE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
 

@@ -14,8 +14,10 @@ import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from .errors import InputError
-from .files import IMAGE_ERRORS, image_4d, open_image, quantise, replacing
+from .errors import GridError, InputError
+from .files import IMAGE_ERRORS, image_4d, in_one_line, open_image, quantise, read_image, replacing
+from .headers import check_place
+from .masks import read_as_mask
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
 
@@ -146,13 +148,17 @@ class Grid:
 
         Raises
         ------
+        GridError
+            If the image lies on another grid.
         InputError
-            If the image is unreadable or lies on another grid.
+            If it is unreadable, or has other axes than three, or a fourth for time.
         """
         try:
             image = open_image(path)
             if not self.matches(image):
-                raise InputError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
+                raise GridError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
+            if len(image.shape) > 4:
+                raise InputError(f"{path}: has {len(image.shape)} axes; three, or four with time, are needed.")
             if len(image.shape) == 3:
                 return np.asanyarray(image.dataobj)[self.mask].astype(np.float32)
             vectors = np.empty((image.shape[3], self.n_voxels), dtype=np.float32)
@@ -165,7 +171,7 @@ class Grid:
                     inside = inside * np.float64(slope) + np.float64(intercept)
                 vectors[part] = inside
         except IMAGE_ERRORS as error:
-            raise InputError(f"{path}: cannot be read as an image ({error}).") from error
+            raise InputError(f"{path}: cannot be read as an image ({in_one_line(error)}).") from error
         return vectors
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -192,18 +198,22 @@ def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
     Raises
     ------
     InputError
-        If the image is unreadable, not 3D or empty.
+        If the image is unreadable, not 3D, no mask of two values, empty, or has no place in space.
     """
     if mask_file is None:
         with resources.as_file(resources.files("scaae_nipype.data") / "mask_4mm.nii.gz") as shipped:
             return load_grid(shipped)
+    values, image = read_image(mask_file, what="a mask image")
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
     try:
-        image = open_image(mask_file, what="a mask image")
-        mask = np.asanyarray(image.dataobj) > 0
-    except IMAGE_ERRORS as error:
-        raise InputError(f"{mask_file}: cannot be read as a mask image ({error}).") from error
-    if mask.ndim == 4 and mask.shape[3] == 1:
-        mask = mask[..., 0]
+        mask, decided = read_as_mask(values)
+    except InputError as error:
+        raise InputError(f"{mask_file}: {error}.") from error
+    if decided:  # nobody would hear of it, and a grid is made once
+        raise InputError(f"{mask_file}: {decided[0]}, which is not asked of a grid; make it a mask of 0 and 1.")
+    if isinstance(image, nib.Nifti1Pair):
+        check_place(image, mask_file)
     try:
         return Grid(image.affine, mask)
     except InputError as error:

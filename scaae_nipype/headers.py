@@ -11,8 +11,9 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
+from .files import open_image
 
-__all__ = ["HeaderTime", "check_place", "header_time", "largest_shift"]
+__all__ = ["HeaderTime", "check_place", "header_time", "largest_shift", "repetition_time_of"]
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """What one unit of the header's time axis is in s."""
@@ -78,6 +79,22 @@ def header_time(header: nib.Nifti1Header) -> HeaderTime:
     if not SHORTEST_TR <= value <= LONGEST_TR:
         return HeaderTime(None, f"gives {value:g} without a unit of time")
     return HeaderTime(round(value, 7), f"gives {value:g} without a unit of time", is_plain=False)
+
+
+def repetition_time_of(path: str | os.PathLike) -> float:
+    """Read the repetition time (s) of a prepared run or of its maps.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read, or its header does not say.
+    """
+    header = open_image(path).header
+    time = header_time(header) if isinstance(header, nib.Nifti1Header) else None
+    if time is None or time.seconds is None:
+        said = "" if time is None else f" (it {time.said})"
+        raise InputError(f"{path}: its header holds no repetition time{said}; prepare the run again.")
+    return time.seconds
 
 
 def check_place(image: nib.Nifti1Pair, path: str | os.PathLike) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
 from ..files import read_table
 from ..grid import Grid, load_grid
+from ..headers import repetition_time_of
 from .templates import TemplateSet, coverage, load_templates
 
 __all__ = ["RunMaps", "read_run", "read_volumes", "run_templates"]
@@ -80,10 +80,7 @@ def read_run(
     with ThreadPoolExecutor(num_threads) as pool:
         volume, *maps = pool.map(lambda path: read_volumes(path, region, len(kept)), [in_file, *fbn_maps])
     fbn = {f"fbn{number}": own for number, own in enumerate(maps, start=1)}
-    repetition_time = float(nib.Nifti1Image.from_filename(in_file).header.get_zooms()[3])
-    if not repetition_time > 0:
-        raise InputError(f"{in_file}: its header holds no repetition time; prepare the run again.")
-    return RunMaps(region, kept, repetition_time, fbn, volume)
+    return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume)
 
 
 def read_volumes(path: str | os.PathLike, region: Grid, count: int) -> np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..errors import InputError, ModelError
+from ..errors import GridError, InputError, ModelError
 from ..files import read_table, replacing, write_json, write_table
+from ..headers import repetition_time_of
 from .extraction import extract_networks, resolve_device
 from .networks import scale
 from .weights import load_model
@@ -67,19 +68,14 @@ def extract_run(
     try:
         vectors = grid.read_vectors(in_file)
         region = grid.read_vectors(in_mask) > 0
-    except InputError as error:
-        if "another grid" in str(error):
-            raise ModelError(
-                f"{model_dir}: is made for another grid; prepare the run with this model ({error})"
-            ) from error
-        raise
+    except GridError as error:
+        raise ModelError(f"{model_dir}: is made for another grid; prepare the run with this model ({error})") from error
     kept = read_table(in_samples)["kept"].to_numpy(dtype=bool)
     if len(kept) != len(vectors) or not kept.any():
         raise InputError(
             f"{in_samples}: marks {kept.sum()} of {len(kept)} volumes as kept; the run has {len(vectors)}."
         )
-    header: nib.Nifti1Header = nib.load(in_file).header  # type: ignore[assignment]
-    repetition_time = float(header.get_zooms()[3])
+    repetition_time = repetition_time_of(in_file)
     where = resolve_device(device)
     title = f"Networks of {name or Path(in_file).name}"
     with tqdm(total=int(kept.sum()), desc=title, unit="volume", mininterval=1.0, file=sys.stderr) as bar:

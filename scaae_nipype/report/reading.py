@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import IMAGE_ERRORS, read_image, read_json, read_table
+from ..files import IMAGE_ERRORS, in_one_line, open_image, read_image, read_json, read_table
 from ..grid import Grid, load_grid
+from ..headers import repetition_time_of
 from ..names import output_path, outputs, run_stem
 from .style import LABELS
 
@@ -200,7 +200,7 @@ class Run:
         if known is not None and wanted <= set(known.volumes):
             return known
         try:
-            image: nib.Nifti1Image = nib.load(path, keep_file_open=True)  # type: ignore[assignment]
+            image = open_image(path, keep_file_open=True)
             if len(image.shape) != 4:
                 raise InputError(f"{path.name}: is not a 4D image.")
             if not self.region.matches(image):
@@ -214,7 +214,7 @@ class Run:
                 if volume in wanted:
                     taken[volume] = values
         except IMAGE_ERRORS as error:
-            raise InputError(f"{path.name}: cannot be read as an image ({error}).") from error
+            raise InputError(f"{path.name}: cannot be read as an image ({in_one_line(error)}).") from error
         self._cache[branch] = Networks(image.affine, taken, density)
         return self._cache[branch]
 
@@ -244,10 +244,9 @@ def _read_or_empty(path: Path) -> dict[str, Any]:
 
 def _header_repetition_time(path: Path) -> float | None:
     try:
-        zooms = nib.load(path).header.get_zooms()  # type: ignore[attr-defined]
-    except IMAGE_ERRORS:
+        return repetition_time_of(path)
+    except InputError:
         return None
-    return float(zooms[3]) if len(zooms) > 3 else None
 
 
 def find_runs(output_dir: str | os.PathLike, participant: str) -> list[Run]:

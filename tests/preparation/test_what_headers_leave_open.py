@@ -235,7 +235,7 @@ class TestOverlap:
 
     def test_a_brain_that_is_centimetres_away_is_told_with_the_way_back(self, at, grid):
         (said,) = [text for text in prepare(at(y=12), grid).metadata["Warnings"] if "lie outside" in text]
-        assert "if it were moved by +0, -8, +0 mm" in said
+        assert "if it were moved by +0, -16, +0 mm" in said, "to the voxel of 8 mm"
 
     def test_a_brain_that_is_far_away_is_refused(self, at, grid):
         with pytest.raises(
