@@ -102,7 +102,7 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         if not settings.reports_only:
             tables, notes = group_tables(inputs.data, question)
             tally.notes += notes
-            maps, about_maps = _state_maps(inputs, notes)
+            maps, about_maps = _state_maps(inputs, notes, tally)
             tally.notes += [note for note in notes if note not in tally.notes]
             _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
             tally.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
@@ -121,8 +121,13 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         console.say(f"{name}: FAILED: {message}")
 
 
-def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupStateMaps], dict[str, Any]]:
-    """Average the state maps of the repetition time that most participants have; give them and their description."""
+def _state_maps(
+    inputs: GroupInputs, notes: list[str], tally: Tally
+) -> tuple[dict[str, GroupStateMaps], dict[str, Any]]:
+    """Average the state maps of the repetition time that most participants have; give them and their description.
+
+    Images that cannot be used are left out, and count as failed.
+    """
     runs = inputs.data.runs[inputs.data.runs["run"].isin(list(inputs.state_maps))]
     if runs.empty:
         return {}, {}
@@ -143,7 +148,10 @@ def _state_maps(inputs: GroupInputs, notes: list[str]) -> tuple[dict[str, GroupS
         try:
             maps[f"{branch}states"] = mean_state_maps(files)
         except InputError as error:
-            notes.append(f"State maps of {branch} were not averaged: {error}")
+            tally.failed[f"state maps of {branch}"] = str(error)
+            continue
+        for path, reason in maps[f"{branch}states"].refused.items():
+            tally.failed[Path(path).name] = f"left out of the mean state maps: {reason}"
     return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}
 
 
@@ -185,6 +193,7 @@ def _write(
             content = {"Description": group_outputs()[meaning]["description"], "Group": account, **about_maps}
             content |= {"Resolution": "4 mm isotropic, the grid of the model", "SkullStripped": True}
             content |= {"Participants": maps[meaning].n_participants.tolist(), "SpatialReference": "n/a"}
+            content |= {"MapsLeftOut": sorted(Path(path).name for path in maps[meaning].refused)}
             write_json(content, beside)
             _write_maps(maps[meaning], target)
         else:

@@ -15,6 +15,8 @@ from typing import Any, cast
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.openers import ImageOpener
 
 from .errors import InputError
 
@@ -29,10 +31,14 @@ __all__ = [
     "read_table",
     "replacing",
     "reserve",
+    "values_of",
     "write_json",
     "write_table",
     "write_text",
 ]
+
+COMPRESSED = (".gz", ".bz2", ".zst")
+"""Endings of files with a checksum at their end."""
 
 IMAGE_ERRORS = (
     OSError,
@@ -170,7 +176,7 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def open_image(path: str | os.PathLike, *, what: str = "an image", **options: Any) -> nib.Nifti1Image:
+def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
     """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
 
     Parameters
@@ -178,8 +184,6 @@ def open_image(path: str | os.PathLike, *, what: str = "an image", **options: An
     path : path
     what : str
         What it should be, for the message.
-    options
-        For `nibabel.load`.
 
     Raises
     ------
@@ -187,9 +191,38 @@ def open_image(path: str | os.PathLike, *, what: str = "an image", **options: An
         If the file is missing or its header cannot be read.
     """
     try:
-        return cast(nib.Nifti1Image, nib.load(path, **options))
+        return cast(nib.Nifti1Image, nib.load(path))
     except IMAGE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
+
+
+@contextmanager
+def values_of(image: nib.spatialimages.SpatialImage, *, is_scaled: bool = True) -> Iterator[Any]:
+    """Give an opened image's values, to be sliced in the order of the file; then read the file to its end.
+
+    A compressed file ends with its checksum, and nobody compares that who stops where the values end.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        From `open_image`.
+    is_scaled : bool
+        False for the numbers as they are stored.
+
+    Raises
+    ------
+    IMAGE_ERRORS
+    """
+    proxy: Any = image.dataobj
+    if not isinstance(proxy, ArrayProxy):
+        yield proxy
+        return
+    scaling = (proxy.slope, proxy.inter) if is_scaled else (1.0, 0.0)
+    with ImageOpener(proxy.file_like) as stream:
+        yield ArrayProxy(stream, (proxy.shape, proxy.dtype, proxy.offset, *scaling))
+        if str(proxy.file_like).endswith(COMPRESSED):
+            while stream.read(2**20):
+                pass
 
 
 def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
@@ -202,7 +235,8 @@ def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.n
     """
     image = open_image(path, what=what)
     try:
-        return image.get_fdata(dtype=np.float32, caching="unchanged"), image
+        with values_of(image) as values:
+            return np.asanyarray(values, dtype=np.float32), image
     except IMAGE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
 
 from .errors import GridError, InputError
-from .files import IMAGE_ERRORS, image_4d, in_one_line, open_image, quantise, read_image, replacing
+from .files import IMAGE_ERRORS, image_4d, in_one_line, open_image, quantise, read_image, replacing, values_of
 from .headers import check_place
 from .masks import read_as_mask
 
@@ -160,16 +158,18 @@ class Grid:
             if len(image.shape) > 4:
                 raise InputError(f"{path}: has {len(image.shape)} axes; three, or four with time, are needed.")
             if len(image.shape) == 3:
-                return np.asanyarray(image.dataobj)[self.mask].astype(np.float32)
+                with values_of(image) as values:
+                    return np.asanyarray(values)[self.mask].astype(np.float32)
             vectors = np.empty((image.shape[3], self.n_voxels), dtype=np.float32)
-            stored, slope, intercept = _stored(image)
-            for start in range(0, len(vectors), _VOLUMES_AT_ONCE):  # in file order: a compressed file is read once
-                part = slice(start, start + _VOLUMES_AT_ONCE)
-                block = np.asarray(stored[..., part])
-                inside = block.reshape(-1, block.shape[3], order="F").T.take(self._voxels_in_file, axis=1)
-                if (slope, intercept) != (1, 0):
-                    inside = inside * np.float64(slope) + np.float64(intercept)
-                vectors[part] = inside
+            slope, intercept = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
+            with values_of(image, is_scaled=False) as stored:
+                for start in range(0, len(vectors), _VOLUMES_AT_ONCE):  # in file order: a file is read once
+                    part = slice(start, start + _VOLUMES_AT_ONCE)
+                    block = np.asarray(stored[..., part])
+                    inside = block.reshape(-1, block.shape[3], order="F").T.take(self._voxels_in_file, axis=1)
+                    if (slope, intercept) != (1, 0):  # only the mask's need scaling
+                        inside = inside * np.float64(slope) + np.float64(intercept)
+                    vectors[part] = inside
         except IMAGE_ERRORS as error:
             raise InputError(f"{path}: cannot be read as an image ({in_one_line(error)}).") from error
         return vectors
@@ -179,15 +179,6 @@ class Grid:
         with replacing(path) as temporary:
             nib.save(self.image(np.ones(self.n_voxels, dtype=bool)), temporary)
         return Path(path)
-
-
-def _stored(image: nib.Nifti1Image) -> tuple[Any, float, float]:
-    """Give the numbers as they are stored, to be sliced, with slope and intercept: only the mask's need scaling."""
-    proxy = image.dataobj
-    if not isinstance(proxy, ArrayProxy):
-        return proxy, 1.0, 0.0
-    stored = (proxy.shape, proxy.dtype, proxy.offset, 1.0, 0.0)
-    return ArrayProxy(proxy.file_like, stored, keep_file_open=True), proxy.slope, proxy.inter
 
 
 def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:

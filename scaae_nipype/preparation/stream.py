@@ -16,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import GridError, InputError
-from ..files import IMAGE_ERRORS, image_4d, in_one_line, open_image, replacing
+from ..files import IMAGE_ERRORS, image_4d, in_one_line, open_image, replacing, values_of
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
 from ..masks import read_as_mask
@@ -187,7 +187,8 @@ def read_mask(path: str | os.PathLike, bold: BoldFile) -> tuple[np.ndarray, tupl
             f"puts a corner {shift:.3g} mm elsewhere; use the mask of the same space, or correct the wrong header."
         )
     try:
-        mask, decided = read_as_mask(np.asanyarray(image.dataobj).reshape(bold.shape))
+        with values_of(image) as values:
+            mask, decided = read_as_mask(np.asanyarray(values).reshape(bold.shape))
     except IMAGE_ERRORS as error:
         raise InputError(f"{path}: the mask cannot be read ({in_one_line(error)}).") from error
     except InputError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import IMAGE_ERRORS, in_one_line, open_image, read_image, read_json, read_table
+from ..files import IMAGE_ERRORS, in_one_line, open_image, read_image, read_json, read_table, values_of
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..names import output_path, outputs, run_stem
@@ -200,19 +200,20 @@ class Run:
         if known is not None and wanted <= set(known.volumes):
             return known
         try:
-            image = open_image(path, keep_file_open=True)
+            image = open_image(path)
             if len(image.shape) != 4:
                 raise InputError(f"{path.name}: is not a 4D image.")
             if not self.region.matches(image):
                 raise InputError(f"{path.name}: lies on another grid than {self.path('region').name}.")
             region = self.region.mask
             density, taken = np.full(image.shape[3], np.nan), {}
-            for volume in range(image.shape[3]):
-                values = np.asanyarray(image.dataobj[..., volume], dtype=np.float32)
-                if values.any():
-                    density[volume] = (values[region] > THRESHOLD).mean()
-                if volume in wanted:
-                    taken[volume] = values
+            with values_of(image) as stored:
+                for volume in range(image.shape[3]):
+                    values = np.asanyarray(stored[..., volume], dtype=np.float32)
+                    if values.any():
+                        density[volume] = (values[region] > THRESHOLD).mean()
+                    if volume in wanted:
+                        taken[volume] = values
         except IMAGE_ERRORS as error:
             raise InputError(f"{path.name}: cannot be read as an image ({in_one_line(error)}).") from error
         self._cache[branch] = Networks(image.affine, taken, density)

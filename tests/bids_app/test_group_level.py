@@ -327,16 +327,47 @@ def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
     np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
 
 
-def test_state_maps_that_do_not_fit_are_said_and_the_rest_is_done(folders, group):
-    for number, maps in enumerate([(1.0, 2.0), (1.0, 2.0, 3.0)]):
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("another grid", "lies on another grid or has other states than"),
+        ("one byte in the middle", "cannot be read as an image"),
+        ("one byte at the start", "cannot be read as an image"),
+        ("half a file", "cannot be read as an image"),
+        ("not finite", "holds values that are not finite"),
+        ("no image", "cannot be read as an image"),
+    ],
+)
+def test_a_bad_state_map_is_named_and_left_out_and_the_rest_is_done(folders, group, damage, words):
+    for number, value in enumerate((0.5, 9.0, 0.7)):
         stem = write_run(folders[1], f"{number}", seed=number)
         write_states(folders[1], stem, occupancy=0.3)
-        write_state_maps(folders[1], stem, *maps)
+        write_state_maps(folders[1], stem, value, 0.0, *([1.0] if damage == "another grid" and number == 1 else []))
+    bad = next(folders[1].glob("sub-1/**/*_desc-fbn1states_boldmap.nii.gz"))
+    content = bytearray(bad.read_bytes())
+    if damage == "half a file":
+        del content[len(content) // 2 :]
+    elif damage == "no image":
+        content = b"<html>404</html>"
+    elif damage == "not finite":
+        grid = load_grid()
+        maps = grid.volumes(np.full((2, grid.n_voxels), np.nan, "f4"))
+        nib.save(nib.Nifti1Image(np.moveaxis(maps, 0, -1), grid.affine), bad)
+        content = bad.read_bytes()
+    elif damage != "another grid":
+        content[len(content) // 2 if "middle" in damage else 1] ^= 0xFF
+    bad.write_bytes(content)
     code, said = group()
-    assert code == 0
-    assert "State maps of fbn1 were not averaged: " in said and "has other states than" in said
-    assert not (folders[1] / group_path("fbn1states")).exists()
-    assert (folders[1] / group_path("states")).exists()
+    assert code == 1
+    (line,) = [line for line in said.splitlines() if line.startswith(f"{bad.name}: FAILED")]
+    assert words in line
+    values = nib.load(folders[1] / group_path("fbn1states")).get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(values[:, 0], 0.6, atol=1e-3)
+    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    assert (about["Participants"], about["MapsLeftOut"]) == ([2, 0], [bad.name])
+    for meaning in ("overlap", "states", "gradualchange", "runs"):
+        assert (folders[1] / group_path(meaning)).exists()
+    assert "Something failed: " in said
 
 
 def test_a_code_whose_mean_says_nothing_is_predicted_from_by_its_covariance(two_sites, group):
