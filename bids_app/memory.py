@@ -15,7 +15,7 @@ FITTED_VOLUMES = 3000
 """Volumes that a context is fitted to at most (`scaae_nipype.model.context`, which is not imported for a number)."""
 
 MEMORY_GB = {
-    "prepare": (0.3, 0.0001),
+    "prepare": (0.4, 0.0001),
     "extract": (1.0, 0.001),
     "evaluate": (0.35, 0.0014),
     "decompose": (0.8, 0.0015),
@@ -27,7 +27,7 @@ MEMORY_GB = {
 """Peak memory of a step in GB, and how much a volume of the run adds.
 
 Measured as the peak resident memory of a fresh worker process for each node, one thread: preparation of 97 × 115 × 97
-int16 volumes (100, 300, 600 of them: 0.20 to 0.21 GB); template matching, states, baselines, gradual change, regions
+int16 volumes (100, 300, 600 of them: 0.26 to 0.27 GB); template matching, states, baselines, gradual change, regions
 (0.53, 0.45, 0.57, 0.35, 0.32 GB) and report (0.35 GB) of 300 volumes; template matching in two threads needs 0.1 GB
 more at 176, 0.3 GB at 600 volumes. Null models of 300 volumes on the whole mask, preset contextual, default templates:
 99 sets of surrogate templates 0.49 GB, matches 0.68 GB, dynamics 0.93 GB (0.81 GB at 40 volumes), whatever the number
