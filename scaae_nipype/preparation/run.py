@@ -299,7 +299,10 @@ def _resample(
         contents.check_volumes()
     notes.extend([*doubts, *lost])
     region = mask_on_grid(mask & support, bold.affine, grid)
-    check_coverage(region, bold)
+    try:
+        check_coverage(region, bold)
+    except InputError as error:  # the mask passed: it is the data that cover little
+        raise InputError(f"{error} {' '.join(lost)}") from error
     return region, counts | found
 
 
