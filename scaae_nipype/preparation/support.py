@@ -118,7 +118,7 @@ class Contents:
             (self.zero, self.empty, "no values but 0 in the brain"),
         ):
             usual = np.median(counts)
-            sudden = np.flatnonzero(counts - usual >= max(1, WHOLE * (n_voxels - usual)))
+            sudden = np.flatnonzero(np.array(counts) - usual >= max(1, WHOLE * (n_voxels - usual)))
             broken = sorted({*known, *(self.indices[i] for i in sudden)})
             if broken:
                 raise InputError(f"{self.bold.path}: {_listed(broken)} {what}; {_way_out(broken)}.")
