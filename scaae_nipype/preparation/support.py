@@ -121,7 +121,7 @@ class Contents:
             sudden = np.flatnonzero(np.array(counts) - usual >= max(1, WHOLE * (n_voxels - usual)))
             broken = sorted({*known, *(self.indices[i] for i in sudden)})
             if broken:
-                raise InputError(f"{self.bold.path}: {_listed(broken)} {what}; {_way_out(broken)}.")
+                raise InputError(f"{self.bold.path}: {_listed(broken)} {what}; {_way_out(broken, len(self.indices))}.")
 
     def holdings(self, mask: np.ndarray) -> Holdings:
         """Tell voxels that hold data from others.
@@ -201,12 +201,14 @@ def _listed(volumes: Sequence[int]) -> str:
     return f"volumes {first} and {len(volumes) - 5} more have" if len(volumes) > 5 else f"volumes {first} have"
 
 
-def _way_out(volumes: Sequence[int]) -> str:
+def _way_out(volumes: Sequence[int], n_volumes: int) -> str:
     """Say what helps.
 
-    >>> _way_out([0, 1])
-    'make the image again, or cut them off (`dummy_scans` 2)'
+    >>> _way_out([0, 1], 60), _way_out([0, 1], 2)
+    ('make the image again, or cut them off (`dummy_scans` 2)', 'make the image again')
     """
+    if len(volumes) == n_volumes:
+        return "make the image again"
     if list(volumes) == list(range(len(volumes))):
         return f"make the image again, or cut them off (`dummy_scans` {len(volumes)})"
     return (
