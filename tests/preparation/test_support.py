@@ -43,6 +43,7 @@ def weight_of(support, affine, grid):
     return grid.vectors(resample_img(image, grid.affine, grid.shape, interpolation="linear").get_fdata())
 
 
+@pytest.mark.filterwarnings("ignore:Resampling binary images")
 @pytest.mark.parametrize("fwhm", [0.0, 12.0])
 @pytest.mark.parametrize("empty", [0.0, -7.0, 4000.0, np.nan])
 def test_a_mask_that_is_larger_than_the_data_ends_with_them(make_run, grid, empty, fwhm):
