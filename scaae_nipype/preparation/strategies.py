@@ -13,13 +13,26 @@ from typing import Any
 from ..errors import UsageError
 from ..files import read_json
 
-__all__ = ["STRATEGIES", "Strategy", "read_strategy", "strategy_names"]
+__all__ = [
+    "HIGHEST_FREQUENCY",
+    "LARGEST_DISPLACEMENT",
+    "STRATEGIES",
+    "Strategy",
+    "read_strategy",
+    "strategy_names",
+]
 
 HIGH_PASS = 0.008
 """Cut-off of the usual high-pass filter in Hz (a period of 125 s)."""
 
 FD_THRESHOLD = 0.5
 """Framewise displacement in mm above which a volume is censored."""
+
+HIGHEST_FREQUENCY = 10.0
+"""In Hz: a cut-off above it is no frequency of fMRI, but most likely a period in s."""
+
+LARGEST_DISPLACEMENT = 100.0
+"""In mm: a threshold above it is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +158,9 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
             return _with_global_signal(known, suffix)
     if Path(text).suffix.lower() == ".json" or Path(text).is_file():
         return _read_file(Path(text))
-    near = difflib.get_close_matches(text.lower(), [name.lower() for name in strategy_names()], n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
+    by_small_letters = {name.lower(): name for name in strategy_names()}
+    near = difflib.get_close_matches(text.lower(), by_small_letters, n=1)
+    hint = f"; did you mean {by_small_letters[near[0]]}?" if near else "."
     raise UsageError(
         f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
         f"JSON file{hint}"
@@ -175,11 +189,11 @@ _FILE_KEYS = {
         lambda value: isinstance(value, list) and all(isinstance(item, str) and item for item in value),
         "a list of column names",
     ),
-    "high_pass": (_number(0, 10), "a frequency in Hz, or null"),
-    "low_pass": (_number(0, 10), "a frequency in Hz, or null"),
+    "high_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
+    "low_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
     "detrend": (lambda value: isinstance(value, bool), "true or false"),
     "polynomials": (lambda value: type(value) is int and 0 <= value <= 10, "a whole number from 0 to 10"),
-    "fd_threshold": (_number(0, 100), "a displacement in mm, or null"),
+    "fd_threshold": (_number(0, LARGEST_DISPLACEMENT), "a displacement in mm, or null"),
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from nipype.interfaces.base import isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
+from scaae_nipype.files import write_json
 from scaae_nipype.grid import load_grid
 from scaae_nipype.workflows import (
     init_derivatives_wf,
@@ -25,6 +26,8 @@ def model_dir(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     load_grid().save(folder / "mask.nii.gz")
+    (folder / "weights.safetensors").touch()
+    write_json({"Preset": "tiny", "Mode": "calibrated"}, folder / "card.json")
     return str(folder)
 
 
