@@ -206,7 +206,7 @@ def check_templates(spec: str | os.PathLike) -> None:
         return
     near = difflib.get_close_matches(str(spec).lower(), TEMPLATE_NAMES, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(f"{spec}: neither a file nor one of {', '.join(TEMPLATE_NAMES)}{hint}.")
+    raise UsageError(f"Templates '{spec}': neither a file nor one of {', '.join(TEMPLATE_NAMES)}{hint}.")
 
 
 def load_templates(

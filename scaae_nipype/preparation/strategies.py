@@ -158,9 +158,8 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
             return _with_global_signal(known, suffix)
     if Path(text).suffix.lower() == ".json" or Path(text).is_file():
         return _read_file(Path(text))
-    by_small_letters = {name.lower(): name for name in strategy_names()}
-    near = difflib.get_close_matches(text.lower(), by_small_letters, n=1)
-    hint = f"; did you mean {by_small_letters[near[0]]}?" if near else "."
+    near = difflib.get_close_matches(text.lower(), [name.lower() for name in strategy_names()], n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
     raise UsageError(
         f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
         f"JSON file{hint}"
