@@ -29,7 +29,7 @@ def grid_mask(grid, tmp_path) -> str:
 
 @pytest.fixture
 def write_run(grid, tmp_path) -> Callable[..., dict[str, str]]:
-    """Give a writer of a prepared run, of which a volume was dropped, and of a map beside it: how nodes call its files."""
+    """Give a writer of a prepared run, a volume dropped, and of a map beside it: how nodes call its files."""
 
     def write(name: str, *, seed: int) -> dict[str, str]:
         kept = np.ones(N_VOLUMES, dtype=int)
