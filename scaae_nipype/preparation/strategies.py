@@ -18,7 +18,9 @@ __all__ = [
     "LARGEST_DISPLACEMENT",
     "STRATEGIES",
     "Strategy",
+    "choose_strategy",
     "read_strategy",
+    "regressed_in_words",
     "strategy_names",
 ]
 
@@ -164,6 +166,74 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
         f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
         f"JSON file{hint}"
     )
+
+
+def choose_strategy(
+    strategy: str | os.PathLike,
+    *,
+    denoised: bool = False,
+    high_pass: float | None = None,
+    low_pass: float | None = None,
+    fd_threshold: float | None = None,
+) -> Strategy:
+    """Replace a strategy's filter and threshold where others are asked for.
+
+    Parameters
+    ----------
+    strategy : str or path
+        As for `read_strategy`.
+    denoised : bool
+        The run was cleaned before: nothing but the threshold is left of the strategy.
+    high_pass, low_pass, fd_threshold : float, optional
+        In Hz and mm; None for the strategy's, 0 for none.
+
+    >>> choose_strategy("auto", low_pass=0.1, fd_threshold=0).low_pass
+    0.1
+    """
+    asked = read_strategy(strategy)
+    threshold = _choose(fd_threshold, asked.fd_threshold)
+    if denoised:
+        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=threshold)
+    return replace(
+        asked,
+        high_pass=_choose(high_pass, asked.high_pass),
+        low_pass=_choose(low_pass, asked.low_pass),
+        fd_threshold=threshold,
+    )
+
+
+def _choose(value: float | None, default: float | None) -> float | None:
+    return default if value is None else float(value) or None
+
+
+_IN_WORDS = MappingProxyType(
+    {
+        ("motion", "basic"): "6 motion parameters",
+        ("motion", "derivatives"): "12 motion parameters (with derivatives)",
+        ("motion", "full"): "24 motion parameters (with derivatives and squares)",
+        ("wm_csf", "basic"): "the mean signals of white matter and CSF",
+        ("wm_csf", "full"): "the mean signals of white matter and CSF with derivatives and squares",
+        ("global_signal", "basic"): "the global signal",
+        ("global_signal", "full"): "the global signal with derivatives and squares",
+        ("compcor", "anat_separated"): "anatomical CompCor components of white matter and CSF",
+        ("high_pass", "cosine"): "discrete cosines",
+    }
+)
+
+
+def regressed_in_words(strategy: Strategy) -> str:
+    """Say which confounds a strategy regresses; nothing if it regresses none.
+
+    >>> regressed_in_words(read_strategy("athena"))
+    '6 motion parameters and the mean signals of white matter and CSF'
+    """
+    named = [_IN_WORDS.get((group, model), f"{group} ({model})") for group, model in strategy.components.items()]
+    if strategy.columns:
+        named.append(f"the columns {', '.join(strategy.columns)} of the confounds")
+    if not named:
+        return ""
+    listed = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    return f"{listed}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else listed
 
 
 def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
