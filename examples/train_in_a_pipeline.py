@@ -17,7 +17,7 @@ from scaae_nipype.interfaces.preparation import PrepareRun
 
 
 def build(bolds: list[str], work_dir: str, *, grid_mask: str | None = None, **training) -> pe.Workflow:
-    """Connect a pipeline that iterates over runs; `training` holds inputs of `TrainModel`: preset, seed …"""
+    """Connect a pipeline that iterates over runs; `training` holds inputs of `TrainModel` (preset, seed …)."""
     grid = {"grid_mask": grid_mask} if grid_mask else {}
     runs = pe.Node(IdentityInterface(fields=["bold"]), name="runs", iterables=[("bold", bolds)])
     prepare = pe.Node(PrepareRun(strategy="auto", **grid), name="prepare")

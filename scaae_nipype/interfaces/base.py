@@ -105,7 +105,8 @@ class FunctionInterface(SimpleInterface):
         self._check(self.inputs.check_given)
         self._check(self.inputs.check_ready)
         given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
-        self._results |= {name: _as_text(value) for name, value in self._compute(given, Path(runtime.cwd)).items()}
+        folder = Path.cwd()  # Nipype has gone there; what it calls the folder may be relative to where it came from
+        self._results |= {name: _as_text(value) for name, value in self._compute(given, folder).items()}
         for warning in self._warnings():
             logging.getLogger("nipype.interface").warning("%s%s: %s", type(self).__name__, self._about(), warning)
         return runtime

@@ -78,18 +78,18 @@ def make_model(grid, tmp_path) -> Callable[..., Path]:
 def bold(grid, tmp_path) -> dict[str, str]:
     """Write a run as fMRIPrep leaves it, with confounds: what `PrepareRun` calls its files."""
     rng = np.random.default_rng(0)
-    data = (500 + 20 * rng.normal(size=(*grid.shape, 40))).astype("f4")
+    data = (500 + 20 * rng.normal(size=(*grid.shape, 60))).astype("f4")
     data[~grid.mask] = 0
     image = nib.Nifti1Image(data, grid.affine)
     image.header.set_zooms((12, 12, 12, 2.0))
     image.header.set_xyzt_units("mm", "sec")
     nib.save(image, tmp_path / "bold.nii.gz")
-    bases = [*(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"), "csf", "white_matter"]
-    table = pd.DataFrame({base: rng.normal(size=40) for base in bases})
+    bases = [*(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"), "csf", "white_matter", "global_signal"]
+    table = pd.DataFrame({base: rng.normal(size=60) for base in bases})
     for base in bases:
         table[f"{base}_derivative1"] = np.r_[np.nan, np.diff(table[base])]
         table[f"{base}_power2"], table[f"{base}_derivative1_power2"] = table[base] ** 2, 0.0
-    table["framewise_displacement"] = np.r_[np.nan, np.full(39, 0.1)]
+    table["framewise_displacement"] = np.r_[np.nan, np.full(59, 0.1)]
     write_table(table, tmp_path / "confounds.tsv")
     write_json({"trans_x": {}}, tmp_path / "confounds.json")
     return {"in_file": str(tmp_path / "bold.nii.gz"), "confounds_file": str(tmp_path / "confounds.tsv")}
