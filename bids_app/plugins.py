@@ -61,8 +61,9 @@ def choose_plugin(
     UsageError
         If the file is wrong, or the plugin cannot run here.
     """
+    given: dict[str, Any] = {}
     if plugin_file is None:
-        name, given = ("Linear" if nprocs == 1 else "MultiProc"), {}
+        name = "Linear" if nprocs == 1 else "MultiProc"
     else:
         name, given = check_plugin_file(plugin_file)
     if name == "Linear":

@@ -101,7 +101,7 @@ class Stages:
         settings, runs = self.settings, list(runs)
         workflow = self._workflow(name)
         for run in runs:
-            cleaning = {
+            cleaning: dict[str, Any] = {
                 "strategy": settings.nuisance,
                 "high_pass": settings.high_pass,
                 "low_pass": settings.low_pass,

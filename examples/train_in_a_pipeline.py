@@ -3,7 +3,8 @@
 Usage: ``python train_in_a_pipeline.py WORK_FOLDER BOLD BOLD …``
 
 Join runs by an `IdentityInterface` and give the lists to a plain node. A ``JoinNode(TrainModel(seed=7, …))`` trains
-once, but Nipype leaves the arguments of a joined interface out of the node's hash: with another seed, the old model stays.
+once, but Nipype leaves the arguments of a joined interface out of the node's hash: with another seed the old model
+stays.
 """
 
 import sys

@@ -93,8 +93,8 @@ class FunctionInterface(SimpleInterface):
 
     input_spec: type[FunctionInputSpec]
 
-    def __init__(self, from_file: str | None = None, resource_monitor: bool | None = None, **inputs: Any):
-        super().__init__(from_file=from_file, resource_monitor=resource_monitor, **inputs)
+    def __init__(self, **inputs: Any):
+        super().__init__(**inputs)
         self._check(self.inputs.check_given)
 
     def _compute(self, given: dict[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -113,7 +113,7 @@ class VolumeCache:
         digest = hashlib.blake2b(digest_size=16)
         for run in self.runs:
             for start in range(0, len(run), _AT_ONCE):
-                digest.update(np.ascontiguousarray(run[start : start + _AT_ONCE]))
+                digest.update(run[start : start + _AT_ONCE].tobytes())
         return digest.hexdigest()
 
 
