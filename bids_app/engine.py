@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins import LinearPlugin
 
-from ..errors import Interrupted, UsageError
+from ..errors import Interrupted
+from .plugins import choose_plugin
 from .resources import peak_memory_gb, restart_peak_memory
-from .workers import WatchfulMultiProcPlugin, WorkerDied, log_to_file
+from .workers import WorkerDied, log_to_file
 
 __all__ = ["Failure", "Outcome", "run_workflow"]
 
@@ -88,7 +89,7 @@ class _Watcher:
         other plugins such a node is one whose result was there.
     """
 
-    def __init__(self, tell: Callable[[str, str], None], *, is_linear: bool):
+    def __init__(self, tell: Callable[[str, str], None], *, is_linear: bool = False):
         self.tell, self.is_linear = tell, is_linear
         self.nodes: dict[str, Any] = {}
         self.status: dict[str, str] = {}
@@ -156,11 +157,10 @@ def run_workflow(
         "check_version": "false",
     }
     log_to_file(log_file, echo=echo)
-    is_linear = nprocs == 1 and plugin_file is None
-    watcher = _Watcher(tell, is_linear=is_linear)
-    plugin = _plugin(
-        plugin_file, nprocs, memory_gb, {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
-    )
+    watcher = _Watcher(tell)
+    arguments = {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
+    plugin = choose_plugin(plugin_file, nprocs=nprocs, memory_gb=memory_gb, arguments=arguments)
+    is_linear = watcher.is_linear = isinstance(plugin, LinearPlugin)
     error: Exception | None = None
     try:
         workflow.run(plugin=plugin)
@@ -185,32 +185,6 @@ def run_workflow(
         crashes.rmdir()  # where there was no crash
     outcome.is_stopped = getattr(plugin, "is_broken", False) or (stop_on_first_crash and bool(outcome.failures))
     return outcome
-
-
-def _plugin(plugin_file: Path | None, nprocs: int, memory_gb: float, arguments: Mapping[str, Any]):
-    if plugin_file is not None:
-        return _plugin_from_file(plugin_file, arguments)
-    if nprocs == 1:
-        return LinearPlugin(plugin_args=dict(arguments))
-    limits = {"n_procs": nprocs, "memory_gb": memory_gb, "raise_insufficient": False}
-    return WatchfulMultiProcPlugin(plugin_args={**arguments, **limits})
-
-
-def _plugin_from_file(path: Path, arguments: Mapping[str, Any]):
-    import yaml
-    from nipype.pipeline import plugins
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        name, given = content["plugin"], content.get("plugin_args") or {}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"--use-plugin {path}: must hold `plugin: NAME`, perhaps `plugin_args:` ({' '.join(str(error).split())})."
-        ) from error
-    if name.endswith("Graph") or not hasattr(plugins, f"{name}Plugin"):
-        raise UsageError(f"--use-plugin {path}: {name} is no Nipype plugin that waits for its jobs; try SLURM.")
-    kind = WatchfulMultiProcPlugin if name == "MultiProc" else getattr(plugins, f"{name}Plugin")
-    return kind(plugin_args={**given, **arguments})
 
 
 def _crash_texts(folder: Path) -> dict[str, tuple[str, Path]]:

@@ -19,6 +19,7 @@ from .inputs import Inputs, find_inputs, plan_text, read_filter_file
 from .job import Job
 from .models import check_model
 from .outputs import check_writable, participants_with_results
+from .plugins import check_plugin_file
 from .resources import cache_environment
 from .settings import MODE_DEFAULTS, Settings
 from .signals import stop_text
@@ -104,6 +105,8 @@ def _judged(job: Job) -> Verdict:
 
 def _check_before_start(settings: Settings, job: Job) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
+    if settings.plugin_file is not None:
+        check_plugin_file(settings.plugin_file)
     if settings.fetch_templates and not settings.dry_run:
         from ..evaluation.templates import fetch_smith2009
 

@@ -101,11 +101,14 @@ class Stages:
         settings, runs = self.settings, list(runs)
         workflow = self._workflow(name)
         for run in runs:
+            cleaning: dict[str, Any] = {
+                "strategy": settings.nuisance,
+                "high_pass": settings.high_pass,
+                "low_pass": settings.low_pass,
+            }
             prepare = init_prepare_run_wf(
-                strategy=settings.nuisance,
+                **({} if run.denoised else cleaning),
                 smoothing_fwhm=settings.smoothing_fwhm,
-                high_pass=settings.high_pass,
-                low_pass=settings.low_pass,
                 fd_threshold=settings.fd_threshold,
                 dummy_scans=settings.dummy_scans,
                 denoised=run.denoised,

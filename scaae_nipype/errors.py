@@ -1,6 +1,10 @@
 """What can go wrong, in one line that a user can act on."""
 
-__all__ = ["GridError", "InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError"]
+from __future__ import annotations
+
+from collections.abc import Sized
+
+__all__ = ["GridError", "InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError", "refuse_unequal"]
 
 
 class ScaaeError(Exception):
@@ -28,3 +32,32 @@ class Interrupted(KeyboardInterrupt):
 
     Like Ctrl-C it is no failure of a step, so nothing else is started after it.
     """
+
+
+def refuse_unequal(each: str, **lists: Sized | None) -> None:
+    """See that lists that run in parallel are equally long; None stands for a list that was not given.
+
+    Parameters
+    ----------
+    each : str
+        What an entry belongs to (``run``, ``branch``).
+    **lists
+        By the names of the arguments.
+
+    Raises
+    ------
+    UsageError
+        Which two differ, and how many entries each has.
+
+    >>> refuse_unequal("run", in_files=["a", "b"], in_metadata=None, in_samples=["a"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    scaae_nipype.errors.UsageError: `in_files` has 2 entries, `in_samples` 1: give one of each per run, ...
+    """
+    given = [(name, len(entries)) for name, entries in lists.items() if entries is not None]
+    for name, count in given[1:]:
+        first, expected = given[0]
+        if count != expected:
+            entries = "entry" if expected == 1 else "entries"
+            raise UsageError(
+                f"`{first}` has {expected} {entries}, `{name}` {count}: give one of each per {each}, in the same order."
+            )

@@ -10,6 +10,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ..errors import UsageError
 from ..evaluation.states import rule_of
 from ..interfaces.evaluation import (
     AssignStates,
@@ -19,6 +20,7 @@ from ..interfaces.evaluation import (
     RegionTimeCourses,
     ScoreBaselines,
 )
+from .arguments import as_names, check_resources
 
 __all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
 
@@ -105,7 +107,18 @@ def init_evaluation_wf(
     template_iou, template_scores, overlap, threshold_curve, evaluation_metadata, gradual_change
     states, state_metrics, transitions, state_maps, states_metadata
     baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
+
+    Raises
+    ------
+    TraitError, UsageError
+        At once, where an argument cannot be, or has no effect.
     """
+    check_resources(device=device, n_procs=n_procs, mem_gb=mem_gb, baselines_mem_gb=baselines_mem_gb)
+    if cutoffs_given and state_cutoff is not None:
+        raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
+    if atlas_labels and not atlas:
+        raise UsageError("`atlas_labels` has no effect without `atlas`: give the image that they name.")
+    baselines = as_names(baselines)
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
     prepared = ["in_file", "in_mask", "in_samples"]

@@ -9,6 +9,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.model import ExtractNetworks
+from .arguments import check_folds, check_resources
 from .evaluation import EVALUATED, init_evaluation_wf
 from .nulls import NULLS, init_nulls_wf
 
@@ -84,6 +85,14 @@ def init_networks_wf(
     match_p … dynamics_null_metadata
         Of `init_nulls_wf`.
     """
+    check_folds(n_folds)
+    check_resources(
+        device=device,
+        n_procs=n_procs,
+        extraction_mem_gb=extraction_mem_gb,
+        spatial_null_mem_gb=spatial_null_mem_gb,
+        temporal_null_mem_gb=temporal_null_mem_gb,
+    )
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = (
         "For every volume, the channel-weighted sum of each spatial-attention branch's logits gave a functional brain "

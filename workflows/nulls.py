@@ -7,6 +7,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
+from .arguments import check_folds, check_resources
 
 __all__ = ["NULLS", "NULL_STEPS", "init_nulls_wf", "init_surrogate_templates_wf"]
 
@@ -128,6 +129,8 @@ def init_nulls_wf(
     dynamics_null, dynamics_null_metadata
         The temporal null.
     """
+    check_folds(n_folds)
+    check_resources(device=device, n_procs=n_procs, spatial_mem_gb=spatial_mem_gb, temporal_mem_gb=temporal_mem_gb)
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _description(spatial, n_surrogates, n_folds)
     prepared = ["in_file", "in_mask", "in_samples"]

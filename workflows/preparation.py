@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface
@@ -10,6 +9,8 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.preparation import PrepareRun
+from ..preparation.strategies import Strategy, choose_strategy, regressed_in_words
+from .arguments import check_resources
 
 __all__ = ["PREPARED", "init_prepare_run_wf"]
 
@@ -26,6 +27,7 @@ def init_prepare_run_wf(
     fd_threshold: float | None = None,
     dummy_scans: Literal["auto"] | int = "auto",
     denoised: bool = False,
+    repetition_time: float | None = None,
     grid_mask: str | None = None,
     mem_gb: float = 1.0,
     name: str = "prepare_run_wf",
@@ -44,7 +46,9 @@ def init_prepare_run_wf(
         In mm, 0 for no censoring; by default as the strategy says.
     dummy_scans : "auto" or int
     denoised : bool
-        Whether the run was denoised already.
+        Whether the run was denoised already; `strategy` and filters must not ask for more then.
+    repetition_time : float, optional
+        In s, where neither header nor the input of this name says it.
     grid_mask : str, optional
         Mask of the model's grid; the shipped one by default.
     mem_gb : float
@@ -58,9 +62,14 @@ def init_prepare_run_wf(
     Outputs
     -------
     out_file, out_mask, out_samples, out_metadata
+
+    Raises
+    ------
+    TraitError, UsageError
+        At once, where an argument cannot be, or two contradict each other.
     """
+    check_resources(mem_gb=mem_gb)
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(strategy, smoothing_fwhm, (high_pass, low_pass), fd_threshold, denoised)
     given = {"high_pass": high_pass, "low_pass": low_pass, "fd_threshold": fd_threshold, "grid_mask": grid_mask}
     prepare = pe.Node(
         PrepareRun(
@@ -74,10 +83,20 @@ def init_prepare_run_wf(
         n_procs=1,
         mem_gb=mem_gb,
     )
+    workflow.__desc__ = _description(
+        choose_strategy(strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold),
+        smoothing_fwhm=smoothing_fwhm,
+        dummy_scans=dummy_scans,
+        denoised=denoised,
+        repetition_time=repetition_time,
+    )
     timing = ["repetition_time", "repetition_time_source", "known"]
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", *timing]
     inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(PREPARED)), name="outputnode")
+    if repetition_time is not None:
+        PrepareRun(repetition_time=repetition_time)  # refuses what cannot be
+        inputnode.inputs.repetition_time = repetition_time
     workflow.connect(
         [
             (inputnode, prepare, [(field, field) for field in fields]),
@@ -88,22 +107,51 @@ def init_prepare_run_wf(
 
 
 def _description(
-    strategy: str,
+    chosen: Strategy,
+    *,
     smoothing_fwhm: float,
-    filters: tuple[float | None, float | None],
-    fd_threshold: float | None,
+    dummy_scans: Literal["auto"] | int,
     denoised: bool,
+    repetition_time: float | None,
 ) -> str:
+    """Say what is done, whether it was asked for or is what the strategy means."""
     smoothed = f"smoothed with a Gaussian kernel of {smoothing_fwhm:g} mm FWHM and " if smoothing_fwhm else ""
     on_grid = f"Every volume of the BOLD runs was {smoothed}resampled to a 49 × 58 × 47 grid of 4 mm in MNI space."
-    left_out = (
-        f"; volumes with a framewise displacement above {fd_threshold:g} mm were left out" if fd_threshold else ""
-    )
+    left_out = _left_out(dummy_scans, chosen.fd_threshold)
     if denoised:
-        return f"{on_grid} The data had been denoised before; every voxel was z-scored{left_out}. "
-    named = [f"{kind} {value:g} Hz" for kind, value in zip(("high-pass", "low-pass"), filters, strict=True) if value]
-    filtered = f", with a Butterworth filter ({', '.join(named)})" if named else ""
+        return f"{on_grid} The data had been denoised before; every voxel was z-scored. {left_out} "
+    steps = []
+    if what := regressed_in_words(chosen):
+        steps.append(f"regression of {what}")
+    if chosen.detrend:
+        steps.append("linear detrending")
+    if chosen.polynomials:
+        steps.append(f"regression of polynomials up to order {chosen.polynomials}")
+    if passed := _passed(chosen.high_pass, chosen.low_pass):
+        at = f" at a repetition time of {repetition_time:g} s" if repetition_time else ""
+        steps.append(f"a Butterworth filter with {passed}{at}")
+    listed = f"by {', '.join(steps)} (nilearn, @nilearn), and z-scored" if steps else "by z-scoring alone"
     return (
-        f"{on_grid} Time series were cleaned with the nuisance strategy *{Path(strategy).name}*{filtered} (nilearn, "
-        f"@nilearn) and z-scored{left_out}. "
+        f"{on_grid} Time series were cleaned with the nuisance strategy *{chosen.name.removeprefix('file ')}*, that "
+        f"is {listed}. {left_out} "
     )
+
+
+def _passed(high_pass: float | None, low_pass: float | None) -> str:
+    named = (("high-pass", high_pass), ("low-pass", low_pass))
+    return " and ".join(f"{kind} {value:g} Hz" for kind, value in named if value)
+
+
+def _left_out(dummy_scans: Literal["auto"] | int, fd_threshold: float | None) -> str:
+    if dummy_scans == "auto":
+        first = "Volumes that the confounds mark as non-steady state were left out"
+    elif dummy_scans:
+        first = f"The first {'volume' if dummy_scans == 1 else f'{dummy_scans} volumes'} of each run were left out"
+        first = first.replace("volume of each run were", "volume of each run was")
+    else:
+        first = "No volume was left out at the beginning of a run"
+    if fd_threshold:
+        so = "as were" if dummy_scans else "but"
+        end = "" if dummy_scans else " were left out"
+        return f"{first}, {so} volumes with a framewise displacement above {fd_threshold:g} mm{end}."
+    return f"{first}; none was censored for motion."

@@ -9,6 +9,9 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ..files import read_json
+from ..model.folder import CARD, MASK, check_model_folder
+from .model_card import training_sentence
 from .networks import NETWORKS, init_networks_wf
 from .preparation import PREPARED, init_prepare_run_wf
 
@@ -25,6 +28,7 @@ def init_scaae_wf(
     fd_threshold: float | None = None,
     dummy_scans: Literal["auto"] | int = "auto",
     denoised: bool = False,
+    repetition_time: float | None = None,
     save_signed: bool = False,
     device: str = "auto",
     n_procs: int = 1,
@@ -37,7 +41,7 @@ def init_scaae_wf(
     ----------
     model_dir : str
         Model folder; the run is prepared on its grid.
-    strategy, smoothing_fwhm, high_pass, low_pass, fd_threshold, dummy_scans, denoised
+    strategy, smoothing_fwhm, high_pass, low_pass, fd_threshold, dummy_scans, denoised, repetition_time
         As for `init_prepare_run_wf`.
     save_signed, device, n_procs
         As for `init_networks_wf`.
@@ -63,9 +67,16 @@ def init_scaae_wf(
         Of `init_evaluation_wf`.
     match_p … dynamics_null_metadata
         Of `init_nulls_wf`.
+
+    Raises
+    ------
+    TraitError, UsageError, ModelError
+        At once, where an argument cannot be, two contradict each other, or the folder holds no model.
     """
+    model_dir = str(Path(model_dir).absolute())  # nodes run in folders of their own
+    check_model_folder(model_dir)
     workflow = LiterateWorkflow(name=name)
-    grid_mask = str(Path(model_dir) / "mask.nii.gz")
+    grid_mask = str(Path(model_dir) / MASK)
     prepare = init_prepare_run_wf(
         strategy=strategy,
         smoothing_fwhm=smoothing_fwhm,
@@ -74,9 +85,11 @@ def init_scaae_wf(
         fd_threshold=fd_threshold,
         dummy_scans=dummy_scans,
         denoised=denoised,
+        repetition_time=repetition_time,
         grid_mask=grid_mask,
     )
     networks = init_networks_wf(save_signed=save_signed, device=device, n_procs=n_procs, **evaluation)
+    networks.__desc__ = f"{training_sentence(read_json(Path(model_dir) / CARD))} {networks.__desc__}"
     networks.inputs.inputnode.model_dir = model_dir
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]

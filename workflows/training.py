@@ -9,7 +9,9 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ..errors import UsageError
 from ..interfaces.model import TrainModel
+from .arguments import check_resources
 
 __all__ = ["FITTED_PRESET", "init_training_wf"]
 
@@ -62,17 +64,11 @@ def init_training_wf(
     -------
     model_dir
     """
+    check_resources(device=device, n_procs=n_procs, mem_gb=mem_gb)
+    if isinstance(run_names, str):
+        raise UsageError(f"`run_names` must be a list with a name for each run, not {run_names!r}.")
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = (
-        "The context of a spatial and channel-wise attention network (SCAAE, @scaae), whose attention had been trained "
-        f"on simulated volumes, was fitted to {len(run_names)} run{'s' if len(run_names) != 1 else ''} by reduced-rank "
-        "regression of neighbouring volumes. One branch of it marks what is above the mean of a voxel over the "
-        "run, the other what is below. "
-        if preset == FITTED_PRESET
-        else f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
-        f"{seed}) was trained on {len(run_names)} run{'s' if len(run_names) != 1 else ''} with Adam and a mean squared "
-        "error loss (PyTorch, @pytorch). "
-    )
+    workflow.__desc__ = _description(len(run_names), preset, mode, train_volumes, seed)
     train = pe.Node(
         TrainModel(
             run_names=list(run_names),
@@ -99,3 +95,19 @@ def init_training_wf(
         ]
     )
     return workflow
+
+
+def _description(n_runs: int, preset: str, mode: str, train_volumes: Literal["auto"] | int, seed: int) -> str:
+    runs = f"{n_runs} run{'s' if n_runs != 1 else ''}"
+    if preset == FITTED_PRESET:
+        return (
+            f"The context of a spatial and channel-wise attention network (SCAAE, @scaae; preset *{preset}*), whose "
+            f"attention had been trained on simulated volumes, was fitted to {runs} by reduced-rank regression of "
+            "neighbouring volumes. One branch of it marks what is above the mean of a voxel over the run, the other "
+            "what is below. "
+        )
+    shown = "" if train_volumes == "auto" else f"{train_volumes} volumes, repetitions included, of "
+    return (
+        f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
+        f"{seed}) was trained on {shown}{runs} with Adam and a mean squared error loss (PyTorch, @pytorch). "
+    )

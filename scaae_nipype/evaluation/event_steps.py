@@ -64,6 +64,10 @@ def lock_to_events(
         If the tables of states or scores cannot be read.
     """
     state_table, score_table = read_table(states), read_table(scores)
+    if len(state_table) != len(score_table):
+        raise InputError(
+            f"{scores}: has {len(score_table)} rows, but {states} has {len(state_table)}; take the tables of one run."
+        )
     kept = state_table["kept"].to_numpy() == 1
     notes: list[str] = []
     table, conditions = pd.DataFrame(columns=EVENT_COLUMNS), []

@@ -39,7 +39,7 @@ MATCH_MEANING = (
 
 IN_SAMPLE = (
     "The model was fitted to this run: it knows the run but not its surrogates, so p may be too small. A model of "
-    "other participants (--cross-fit K, or --model) removes this."
+    "other participants (by cross-fitting, or one that was trained elsewhere) removes this."
 )
 
 

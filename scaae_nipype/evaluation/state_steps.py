@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, refuse_unequal
 from ..files import read_json, read_table, replacing, write_json, write_table
 from . import states as dynamics
 from .overlap import scale
@@ -80,6 +80,7 @@ def assign_states(
     InputError, UsageError
     """
     rule = dynamics.rule_of(mode, cutoff)
+    refuse_unequal("branch", fbn_maps=fbn_maps, signed_maps=signed_maps or None)
     scaled_maps_matter = scores is None or not signed_maps
     run = read_run(fbn_maps if scaled_maps_matter else [], in_file, in_mask, in_samples)
     local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)

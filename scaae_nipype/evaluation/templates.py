@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,7 +21,9 @@ from .overlap import THRESHOLD, binarise
 
 __all__ = [
     "SMITH_NAMES",
+    "TEMPLATE_NAMES",
     "TemplateSet",
+    "check_templates",
     "coverage",
     "fetch_smith2009",
     "find_smith2009",
@@ -29,6 +32,9 @@ __all__ = [
 ]
 
 Kind = Literal["continuous", "labels", "thresholded"]
+
+TEMPLATE_NAMES = ("default", "smith2009")
+"""Templates that are known by name: shipped, and looked for on this machine."""
 
 SMITH_NAMES = (
     *("MedialVisual", "OccipitalPole", "LateralVisual", "DefaultMode", "Cerebellum", "Sensorimotor", "Auditory"),
@@ -189,6 +195,20 @@ def fetch_smith2009() -> Path:
     return find_smith2009()
 
 
+def check_templates(spec: str | os.PathLike) -> None:
+    """Refuse what is neither a known name nor a file; whether the file holds templates is for `load_templates` to see.
+
+    Raises
+    ------
+    UsageError
+    """
+    if str(spec) in TEMPLATE_NAMES or Path(spec).is_file():
+        return
+    near = difflib.get_close_matches(str(spec).lower(), TEMPLATE_NAMES, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(f"Templates '{spec}': neither a file nor one of {', '.join(TEMPLATE_NAMES)}{hint}.")
+
+
 def load_templates(
     spec: str | os.PathLike,
     *,
@@ -244,9 +264,8 @@ def load_templates(
     if str(spec) == "smith2009":
         path = find_smith2009()
         return _load(path, grid, labels, kind, f"Smith et al. (2009), {path.name}")
+    check_templates(spec)
     path = Path(spec)
-    if not path.is_file():
-        raise UsageError(f"Templates '{spec}': neither a file nor one of default, smith2009.")
     return _load(path, grid, labels, kind, path.name)
 
 

@@ -11,20 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import (
-    BaseInterfaceInputSpec,
-    Directory,
-    File,
-    InputMultiObject,
-    OutputMultiObject,
-    SimpleInterface,
-    TraitedSpec,
-    isdefined,
-    traits,
-)
+from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
+from ..errors import UsageError, refuse_unequal
 from ..files import read_json, replacing, write_json
-from ..names import output_path, outputs
+from ..names import ENTITY_ORDER, output_path, outputs
+from .base import FunctionInputSpec, FunctionInterface
+from .checked import ExistingFile, ExistingFolder
 
 __all__ = ["SaveDerivatives", "describe_columns", "sidecar"]
 
@@ -106,95 +99,109 @@ def sidecar(
     return content | describe_columns(columns, meaning)
 
 
-class _SaveDerivativesInputSpec(BaseInterfaceInputSpec):
-    base_directory = Directory(exists=True, mandatory=True, desc="output dataset")
+class _SaveDerivativesInputSpec(FunctionInputSpec):
+    base_directory = ExistingFolder(mandatory=True, nohash=True, desc="output dataset")
     entities = traits.Dict(traits.Str, traits.Str, mandatory=True, desc="entities of the input run (sub, task …)")
     sources = traits.List(traits.Str, desc="BIDS URIs of the files that the outputs come from")
     own_sources = traits.Dict(traits.Str, traits.List(traits.Str), desc="sources of single outputs, by their meaning")
     spatial_reference = traits.Str("n/a", usedefault=True, desc="BIDS URI of the image whose grid the outputs lie on")
-    fbn_maps = InputMultiObject(File(exists=True), desc="FBNs of branch 1 and 2, after equation 9")
-    signed_maps = InputMultiObject(File(exists=True), desc="the same before equation 9")
-    region = File(exists=True, desc="evaluation region")
-    samples = File(exists=True, desc="table of volumes")
-    channelweights = File(exists=True, desc="channel weights of every volume")
-    code = File(exists=True, desc="code of every volume")
-    templateiou = File(exists=True, desc="IoU of every volume with every template")
-    overlap = File(exists=True, desc="overlap with templates over the run")
-    thresholdcurve = File(exists=True, desc="IoU with templates at other thresholds")
-    gradualchange = File(exists=True, desc="overlap of volumes a lag apart")
-    templatescores = File(exists=True, desc="the score that decides on states, of every volume and template")
-    states = File(exists=True, desc="state of every volume")
-    statemetrics = File(exists=True, desc="occupancy and dwell times")
-    transitions = File(exists=True, desc="transitions between states")
-    state_maps = InputMultiObject(File(exists=True), desc="mean maps of the states, of branch 1 and 2")
-    baselines = File(exists=True, desc="overlap of what needs no trained network")
-    region_tables = InputMultiObject(File(exists=True), desc="mean network per region, of branch 1 and 2")
-    events = File(exists=True, desc="states and scores locked to a task")
-    matchp = File(exists=True, desc="p of every volume's match with every template")
-    matches = File(exists=True, desc="best matches with templates, held against surrogate templates")
-    dynamicsnull = File(exists=True, desc="dynamics held against surrogates of the run")
-    preparation_metadata = File(exists=True, desc="how the run was prepared (JSON)")
-    networks_metadata = File(exists=True, desc="which model made the networks (JSON)")
-    evaluation_metadata = File(exists=True, desc="which templates they were compared with (JSON)")
-    states_metadata = File(exists=True, desc="by which rule states were assigned (JSON)")
-    baselines_metadata = File(exists=True, desc="which baselines there are (JSON)")
-    regions_metadata = File(exists=True, desc="which atlas the regions are of (JSON)")
-    events_metadata = File(exists=True, desc="how the task was tested (JSON)")
-    matches_metadata = File(exists=True, desc="how matches were tested, and what p means (JSON)")
-    dynamics_null_metadata = File(exists=True, desc="how dynamics were tested, and what a rejection means (JSON)")
+    fbn_maps = InputMultiObject(ExistingFile(), desc="FBNs of branch 1 and 2, after equation 9")
+    signed_maps = InputMultiObject(ExistingFile(), desc="the same before equation 9")
+    region = ExistingFile(desc="evaluation region")
+    samples = ExistingFile(desc="table of volumes")
+    channelweights = ExistingFile(desc="channel weights of every volume")
+    code = ExistingFile(desc="code of every volume")
+    templateiou = ExistingFile(desc="IoU of every volume with every template")
+    overlap = ExistingFile(desc="overlap with templates over the run")
+    thresholdcurve = ExistingFile(desc="IoU with templates at other thresholds")
+    gradualchange = ExistingFile(desc="overlap of volumes a lag apart")
+    templatescores = ExistingFile(desc="the score that decides on states, of every volume and template")
+    states = ExistingFile(desc="state of every volume")
+    statemetrics = ExistingFile(desc="occupancy and dwell times")
+    transitions = ExistingFile(desc="transitions between states")
+    state_maps = InputMultiObject(ExistingFile(), desc="mean maps of the states, of branch 1 and 2")
+    baselines = ExistingFile(desc="overlap of what needs no trained network")
+    region_tables = InputMultiObject(ExistingFile(), desc="mean network per region, of branch 1 and 2")
+    events = ExistingFile(desc="states and scores locked to a task")
+    matchp = ExistingFile(desc="p of every volume's match with every template")
+    matches = ExistingFile(desc="best matches with templates, held against surrogate templates")
+    dynamicsnull = ExistingFile(desc="dynamics held against surrogates of the run")
+    preparation_metadata = ExistingFile(desc="how the run was prepared (JSON)")
+    networks_metadata = ExistingFile(desc="which model made the networks (JSON)")
+    evaluation_metadata = ExistingFile(desc="which templates they were compared with (JSON)")
+    states_metadata = ExistingFile(desc="by which rule states were assigned (JSON)")
+    baselines_metadata = ExistingFile(desc="which baselines there are (JSON)")
+    regions_metadata = ExistingFile(desc="which atlas the regions are of (JSON)")
+    events_metadata = ExistingFile(desc="how the task was tested (JSON)")
+    matches_metadata = ExistingFile(desc="how matches were tested, and what p means (JSON)")
+    dynamics_null_metadata = ExistingFile(desc="how dynamics were tested, and what a rejection means (JSON)")
     model_metadata = traits.Dict(desc="more about the model, for the sidecars")
+
+    def check_given(self) -> None:
+        """See that results can be named."""
+        entities, own_sources = self.given("entities", "own_sources")
+        unknown = [key for key in entities or {} if key not in ENTITY_ORDER]
+        if unknown:
+            raise UsageError(f"`entities`: {unknown[0]} is no short key of a BIDS entity (sub, ses, task, run …).")
+        if entities is not None and not entities.get("sub"):
+            raise UsageError("`entities`: sub, the participant's label, is missing.")
+        unknown = [meaning for meaning in own_sources or {} if meaning not in outputs()]
+        if unknown:
+            raise UsageError(f"`own_sources`: {unknown[0]} is no output; choose from {', '.join(outputs())}.")
+
+    def check_ready(self) -> None:
+        """See that there is a file for each branch."""
+        given = {name: self.given(name) for name in _PER_BRANCH}
+        refuse_unequal("branch", **given)
+        for name, files in given.items():
+            if files is not None and _PER_BRANCH[name].format(len(files)) not in outputs():
+                raise UsageError(f"`{name}` has {len(files)} entries: there are two branches.")
 
 
 class _SaveDerivativesOutputSpec(TraitedSpec):
     out_files = OutputMultiObject(File(exists=True), desc="files and sidecars in the output dataset")
 
 
-class SaveDerivatives(SimpleInterface):
+class SaveDerivatives(FunctionInterface):
     """Copy results into the output dataset, each complete or not at all, its sidecar first."""
 
     input_spec = _SaveDerivativesInputSpec
     output_spec = _SaveDerivativesOutputSpec
     _always_run = True  # the output dataset can change without this node knowing
 
-    def _run_interface(self, runtime):
-        accounts = self._accounts()
-        sources = self.inputs.sources if isdefined(self.inputs.sources) else []
-        own_sources = self.inputs.own_sources if isdefined(self.inputs.own_sources) else {}
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+        accounts, own_sources = _accounts(given), given.get("own_sources", {})
         written = []
-        for meaning, source in self._results_by_meaning().items():
-            target = Path(self.inputs.base_directory) / output_path(self.inputs.entities, meaning)
-            beside = Path(self.inputs.base_directory) / output_path(self.inputs.entities, meaning, ".json")
+        for meaning, source in _results_by_meaning(given).items():
+            target = Path(given["base_directory"]) / output_path(given["entities"], meaning)
+            beside = Path(given["base_directory"]) / output_path(given["entities"], meaning, ".json")
             content = sidecar(
                 meaning,
                 accounts=accounts,
-                sources=own_sources.get(meaning, sources),
-                spatial_reference=self.inputs.spatial_reference,
+                sources=own_sources.get(meaning, given.get("sources", [])),
+                spatial_reference=given["spatial_reference"],
                 columns=_header(source),
             )
-            written.append(str(write_json(content, beside)))
+            written.append(write_json(content, beside))
             with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
-            written.append(str(target))
-        self._results["out_files"] = written
-        return runtime
+            written.append(target)
+        return {"out_files": written}
 
-    def _results_by_meaning(self) -> dict[str, str]:
-        given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
-        results = {name: given[name] for name in outputs() if name in given}
-        for field, meaning in _PER_BRANCH.items():
-            results |= {meaning.format(n): path for n, path in enumerate(given.get(field, []), start=1)}
-        return results
 
-    def _accounts(self) -> dict[str, dict[str, Any]]:
-        keys = _NESTED | {f"{step}_metadata": step for step in _FLAT}
-        accounts = {
-            key: read_json(getattr(self.inputs, field))
-            for field, key in keys.items()
-            if isdefined(getattr(self.inputs, field))
-        }
-        if isdefined(self.inputs.model_metadata):
-            accounts["Model"] = accounts.get("Model", {}) | dict(self.inputs.model_metadata)
-        return accounts
+def _results_by_meaning(given: Mapping[str, Any]) -> dict[str, str]:
+    results = {name: given[name] for name in outputs() if name in given}
+    for field, meaning in _PER_BRANCH.items():
+        results |= {meaning.format(n): path for n, path in enumerate(given.get(field, []), start=1)}
+    return results
+
+
+def _accounts(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    keys = _NESTED | {f"{step}_metadata": step for step in _FLAT}
+    accounts = {key: read_json(given[field]) for field, key in keys.items() if field in given}
+    if "model_metadata" in given:
+        accounts["Model"] = accounts.get("Model", {}) | dict(given["model_metadata"])
+    return accounts
 
 
 def _header(path: str) -> list[str]:

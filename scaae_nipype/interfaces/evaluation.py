@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
-from nipype.interfaces.base import (
-    BaseInterfaceInputSpec,
-    Directory,
-    File,
-    InputMultiObject,
-    OutputMultiObject,
-    SimpleInterface,
-    TraitedSpec,
-    isdefined,
-    traits,
-)
+from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
-from .model import _limit_threads
+from ..errors import UsageError, refuse_unequal
+from ..evaluation.baselines import BASELINES
+from ..evaluation.states import RULES
+from .base import FunctionInputSpec, FunctionInterface, limit_threads
+from .checked import Device, ExistingFile, ModelFolder, Quantity, Templates
+from .model import DEVICE, LARGEST_SEED
+from .preparation import LONGEST_REPETITION_TIME
 
 __all__ = ["AssignStates", "GradualChange", "LockToEvents", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
 
+LONGEST_LAG = 3600.0
+"""In s."""
+
+MODES = ("calibrated", tuple(RULES))
+"""The default, and what is possible."""
+
 _MODE = {"usedefault": True, "desc": "which score decides on states, and from where on"}
 
+_TABLES_BESIDE = (".tsv", ".csv", ".txt", ".json")
 
-class _VolumesInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="prepared run, z-scored, on the model's grid")
-    in_mask = File(exists=True, mandatory=True, desc="evaluation region of the run")
-    in_samples = File(exists=True, mandatory=True, desc="table that says which volumes were kept")
+
+class _VolumesInputSpec(FunctionInputSpec):
+    in_file = ExistingFile(mandatory=True, desc="prepared run, z-scored, on the model's grid")
+    in_mask = ExistingFile(mandatory=True, desc="evaluation region of the run")
+    in_samples = ExistingFile(mandatory=True, desc="table that says which volumes were kept")
 
 
 class _MapsInputSpec(_VolumesInputSpec):
     fbn_maps = InputMultiObject(
-        File(exists=True), mandatory=True, desc="4D FBN maps after equation 9, one image per branch"
+        ExistingFile(), mandatory=True, desc="4D FBN maps after equation 9, one image per branch"
     )
 
 
-class _TemplatesInputSpec(BaseInterfaceInputSpec):
-    templates = traits.Str("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
-    template_labels = File(exists=True, desc="table with the names (and indices) of the templates")
-    grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
+class _TemplatesInputSpec(FunctionInputSpec):
+    _read_beside: ClassVar = {"templates": _TABLES_BESIDE}
+
+    templates = Templates("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
+    template_labels = ExistingFile(desc="table with the names (and indices) of the templates")
+    grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
 class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    mode = traits.Enum("calibrated", "paper", **_MODE)
+    mode = traits.Enum(*MODES, **_MODE)
     num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
 
 
@@ -54,48 +61,56 @@ class _MatchTemplatesOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
 
 
-class MatchTemplates(SimpleInterface):
+class MatchTemplates(FunctionInterface):
     """Score every FBN volume, and the volume itself, against a set of network templates."""
 
     input_spec = _MatchTemplatesInputSpec
     output_spec = _MatchTemplatesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import score_run
 
-        iou, overlap, metadata, scores, thresholds = score_run(**_given(self.inputs), out_dir=runtime.cwd)
-        self._results |= {"out_iou": str(iou), "out_overlap": str(overlap), "out_metadata": str(metadata)}
-        self._results |= {"out_scores": str(scores), "out_thresholds": str(thresholds)}
-        return runtime
+        return dict(
+            zip(
+                ("out_iou", "out_overlap", "out_metadata", "out_scores", "out_thresholds"),
+                score_run(**given, out_dir=folder),
+                strict=True,
+            )
+        )
 
 
 class _GradualChangeInputSpec(_MapsInputSpec):
-    longest_lag = traits.Range(low=0.0, value=20.0, usedefault=True, desc="end of the lag curve, in s")
+    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
 
 
 class _GradualChangeOutputSpec(TraitedSpec):
     out_table = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
 
 
-class GradualChange(SimpleInterface):
+class GradualChange(FunctionInterface):
     """Measure how much of every FBN is left some volumes later."""
 
     input_spec = _GradualChangeInputSpec
     output_spec = _GradualChangeOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import change_gradually
 
-        self._results["out_table"] = str(change_gradually(**_given(self.inputs), out_dir=runtime.cwd))
-        return runtime
+        return {"out_table": change_gradually(**given, out_dir=folder)}
 
 
 class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    signed_maps = InputMultiObject(File(exists=True), desc="4D FBN maps before equation 9, one image per branch")
-    mode = traits.Enum("calibrated", "paper", **_MODE)
-    cutoff = traits.Float(desc="the least score of a state, instead of the mode's")
-    cutoffs = File(exists=True, desc="JSON of CheckMatches: the least score of a state, per method")
-    scores = File(exists=True, desc="scores of every volume (MatchTemplates, same mode); computed if not given")
+    signed_maps = InputMultiObject(
+        ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
+    )
+    mode = traits.Enum(*MODES, **_MODE)
+    cutoff = Quantity(0, 1, "", xor=["cutoffs"], desc="the least score of a state, instead of the mode's")
+    cutoffs = ExistingFile(xor=["cutoff"], desc="JSON of CheckMatches: the least score of a state, per method")
+    scores = ExistingFile(desc="scores of every volume (MatchTemplates, same mode); computed if not given")
+
+    def check_ready(self) -> None:
+        """See that there is a signed map for each of the others."""
+        refuse_unequal("branch", fbn_maps=self.fbn_maps, signed_maps=self.given("signed_maps"))
 
 
 class _AssignStatesOutputSpec(TraitedSpec):
@@ -106,27 +121,37 @@ class _AssignStatesOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: rule, entropies, states never visited, warnings")
 
 
-class AssignStates(SimpleInterface):
+class AssignStates(FunctionInterface):
     """Name the network that shows at each volume, how long it stays and what follows it."""
 
     input_spec = _AssignStatesInputSpec
     output_spec = _AssignStatesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import assign_states
 
-        states, metrics, transitions, maps, metadata = assign_states(**_given(self.inputs), out_dir=runtime.cwd)
-        self._results |= {"out_states": str(states), "out_metrics": str(metrics), "out_transitions": str(transitions)}
-        self._results |= {"out_maps": [str(path) for path in maps], "out_metadata": str(metadata)}
-        return runtime
+        return dict(
+            zip(
+                ("out_states", "out_metrics", "out_transitions", "out_maps", "out_metadata"),
+                assign_states(**given, out_dir=folder),
+                strict=True,
+            )
+        )
 
 
-class _LockToEventsInputSpec(BaseInterfaceInputSpec):
-    states = File(exists=True, mandatory=True, desc="states of every volume (AssignStates)")
-    scores = File(exists=True, mandatory=True, desc="scores of every volume (MatchTemplates)")
-    events = File(exists=True, mandatory=True, desc="BIDS table of events")
-    repetition_time = traits.Range(low=0.0, exclude_low=True, mandatory=True, desc="in s")
-    start_time = traits.Float(0.0, usedefault=True, desc="when in the repetition time a volume counts as taken, in s")
+class _LockToEventsInputSpec(FunctionInputSpec):
+    states = ExistingFile(mandatory=True, desc="states of every volume (AssignStates)")
+    scores = ExistingFile(mandatory=True, desc="scores of every volume (MatchTemplates)")
+    events = ExistingFile(mandatory=True, desc="BIDS table of events")
+    repetition_time = Quantity(0, LONGEST_REPETITION_TIME, "s", exclude_low=True, mandatory=True, desc="in s, not ms")
+    start_time = Quantity(
+        -LONGEST_REPETITION_TIME,
+        LONGEST_REPETITION_TIME,
+        "s",
+        0.0,
+        usedefault=True,
+        desc="when in the repetition time a volume counts as taken, in s",
+    )
 
 
 class _LockToEventsOutputSpec(TraitedSpec):
@@ -134,28 +159,41 @@ class _LockToEventsOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: conditions, response, test, warnings")
 
 
-class LockToEvents(SimpleInterface):
+class LockToEvents(FunctionInterface):
     """Test whether states and scores follow the conditions of a task."""
 
     input_spec = _LockToEventsInputSpec
     output_spec = _LockToEventsOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import lock_to_events
 
-        table, metadata = lock_to_events(**_given(self.inputs), out_dir=runtime.cwd)
-        self._results |= {"out_table": str(table), "out_metadata": str(metadata)}
-        return runtime
+        names = ("out_table", "out_metadata")
+        return dict(zip(names, lock_to_events(**given, out_dir=folder), strict=True))
+
+
+_OF_MODEL = {"context", "untrained"}
+"""Baselines that are parts of a model."""
 
 
 class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
-    names = traits.List(traits.Str(), mandatory=True, minlen=1, desc="baselines to compute")
-    codes = File(exists=True, desc="table with an encoder's features per volume, for encoder + LASSO")
-    model_dir = Directory(exists=True, desc="model folder, for its context and the same network before training")
-    device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
-    num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)")
+    names = traits.List(traits.Enum(*BASELINES), mandatory=True, minlen=1, desc="baselines to compute")
+    codes = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
+    model_dir = ModelFolder(desc="model folder, for its context and the same network before training")
+    device = Device("auto", **DEVICE)
+    num_threads = traits.Range(
+        low=0, value=0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)"
+    )
     n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
-    seed = traits.Int(0, usedefault=True, desc="seed of the decompositions")
+    seed = traits.Range(low=0, high=LARGEST_SEED, value=0, usedefault=True, desc="seed of the decompositions")
+
+    def check_ready(self) -> None:
+        """See that what the baselines are made of is there."""
+        model_dir, codes = self.given("model_dir", "codes")
+        for needed, given, needing in (("model_dir", model_dir, _OF_MODEL), ("codes", codes, {"encoder_lasso"})):
+            waiting = [name for name in self.names if name in needing]
+            if waiting and given is None:
+                raise UsageError(f"the baseline {waiting[0]} needs `{needed}`: give it, or leave the baseline out.")
 
 
 class _ScoreBaselinesOutputSpec(TraitedSpec):
@@ -163,22 +201,20 @@ class _ScoreBaselinesOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: templates, warnings")
 
 
-class ScoreBaselines(SimpleInterface):
+class ScoreBaselines(FunctionInterface):
     """Score filters, linear denoisers and decompositions of the prepared run as the networks' maps are."""
 
     input_spec = _ScoreBaselinesInputSpec
     output_spec = _ScoreBaselinesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import score_baselines
 
-        given = _given(self.inputs)
         network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
-        if "model_dir" in network and {"context", "untrained"} & {*given["names"]}:
+        if "model_dir" in network and _OF_MODEL & {*given["names"]}:
             given |= _of_model(given["names"], in_mask=given["in_mask"], **network)
-        overlap, metadata = score_baselines(**given, out_dir=runtime.cwd)
-        self._results |= {"out_overlap": str(overlap), "out_metadata": str(metadata)}
-        return runtime
+        names = ("out_overlap", "out_metadata")
+        return dict(zip(names, score_baselines(**given, out_dir=folder), strict=True))
 
 
 def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
@@ -188,7 +224,7 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
     from ..model.extraction import resolve_device
     from ..model.weights import load_model
 
-    _limit_threads(num_threads)
+    limit_threads(num_threads)
     model, region = load_model(model_dir), load_grid(in_mask)
     parts: dict[str, Any] = {"context": context_function(model, region)}
     if parts["context"] is None:
@@ -199,9 +235,11 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
 
 
 class _RegionTimeCoursesInputSpec(_MapsInputSpec):
-    atlas = traits.Str(mandatory=True, desc="'default', or a label or 4D image")
-    atlas_labels = File(exists=True, desc="table with the names (and indices) of the regions")
-    grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
+    _read_beside: ClassVar = {"atlas": _TABLES_BESIDE}
+
+    atlas = Templates(mandatory=True, desc="'default', 'smith2009', or a label or 4D image")
+    atlas_labels = ExistingFile(desc="table with the names (and indices) of the regions")
+    grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
 class _RegionTimeCoursesOutputSpec(TraitedSpec):
@@ -209,20 +247,14 @@ class _RegionTimeCoursesOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: atlas, coverage of its regions, sampling frequency")
 
 
-class RegionTimeCourses(SimpleInterface):
+class RegionTimeCourses(FunctionInterface):
     """Average every FBN over the regions of an atlas."""
 
     input_spec = _RegionTimeCoursesInputSpec
     output_spec = _RegionTimeCoursesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import tabulate_regions
 
-        tables, metadata = tabulate_regions(**_given(self.inputs), out_dir=runtime.cwd)
-        self._results |= {"out_tables": [str(path) for path in tables], "out_metadata": str(metadata)}
-        return runtime
-
-
-def _given(inputs) -> dict:
-    """Give the inputs that were set, as keyword arguments."""
-    return {name: value for name, value in inputs.get().items() if isdefined(value)}
+        names = ("out_tables", "out_metadata")
+        return dict(zip(names, tabulate_regions(**given, out_dir=folder), strict=True))

@@ -2,95 +2,136 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import (
-    BaseInterfaceInputSpec,
-    Directory,
-    File,
-    InputMultiObject,
-    OutputMultiObject,
-    SimpleInterface,
-    TraitedSpec,
-    isdefined,
-    traits,
-)
+from nipype.interfaces.base import Directory, File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
+from ..errors import UsageError, refuse_unequal
 from ..files import read_json
+from ..model.folder import CARD
+from ..model.presets import PRESETS, RECIPES
+from .base import FunctionInputSpec, FunctionInterface, limit_threads
+from .checked import Device, ExistingFile, ModelFolder
 
-__all__ = ["ExtractNetworks", "TrainModel"]
+__all__ = ["LARGEST_SEED", "ExtractNetworks", "TrainModel"]
+
+LARGEST_SEED = 2**32 - 1
+"""What all generators take."""
+
+DEVICE = {"usedefault": True, "nohash": True, "desc": "where to compute: auto, cpu, cuda, cuda:1 …"}
 
 
-class _TrainModelInputSpec(BaseInterfaceInputSpec):
-    in_files = InputMultiObject(File(exists=True), mandatory=True, desc="prepared runs (4D, on the model's grid)")
+class _TrainModelInputSpec(FunctionInputSpec):
+    in_files = InputMultiObject(ExistingFile(), mandatory=True, desc="prepared runs (4D, on the model's grid)")
     in_samples = InputMultiObject(
-        File(exists=True), mandatory=True, desc="table of volumes of each run (column 'kept')"
+        ExistingFile(), mandatory=True, desc="table of volumes of each run (column 'kept'), in the order of in_files"
     )
-    in_metadata = InputMultiObject(File(exists=True), desc="what was done to each run (JSON)")
-    run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card")
-    grid_mask = File(exists=True, desc="mask of the model's grid (default: the shipped one)")
-    preset = traits.Str("contextual", usedefault=True, desc="network to fit")
-    mode = traits.Enum("calibrated", "paper", usedefault=True, desc="training recipe")
+    in_metadata = InputMultiObject(ExistingFile(), desc="what was done to each run (JSON), in the order of in_files")
+    run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card, in the order of in_files")
+    grid_mask = ExistingFile(desc="mask of the model's grid (default: the shipped one)")
+    preset = traits.Enum("contextual", tuple(PRESETS), usedefault=True, desc="network to fit")
+    mode = traits.Enum("calibrated", tuple(RECIPES), usedefault=True, desc="training recipe")
     train_volumes = traits.Either(
-        "auto", traits.Range(low=1), default="auto", usedefault=True, desc="volumes to show in training"
+        "auto",
+        traits.Range(low=1),
+        default="auto",
+        usedefault=True,
+        desc="volumes to show in training; presets that are trained step by step, not contextual",
     )
-    seed = traits.Int(0, usedefault=True, desc="seed of the weights and of the order of volumes")
+    seed = traits.Range(
+        low=0, high=LARGEST_SEED, value=0, usedefault=True, desc="seed of the weights and of the order of volumes"
+    )
     precision = traits.Enum("auto", "bf16", "fp32", usedefault=True, desc="precision of training and extraction")
-    device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
+    device = Device("auto", **DEVICE)
     processes = traits.Range(
         low=1, value=1, usedefault=True, nohash=True, desc="devices or processes that share the work"
     )
-    num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
-    checkpoint_dir = Directory(nohash=True, desc="where checkpoints and logs go (default: the node's folder)")
+    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+    checkpoint_dir = Directory(
+        nohash=True,
+        desc="where checkpoints and logs go, from which an interrupted training goes on (default: the "
+        "node's folder, which Nipype empties before it runs the node again)",
+    )
+
+    def check_given(self) -> None:
+        """Refuse what has no effect on a network that is fitted in closed form."""
+        if PRESETS[self.preset].context:
+            without_effect = {"train_volumes": self.train_volumes != "auto", "processes": self.processes > 1}
+            for name, is_given in without_effect.items():
+                if is_given:
+                    raise UsageError(
+                        f"`{name}` has no effect with `preset` {self.preset}, which is fitted in closed form: leave it "
+                        "out, or choose `preset` autoencoder."
+                    )
+
+    def check_ready(self) -> None:
+        """See that there is one of everything for each run."""
+        names = ("in_files", "in_samples", "in_metadata", "run_names")
+        refuse_unequal("run", **{name: self.given(name) for name in names})
 
 
 class _TrainModelOutputSpec(TraitedSpec):
-    model_dir = Directory(exists=True, desc="model folder: weights, card, mask")
+    model_dir = Directory(exists=True, desc="model folder: weights, card, mask; its name holds the weights' checksum")
 
 
-class TrainModel(SimpleInterface):
+class TrainModel(FunctionInterface):
     """Fit a network to the volumes of many prepared runs: train it, or fit its context in closed form."""
 
     input_spec = _TrainModelInputSpec
     output_spec = _TrainModelOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..grid import load_grid
         from ..model.cache import cache_run
         from ..model.job import start_job
 
-        inputs, folder = self.inputs, Path(runtime.cwd)
-        _limit_threads(inputs.num_threads)
-        mask = inputs.grid_mask if isdefined(inputs.grid_mask) else None
+        limit_threads(given["num_threads"])
+        mask = given.get("grid_mask")
         grid = load_grid(mask)
         caches = [
             cache_run(image, samples, grid, folder / "cache" / f"run-{number:05d}.npy")
-            for number, (image, samples) in enumerate(zip(inputs.in_files, inputs.in_samples, strict=True))
+            for number, (image, samples) in enumerate(zip(given["in_files"], given["in_samples"], strict=True))
         ]
+        work_dir = Path(given.get("checkpoint_dir", folder / "training")).absolute()
+        training = {name: given[name] for name in ("preset", "mode", "seed", "precision", "device", "processes")}
+        training["volumes"] = None if given["train_volumes"] == "auto" else given["train_volumes"]
         job = {
             "cache_files": [str(path) for path in caches],
             "grid_mask": mask,
-            "training": {
-                "preset": inputs.preset,
-                "mode": inputs.mode,
-                "volumes": None if inputs.train_volumes == "auto" else inputs.train_volumes,
-                "seed": inputs.seed,
-                "precision": inputs.precision,
-                "device": inputs.device,
-                "processes": inputs.processes,
-            },
-            "card": _training_card(
-                inputs.in_metadata if isdefined(inputs.in_metadata) else [],
-                inputs.run_names if isdefined(inputs.run_names) else inputs.in_files,
-            ),
-            "work_dir": inputs.checkpoint_dir if isdefined(inputs.checkpoint_dir) else str(folder / "training"),
+            "training": training,
+            "card": _training_card(given.get("in_metadata", []), given.get("run_names", given["in_files"])),
+            "work_dir": str(work_dir),
             "model_dir": str(folder / "model"),
         }
-        self._results["model_dir"] = str(start_job(job, folder))
+        model = _named_by_weights(start_job(job, folder))
         for path in caches:
             path.unlink()
-        return runtime
+        shutil.rmtree(work_dir / "checkpoints", ignore_errors=True)  # another training must not go on from this one
+        return {"model_dir": model}
+
+    def _warnings(self) -> list[str]:
+        card = read_json(Path(self._results["model_dir"]) / CARD)
+        training, start = card.get("Training", {}), card.get("Start", {})
+        warnings = [str(start["Warning"])] if "Warning" in start else []
+        if training.get("Undertrained"):
+            warnings.append(
+                f"The model was shown only {training.get('VolumesSeen')} volumes: its networks are those of an "
+                "undertrained model."
+            )
+        return warnings
+
+
+def _named_by_weights(model: Path) -> Path:
+    """Put the weights' checksum into the folder's name.
+
+    Whatever comes after it in a pipeline, of ours or not, then has another input when the weights are others: Nipype
+    takes a folder for its name.
+    """
+    named = model.with_name(f"model-{str(read_json(model / CARD)['WeightsSHA256'])[:12]}")
+    shutil.rmtree(named, ignore_errors=True)
+    return model.rename(named)
 
 
 def _training_card(metadata_files, run_names):
@@ -106,15 +147,15 @@ def _training_card(metadata_files, run_names):
     return card
 
 
-class _ExtractNetworksInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="prepared run (4D, on the model's grid)")
-    in_mask = File(exists=True, mandatory=True, desc="evaluation region on the model's grid")
-    in_samples = File(exists=True, mandatory=True, desc="table of volumes (column 'kept')")
-    model_dir = Directory(exists=True, mandatory=True, desc="model folder")
+class _ExtractNetworksInputSpec(FunctionInputSpec):
+    in_file = ExistingFile(mandatory=True, desc="prepared run (4D, on the model's grid)")
+    in_mask = ExistingFile(mandatory=True, desc="evaluation region on the model's grid")
+    in_samples = ExistingFile(mandatory=True, desc="table of volumes (column 'kept')")
+    model_dir = ModelFolder(mandatory=True, desc="model folder (TrainModel, or scaae-bids' OUT/models/NAME)")
     run_name = traits.Str(nohash=True, desc="what the progress bar calls the run (default: the file's name)")
     save_signed = traits.Bool(False, usedefault=True, desc="also write the signed maps before equation 9")
-    device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
-    num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+    device = Device("auto", **DEVICE)
+    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
 
 
 class _ExtractNetworksOutputSpec(TraitedSpec):
@@ -125,34 +166,15 @@ class _ExtractNetworksOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="model, precision, sign and density of the branches (JSON)")
 
 
-class ExtractNetworks(SimpleInterface):
+class ExtractNetworks(FunctionInterface):
     """Turn every volume of a prepared run into functional brain networks."""
 
     input_spec = _ExtractNetworksInputSpec
     output_spec = _ExtractNetworksOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..model.run import extract_run
 
-        inputs = self.inputs
-        _limit_threads(inputs.num_threads)
-        outputs = extract_run(
-            inputs.in_file,
-            inputs.in_mask,
-            inputs.in_samples,
-            inputs.model_dir,
-            out_dir=runtime.cwd,
-            save_signed=inputs.save_signed,
-            name=inputs.run_name if isdefined(inputs.run_name) else None,
-            device=inputs.device,
-        )
-        self._results.update(outputs)
-        return runtime
-
-
-def _limit_threads(n_threads: int) -> None:
-    """Make torch keep to the node's threads; it takes all cores otherwise."""
-    if n_threads > 0:
-        import torch
-
-        torch.set_num_threads(n_threads)
+        limit_threads(given.pop("num_threads"))
+        name = given.pop("run_name", None)
+        return extract_run(**given, name=name, out_dir=folder)

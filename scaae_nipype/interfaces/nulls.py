@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from nipype.interfaces.base import (
-    Directory,
-    File,
-    SimpleInterface,
-    TraitedSpec,
-    traits,
-)
+from nipype.interfaces.base import File, TraitedSpec, traits
 
-from .evaluation import _given, _MapsInputSpec, _TemplatesInputSpec, _VolumesInputSpec
-from .model import _limit_threads
+from ..evaluation.significance import LEAST_SURROGATES
+from .base import FunctionInterface, limit_threads
+from .checked import Device, ExistingFile, ModelFolder, Quantity
+from .evaluation import LONGEST_LAG, MODES, _MapsInputSpec, _TemplatesInputSpec, _VolumesInputSpec
+from .model import DEVICE, LARGEST_SEED
 
 __all__ = ["CheckDynamics", "CheckMatches", "SurrogateTemplates"]
 
+_SEED = {"low": 0, "high": LARGEST_SEED}
+
 
 class _SurrogateTemplatesInputSpec(_TemplatesInputSpec):
-    n_surrogates = traits.Range(low=19, value=199, usedefault=True, desc="sets of surrogate templates")
-    seed = traits.Int(0, usedefault=True, desc="seed of the surrogates")
+    n_surrogates = traits.Range(low=LEAST_SURROGATES, value=199, usedefault=True, desc="sets of surrogate templates")
+    seed = traits.Range(**_SEED, value=0, usedefault=True, desc="seed of the surrogates")
 
 
 class _SurrogateTemplatesOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="ranks of the voxels, per set and template (NPY)")
 
 
-class SurrogateTemplates(SimpleInterface):
+class SurrogateTemplates(FunctionInterface):
     """Make templates that are as smooth and as dense as the real ones, but lie elsewhere."""
 
     input_spec = _SurrogateTemplatesInputSpec
     output_spec = _SurrogateTemplatesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation.null_steps import make_surrogate_templates
 
-        self._results["out_file"] = str(make_surrogate_templates(**_given(self.inputs), out_dir=runtime.cwd))
-        return runtime
+        return {"out_file": make_surrogate_templates(**given, out_dir=folder)}
 
 
 class _CheckMatchesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    surrogates = File(exists=True, mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
-    mode = traits.Enum("calibrated", "paper", usedefault=True, desc="whose score is tested")
-    seed = traits.Int(desc="seed that the surrogates were made with, for the record")
+    surrogates = ExistingFile(mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
+    mode = traits.Enum(*MODES, usedefault=True, desc="whose score is tested")
+    seed = traits.Range(**_SEED, desc="seed that the surrogates were made with, for the record")
 
 
 class _CheckMatchesOutputSpec(TraitedSpec):
@@ -52,30 +51,29 @@ class _CheckMatchesOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: cut-off for states, number of surrogates, what p means")
 
 
-class CheckMatches(SimpleInterface):
+class CheckMatches(FunctionInterface):
     """Test whether FBNs match templates better than surrogate templates (spatial null)."""
 
     input_spec = _CheckMatchesInputSpec
     output_spec = _CheckMatchesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation.null_steps import check_matches
 
-        volumes, matches, metadata = check_matches(**_given(self.inputs), out_dir=runtime.cwd)
-        self._results |= {"out_volumes": str(volumes), "out_matches": str(matches), "out_metadata": str(metadata)}
-        return runtime
+        names = ("out_volumes", "out_matches", "out_metadata")
+        return dict(zip(names, check_matches(**given, out_dir=folder), strict=True))
 
 
 class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
-    model_dir = Directory(exists=True, mandatory=True, desc="model folder")
+    model_dir = ModelFolder(mandatory=True, desc="model folder")
     run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
-    mode = traits.Enum("calibrated", "paper", usedefault=True, desc="how states are assigned")
-    cutoff = traits.Float(desc="least score of a state, in place of the mode's")
-    longest_lag = traits.Range(low=0.0, value=20.0, usedefault=True, desc="end of the lag curve, in s")
-    n_surrogates = traits.Range(low=19, value=99, usedefault=True, desc="surrogates of the run")
-    seed = traits.Int(0, usedefault=True, desc="seed of the surrogates")
-    device = traits.Str("auto", usedefault=True, nohash=True, desc="auto, cpu, cuda, cuda:1 …")
-    num_threads = traits.Int(0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+    mode = traits.Enum(*MODES, usedefault=True, desc="how states are assigned")
+    cutoff = Quantity(0, 1, "", desc="least score of a state, in place of the mode's")
+    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+    n_surrogates = traits.Range(low=LEAST_SURROGATES, value=99, usedefault=True, desc="surrogates of the run")
+    seed = traits.Range(**_SEED, value=0, usedefault=True, desc="seed of the surrogates")
+    device = Device("auto", **DEVICE)
+    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
 
 
 class _CheckDynamicsOutputSpec(TraitedSpec):
@@ -83,31 +81,29 @@ class _CheckDynamicsOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="JSON: p of the run, seed, in-sample mark, what a rejection means")
 
 
-class CheckDynamics(SimpleInterface):
+class CheckDynamics(FunctionInterface):
     """Test whether a run is more than a stationary mixture (temporal null): surrogates go through the same model."""
 
     input_spec = _CheckDynamicsInputSpec
     output_spec = _CheckDynamicsOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation.null_steps import check_dynamics
         from ..grid import load_grid
         from ..model.apply import account_of, network_function, was_trained_on
         from ..model.extraction import resolve_device
         from ..model.weights import load_model
 
-        given = _given(self.inputs)
-        _limit_threads(given.pop("num_threads"))
-        folder = Path(given.pop("model_dir"))
-        model = load_model(folder)
+        limit_threads(given.pop("num_threads"))
+        model_dir = Path(given.pop("model_dir"))
+        model = load_model(model_dir)
         run_name = given.pop("run_name", None)
-        network = network_function(model, load_grid(self.inputs.in_mask), device=resolve_device(given.pop("device")))
+        network = network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device")))
         table, metadata = check_dynamics(
             network=network,
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
-            model=account_of(model.card, folder.name),
-            out_dir=runtime.cwd,
+            model=account_of(model.card, model_dir.name),
+            out_dir=folder,
             **given,
         )
-        self._results |= {"out_table": str(table), "out_metadata": str(metadata)}
-        return runtime
+        return {"out_table": table, "out_metadata": metadata}

@@ -2,38 +2,89 @@
 
 from __future__ import annotations
 
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from ..errors import UsageError
+from ..preparation.strategies import HIGHEST_FREQUENCY, LARGEST_DISPLACEMENT
+from .base import FunctionInputSpec, FunctionInterface
+from .checked import ExistingFile, NuisanceStrategy, Quantity
 
 __all__ = ["PrepareRun"]
 
+LONGEST_REPETITION_TIME = 60.0
+"""In s: anything longer is most likely in ms."""
 
-class _PrepareRunInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="preprocessed BOLD run in MNI space, 4D")
-    in_mask = File(exists=True, desc="brain mask on the voxels of the run; estimated where it is missing")
-    confounds_file = File(exists=True, desc="table of confounds, one row per volume")
-    confounds_metadata = File(exists=True, desc="JSON sidecar of the table; by default the one beside it")
-    repetition_time = traits.Float(
-        desc="repetition time in s; by default the header's, which has to say it (1 without a unit says nothing)"
+WIDEST_KERNEL = 50.0
+"""In mm."""
+
+
+class _PrepareRunInputSpec(FunctionInputSpec):
+    _read_beside: ClassVar = {"in_file": (".json",), "confounds_file": (".json",)}
+
+    in_file = ExistingFile(mandatory=True, desc="preprocessed BOLD run in MNI space, 4D")
+    in_mask = ExistingFile(desc="brain mask on the voxels of the run; estimated where it is missing")
+    confounds_file = ExistingFile(desc="table of confounds, one row per volume")
+    confounds_metadata = ExistingFile(
+        requires=["confounds_file"], desc="JSON sidecar of the table; by default the one beside it"
+    )
+    repetition_time = Quantity(
+        0,
+        LONGEST_REPETITION_TIME,
+        "s",
+        exclude_low=True,
+        desc="repetition time in s, not ms; by default the header's, which has to be sure of it",
     )
     repetition_time_source = traits.Str(desc="where the repetition time is from, for the metadata")
     known = traits.List(traits.Str, desc="what is known about the run beforehand; joins the warnings")
-    grid_mask = File(exists=True, desc="brain mask of the model; by default the one that ships with the package")
-    strategy = traits.Str("auto", usedefault=True, desc="nuisance strategy by name, or a JSON file")
-    smoothing_fwhm = traits.Float(6.0, usedefault=True, desc="full width at half maximum of the Gaussian in mm")
-    high_pass = traits.Float(desc="cut-off in Hz, 0 for none; by default the strategy's")
-    low_pass = traits.Float(desc="cut-off in Hz, 0 for none; by default the strategy's")
-    fd_threshold = traits.Float(
+    grid_mask = ExistingFile(desc="brain mask of the model; by default the one that ships with the package")
+    strategy = NuisanceStrategy("auto", usedefault=True, desc="nuisance strategy by name, or a JSON file")
+    smoothing_fwhm = Quantity(
+        0,
+        WIDEST_KERNEL,
+        "mm",
+        6.0,
+        usedefault=True,
+        desc="full width at half maximum of the Gaussian in mm, 0 for no smoothing",
+    )
+    high_pass = Quantity(0, HIGHEST_FREQUENCY, "Hz", desc="cut-off in Hz, 0 for none; by default the strategy's")
+    low_pass = Quantity(0, HIGHEST_FREQUENCY, "Hz", desc="cut-off in Hz, 0 for none; by default the strategy's")
+    fd_threshold = Quantity(
+        0,
+        LARGEST_DISPLACEMENT,
+        "mm",
         desc="framewise displacement in mm above which a volume is censored, 0 for no censoring; by default the "
-        "strategy's"
+        "strategy's",
     )
     dummy_scans = traits.Either(
         traits.Enum("auto"),
-        traits.Int(),
+        traits.Range(low=0),
         default="auto",
         usedefault=True,
         desc="volumes to cut off at the beginning; auto: as the confounds mark them",
     )
-    denoised = traits.Bool(False, usedefault=True, desc="the run has been denoised before (XCP-D)")
+    denoised = traits.Bool(
+        False,
+        usedefault=True,
+        desc="the run has been denoised before (XCP-D): nothing is regressed or filtered, so that strategy, high_pass "
+        "and low_pass must not ask for it",
+    )
+
+    def check_given(self) -> None:
+        """Refuse cleaning of what is clean, and a filter that lets nothing pass."""
+        strategy, high_pass, low_pass = self.given("strategy", "high_pass", "low_pass")
+        if self.denoised:
+            asked = {"strategy": strategy not in ("auto", "none"), "high_pass": high_pass, "low_pass": low_pass}
+            without_effect = [f"`{name}`" for name, is_asked in asked.items() if is_asked]
+            if without_effect:
+                raise UsageError(
+                    f"{' and '.join(without_effect)} would have no effect on a run that has been `denoised` before; "
+                    "leave out one or the other."
+                )
+        if high_pass and low_pass and high_pass >= low_pass:
+            raise UsageError(f"`high_pass` {high_pass:g} must be lower than `low_pass` {low_pass:g} (both in Hz).")
 
 
 class _PrepareRunOutputSpec(TraitedSpec):
@@ -43,20 +94,18 @@ class _PrepareRunOutputSpec(TraitedSpec):
     out_metadata = File(exists=True, desc="what was done, JSON")
 
 
-class PrepareRun(SimpleInterface):
+class PrepareRun(FunctionInterface):
     """Resample, smooth, denoise, censor and standardise a run for the model."""
 
     input_spec = _PrepareRunInputSpec
     output_spec = _PrepareRunOutputSpec
 
-    def _run_interface(self, runtime):
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..grid import load_grid
         from ..preparation import prepare_run, write_prepared
 
-        given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         grid = load_grid(given.pop("grid_mask", None))
         run = prepare_run(
-            given.pop("in_file"), grid=grid, mask_file=given.pop("in_mask", None), scratch_dir=runtime.cwd, **given
+            given.pop("in_file"), grid=grid, mask_file=given.pop("in_mask", None), scratch_dir=folder, **given
         )
-        self._results.update(write_prepared(run, runtime.cwd, grid=grid)._asdict())
-        return runtime
+        return write_prepared(run, folder, grid=grid)._asdict()

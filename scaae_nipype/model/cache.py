@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from ..files import read_table, replacing
 from ..grid import Grid
 
 __all__ = ["VolumeCache", "VolumeStream", "cache_run", "write_cache"]
+
+_AT_ONCE = 64
+"""Volumes in memory while all are read."""
 
 
 def cache_run(image: str | os.PathLike, samples: str | os.PathLike, grid: Grid, path: str | os.PathLike) -> Path:
@@ -102,6 +106,15 @@ class VolumeCache:
     def sample(self, n: int) -> np.ndarray:
         """Read `n` volumes spread evenly over all runs (all of them, if there are fewer)."""
         return self.take(np.unique(np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(int)))
+
+    @property
+    def checksum(self) -> str:
+        """Of all volumes, in their order; reads them all."""
+        digest = hashlib.blake2b(digest_size=16)
+        for run in self.runs:
+            for start in range(0, len(run), _AT_ONCE):
+                digest.update(run[start : start + _AT_ONCE].tobytes())
+        return digest.hexdigest()
 
 
 class VolumeStream(IterableDataset):

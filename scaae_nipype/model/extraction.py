@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from .device import check_device
 from .inference import FusedReader
 from .networks import scale
 from .threads import map_in_threads
@@ -59,15 +60,20 @@ def resolve_device(name: str) -> torch.device:
 
     Raises
     ------
+    UsageError
+        If this is no name of a device.
     ModelError
         If CUDA is asked for and not there.
     """
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() != 1)}"
+        found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() > 1)}"
         raise ModelError(f"Device {name!r} is asked for, but PyTorch finds {found}; use `device` cpu or auto.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds none; use `device` cpu or auto.")
     return device
 
 

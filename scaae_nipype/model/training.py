@@ -178,6 +178,7 @@ def _train_autoencoder(
         "precision": precision,
         "steps": n_steps,
         "training_volumes": len(cache),
+        "data": cache.checksum,
         "grid": grid.checksum,
         **asdict(recipe),
     }

@@ -23,11 +23,11 @@ from ..files import read_json, write_json
 from ..grid import Grid, load_grid
 from .autoencoder import SCAAE
 from .contextual import ContextualSCAAE
+from .folder import CARD, MASK, WEIGHTS, check_model_folder
 from .presets import Preset, preset_named
 
-__all__ = ["CARD", "FORMAT_VERSION", "MASK", "WEIGHTS", "Model", "load_model", "new_network", "save_model"]
+__all__ = ["FORMAT_VERSION", "Model", "load_model", "new_network", "save_model"]
 
-WEIGHTS, CARD, MASK = "weights.safetensors", "card.json", "mask.nii.gz"
 FORMAT_VERSION = 1
 
 
@@ -142,9 +142,7 @@ def load_model(folder: str | os.PathLike) -> Model:
         If a file is missing or damaged, or card, mask and weights do not fit each other.
     """
     folder = Path(folder)
-    missing = [name for name in (WEIGHTS, CARD, MASK) if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"{folder}: is not a model folder, {' and '.join(missing)} missing.")
+    check_model_folder(folder)
     try:
         card = read_json(folder / CARD)
         grid = load_grid(folder / MASK)

@@ -19,7 +19,7 @@ from .masking import LEAST_COVERAGE, check_coverage, check_overlap, estimate_mas
 from .prepared import PreparedRun
 from .resampling import make_resampler
 from .scratch import BLOCK, zeros
-from .strategies import STRATEGIES, Strategy, read_strategy
+from .strategies import Strategy, choose_strategy
 from .stream import BoldFile, open_bold, read_mask
 from .support import Contents
 from .timing import choose_timing
@@ -106,8 +106,12 @@ def prepare_run(
     repetition_time = timing.repetition_time
     table = None if confounds_file is None else read_confounds(confounds_file, bold.n_volumes)
     notes: list[str] = [*known, *timing.notes, *bold.doubts]
-    chosen = _choose_strategy(
-        strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold
+    chosen = choose_strategy(
+        strategy,
+        denoised=denoised,
+        high_pass=_or_none(high_pass),
+        low_pass=_or_none(low_pass),
+        fd_threshold=_or_none(fd_threshold),
     )
     samples = _choose_volumes(table, bold, chosen.fd_threshold, dummy_scans, notes)
     kept = samples["kept"].to_numpy() == 1
@@ -154,29 +158,9 @@ def prepare_run(
     return PreparedRun(data, region, samples, repetition_time, metadata, release)
 
 
-def _choose_strategy(
-    strategy: str | os.PathLike,
-    *,
-    denoised: bool,
-    high_pass: float | str | None,
-    low_pass: float | str | None,
-    fd_threshold: float | str | None,
-) -> Strategy:
-    """Replace the strategy's filter and threshold where others are asked for; 0 switches off."""
-    asked = read_strategy(strategy)
-    fd_threshold = _choose(fd_threshold, asked.fd_threshold)
-    if denoised:
-        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=fd_threshold)
-    return replace(
-        asked,
-        high_pass=_choose(high_pass, asked.high_pass),
-        low_pass=_choose(low_pass, asked.low_pass),
-        fd_threshold=fd_threshold,
-    )
-
-
-def _choose(value: float | str | None, default: float | None) -> float | None:
-    return default if value == "default" else float(value) if value else None
+def _or_none(value: float | str | None) -> float | None:
+    """Turn "default" and None, as this function has them, into None and 0, as a strategy is asked."""
+    return None if value == "default" else float(value or 0)
 
 
 def _choose_volumes(

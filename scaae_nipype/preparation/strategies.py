@@ -13,13 +13,28 @@ from typing import Any
 from ..errors import UsageError
 from ..files import read_json
 
-__all__ = ["STRATEGIES", "Strategy", "read_strategy", "strategy_names"]
+__all__ = [
+    "HIGHEST_FREQUENCY",
+    "LARGEST_DISPLACEMENT",
+    "STRATEGIES",
+    "Strategy",
+    "choose_strategy",
+    "read_strategy",
+    "regressed_in_words",
+    "strategy_names",
+]
 
 HIGH_PASS = 0.008
 """Cut-off of the usual high-pass filter in Hz (a period of 125 s)."""
 
 FD_THRESHOLD = 0.5
 """Framewise displacement in mm above which a volume is censored."""
+
+HIGHEST_FREQUENCY = 10.0
+"""In Hz: a cut-off above it is no frequency of fMRI, but most likely a period in s."""
+
+LARGEST_DISPLACEMENT = 100.0
+"""In mm: a threshold above it is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +168,74 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
     )
 
 
+def choose_strategy(
+    strategy: str | os.PathLike,
+    *,
+    denoised: bool = False,
+    high_pass: float | None = None,
+    low_pass: float | None = None,
+    fd_threshold: float | None = None,
+) -> Strategy:
+    """Replace a strategy's filter and threshold where others are asked for.
+
+    Parameters
+    ----------
+    strategy : str or path
+        As for `read_strategy`.
+    denoised : bool
+        The run was cleaned before: nothing but the threshold is left of the strategy.
+    high_pass, low_pass, fd_threshold : float, optional
+        In Hz and mm; None for the strategy's, 0 for none.
+
+    >>> choose_strategy("auto", low_pass=0.1, fd_threshold=0).low_pass
+    0.1
+    """
+    asked = read_strategy(strategy)
+    threshold = _choose(fd_threshold, asked.fd_threshold)
+    if denoised:
+        return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=threshold)
+    return replace(
+        asked,
+        high_pass=_choose(high_pass, asked.high_pass),
+        low_pass=_choose(low_pass, asked.low_pass),
+        fd_threshold=threshold,
+    )
+
+
+def _choose(value: float | None, default: float | None) -> float | None:
+    return default if value is None else float(value) or None
+
+
+_IN_WORDS = MappingProxyType(
+    {
+        ("motion", "basic"): "6 motion parameters",
+        ("motion", "derivatives"): "12 motion parameters (with derivatives)",
+        ("motion", "full"): "24 motion parameters (with derivatives and squares)",
+        ("wm_csf", "basic"): "the mean signals of white matter and CSF",
+        ("wm_csf", "full"): "the mean signals of white matter and CSF with derivatives and squares",
+        ("global_signal", "basic"): "the global signal",
+        ("global_signal", "full"): "the global signal with derivatives and squares",
+        ("compcor", "anat_separated"): "anatomical CompCor components of white matter and CSF",
+        ("high_pass", "cosine"): "discrete cosines",
+    }
+)
+
+
+def regressed_in_words(strategy: Strategy) -> str:
+    """Say which confounds a strategy regresses; nothing if it regresses none.
+
+    >>> regressed_in_words(read_strategy("athena"))
+    '6 motion parameters and the mean signals of white matter and CSF'
+    """
+    named = [_IN_WORDS.get((group, model), f"{group} ({model})") for group, model in strategy.components.items()]
+    if strategy.columns:
+        named.append(f"the columns {', '.join(strategy.columns)} of the confounds")
+    if not named:
+        return ""
+    listed = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    return f"{listed}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else listed
+
+
 def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
     components = dict(strategy.components)
     if suffix == "+gsr":
@@ -175,11 +258,11 @@ _FILE_KEYS = {
         lambda value: isinstance(value, list) and all(isinstance(item, str) and item for item in value),
         "a list of column names",
     ),
-    "high_pass": (_number(0, 10), "a frequency in Hz, or null"),
-    "low_pass": (_number(0, 10), "a frequency in Hz, or null"),
+    "high_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
+    "low_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
     "detrend": (lambda value: isinstance(value, bool), "true or false"),
     "polynomials": (lambda value: type(value) is int and 0 <= value <= 10, "a whole number from 0 to 10"),
-    "fd_threshold": (_number(0, 100), "a displacement in mm, or null"),
+    "fd_threshold": (_number(0, LARGEST_DISPLACEMENT), "a displacement in mm, or null"),
 }
 
 

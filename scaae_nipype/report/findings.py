@@ -179,7 +179,7 @@ def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -
     text = (
         "It has seen too few volumes for its maps to have settled: branches may still be inverted or mark most of the "
         "brain. These maps show that the processing works; do not interpret them. Train on more runs or for longer, "
-        "or apply a trained model with --model."
+        "or apply a model that was."
     )
     return [Banner(f"The model is undertrained ({_listed(names)})", text)]
 
@@ -196,7 +196,7 @@ def _left_to_the_seed(cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
             f"Another seed may give other networks ({_listed(trained)})",
             "A network that is trained to reconstruct volumes is free in what its branches mark. On simulated runs, "
             f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
-            "again with another --random-seed, and interpret what stays.",
+            "again with another seed, and interpret what stays.",
         )
     ]
 

@@ -135,7 +135,7 @@ GROUP_SECTIONS = (
         "comparisons",
         "Comparisons",
         (GroupItem(("comparisons",), views.comparison_sentences), GroupItem(("comparisons",), views.comparisons)),
-        "Nothing was compared: no column was named with --group-by, or it could not be tested.",
+        "Nothing was compared: no column to compare by was named, or it could not be tested.",
     ),
     GroupSection(
         "reliability",
@@ -147,7 +147,7 @@ GROUP_SECTIONS = (
         "predictions",
         "Prediction from the code",
         (GroupItem(("predictions",), views.predictions),),
-        "Nothing was predicted: no column was named with --predict, or it could not be predicted.",
+        "Nothing was predicted: no column to predict was named, or it could not be predicted.",
     ),
 )
 """Sections of the page, in their order."""

@@ -26,11 +26,13 @@ _FAMILIES = {
 }
 _IN_SAMPLE = {
     "yes": "In-sample: the model was fitted to this run. It knows the run, not its surrogates, so p may be too small; "
-    "a model of other participants (--cross-fit K, or --model) removes this.",
+    "a model of other participants (by cross-fitting, or one that was trained elsewhere) removes this.",
     "no": "The model of this test was not fitted to this run.",
     "unknown": "Whether the model was fitted to this run is not known; if it was, p may be too small.",
 }
-_MATCHES_UNTESTED = "Whether maps match templates by more than chance was not tested (--surrogate-templates N does)."
+_MATCHES_UNTESTED = (
+    "Whether maps match templates by more than chance was not tested: no surrogate templates were asked for."
+)
 
 
 def _given(about: dict[str, Any], *keys: str) -> list[str]:
@@ -56,7 +58,9 @@ def match_sentences(run: Run) -> list[str]:
     sentences.append(f"{n} sets of surrogate templates, seed {number(about.get('Seed'), 0)}.")
     sentences += _given(about, "Meaning")
     if not run.has("dynamicsnull"):
-        sentences.append("Whether the run is more than a stationary mixture was not tested (--surrogates N does).")
+        sentences.append(
+            "Whether the run is more than a stationary mixture was not tested: no surrogates of runs were asked for."
+        )
     return sentences
 
 
@@ -111,7 +115,7 @@ def dynamics_sentences(run: Run) -> list[str]:
         *(
             []
             if run.has("matches")
-            else ["Whether maps match templates was not tested (--surrogate-templates N does)."]
+            else ["Whether maps match templates was not tested: no surrogate templates were asked for."]
         ),
     ]
 

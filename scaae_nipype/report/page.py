@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+_IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
 
 __all__ = ["Banner", "Block", "Cell", "Drawing", "Link", "Links", "Page", "Section", "Table", "Text", "render"]
 
@@ -119,6 +122,12 @@ def render(page: Page, template: str = "participant.html") -> str:
     """
     assets = resources.files("scaae_nipype.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["prose"] = _prose
     style = Markup((assets / "participant.css").read_text(encoding="utf-8"))
     text = (assets / template).read_text(encoding="utf-8")
     return environment.from_string(text).render(page=page, style=style) + "\n"
+
+
+def _prose(text: object) -> Markup:
+    """Show names in backticks, as messages have them, as code."""
+    return Markup(_IN_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))

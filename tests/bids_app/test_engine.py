@@ -1,5 +1,6 @@
 """What becomes of nodes that fail, are killed, or never start."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -148,9 +149,18 @@ def test_a_killed_worker_ends_the_run_and_is_named(tmp_path):
     assert not outcome.finished
 
 
-def test_plugin_file(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "plugin: MultiProc\nplugin_args: {n_procs: 1, memory_gb: 1}\n",
+        "plugin: MultiProc\nplugin_args: {n_procs: 1, memory_gb: 0.01, mp_context: nonsense}\n",
+        "plugin: LegacyMultiProc\nplugin_args: {n_procs: 1, maxtasksperchild: 1}\n",
+        "plugin: Linear\n",
+    ],
+)
+def test_plugin_file(tmp_path, content):
     settings = tmp_path / "plugin.yml"
-    settings.write_text("plugin: MultiProc\nplugin_args: {n_procs: 1, memory_gb: 1}\n")
+    settings.write_text(content)
     outcome = run_workflow(
         chain(tmp_path, healthy=double), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
     )
@@ -164,6 +174,20 @@ def test_plugin_file(tmp_path):
         ("plugin: Nonsense", "Nonsense is no Nipype plugin"),
         ("nothing: here", "must hold `plugin: NAME`"),
         ("[", "must hold `plugin: NAME`"),
+        ("plugin: 7", "7 is no Nipype plugin"),
+        ("plugin: [SLURM]", "is no Nipype plugin"),
+        ("plugin: multiproc", r"did you mean MultiProc\?"),
+        ("plugin: SomaFlow", "SomaFlow is no Nipype plugin that waits"),
+        ("plugin: Debug", "Debug is no Nipype plugin that waits"),
+        ("plugin: MultiProc\nplugin_args: 4", "`plugin_args` must hold names and values, not 4"),
+        ("plugin: MultiProc\nplugin_args: {n_procs: two}", "n_procs must be a whole number, 1 or larger, not 'two'"),
+        ("plugin: LegacyMultiProc\nplugin_args: {n_procs: 0}", "n_procs must be a whole number, 1 or larger, not 0"),
+        ("plugin: MultiProc\nplugin_args: {memory_gb: 8G}", "memory_gb must be a number above 0, not '8G'"),
+        ("plugin: MultiProc\nplugin_args: {max_jobs: 0}", "max_jobs must be a whole number, 1 or larger, not 0"),
+        ("plugin: MultiProc\nplugin_args: {scheduler: fifo}", "scheduler must be tsort or mem_thread, not 'fifo'"),
+        ("plugin: OAR", "OAR needs the program oarsub, which is not on this machine"),
+        ("plugin: Condor", "Condor needs the program condor_qsub"),
+        ("plugin: IPython", "IPython needs the Python package (IPython|ipyparallel)"),
     ],
 )
 def test_unusable_plugin_file(tmp_path, content, words):
@@ -173,3 +197,41 @@ def test_unusable_plugin_file(tmp_path, content, words):
         run_workflow(
             chain(tmp_path, healthy=double), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
         )
+
+
+def test_a_failure_under_a_linear_plugin_file_ends_nothing_that_never_started(tmp_path):
+    settings = tmp_path / "plugin.yml"
+    settings.write_text("plugin: Linear")
+    outcome = run_workflow(
+        chain(tmp_path, refused=refuse), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
+    )
+    assert set(outcome.failures) == {"all_wf.refused.begin"}
+    assert not outcome.finished
+
+
+def test_a_killed_worker_of_the_legacy_plugin_ends_the_run_too(tmp_path):
+    settings = tmp_path / "plugin.yml"
+    settings.write_text("plugin: LegacyMultiProc\nplugin_args: {n_procs: 2}")
+    outcome = run_workflow(
+        chain(tmp_path, killed=die), nprocs=1, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
+    )
+    assert outcome.is_stopped
+    assert outcome.failure_within("all_wf.killed").message.startswith("step begin was killed")
+
+
+def test_a_batch_system_runs_nodes_of_a_user_without_a_name(tmp_path, monkeypatch):
+    """Programs with the names and the words of Slurm's run the jobs here; LOGNAME is missing, as in a container."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sbatch").write_text('#!/bin/bash\nbash "${@: -1}" > /dev/null 2>&1\necho "Submitted batch job 7"\n')
+    (programs / "squeue").write_text("#!/bin/bash\n")
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.delenv("LOGNAME", raising=False)
+    settings = tmp_path / "plugin.yml"
+    settings.write_text("plugin: SLURM")
+    outcome = run_workflow(
+        chain(tmp_path, healthy=double), nprocs=2, memory_gb=2, log_file=tmp_path / "log", plugin_file=settings
+    )
+    assert outcome.outputs("all_wf.healthy.go_on").result == 16

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import PRESETS, Model, Training, load_model, train_model
+from scaae_nipype.model.cache import write_cache
 from scaae_nipype.model.job import start_job
 from scaae_nipype.model.learner import Learner, SettledNetworks
 from scaae_nipype.model.presets import RECIPES
@@ -142,6 +143,9 @@ def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path
         train(cache_files, grid, tmp_path / "work", volumes=24, seed=3)
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another preset\)"):
         train(cache_files, grid, tmp_path / "work", volumes=16, preset="autoencoder")
+    other = [write_cache(np.load(path)[::-1], tmp_path / f"other-{path.name}") for path in cache_files]
+    with pytest.raises(ModelError, match=r"checkpoint of another training \(another data\)"):
+        train(other, grid, tmp_path / "work", volumes=16)
     assert checkpoints_of(tmp_path / "work") == before
     (checkpoint,) = (tmp_path / "work/checkpoints").glob("*.ckpt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])

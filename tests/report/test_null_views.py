@@ -57,7 +57,7 @@ def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
 def test_the_section_says_that_matches_were_not_tested(make_dataset):
     root = make_dataset(n=8)
     find_runs(root, "01")[0].path("matches").unlink()
-    assert "not tested (--surrogate-templates N does)" in section(root).blocks[0].paragraphs[-1]
+    assert "not tested: no surrogate templates were asked for" in section(root).blocks[0].paragraphs[-1]
 
 
 def test_the_section_shows_what_was_tested(make_dataset):
@@ -66,7 +66,7 @@ def test_the_section_shows_what_was_tested(make_dataset):
     run = find_runs(root, "01")[0]
     run.path("dynamicsnull").unlink()
     words, table = section(root).blocks
-    assert "not tested (--surrogates N does)" in words.paragraphs[-1]
+    assert "not tested: no surrogates of runs were asked for" in words.paragraphs[-1]
     assert table.title.startswith("Matches with templates")
     run.path("matches").unlink()
     assert section(root) is None

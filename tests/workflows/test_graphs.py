@@ -4,12 +4,15 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from nipype.interfaces.base import isdefined
+from nipype.interfaces.base import TraitError, isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
+from scaae_nipype.errors import ScaaeError
+from scaae_nipype.files import write_json
 from scaae_nipype.grid import load_grid
 from scaae_nipype.workflows import (
     init_derivatives_wf,
+    init_evaluation_wf,
     init_networks_wf,
     init_prepare_run_wf,
     init_reports_wf,
@@ -25,6 +28,8 @@ def model_dir(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     load_grid().save(folder / "mask.nii.gz")
+    (folder / "weights.safetensors").touch()
+    write_json({"Preset": "tiny", "Mode": "calibrated"}, folder / "card.json")
     return str(folder)
 
 
@@ -218,6 +223,82 @@ def test_the_description_names_what_was_asked_for(model_dir):
         assert words in text
     assert "smoothed" not in init_prepare_run_wf(smoothing_fwhm=0).visit_desc()
     assert "denoised before" in init_prepare_run_wf(denoised=True).visit_desc()
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "words"),
+    [
+        (init_prepare_run_wf, {"strategy": "36PP"}, "`strategy` 36PP: no nuisance strategy"),
+        (init_prepare_run_wf, {"smoothing_fwhm": -3}, "`smoothing_fwhm` must be a number from 0 to 50 mm"),
+        (init_prepare_run_wf, {"repetition_time": 2000}, "`repetition_time` must be a number above 0 and at most 60"),
+        (init_prepare_run_wf, {"denoised": True, "strategy": "24P"}, "`strategy` would have no effect"),
+        (init_prepare_run_wf, {"mem_gb": -1}, "`mem_gb` must be a number of gigabytes"),
+        (init_networks_wf, {"device": "gpu"}, "`device` gpu: must be auto"),
+        (init_networks_wf, {"n_procs": 0}, "`n_procs` must be a whole number, 1 or larger, not 0"),
+        (init_networks_wf, {"n_surrogates": 5}, "n_surrogates.* >= 19"),
+        (init_networks_wf, {"n_surrogates": 19, "n_folds": 1}, "`n_folds` must be 0 .*, or 2 or larger, not 1"),
+        (init_networks_wf, {"templates": "smith"}, "neither a file nor one of default"),
+        (init_networks_wf, {"mode": "papr"}, "'papr' is unknown; choose from paper, calibrated"),
+        (init_networks_wf, {"baselines": ["smooth"]}, "names.* must be .*'smoothed'"),
+        (init_networks_wf, {"state_cutoff": 7}, "`cutoff` must be a number from 0 to 1"),
+        (init_networks_wf, {"atlas_labels": "names.tsv"}, "`atlas_labels` has no effect without `atlas`"),
+        (init_evaluation_wf, {"cutoffs_given": True, "state_cutoff": 0.2}, "`state_cutoff` has no effect with"),
+        (init_evaluation_wf, {"device": "gpu"}, "`device` gpu: must be auto"),
+        (init_training_wf, {"run_names": ["a"], "preset": "tinyy"}, "'preset' .*'tiny'"),
+        (init_training_wf, {"run_names": "sub-01"}, "`run_names` must be a list"),
+        (init_scaae_wf, {"model_dir": "missing"}, "missing: is not a model folder"),
+        (init_derivatives_wf, {"output_dir": "missing", "entities": {"sub": "01"}}, "existing directory"),
+        (init_reports_wf, {"output_dir": ".", "participants": ["sub-01"]}, "`participant` sub-01: must be a label"),
+    ],
+)
+def test_builders_refuse_at_once_what_cannot_be(build, arguments, words):
+    with pytest.raises((TraitError, ScaaeError), match=words):
+        build(**arguments)
+
+
+def test_one_baseline_may_be_given_by_its_name_alone():
+    assert nodes(init_networks_wf(baselines="smoothed"))["baselines"].inputs.names == ["smoothed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {},
+            ["smoothed with a Gaussian kernel of 6 mm FWHM", "*auto*", "24 motion parameters", "white matter and CSF"],
+        ),
+        ({}, ["Butterworth filter with high-pass 0.008 Hz", "above 0.5 mm", "mark as non-steady state were left out"]),
+        ({"strategy": "athena"}, ["high-pass 0.009 Hz and low-pass 0.08 Hz", "order 3", "none was censored"]),
+        ({"strategy": "athena", "fd_threshold": 0.3, "dummy_scans": 4}, ["above 0.3 mm", "The first 4 volumes"]),
+        ({"strategy": "auto+gsr", "low_pass": 0.1}, ["the global signal", "high-pass 0.008 Hz and low-pass 0.1 Hz"]),
+        ({"strategy": "none", "dummy_scans": 0}, ["z-scoring alone", "No volume was left out at the beginning"]),
+        ({"repetition_time": 0.8}, ["at a repetition time of 0.8 s"]),
+        ({"denoised": True}, ["denoised before", "above 0.5 mm"]),
+    ],
+)
+def test_the_description_says_what_a_strategy_means(arguments, words):
+    text = init_prepare_run_wf(**arguments).visit_desc()
+    assert [word for word in words if word not in text] == []
+
+
+def test_the_description_is_the_same_where_the_strategys_values_are_spelled_out():
+    """The command line gives every number; a builder may leave it to the strategy."""
+    spelled = init_prepare_run_wf(strategy="auto", high_pass=0.008, low_pass=0.0, fd_threshold=0.5)
+    assert spelled.visit_desc() == init_prepare_run_wf().visit_desc()
+    assert "filter" not in init_prepare_run_wf(high_pass=0.0).visit_desc()
+    assert "filter" not in init_prepare_run_wf(denoised=True).visit_desc()
+
+
+def test_the_description_of_a_strategy_file_says_what_is_in_it(tmp_path):
+    write_json({"columns": ["csf", "rot_*"], "high_pass": None, "fd_threshold": 0.2}, tmp_path / "mine.json")
+    text = init_prepare_run_wf(strategy=str(tmp_path / "mine.json")).visit_desc()
+    assert "*mine.json*" in text and "the columns csf, rot_* of the confounds" in text and "above 0.2 mm" in text
+    assert "filter" not in text
+
+
+def test_the_description_names_the_model(model_dir):
+    text = init_scaae_wf(model_dir=model_dir).visit_desc()
+    assert "preset *tiny*, mode *calibrated*" in text
 
 
 def test_derivatives_and_reports(tmp_path):

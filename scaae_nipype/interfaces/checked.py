@@ -1,0 +1,157 @@
+"""Inputs that are checked, and made absolute, when they are set: nodes run in folders of their own, and much later."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from nipype.interfaces.base import Directory, File, TraitError, Undefined, traits
+
+from ..errors import ScaaeError
+from ..evaluation.templates import TEMPLATE_NAMES, check_templates
+from ..model.device import check_device
+from ..model.folder import check_model_folder
+from ..preparation.strategies import read_strategy, strategy_names
+
+__all__ = ["Device", "ExistingFile", "ExistingFolder", "ModelFolder", "NuisanceStrategy", "Quantity", "Templates"]
+
+
+class ExistingFile(File):
+    """A file, which may be named relative to the folder in which the input is set; links are not followed."""
+
+    def __init__(self, **metadata: Any):
+        super().__init__(exists=True, **metadata)
+
+    def validate(self, objekt: Any, name: str, value: Any, return_pathlike: bool = False) -> Any:
+        """Check, and make absolute."""
+        return _absolute(super().validate(objekt, name, value))
+
+
+class ExistingFolder(Directory):
+    """A folder, which may be named relative to the folder in which the input is set."""
+
+    def __init__(self, **metadata: Any):
+        super().__init__(exists=True, **metadata)
+
+    def validate(self, objekt: Any, name: str, value: Any, return_pathlike: bool = False) -> Any:
+        """Check, and make absolute."""
+        return _absolute(super().validate(objekt, name, value))
+
+
+class _Checked(traits.TraitType):
+    """A value that a function of the library checks."""
+
+    def __init__(self, default_value: Any = Undefined, **metadata: Any):
+        super().__init__(default_value, **metadata)
+
+    def check(self, value: Any) -> Any:
+        """Give the value as it is used.
+
+        Raises
+        ------
+        ScaaeError, TypeError, ValueError
+            The first with a message of its own.
+        """
+        raise NotImplementedError
+
+    def validate(self, objekt: Any, name: str, value: Any) -> Any:
+        """Check; say whose input it is."""
+        try:
+            return self.check(value)
+        except ScaaeError as error:
+            raise _refusal(objekt, name, str(error)) from error
+        except (TypeError, ValueError) as error:
+            raise _refusal(objekt, name, f"must be {self.info()}, not {value!r}.") from error
+
+
+class Quantity(_Checked):
+    """A number with a unit, from `low` to `high`."""
+
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        unit: str,
+        default_value: Any = Undefined,
+        *,
+        exclude_low: bool = False,
+        **metadata: Any,
+    ):
+        self.low, self.high, self.unit, self.exclude_low = low, high, unit, exclude_low
+        super().__init__(default_value, **metadata)
+
+    def check(self, value: Any) -> float:
+        """See that it is a number in the range; neither text nor "not a number" is."""
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
+        number = float(value)
+        if not self.low <= number <= self.high or (self.exclude_low and number == self.low):
+            raise ValueError
+        return number
+
+    def info(self) -> str:
+        """Say what is possible."""
+        start = "a number above" if self.exclude_low else "a number from"
+        joined = "and at most" if self.exclude_low else "to"
+        return f"{start} {self.low:g} {joined} {self.high:g} {self.unit}".rstrip()
+
+
+class Device(_Checked):
+    """Where a network computes."""
+
+    def check(self, value: Any) -> str:
+        """See that there can be such a device."""
+        return check_device(os.fspath(value))
+
+    def info(self) -> str:
+        """Say what is possible."""
+        return "auto, cpu, cuda, cuda:N or mps"
+
+
+class NuisanceStrategy(_Checked):
+    """A nuisance strategy by name, or a JSON file that describes one."""
+
+    def check(self, value: Any) -> str:
+        """Read it, so that a file with a mistake is refused at once."""
+        value = os.fspath(value)
+        return _absolute(value) if read_strategy(value).name.startswith("file ") else value
+
+    def info(self) -> str:
+        """Say what is possible."""
+        return f"{', '.join(strategy_names())} or a JSON file"
+
+
+class Templates(_Checked):
+    """Templates or an atlas by name, or an image."""
+
+    def check(self, value: Any) -> str:
+        """See that it is there."""
+        value = os.fspath(value)
+        check_templates(value)
+        return value if value in TEMPLATE_NAMES else _absolute(value)
+
+    def info(self) -> str:
+        """Say what is possible."""
+        return f"{', '.join(TEMPLATE_NAMES)} or an image"
+
+
+class ModelFolder(ExistingFolder):
+    """A folder with weights, card and mask."""
+
+    def validate(self, objekt: Any, name: str, value: Any, return_pathlike: bool = False) -> Any:
+        """See that nothing is missing."""
+        folder = super().validate(objekt, name, value)
+        try:
+            check_model_folder(folder)
+        except ScaaeError as error:
+            raise _refusal(objekt, name, str(error)) from error
+        return folder
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - resolve follows links
+
+
+def _refusal(objekt: Any, name: str, reason: str) -> TraitError:
+    owner = type(objekt).__name__.removeprefix("_").removesuffix("InputSpec")
+    return TraitError(f"{owner}: {reason}" if reason.startswith(f"`{name}` ") else f"{owner}: `{name}` {reason}")
