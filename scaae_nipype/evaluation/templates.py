@@ -190,6 +190,8 @@ def load_templates(
     ('labels', ('Auditory', 'CinguloOpercular', 'DefaultMode'))
     """
     if str(spec) == "default":
+        if checked_kind(kind, what) not in (None, "labels"):
+            raise UsageError(f"`{what}_kind` {kind}: the default templates are labels; give an image, or leave it out.")
         data = resources.files("scaae_nipype.data")
         with (
             resources.as_file(data / "seitzman2018_dseg_4mm.nii.gz") as image,
@@ -334,12 +336,8 @@ def _lost(templates: TemplateSet) -> list[str]:
     for name, voxels, total, share in zip(
         templates.names, templates.voxels, templates.image_voxels, templates.share_in_mask, strict=True
     ):
-        if not total:
+        if not total or not share:
             said.append(f"Template {name} has no voxel in the model's brain mask.")
-        elif not share:
-            said.append(
-                f"Template {name} has no voxel in the model's brain mask; all {total} of the image lie elsewhere."
-            )
         elif not voxels:
             said.append(
                 f"Template {name} is lost: its {total} voxel{'s' if total > 1 else ''} of the image fall between those "

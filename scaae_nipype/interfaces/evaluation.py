@@ -20,6 +20,8 @@ from .model import _limit_threads
 
 __all__ = ["AssignStates", "GradualChange", "LockToEvents", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
 
+_KINDS = ("auto", "continuous", "labels", "thresholded")
+
 _MODE = {"usedefault": True, "desc": "which score decides on states, and from where on"}
 
 
@@ -38,6 +40,7 @@ class _MapsInputSpec(_VolumesInputSpec):
 class _TemplatesInputSpec(BaseInterfaceInputSpec):
     templates = traits.Str("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
     template_labels = File(exists=True, desc="table with the names (and indices) of the templates")
+    template_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of templates holds (auto: recognised)")
     grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
 
 
@@ -201,6 +204,7 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
 class _RegionTimeCoursesInputSpec(_MapsInputSpec):
     atlas = traits.Str(mandatory=True, desc="'default', or a label or 4D image")
     atlas_labels = File(exists=True, desc="table with the names (and indices) of the regions")
+    atlas_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of the atlas holds (auto: recognised)")
     grid_mask = File(exists=True, desc="the model's brain mask; the shipped one by default")
 
 
