@@ -40,6 +40,9 @@ STEPWISE = 0.7
 UNRELATED = 0.7
 """Mean change between neighbours, as a share of that between any two voxels, above which they are unrelated."""
 
+PLATEAUS = 0.2
+"""Share of exactly whole values among other ones above which labels were interpolated."""
+
 CONTINUOUS, THRESHOLDED = 0.2, 0.3
 """Smallest value above 0, as a share of the highest tenth: up to the first a map falls off, from the second on it was
 cut. 0.3 is where the paper cuts maps."""
@@ -300,7 +303,7 @@ def _refuse_spoilt_labels(volume: np.ndarray, *, source: str, choose: str) -> No
     if not positive.size:
         return
     whole = np.abs(positive - np.rint(positive)) < ONE_VALUE
-    labels = np.unique(np.rint(positive[whole])) if whole.mean() > 0.5 else np.array([])
+    labels = np.unique(np.rint(positive[whole])) if whole.mean() > PLATEAUS else np.array([])
     if len(labels[labels > 0]) > 1:
         raise InputError(
             f"{source}: {100 * whole.mean():.0f} % of its values above 0 are whole numbers and the rest lies between "
