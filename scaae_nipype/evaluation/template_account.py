@@ -8,8 +8,8 @@ from .templates import TemplateSet
 
 __all__ = ["KINDS_IN_WORDS", "template_lines"]
 
-MOST_NAMED = 24
-"""Templates whose voxels are listed one by one; of more, the smallest are."""
+MOST_NAMED, SMALLEST = 24, 8
+"""Templates whose voxels are listed one by one; of more, so many of the smallest are."""
 
 KINDS_IN_WORDS = {
     "labels": "labels of one image",
@@ -37,10 +37,10 @@ def template_lines(templates: TemplateSet, *, what: str = "template") -> list[st
     heading = "Templates" if what == "template" else "Atlas"
     told = f" ({templates.reason}; `{what}_kind` says otherwise)" if templates.reason else ""
     size = " x ".join(f"{edge:g}" for edge in templates.grid.voxel_sizes)
-    order = np.arange(count) if count <= MOST_NAMED else np.argsort(templates.voxels, kind="stable")[:MOST_NAMED]
+    order = np.arange(count) if count <= MOST_NAMED else np.argsort(templates.voxels, kind="stable")[:SMALLEST]
     listed = ", ".join(_one(templates, place) for place in order)
     voxels = templates.voxels
-    few = "" if count <= MOST_NAMED else f"{voxels.min():,} to {voxels.max():,}; the smallest {MOST_NAMED}: "
+    few = "" if count <= MOST_NAMED else f"{voxels.min():,} to {voxels.max():,}; the smallest {SMALLEST}: "
     return [
         f"{heading}: {templates.source}: {count} {KINDS_IN_WORDS[templates.kind]}{told}.",
         f"  Voxels of {size} mm in the model's brain mask (share of its own voxels that lie there): {few}{listed}",

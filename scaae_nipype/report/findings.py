@@ -42,8 +42,8 @@ CHANNEL_RANGE = 0.1
 STEADY = 0.01
 """Channel weights whose SD over time stays below this do not follow the data."""
 
-MOST_LISTED = 24
-"""Templates whose voxels are listed one by one; of more, the smallest are."""
+MOST_LISTED, SMALLEST = 24, 8
+"""Templates whose voxels are listed one by one; of more, so many of the smallest are."""
 
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
@@ -276,21 +276,22 @@ _KINDS = {
 
 
 def _what_was_taken(about: Mapping[str, Any], source: str, kind: str, what: str, verb: str) -> list[str]:
-    voxels = about.get(f"{what}Voxels")
-    if not about.get(source) or not isinstance(voxels, dict):
+    told = about.get(f"{what}Voxels")
+    voxels = {name: count for name, count in (told if isinstance(told, dict) else {}).items() if isinstance(count, int)}
+    if not about.get(source) or not voxels:
         return []
     reason = f"; {about[f'{kind}Reason']}" if about.get(f"{kind}Reason") else ""
-    told = _KINDS.get(str(about.get(kind)), "of a kind that was not recorded")
+    of_kind = _KINDS.get(str(about.get(kind)), "of a kind that was not recorded")
     shares = about.get(f"{what}ShareInModelMask")
     shares = shares if isinstance(shares, dict) else {}
-    first = f"{verb} {about[source]}: {len(voxels)} {told}{reason}."
+    first = f"{verb} {about[source]}: {len(voxels)} {of_kind}{reason}."
     smallest = sorted(voxels, key=lambda name: voxels[name])
     many = len(voxels) > MOST_LISTED
     listed = ", ".join(
         f"{name} {voxels[name]}" + (f" ({percent(shares[name])})" if shares.get(name) is not None else "")
-        for name in (smallest[:MOST_LISTED] if many else voxels)
+        for name in (smallest[:SMALLEST] if many else voxels)
     )
-    span = f"{voxels[smallest[0]]} to {voxels[smallest[-1]]}; the smallest {MOST_LISTED}: " if many else ""
+    span = f"{voxels[smallest[0]]} to {voxels[smallest[-1]]}; the smallest {SMALLEST}: " if many else ""
     note = " (share of its own voxels that the model's brain mask holds)" if shares else ""
     return [first, f"Voxels of each in the evaluation region{note}: {span}{listed}."]
 

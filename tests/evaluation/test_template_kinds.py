@@ -433,7 +433,7 @@ def test_the_plan_names_kind_reason_and_voxels(brain, save):
     lines = template_lines(load_templates(save(many), grid=brain, what="atlas"), what="atlas")
     assert lines[0].startswith("Atlas: image.nii.gz: 360 labels")
     assert "`atlas_kind`" in lines[0]
-    assert "8 to 8; the smallest 24" in lines[1]
+    assert "8 to 8; the smallest 8: " in lines[1]
 
 
 def test_sidecars_say_kind_reason_and_voxels(matching, tmp_path):
