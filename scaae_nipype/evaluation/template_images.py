@@ -69,12 +69,16 @@ def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _unplaced(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[str, ...]:
     header = image.header
-    if isinstance(header, nib.Nifti1Header) and not header["sform_code"] and not header["qform_code"]:
-        return (
-            f"{path.name}: its header does not say where it lies in space (sform and qform codes are 0): it was placed "
-            "with its centre at the origin; check that it lies over the brain.",
-        )
-    return ()
+    if not isinstance(header, nib.analyze.AnalyzeHeader):  # NIfTI is a kind of Analyze; other formats always say it
+        return ()
+    is_nifti = "sform_code" in header.keys()  # noqa: SIM118 - a header is no mapping
+    if is_nifti and (header["sform_code"] or header["qform_code"]):
+        return ()
+    why = "sform and qform codes are 0" if is_nifti else "Analyze files do not"
+    return (
+        f"{path.name}: its header does not say where it lies in space ({why}): its place was taken from the size of its "
+        "voxels alone; check that it lies over the brain.",
+    )
 
 
 def on_grid(image: nib.Nifti1Image, grid: Grid, interpolation: str) -> np.ndarray:

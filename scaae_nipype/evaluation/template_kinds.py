@@ -179,10 +179,13 @@ def _whole(values: np.ndarray) -> np.ndarray | None:
 def _of_whole_numbers(whole: np.ndarray, *, source: str, what: str, named: Collection[int], choose: str) -> Recognised:
     distinct = np.unique(whole).astype(np.int64)
     positive = distinct[distinct > 0]
-    if (distinct < 0).sum() > 1:
-        return Recognised(
-            "continuous", f"one map of whole numbers, among them {(distinct < 0).sum()} different ones below 0"
-        )
+    if (n_below := int((distinct < 0).sum())) > 1:
+        if _is_clearly_labels(_structure(np.abs(whole))):
+            raise InputError(
+                f"{source}: looks like a label image, but has {n_below} different labels below 0, where one at most "
+                f"can be the background: number all labels from 1 on, or {choose}."
+            )
+        return Recognised("continuous", f"one map of whole numbers, among them {n_below} different ones below 0")
     names = f"{len(positive)} different whole numbers above 0" if len(positive) > 1 else "one number above 0"
     labels = Recognised("labels", f"one volume of {names}")
     structure = _structure(whole)
@@ -226,9 +229,12 @@ def as_labels(values: np.ndarray, *, source: str, what: str = "template", named:
     whole = np.rint(values) if whole is None else whole
     distinct, codes = np.unique(whole[..., 0].astype(np.int64), return_inverse=True)
     codes = codes.reshape(values.shape[:3])
-    background, said = (0, *distinct[distinct < 0].tolist()), []
-    if len(background) > 1 and 0 in distinct:
-        below = ", ".join(map(str, background[1:]))
+    below_0 = tuple(distinct[distinct < 0].tolist())
+    background, said = ((0,) if 0 in distinct else ()) + below_0, []
+    if len(below_0) > 1:
+        said.append(f"{source}: its {len(below_0)} different values below 0 all count as background.")
+    if below_0 and 0 in distinct:
+        below = ", ".join(map(str, below_0))
         largest = np.bincount(codes.ravel())[distinct > 0].max(initial=0)
         is_label = 0 in named if named else (codes == np.searchsorted(distinct, 0)).sum() <= 2 * largest
         taken = f"{below} as background and 0 as a label" if is_label else f"{below} and 0 as background"
@@ -236,7 +242,7 @@ def as_labels(values: np.ndarray, *, source: str, what: str = "template", named:
             f"{source} holds {below} and 0: {taken}. A row for 0 in the table of names (`{what}_labels`) makes it a "
             "label, a table without one makes it background."
         )
-        background = background[1:] if is_label else background
+        background = below_0 if is_label else background
     is_known = ~np.isin(distinct, background)
     numbers = np.where(is_known, np.cumsum(is_known), 0).astype(np.int32)
     return Labels(distinct[is_known], numbers[codes], background, tuple(said))
@@ -267,6 +273,10 @@ def _structure(whole: np.ndarray) -> _Structure:
         falls_off=_falls_off(ranks),
         unrelated=bool(not inside.any() or change[inside].mean() > UNRELATED * any_two),
     )
+
+
+def _is_clearly_labels(structure: _Structure) -> bool:
+    return structure.levels > 2 and structure.flat > FLAT and structure.stepwise < STEPWISE and not structure.falls_off
 
 
 def _box_of(volume: np.ndarray) -> np.ndarray:
@@ -311,7 +321,7 @@ def _refuse_spoilt_labels(volume: np.ndarray, *, source: str, choose: str) -> No
             f"like for labels), or {choose}."
         )
     structure = _structure(volume)
-    if structure.levels > 2 and structure.flat > FLAT and structure.stepwise < STEPWISE and not structure.falls_off:
+    if _is_clearly_labels(structure):
         raise InputError(
             f"{source}: holds {structure.levels} different values above 0 in flat regions, as a label image does, but "
             f"they are not whole numbers (the smallest is {positive.min():.4g}): store it without a scale factor, or "
@@ -327,8 +337,7 @@ def _many_label_images(values: np.ndarray) -> bool:
         if whole is None or (np.unique(whole) < 0).sum() > 1:
             return False
         seen = _structure(whole)
-        clear = seen.flat > FLAT and seen.stepwise < STEPWISE and not seen.falls_off
-        looks.append(seen.levels >= FEW_STEPS and clear)
+        looks.append(seen.levels >= FEW_STEPS and _is_clearly_labels(seen))
     return bool(looks) and sum(looks) > len(looks) / 2
 
 
@@ -337,12 +346,13 @@ def _many_label_images(values: np.ndarray) -> bool:
 
 def _of_maps(values: np.ndarray, zeros: Callable[[], float], *, source: str, choose: str) -> Recognised:
     """Tell maps that fall off from maps that were cut, by what lies between 0 and their highest values."""
-    lowest, one_level = [], True
+    lowest, n_coarse, one_level = [], 0, True
     for volume in np.moveaxis(values, -1, 0):
         positive = volume[volume > 0]
         if positive.size:
             low, high = np.percentile(positive, [1, 90], method="lower")
             lowest.append(low / high)
+            n_coarse += low / high > CONTINUOUS and _is_one_step(positive)
             one_level &= bool(positive.min() == positive.max())
     if not lowest:
         return Recognised("continuous", "no value above 0")
@@ -355,13 +365,23 @@ def _of_maps(values: np.ndarray, zeros: Callable[[], float], *, source: str, cho
         return Recognised("continuous", reason, _mixed(odd, len(lowest), source, "continuous", choose))
     if (share := zeros()) <= MOSTLY_ZERO:
         return Recognised("continuous", f"the maps leave only {100 * share:.0f} % of the brain at 0")
-    if usual >= THRESHOLDED:
+    if n_coarse > len(lowest) / 2:
+        reason = "they hold few different values, the smallest above 0 one step from it"
+    elif usual >= THRESHOLDED:
         odd = sum(ratio <= CONTINUOUS for ratio in lowest)
         return Recognised("thresholded", reason, _mixed(odd, len(lowest), source, "thresholded", choose))
-    raise InputError(
-        f"{source}: cannot tell whether its maps were thresholded before: {reason}, where continuous maps have "
-        f"{100 * CONTINUOUS:.0f} % or less and thresholded ones {100 * THRESHOLDED:.0f} % or more: {choose}."
-    )
+    else:
+        reason += (
+            f", where continuous maps have {100 * CONTINUOUS:.0f} % or less and thresholded ones "
+            f"{100 * THRESHOLDED:.0f} % or more"
+        )
+    raise InputError(f"{source}: cannot tell whether its maps were thresholded before: {reason}: {choose}.")
+
+
+def _is_one_step(positive: np.ndarray) -> bool:
+    """Tell whether the smallest of few values lies as far from 0 as the values from each other: that is no gap."""
+    distinct = np.unique(positive)
+    return len(distinct) > 2 and bool(distinct[0] <= 1.5 * np.median(np.diff(distinct)))
 
 
 def _mixed(odd: int, count: int, source: str, kind: str, choose: str) -> tuple[str, ...]:

@@ -212,6 +212,8 @@ def load_templates(
 
 def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, source: str, what: str) -> TemplateSet:
     table = Path(labels) if labels is not None else _table_beside(path)
+    if table is not None and not table.is_file():
+        raise UsageError(f"{table}: there is no such file; `{what}_labels` is a table of names.")
     stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in (path, table) if file)
     key = (*stamps, grid.checksum, kind, source, what)
     if key not in _loaded:

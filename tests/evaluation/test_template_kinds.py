@@ -305,6 +305,28 @@ def test_maps_between_cut_and_uncut_are_refused_unless_somebody_says_what_they_a
     assert (as_map < as_cut).all()
 
 
+def test_maps_in_few_whole_steps_are_refused_because_rounding_leaves_no_values_near_0(brain, save):
+    """z maps rounded to 0, 1, 2, 3 have nothing below a third of their maximum, and nobody cut them."""
+    steps = np.rint(3 * blobs()).astype(np.uint8)
+    with pytest.raises(InputError, match=r"they hold few different values, the smallest above 0 one step from it"):
+        load_templates(save(steps), grid=brain)
+    cut = np.where(steps > 1, steps, 0)
+    assert load_templates(save(cut), grid=brain).kind == "thresholded"
+    percent = np.rint(100 * blobs()).astype(np.uint8)
+    percent[percent < 31] = 0
+    assert load_templates(save(percent), grid=brain).kind == "thresholded"
+
+
+def test_labels_below_0_are_not_taken_as_one_map(brain, save):
+    """Some atlases number one hemisphere below 0."""
+    labels = six_labels()
+    with pytest.raises(InputError, match=r"looks like a label image, but has 3 different labels below 0"):
+        load_templates(save(np.where(labels > 3, -labels, labels)), grid=brain)
+    templates = load_templates(save.path, grid=brain, kind="labels")
+    assert templates.voxels.tolist() == SIZES[:3]
+    assert any("its 3 different values below 0 all count as background" in text for text in templates.warnings)
+
+
 def test_rounding_left_behind_by_a_scale_factor_is_no_value(brain, save):
     maps = blobs()
     noisy = np.where(maps > 0.4, maps, 1e-8).astype("f4")
@@ -356,11 +378,16 @@ def test_what_is_no_image_of_numbers_is_refused_in_one_line(brain, save, tmp_pat
 
 
 def test_an_image_that_does_not_say_where_it_lies_is_used_with_a_warning(brain, save, tmp_path):
+    placed = save(six_labels())
     image = nib.Nifti1Image(six_labels(), None)
     image.header.set_zooms((4, 4, 4))
     nib.save(image, tmp_path / "unplaced.nii.gz")
     templates = load_templates(tmp_path / "unplaced.nii.gz", grid=brain)
-    assert any("does not say where it lies in space" in text for text in templates.warnings)
+    assert any("does not say where it lies in space (sform and" in text for text in templates.warnings)
+    nib.save(nib.AnalyzeImage(six_labels(), np.diag([4.0, 4, 4, 1])), tmp_path / "old.img")
+    templates = load_templates(tmp_path / "old.img", grid=brain)
+    assert any("does not say where it lies in space (Analyze files" in text for text in templates.warnings)
+    assert not load_templates(placed, grid=brain).warnings
 
 
 # ---- where it lies -----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scaae_nipype.errors import InputError
+from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import load_templates
 
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -182,3 +182,8 @@ def test_the_table_beside_an_image_may_have_any_of_these_forms(grid, labels, wri
     path = labels(10, 17)
     write("Index,ROI\n10,left\n17,right\n", "atlas.tsv")
     assert load_templates(path, grid=grid).names == ("left", "right")
+
+
+def test_a_table_that_is_not_there_is_one_line(grid, labels, tmp_path):
+    with pytest.raises(UsageError, match=r"none\.csv: there is no such file; `template_labels` is a table of names"):
+        load_templates(labels(10, 17), grid=grid, labels=tmp_path / "none.csv")
