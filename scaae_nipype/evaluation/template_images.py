@@ -76,8 +76,8 @@ def _unplaced(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[str, .
         return ()
     why = "sform and qform codes are 0" if is_nifti else "Analyze files do not"
     return (
-        f"{path.name}: its header does not say where it lies in space ({why}): its place was taken from the size of its "
-        "voxels alone; check that it lies over the brain.",
+        f"{path.name}: its header does not say where it lies in space ({why}): its place was taken from its voxel "
+        "sizes alone; check that it lies over the brain.",
     )
 
 
