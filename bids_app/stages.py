@@ -213,7 +213,13 @@ class Stages:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
         number = settings.surrogate_templates
-        asked = (told["Templates"], told["TemplateLabels"], number, settings.seed, model.mask.read_bytes())
+        asked: tuple[Any, ...] = (
+            told["Templates"],
+            told["TemplateLabels"],
+            number,
+            settings.seed,
+            model.mask.read_bytes(),
+        )
         asked += () if settings.template_kind == "auto" else (settings.template_kind,)
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
