@@ -93,6 +93,15 @@ def _check_values(settings: Settings) -> None:
         raise UsageError(
             "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
         )
+    if settings.atlas_kind != "auto" and settings.atlas in (None, "default"):
+        raise UsageError(
+            "--atlas-kind has no effect without --atlas FILE: give the image whose kind it says, or leave it out."
+        )
+    if settings.template_kind != "auto" and settings.templates == "default":
+        raise UsageError(
+            "--template-kind has no effect without --templates FILE: give the image whose kind it says, or leave it "
+            "out."
+        )
     if settings.fetch_templates and "smith2009" not in (settings.templates, settings.atlas):
         raise UsageError(
             "--fetch-templates has no effect without --templates smith2009: ask for them, or leave it out."

@@ -138,6 +138,10 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         help="default, smith2009, or a 4D or label image (default: networks of Seitzman et al. 2018)",
     )
     group.add_argument("--template-labels", metavar="FILE", help="table with the names of the templates")
+    kinds = ["auto", "continuous", "labels", "thresholded"]
+    group.add_argument(
+        "--template-kind", choices=kinds, default="auto", help="what the image of templates holds (auto: recognised)"
+    )
     group.add_argument(
         "--fetch-templates",
         action="store_true",
@@ -154,6 +158,9 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"
     )
     group.add_argument("--atlas-labels", metavar="FILE", help="table with the names of the atlas' regions")
+    group.add_argument(
+        "--atlas-kind", choices=kinds, default="auto", help="what the image of the atlas holds (auto: recognised)"
+    )
     group.add_argument(
         "--surrogates",
         type=int,

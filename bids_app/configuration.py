@@ -50,12 +50,14 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "Seed": settings.seed,
         "Templates": _by_content(settings.templates),
         "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
+        **({} if settings.template_kind == "auto" else {"TemplateKind": settings.template_kind}),
         "Baselines": list(settings.baselines),
         "Surrogates": settings.surrogates,
         **({} if usual else {"SurrogateTemplates": settings.surrogate_templates}),
         **({"CrossFit": settings.cross_fit} if settings.cross_fit else {}),
         "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
         "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
+        **({} if settings.atlas_kind == "auto" else {"AtlasKind": settings.atlas_kind}),
     }
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Literal
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
@@ -49,12 +49,12 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         job.check_cross_fit()
     if settings.dry_run:
         if job.due:
-            _check_before_start(settings, job)
+            _check_before_start(settings, job, console)
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     _make_work_dir(settings)  # first, because libraries put their caches there
     if job.due:
-        _check_before_start(settings, job)
+        _check_before_start(settings, job, console)
     check_writable(settings.output_dir)
     claim_output(settings.output_dir, content)
     console.log_to(settings.output_dir / "logs", command)
@@ -103,7 +103,7 @@ def _judged(job: Job) -> Verdict:
     return judge(job.tally, what=what)
 
 
-def _check_before_start(settings: Settings, job: Job) -> None:
+def _check_before_start(settings: Settings, job: Job, console: Console) -> None:
     """Find out early what would stop every run: templates, preset, the model that was given."""
     if settings.plugin_file is not None:
         check_plugin_file(settings.plugin_file)
@@ -111,11 +111,10 @@ def _check_before_start(settings: Settings, job: Job) -> None:
         from ..evaluation.templates import fetch_smith2009
 
         fetch_smith2009()
-    images = {"--templates": (settings.templates, settings.template_labels)}
-    images["--atlas"] = settings.atlas or "default", settings.atlas_labels
-    for option, (image, labels) in images.items():
-        if image != "default" or labels is not None:
-            _check_templates(option, image, labels)
+    if settings.dry_run or settings.templates != "default" or settings.template_labels is not None:
+        _check_templates(settings, "template", console)
+    if settings.atlas is not None:
+        _check_templates(settings, "atlas", console)
     if settings.model is not None:
         check_model(settings.model)
     elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
@@ -124,14 +123,22 @@ def _check_before_start(settings: Settings, job: Job) -> None:
         preset_named(settings.preset or "contextual")
 
 
-def _check_templates(option: str, image: str, labels: Path | None) -> None:
+def _check_templates(settings: Settings, what: Literal["template", "atlas"], console: Console) -> None:
+    """Say what is taken as templates, or as atlas, and of which kind; refuse what is neither."""
     from ..evaluation import load_templates
+    from ..evaluation.template_account import template_lines
     from ..grid import load_grid
 
+    image, labels, kind = settings.templates, settings.template_labels, settings.template_kind
+    if what == "atlas":
+        image, labels, kind = settings.atlas or "default", settings.atlas_labels, settings.atlas_kind
+    mask = None if settings.model is None else settings.model / "mask.nii.gz"
     try:
-        load_templates(image, grid=load_grid(), labels=labels)
+        grid = load_grid(mask if mask is not None and mask.is_file() else None)
+        found = load_templates(image, grid=grid, labels=labels, kind=kind, what=what)
     except ScaaeError as error:
-        raise type(error)(f"{option}: {error}") from error
+        raise type(error)(f"{'--templates' if what == 'template' else '--atlas'}: {error}") from error
+    console.say("\n".join(template_lines(found, what=what)))
 
 
 def _make_work_dir(settings: Settings) -> None:

@@ -79,6 +79,8 @@ class Settings:
     templates : str
         ``default``, ``smith2009`` or a path.
     template_labels : Path or None
+    template_kind, atlas_kind : {"auto", "continuous", "labels", "thresholded"}
+        What the images hold.
     fetch_templates : bool
         Whether the maps of Smith et al. (2009) are fetched where they are asked for and missing.
     baselines : tuple of str
@@ -136,10 +138,12 @@ class Settings:
     train_volumes: Literal["auto"] | int = "auto"
     templates: str = "default"
     template_labels: Path | None = None
+    template_kind: Literal["auto", "continuous", "labels", "thresholded"] = "auto"
     fetch_templates: bool = False
     baselines: tuple[str, ...] = DEFAULT_BASELINES
     atlas: str | None = None
     atlas_labels: Path | None = None
+    atlas_kind: Literal["auto", "continuous", "labels", "thresholded"] = "auto"
     surrogates: int = 0
     surrogate_templates: int = 0
     cross_fit: int = 0
@@ -219,10 +223,12 @@ class Settings:
             train_volumes=_first(given["train_volumes"], "auto"),
             templates=_name_or_file(given["templates"]),
             template_labels=_file(given["template_labels"], "--template-labels"),
+            template_kind=given["template_kind"],
             fetch_templates=given["fetch_templates"],
             baselines=_baselines(given["baselines"], chosen["preset"]),
             atlas=_name_or_file(given["atlas"]) if given["atlas"] else None,
             atlas_labels=_file(given["atlas_labels"], "--atlas-labels"),
+            atlas_kind=given["atlas_kind"],
             surrogates=given["surrogates"],
             surrogate_templates=_first(given["surrogate_templates"], SURROGATE_TEMPLATES if given["surrogates"] else 0),
             cross_fit=given["cross_fit"],

@@ -219,11 +219,19 @@ class Stages:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
         number = settings.surrogate_templates
-        asked = (told["Templates"], told["TemplateLabels"], number, settings.seed, model.mask.read_bytes())
+        asked: tuple[Any, ...] = (
+            told["Templates"],
+            told["TemplateLabels"],
+            number,
+            settings.seed,
+            model.mask.read_bytes(),
+        )
+        asked += () if settings.template_kind == "auto" else (settings.template_kind,)
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            template_kind=settings.template_kind,
             n_surrogates=number,
             seed=settings.seed,
             mem_gb=memory_gb("surrogates"),
@@ -251,10 +259,12 @@ class Stages:
         networks = init_networks_wf(
             templates=settings.templates,
             template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            template_kind=settings.template_kind,
             mode=settings.mode,
             baselines=comparable or settings.baselines,
             atlas=settings.atlas,
             atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
+            atlas_kind=settings.atlas_kind,
             with_events=run.events is not None,
             seed=settings.seed,
             save_signed=settings.signed_maps,

@@ -44,12 +44,14 @@ def init_evaluation_wf(
     *,
     templates: str = "default",
     template_labels: str | None = None,
+    template_kind: str = "auto",
     mode: Literal["calibrated", "paper"] = "calibrated",
     state_cutoff: float | None = None,
     cutoffs_given: bool = False,
     baselines: Sequence[str] = (),
     atlas: str | None = None,
     atlas_labels: str | None = None,
+    atlas_kind: str = "auto",
     with_events: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -66,6 +68,8 @@ def init_evaluation_wf(
         ``default``, ``smith2009`` or an image.
     template_labels : str, optional
         Table with their names.
+    template_kind : {"auto", "continuous", "labels", "thresholded"}
+        What the image holds; ``auto`` recognises it.
     mode : str
         Which score decides on states, and from where on.
     state_cutoff : float, optional
@@ -76,6 +80,8 @@ def init_evaluation_wf(
         Baselines to compute besides the volume itself; ``context`` and ``untrained`` need the input ``model_dir``.
     atlas, atlas_labels : str, optional
         Image and table of the regions whose mean FBN is written.
+    atlas_kind : str
+        As `template_kind`.
     with_events : bool
         Whether the run has a task, whose table is given to the input ``events``.
     seed : int
@@ -126,7 +132,8 @@ def init_evaluation_wf(
     given += ["state_cutoffs", "model_dir"]
     inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
-    against = {"templates": templates, **({"template_labels": template_labels} if template_labels else {})}
+    labels = {"template_labels": template_labels} if template_labels else {}
+    against = {"templates": templates, "template_kind": template_kind, **labels}
     volumes = [(field, field) for field in (*prepared, "grid_mask")]
     maps = [*volumes, ("fbn_maps", "fbn_maps")]
 
@@ -178,7 +185,7 @@ def init_evaluation_wf(
         workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
     if atlas:
         labels = {"atlas_labels": atlas_labels} if atlas_labels else {}
-        regions = node(RegionTimeCourses(atlas=atlas, **labels), "regions")
+        regions = node(RegionTimeCourses(atlas=atlas, atlas_kind=atlas_kind, **labels), "regions")
         out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
     if with_events:

@@ -17,7 +17,7 @@ __all__ = ["NETWORKS", "init_networks_wf"]
 
 _EXTRACTED = ("fbn_maps", "signed_maps", "channel_weights", "codes", "networks_metadata")
 
-_SHARED = ("templates", "template_labels", "mode", "seed")
+_SHARED = ("templates", "template_labels", "template_kind", "mode", "seed")
 """What evaluation and null models have to agree on."""
 
 NETWORKS = (*_EXTRACTED, *EVALUATED, *NULLS)

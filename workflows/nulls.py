@@ -22,6 +22,7 @@ def init_surrogate_templates_wf(
     *,
     templates: str = "default",
     template_labels: str | None = None,
+    template_kind: str = "auto",
     n_surrogates: int = 199,
     seed: int = 0,
     mem_gb: float = 1.0,
@@ -31,7 +32,7 @@ def init_surrogate_templates_wf(
 
     Parameters
     ----------
-    templates, template_labels
+    templates, template_labels, template_kind
         As for `init_nulls_wf`.
     n_surrogates : int
         Sets of surrogate templates, 19 or more.
@@ -53,7 +54,9 @@ def init_surrogate_templates_wf(
     inputnode = pe.Node(IdentityInterface(fields=["grid_mask"]), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=["surrogate_templates"]), name="outputnode")
     make = pe.Node(
-        SurrogateTemplates(templates=templates, n_surrogates=n_surrogates, seed=seed, **labels),
+        SurrogateTemplates(
+            templates=templates, template_kind=template_kind, n_surrogates=n_surrogates, seed=seed, **labels
+        ),
         name="make_surrogates",
         n_procs=1,
         mem_gb=mem_gb,
@@ -71,6 +74,7 @@ def init_nulls_wf(
     *,
     templates: str = "default",
     template_labels: str | None = None,
+    template_kind: str = "auto",
     mode: str = "calibrated",
     spatial: bool = True,
     n_surrogates: int = 99,
@@ -90,6 +94,8 @@ def init_nulls_wf(
         ``default``, ``smith2009`` or an image.
     template_labels : str, optional
         Table with their names.
+    template_kind : {"auto", "continuous", "labels", "thresholded"}
+        What the image holds; ``auto`` recognises it.
     mode : str
         Whose rule assigns states, and whose score is tested.
     spatial : bool
@@ -137,7 +143,7 @@ def init_nulls_wf(
     fields = [*prepared, "fbn_maps", "model_dir", "grid_mask", "run_name", "surrogate_templates"]
     inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(NULLS)), name="outputnode")
-    settings = {"templates": templates, "mode": mode} | (
+    settings = {"templates": templates, "template_kind": template_kind, "mode": mode} | (
         {"template_labels": template_labels} if template_labels else {}
     )
     as_they_are = [(field, field) for field in [*prepared, "grid_mask"]]

@@ -32,6 +32,7 @@ def score_baselines(
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     n_components: int = 20,
     seed: int = 0,
@@ -51,7 +52,7 @@ def score_baselines(
         The linear part of the network, as for `baselines`; ``context`` needs it.
     untrained : callable, optional
         The network before training, as for `baselines`; ``untrained`` needs it.
-    templates, template_labels, grid_mask
+    templates, template_labels, template_kind, grid_mask
         As for `score_run`.
     n_components, seed : int
     out_dir : path
@@ -69,7 +70,9 @@ def score_baselines(
     InputError, UsageError
     """
     run = read_run([], in_file, in_mask, in_samples)
-    local, covered = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, covered = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
     volumes = np.flatnonzero(run.kept)
     features = None if codes is None else _features(codes, run.kept)
     tables, about = [], about_templates(local)

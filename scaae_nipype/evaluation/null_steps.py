@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ def make_surrogate_templates(
     *,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     n_surrogates: int = 199,
     seed: int = 0,
@@ -56,7 +57,7 @@ def make_surrogate_templates(
 
     Parameters
     ----------
-    templates, template_labels : as for `load_templates`
+    templates, template_labels, template_kind : as for `load_templates`
     grid_mask : path, optional
         The model's brain mask; the shipped one by default.
     n_surrogates : int
@@ -75,7 +76,7 @@ def make_surrogate_templates(
     """
     check_number_of_surrogates(n_surrogates)
     grid = load_grid(grid_mask)
-    maps = _filled(load_templates(templates, grid=grid, labels=template_labels))
+    maps = _filled(load_templates(templates, grid=grid, labels=template_labels, kind=cast("Any", template_kind)))
     with tqdm(total=n_surrogates, desc="Surrogate templates", unit="set", mininterval=1.0, file=sys.stderr) as bar:
         return write_surrogate_ranks(
             maps,
@@ -103,6 +104,7 @@ def check_matches(
     surrogates: PathLike,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     seed: int | None = None,
@@ -116,7 +118,7 @@ def check_matches(
         As for `read_run`.
     surrogates : path
         From `make_surrogate_templates`, of the same templates and mask.
-    templates, template_labels, grid_mask
+    templates, template_labels, template_kind, grid_mask
         As for `score_run`.
     mode : str
         Key of `states.RULES`: whose score is tested.
@@ -141,7 +143,9 @@ def check_matches(
     """
     rule = _rule(mode)
     run = read_run(fbn_maps, in_file, in_mask, in_samples)
-    local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
     grid = load_grid(grid_mask)
     ranks = read_surrogate_ranks(surrogates, n_maps=len(local.names), grid=grid)
     methods = {**run.fbn, "volume": run.volume}
@@ -213,6 +217,7 @@ def check_dynamics(
     in_samples: PathLike,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     cutoff: float | None = None,
@@ -232,7 +237,7 @@ def check_dynamics(
         From volumes (n_kept, n_voxels) of the region to signed maps (n_branches, n_kept, n_voxels).
     in_file, in_mask, in_samples : paths
         As for `read_run`.
-    templates, template_labels, grid_mask
+    templates, template_labels, template_kind, grid_mask
         As for `score_run`.
     mode : str
         Key of `states.RULES`.
@@ -267,7 +272,9 @@ def check_dynamics(
     rule = rule if cutoff is None else Rule(rule.score, cutoff)
     check_number_of_surrogates(n_surrogates)
     run = read_run([], in_file, in_mask, in_samples)
-    local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
     null: TemporalNull | None = None
     cost: dict[str, float] = {}
     try:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -103,6 +104,8 @@ def run_templates(
     spec: str | os.PathLike,
     *,
     labels: str | os.PathLike | None,
+    kind: str = "auto",
+    what: Literal["template", "atlas"] = "template",
     grid_mask: str | os.PathLike | None,
     in_mask: str | os.PathLike,
 ) -> tuple[TemplateSet, np.ndarray]:
@@ -111,7 +114,7 @@ def run_templates(
     Parameters
     ----------
     run : RunMaps
-    spec, labels : as for `load_templates`
+    spec, labels, kind, what : as for `load_templates`
     grid_mask : path, optional
         The model's brain mask; the shipped one by default.
     in_mask : path
@@ -127,7 +130,7 @@ def run_templates(
     ------
     InputError, UsageError
     """
-    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels)
+    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels, kind=cast("Any", kind), what=what)
     try:
         return whole.inside(run.region), coverage(whole, run.region)
     except InputError as error:

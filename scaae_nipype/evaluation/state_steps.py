@@ -33,6 +33,7 @@ def assign_states(
     signed_maps: Sequence[PathLike] | None = None,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     cutoff: float | None = None,
@@ -49,7 +50,7 @@ def assign_states(
     signed_maps : paths, optional
         The maps before equation 9, which are averaged per state. Without them the square root of the scaled maps is,
         which differs from them by an offset and a factor per volume.
-    templates, template_labels, grid_mask
+    templates, template_labels, template_kind, grid_mask
         As for `score_run`.
     mode : str
         Key of `states.RULES`: which score decides, and from where on.
@@ -83,7 +84,9 @@ def assign_states(
     refuse_unequal("branch", fbn_maps=fbn_maps, signed_maps=signed_maps or None)
     scaled_maps_matter = scores is None or not signed_maps
     run = read_run(fbn_maps if scaled_maps_matter else [], in_file, in_mask, in_samples)
-    local, _ = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
     if signed_maps:
         averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
     else:

@@ -32,6 +32,7 @@ def score_run(
     in_samples: PathLike,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
+    template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
     num_threads: int = 1,
@@ -43,7 +44,7 @@ def score_run(
     ----------
     fbn_maps, in_file, in_mask, in_samples : paths
         As for `read_run`.
-    templates, template_labels : as for `load_templates`
+    templates, template_labels, template_kind : as for `load_templates`
     grid_mask : path, optional
         The model's brain mask, which coverage is measured against; the shipped one by default.
     mode : str
@@ -72,7 +73,9 @@ def score_run(
     """
     deciding = rule_of(mode).score
     run = read_run(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
-    local, covered = run_templates(run, templates, labels=template_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, covered = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
     about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
     methods = [*run.fbn, "volume", "volume_negated"]
     kept = slice(None) if run.kept.all() else run.kept  # a slice copies nothing
@@ -106,9 +109,22 @@ def about_templates(templates: TemplateSet) -> dict:
         "Templates": templates.source,
         "TemplateLabels": list(templates.names),
         "TemplateKind": templates.kind,
+        "TemplateKindReason": templates.reason,
+        "TemplateVoxels": dict(zip(templates.names, templates.voxels.tolist(), strict=True)),
+        **_in_image(templates, "Template"),
         "CorrelatedWith": "binary templates" if templates.continuous is None else "continuous templates",
         "Threshold": THRESHOLD,
         "Warnings": list(templates.warnings),
+    }
+
+
+def _in_image(templates: TemplateSet, what: str) -> dict:
+    """Say how large templates are in their own image, and how much of that the model's brain mask holds."""
+    if templates.image_voxels is None or templates.share_in_mask is None:
+        return {}
+    return {
+        f"{what}VoxelsInImage": dict(zip(templates.names, templates.image_voxels.tolist(), strict=True)),
+        f"{what}ShareInModelMask": dict(zip(templates.names, templates.share_in_mask.round(4).tolist(), strict=True)),
     }
 
 
@@ -157,6 +173,7 @@ def tabulate_regions(
     in_samples: PathLike,
     atlas: PathLike,
     atlas_labels: PathLike | None = None,
+    atlas_kind: str = "auto",
     grid_mask: PathLike | None = None,
     out_dir: PathLike = ".",
 ) -> tuple[list[Path], Path]:
@@ -166,7 +183,7 @@ def tabulate_regions(
     ----------
     fbn_maps, in_file, in_mask, in_samples, grid_mask
         As for `score_run`.
-    atlas, atlas_labels : as the templates of `load_templates`
+    atlas, atlas_labels, atlas_kind : as the templates of `load_templates`
     out_dir : path
 
     Returns
@@ -181,7 +198,9 @@ def tabulate_regions(
     InputError, UsageError
     """
     run = read_run(fbn_maps, in_file, in_mask, in_samples)
-    local, covered = run_templates(run, atlas, labels=atlas_labels, grid_mask=grid_mask, in_mask=in_mask)
+    local, covered = run_templates(
+        run, atlas, labels=atlas_labels, kind=atlas_kind, what="atlas", grid_mask=grid_mask, in_mask=in_mask
+    )
     out_dir = Path(out_dir).absolute()
     tables = []
     for branch, maps in run.fbn.items():
@@ -192,6 +211,10 @@ def tabulate_regions(
         tables.append(write_table(table, out_dir / f"{branch}_regions.tsv"))
     about = {
         "Atlas": local.source,
+        "AtlasKind": local.kind,
+        "AtlasKindReason": local.reason,
+        "RegionVoxels": dict(zip(local.names, local.voxels.tolist(), strict=True)),
+        **_in_image(local, "Region"),
         "RegionCoverage": dict(zip(local.names, covered, strict=True)),
         "SamplingFrequency": 1 / run.repetition_time,
         "Warnings": list(local.warnings),

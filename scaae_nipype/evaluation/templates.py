@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -15,9 +13,12 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError, UsageError
-from ..files import read_image, read_table
 from ..grid import Grid
 from .overlap import THRESHOLD, binarise
+from .smith2009 import SMITH_NAMES, fetch_smith2009, find_smith2009, smith2009_folders
+from .template_images import in_mask, on_grid, read_templates
+from .template_kinds import Kind, Recognised, as_labels, checked_kind, recognise
+from .template_names import NameTable, label_names, map_names, read_names
 
 __all__ = [
     "SMITH_NAMES",
@@ -31,23 +32,11 @@ __all__ = [
     "smith2009_folders",
 ]
 
-Kind = Literal["continuous", "labels", "thresholded"]
-
 TEMPLATE_NAMES = ("default", "smith2009")
 """Templates that are known by name: shipped, and looked for on this machine."""
 
-SMITH_NAMES = (
-    *("MedialVisual", "OccipitalPole", "LateralVisual", "DefaultMode", "Cerebellum", "Sensorimotor", "Auditory"),
-    *("ExecutiveControl", "RightFrontoparietal", "LeftFrontoparietal"),
-)
-"""The ten maps of Smith et al. (2009), in the order of their file."""
-
-SMITH_FILES = ("smith_2009/PNAS_Smith09_rsn10.nii*", "tpl-*/tpl-*Smith2009*.nii*")
-"""Where nilearn's fetcher, and anybody who follows templateflow's layout, put the maps below a data folder."""
-
-MOSTLY_ZERO = 0.5
-"""Maps with a larger share of exact zeros inside the brain have been thresholded before."""
-
+LOST = 0.5
+"""Templates with a smaller share of their voxels inside the model's brain mask are named."""
 
 MOST_LOADED = 4
 """Template sets that a process keeps: a worker scores run after run against the same ones."""
@@ -72,7 +61,13 @@ class TemplateSet:
     grid : Grid
         The voxels that the arrays hold.
     warnings : tuple of str
-        One sentence per template that cannot be scored.
+        Sentences on what a user should check: templates that cannot be scored, a kind that was hard to tell.
+    reason : str
+        What told the kind.
+    image_voxels : int array, (n_templates,), or None
+        Voxels of each template in its image, by the same rule.
+    share_in_mask : float array, (n_templates,), or None
+        Share of those that lie in the brain mask of the model's whole grid; NaN for a template without voxels.
     """
 
     names: tuple[str, ...]
@@ -82,6 +77,14 @@ class TemplateSet:
     kind: Kind
     grid: Grid
     warnings: tuple[str, ...] = ()
+    reason: str = ""
+    image_voxels: np.ndarray | None = None
+    share_in_mask: np.ndarray | None = None
+
+    @property
+    def voxels(self) -> np.ndarray:
+        """Voxels of each template on the grid, (n_templates,)."""
+        return self.binary.sum(axis=1)
 
     @property
     def values(self) -> np.ndarray:
@@ -140,61 +143,6 @@ def _part(region: Grid, grid: Grid) -> np.ndarray:
     return grid.vectors(region.mask)
 
 
-def smith2009_folders() -> list[Path]:
-    """List the folders in which nilearn and templateflow keep what they fetched."""
-    from nilearn.datasets import get_data_dirs
-
-    return [*map(Path, get_data_dirs()), Path("~/.cache/templateflow").expanduser()]
-
-
-def find_smith2009(folders: Iterable[str | os.PathLike] | None = None) -> Path:
-    """Find the ten Smith et al. (2009) maps on this machine; nothing is fetched.
-
-    Parameters
-    ----------
-    folders : paths, optional
-        Data folders to search; nilearn's and templateflow's by default.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    """
-    folders = smith2009_folders() if folders is None else [Path(folder) for folder in folders]
-    for folder in folders:
-        for pattern in SMITH_FILES:
-            for path in sorted(folder.glob(pattern)):
-                return path
-    raise UsageError(
-        f"Templates 'smith2009': no {SMITH_FILES[0]} in {', '.join(map(str, folders))}; get it with "
-        '`python -c "from nilearn.datasets import fetch_atlas_smith_2009 as get; get()"` '
-        "or give the file itself as templates."
-    )
-
-
-def fetch_smith2009() -> Path:
-    """Get the ten Smith et al. (2009) maps from the authors' site, by nilearn, unless they are on this machine.
-
-    Raises
-    ------
-    UsageError
-        If they cannot be fetched.
-    """
-    from nilearn.datasets import fetch_atlas_smith_2009
-
-    with suppress(UsageError):
-        return find_smith2009()
-    try:
-        fetch_atlas_smith_2009(dimension=10, resting=True, verbose=0)
-    except Exception as error:  # whatever stands between this machine and the site
-        reason = " ".join(str(error).split())[:120]
-        raise UsageError(
-            f"Templates 'smith2009': cannot be fetched ({type(error).__name__}: {reason}); get them where there is a "
-            "network, or give the file itself as templates."
-        ) from error
-    return find_smith2009()
-
-
 def check_templates(spec: str | os.PathLike) -> None:
     """Refuse what is neither a known name nor a file; whether the file holds templates is for `load_templates` to see.
 
@@ -204,6 +152,8 @@ def check_templates(spec: str | os.PathLike) -> None:
     """
     if str(spec) in TEMPLATE_NAMES or Path(spec).is_file():
         return
+    if Path(spec).is_dir():
+        raise UsageError(f"Templates '{spec}': is a folder; give one image: labels, or 4D with one map per volume.")
     near = difflib.get_close_matches(str(spec).lower(), TEMPLATE_NAMES, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise UsageError(f"Templates '{spec}': neither a file nor one of {', '.join(TEMPLATE_NAMES)}{hint}.")
@@ -215,16 +165,20 @@ def load_templates(
     grid: Grid,
     labels: str | os.PathLike | None = None,
     kind: Kind | Literal["auto"] = "auto",
+    what: Literal["template", "atlas"] = "template",
 ) -> TemplateSet:
     """Load templates onto a grid and binarise them.
 
     ============  ===========================================  ==========  =======================================
     kind          recognised by                                resampled   voxels of the binary template
     ============  ===========================================  ==========  =======================================
-    labels        one volume of whole numbers, none negative   nearest     those that carry the label
+    labels        one volume of (nearly) whole numbers, equal  nearest     those that carry the label
+                  between most neighbours; one value below 0
+                  counts as background
     thresholded   more than half of the values inside the      nearest     values > 0
-                  brain mask are exactly 0
-    continuous    anything else                                linearly    values > 0.3 × the map's own maximum
+                  brain mask are exactly 0, and there are
+                  none between 0 and 0.3 of the highest
+    continuous    values down to nearly 0, or below            linearly    values > 0.3 × the map's own maximum
                                                                            inside the mask
     ============  ===========================================  ==========  =======================================
 
@@ -236,17 +190,21 @@ def load_templates(
     grid : Grid
         The model's whole grid; `TemplateSet.inside` cuts the result to a run's region.
     labels : path, optional
-        Table with a column ``name`` (or ``label``) and, for a label image, ``index``; for a 4D image one row per
-        volume. Without it a table of the same name beside the image is taken, if there is one.
+        Names: a table with a column ``name`` (or ``label`` …) and, for a label image, ``index``; for a 4D image one
+        row per volume. `read_names` says what else is read. Without it a table of the same name beside the image is
+        taken, if there is one.
     kind : str
         Says what the image holds where the rule above would be wrong.
+    what : str
+        What messages call it.
 
     Raises
     ------
     UsageError
         If `spec` is neither a known name nor a file.
     InputError
-        If the image cannot be read, no template has a voxel in the mask, or the label table does not fit.
+        If the image cannot be read, its kind cannot be told, no template has a voxel in the mask, or the label table
+        does not fit.
 
     >>> from scaae_nipype.grid import load_grid
     >>> templates = load_templates("default", grid=load_grid())
@@ -254,84 +212,175 @@ def load_templates(
     ('labels', ('Auditory', 'CinguloOpercular', 'DefaultMode'))
     """
     if str(spec) == "default":
+        if checked_kind(kind, what) not in (None, "labels"):
+            raise UsageError(f"`{what}_kind` {kind}: the default templates are labels; give an image, or leave it out.")
         data = resources.files("scaae_nipype.data")
         with (
             resources.as_file(data / "seitzman2018_dseg_4mm.nii.gz") as image,
             resources.as_file(data / "seitzman2018_dseg.tsv") as table,
         ):
             source = "Networks of Seitzman et al. (2018), grey matter within 12 mm of a region (shipped)"
-            return _load(image, grid, labels or table, "labels", source)
+            return _load(image, grid, labels or table, "labels", source, what)
     if str(spec) == "smith2009":
         path = find_smith2009()
-        return _load(path, grid, labels, kind, f"Smith et al. (2009), {path.name}")
+        return _load(path, grid, labels, kind, f"Smith et al. (2009), {path.name}", what)
     check_templates(spec)
     path = Path(spec)
-    return _load(path, grid, labels, kind, path.name)
+    return _load(path, grid, labels, kind, path.name, what)
 
 
-def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, source: str) -> TemplateSet:
+def _load(path: Path, grid: Grid, labels: str | os.PathLike | None, kind: str, source: str, what: str) -> TemplateSet:
     table = Path(labels) if labels is not None else _table_beside(path)
+    if table is not None and not table.is_file():
+        raise UsageError(f"{table}: there is no such file; `{what}_labels` is a table of names.")
     stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in (path, table) if file)
-    key = (*stamps, grid.checksum, kind, source)
+    key = (*stamps, grid.checksum, kind, source, what)
     if key not in _loaded:
         while len(_loaded) >= MOST_LOADED:
             _loaded.pop(next(iter(_loaded)))
-        _loaded[key] = _resampled(path, grid, table, kind, source)
+        _loaded[key] = _made(path, grid, None if table is None else read_names(table), kind, source, what)
     return _loaded[key]
 
 
-def _resampled(path: Path, grid: Grid, table: Path | None, kind: str, source: str) -> TemplateSet:
-    image = _read(path)
-    found = _recognise(image, grid) if kind == "auto" else kind
-    continuous = None
-    if found == "labels":
-        values = np.rint(_on_grid(image, grid, "nearest")[0]).astype(int)
-        known = np.unique(np.rint(np.asanyarray(image.dataobj))).astype(int)
-        indices, names = _label_names(known[known > 0], table, path)
-        binary = values == np.array(indices, dtype=int)[:, None]
-    elif found == "thresholded":
-        binary = _on_grid(image, grid, "nearest") > 0
-        names = _map_names(len(binary), table, path)
-    elif found == "continuous":
-        continuous = _on_grid(image, grid, "linear")
-        binary = binarise(continuous, THRESHOLD)
-        names = _map_names(len(binary), table, path)
+def _made(path: Path, grid: Grid, table: NameTable | None, kind: str, source: str, what: str) -> TemplateSet:
+    asked = checked_kind(kind, what)
+    image, warnings = read_templates(path)
+    values = np.asanyarray(image.dataobj)
+    if not (values > 0).any():
+        raise InputError(f"{path}: holds no value above 0, so no template has a voxel.")
+    inside = in_mask(image, grid)
+    if not (values[inside] > 0).any():
+        raise InputError(f"{path}: no template has a voxel in the model's brain mask: {_places(image, grid)}.")
+    named = () if table is None or table.indices is None else table.indices
+    if asked is None:
+        found = recognise(
+            values,
+            lambda: float((on_grid(image, grid, "nearest") == 0).mean()),
+            source=path.name,
+            what=what,
+            named=named,
+        )
     else:
-        raise UsageError(f"Templates of kind '{kind}': choose one of auto, continuous, labels, thresholded.")
-    filled = binary.any(axis=1)
-    if not filled.any():
-        raise InputError(f"{path}: no template has a voxel in the model's brain mask: is the image in MNI space?")
-    warnings = tuple(f"Template {names[i]} has no voxel in the model's brain mask." for i in np.flatnonzero(~filled))
+        found = Recognised(asked, "not recognised but given")
+    of_kind = _of_labels if found.kind == "labels" else _of_maps
+    made = of_kind(path, image, grid, inside, table, source, found, what)
+    said = (*warnings, *found.warnings, *(() if table is None else table.warnings), *made.warnings, *_lost(made))
+    return replace(made, warnings=said)
+
+
+def _of_labels(
+    path: Path,
+    image: nib.Nifti1Image,
+    grid: Grid,
+    inside: np.ndarray,
+    table: NameTable | None,
+    source: str,
+    found: Recognised,
+    what: str,
+) -> TemplateSet:
+    named = () if table is None or table.indices is None else table.indices
+    labels = as_labels(np.asanyarray(image.dataobj), source=path.name, what=what, named=named)
+    known = labels.indices.tolist()
+    if table is None:
+        indices, names = known, tuple(f"label{index}" for index in known)
+    else:
+        indices, names = label_names(known, table, path)
+    codes = on_grid(nib.Nifti1Image(labels.codes[..., None].astype(np.float32), image.affine), grid, "nearest")[0]
+    places = [known.index(index) + 1 if index in known else 0 for index in indices]
+    binary = np.rint(codes).astype(int) == np.where(places, places, -1)[:, None]
+    counts = [np.bincount(own.ravel(), minlength=len(known) + 1) for own in (labels.codes, labels.codes[inside])]
+    total, kept = (np.where(places, count[places], 0) for count in counts)
+    reason = found.reason
+    if any(value < 0 for value in labels.background):
+        reason += f"; background {', '.join(map(str, labels.background))}"
+    return _finished(names, None, binary, source, replace(found, reason=reason), grid, total, kept, labels.warnings)
+
+
+def _of_maps(
+    path: Path,
+    image: nib.Nifti1Image,
+    grid: Grid,
+    inside: np.ndarray,
+    table: NameTable | None,
+    source: str,
+    found: Recognised,
+    what: str,
+) -> TemplateSet:
+    continuous, least = None, np.zeros(image.shape[3])
+    if found.kind == "continuous":
+        continuous = on_grid(image, grid, "linear")
+        binary = binarise(continuous, THRESHOLD)
+        least = THRESHOLD * continuous.max(axis=1)
+    else:
+        binary = on_grid(image, grid, "nearest") > 0
+    names = _map_names(len(binary), table, path)
+    total, kept = np.zeros((2, len(binary)), dtype=int)
+    for number, volume in enumerate(np.moveaxis(np.asanyarray(image.dataobj), -1, 0)):
+        above = (volume > 0) & (volume > least[number])
+        total[number], kept[number] = above.sum(), above[inside].sum()
+    return _finished(names, continuous, binary, source, found, grid, total, kept, ())
+
+
+def _finished(
+    names: tuple[str, ...],
+    continuous: np.ndarray | None,
+    binary: np.ndarray,
+    source: str,
+    found: Recognised,
+    grid: Grid,
+    total: np.ndarray,
+    kept: np.ndarray,
+    warnings: tuple[str, ...],
+) -> TemplateSet:
     for array in (continuous, binary):
         if array is not None:
             array.flags.writeable = False  # the next caller gets the same set
-    return TemplateSet(names, continuous, binary, source, found, grid, warnings)  # type: ignore[arg-type]
+    share = np.divide(kept, total, out=np.full(len(total), np.nan), where=total > 0)
+    return TemplateSet(
+        names,
+        continuous,
+        binary,
+        source,
+        found.kind,
+        grid,
+        warnings,
+        found.reason,
+        image_voxels=total,
+        share_in_mask=share,
+    )
 
 
-def _read(path: Path) -> nib.Nifti1Image:
-    """Read an image whole, as 4D, with 0 where a value is not finite: interpolation would spread NaN."""
-    values, image = read_image(path)
-    values = np.nan_to_num(values, posinf=0, neginf=0)
-    if values.ndim not in (3, 4):
-        raise InputError(f"{path}: has {values.ndim} dimensions; templates are a 3D label image or a 4D image.")
-    return nib.Nifti1Image(values.reshape(*values.shape[:3], -1), image.affine)
+def _lost(templates: TemplateSet) -> list[str]:
+    """Say which templates are not, or not whole, on the model's grid, and why."""
+    said = []
+    assert templates.image_voxels is not None and templates.share_in_mask is not None
+    for name, voxels, total, share in zip(
+        templates.names, templates.voxels, templates.image_voxels, templates.share_in_mask, strict=True
+    ):
+        if not total or not share:
+            said.append(f"Template {name} has no voxel in the model's brain mask.")
+        elif not voxels:
+            said.append(
+                f"Template {name} is lost: its {total} voxel{'s' if total > 1 else ''} of the image fall between those "
+                "of the model's grid."
+            )
+        elif share < LOST:
+            said.append(
+                f"Template {name} lies mostly outside the model's brain mask: {100 * share:.0f} % of its {total} "
+                "voxels are inside."
+            )
+    return said
 
 
-def _recognise(image: nib.Nifti1Image, grid: Grid) -> Kind:
-    values = np.asanyarray(image.dataobj)
-    if values.shape[3] == 1 and values.min() >= 0 and np.array_equal(values, np.rint(values)):
-        return "labels"
-    return "thresholded" if (_on_grid(image, grid, "nearest") == 0).mean() > MOSTLY_ZERO else "continuous"
-
-
-def _on_grid(image: nib.Nifti1Image, grid: Grid, interpolation: str) -> np.ndarray:
-    """Resample a 4D image to the voxels of the grid's mask: (n_volumes, n_voxels), 0 outside the image."""
-    if grid.matches(image):
-        return np.asanyarray(image.dataobj)[grid.mask].T
-    from nilearn.image import resample_img
-
-    resampled = resample_img(image, grid.affine, grid.shape, interpolation=interpolation)
-    return np.asanyarray(resampled.dataobj)[grid.mask].T
+def _places(image: nib.Nifti1Image, grid: Grid) -> str:
+    """Say where an image and the brain are."""
+    filled = np.argwhere((np.asanyarray(image.dataobj) > 0).any(axis=3))
+    boxes = []
+    for affine, voxels in ((image.affine, filled), (grid.affine, np.argwhere(grid.mask))):
+        corners = nib.affines.apply_affine(affine, np.array([voxels.min(axis=0), voxels.max(axis=0)]))
+        low, high = np.sort(corners, axis=0)
+        boxes.append(", ".join(f"{axis} {a:.0f} to {b:.0f}" for axis, a, b in zip("xyz", low, high, strict=True)))
+    return f"its values lie at {boxes[0]} mm, the mask at {boxes[1]} mm; is the image in MNI space?"
 
 
 def _table_beside(path: Path) -> Path | None:
@@ -339,45 +388,9 @@ def _table_beside(path: Path) -> Path | None:
     return table if table.is_file() else None
 
 
-def _label_names(known: np.ndarray, path: Path | None, image: Path) -> tuple[list[int], tuple[str, ...]]:
-    """Pair the labels of an image with names; rows of the table whose label the image lacks stay, as empty ones."""
-    if path is None:
-        return known.tolist(), tuple(f"label{index}" for index in known)
-    table = read_table(path)
-    if "index" not in table:
-        raise InputError(f"{path}: has no column 'index', which a table for the label image {image} needs.")
-    if not all(isinstance(index, int | float) and index == int(index) for index in table["index"].dropna().tolist()):
-        raise InputError(f"{path}: column 'index' holds something else than whole numbers.")
-    table = table[table["index"].fillna(0) > 0]  # 0 is the background
-    indices = table["index"].astype(int).tolist()
-    names = _names(table, path)
-    if len(set(indices)) < len(indices):
-        raise InputError(f"{path}: an index occurs twice.")
-    missing = sorted(set(known.tolist()) - set(indices))
-    if missing:
-        raise InputError(f"{path}: has no row for label {missing[0]} of {image} ({len(missing)} labels lack one).")
-    return indices, names
-
-
-def _map_names(count: int, path: Path | None, image: Path) -> tuple[str, ...]:
-    if path is None:
-        if count == len(SMITH_NAMES) and any(word in image.name.lower() for word in ("smith", "rsn10")):
-            return SMITH_NAMES
-        return tuple(f"map{number:02d}" for number in range(1, count + 1))
-    table = read_table(path)
-    if len(table) != count:
-        raise InputError(f"{path}: has {len(table)} rows for the {count} maps of {image}; it needs one row per map.")
-    return _names(table.sort_values("index") if "index" in table else table, path)
-
-
-def _names(table, path: Path) -> tuple[str, ...]:
-    column = next((column for column in ("name", "label") if column in table), None)
-    if column is None:
-        raise InputError(f"{path}: has no column 'name'; its columns are {', '.join(map(str, table.columns))}.")
-    if table[column].isna().any():
-        raise InputError(f"{path}: column '{column}' has an empty cell.")
-    names = tuple(str(name).strip() for name in table[column])
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise InputError(f"{path}: the name {doubled[0]} occurs twice.")
-    return names
+def _map_names(count: int, table: NameTable | None, image: Path) -> tuple[str, ...]:
+    if table is not None:
+        return map_names(count, table, image)
+    if count == len(SMITH_NAMES) and any(word in image.name.lower() for word in ("smith", "rsn10")):
+        return SMITH_NAMES
+    return tuple(f"map{number:02d}" for number in range(1, count + 1))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
 from ..evaluation.baselines import BASELINES
 from ..evaluation.states import RULES
+from ..evaluation.template_kinds import Kind
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
 from .checked import Device, ExistingFile, ModelFolder, Quantity, Templates
 from .model import DEVICE, LARGEST_SEED
@@ -22,6 +23,8 @@ LONGEST_LAG = 3600.0
 
 MODES = ("calibrated", tuple(RULES))
 """The default, and what is possible."""
+
+_KINDS = ("auto", *get_args(Kind))
 
 _MODE = {"usedefault": True, "desc": "which score decides on states, and from where on"}
 
@@ -45,6 +48,7 @@ class _TemplatesInputSpec(FunctionInputSpec):
 
     templates = Templates("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
     template_labels = ExistingFile(desc="table with the names (and indices) of the templates")
+    template_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of templates holds (auto: recognised)")
     grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
@@ -239,6 +243,7 @@ class _RegionTimeCoursesInputSpec(_MapsInputSpec):
 
     atlas = Templates(mandatory=True, desc="'default', 'smith2009', or a label or 4D image")
     atlas_labels = ExistingFile(desc="table with the names (and indices) of the regions")
+    atlas_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of the atlas holds (auto: recognised)")
     grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 

@@ -26,6 +26,8 @@ __all__ = [
     "number",
     "overlap_sentences",
     "percent",
+    "region_sentences",
+    "template_sentences",
 ]
 
 SIGN_AGREEMENT = 0.9
@@ -39,6 +41,9 @@ CHANNEL_RANGE = 0.1
 
 STEADY = 0.01
 """Channel weights whose SD over time stays below this do not follow the data."""
+
+MOST_LISTED, SMALLEST = 24, 8
+"""Templates whose voxels are listed one by one; of more, so many of the smallest are."""
 
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
@@ -239,6 +244,56 @@ def _better(overlap: pd.DataFrame, score: str, statistic: str) -> pd.DataFrame:
     wide = wide.reindex(columns=[*_NETWORK, *_BASELINE]).astype(float)
     both = pd.DataFrame({"network": wide[list(_NETWORK)].max(axis=1), "volume": wide[list(_BASELINE)].max(axis=1)})
     return both.dropna()
+
+
+def template_sentences(about: Mapping[str, Any]) -> list[str]:
+    """Say what networks were compared with: source, kind and what told it, voxels of each template.
+
+    Parameters
+    ----------
+    about : mapping
+        Sidecar of the overlap table.
+    """
+    return _what_was_taken(about, "Templates", "TemplateKind", "Template", "Compared with")
+
+
+def region_sentences(about: Mapping[str, Any]) -> list[str]:
+    """Say what regions networks were averaged over, as `template_sentences`.
+
+    Parameters
+    ----------
+    about : mapping
+        Sidecar of a table of regions.
+    """
+    return _what_was_taken(about, "Atlas", "AtlasKind", "Region", "Averaged over")
+
+
+_KINDS = {
+    "labels": "labels of one image",
+    "continuous": "continuous maps, each cut at 0.3 of its maximum in the model's brain mask",
+    "thresholded": "maps that were thresholded before, of which all above 0 counts",
+}
+
+
+def _what_was_taken(about: Mapping[str, Any], source: str, kind: str, what: str, verb: str) -> list[str]:
+    told = about.get(f"{what}Voxels")
+    voxels = {name: count for name, count in (told if isinstance(told, dict) else {}).items() if isinstance(count, int)}
+    if not about.get(source) or not voxels:
+        return []
+    reason = f"; {about[f'{kind}Reason']}" if about.get(f"{kind}Reason") else ""
+    of_kind = _KINDS.get(str(about.get(kind)), "of a kind that was not recorded")
+    shares = about.get(f"{what}ShareInModelMask")
+    shares = shares if isinstance(shares, dict) else {}
+    first = f"{verb} {about[source]}: {len(voxels)} {of_kind}{reason}."
+    smallest = sorted(voxels, key=lambda name: voxels[name])
+    many = len(voxels) > MOST_LISTED
+    listed = ", ".join(
+        f"{name} {voxels[name]}" + (f" ({percent(shares[name])})" if shares.get(name) is not None else "")
+        for name in (smallest[:SMALLEST] if many else voxels)
+    )
+    span = f"{voxels[smallest[0]]} to {voxels[smallest[-1]]}; the smallest {SMALLEST}: " if many else ""
+    note = " (share of its own voxels that the model's brain mask holds)" if shares else ""
+    return [first, f"Voxels of each in the evaluation region{note}: {span}{listed}."]
 
 
 def overlap_sentences(overlap: pd.DataFrame) -> list[str]:

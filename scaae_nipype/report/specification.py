@@ -121,6 +121,7 @@ RUN_SECTIONS = (
         "templates",
         "Overlap with known networks",
         (
+            SentenceItem(views.template_sentences, ("overlap",)),
             SentenceItem(views.overlap_sentences, ("overlap",)),
             FigureItem(
                 "scores",
@@ -266,6 +267,7 @@ RUN_SECTIONS = (
         "regions",
         "Regions of the atlas",
         (
+            SentenceItem(views.region_sentences, ("fbn1regions",)),
             FigureItem(
                 "courses",
                 "Mean network value of every region over time",

@@ -31,10 +31,12 @@ __all__ = [
     "overlap_sentences",
     "overlap_table",
     "region",
+    "region_sentences",
     "settings_table",
     "spread_mosaic",
     "spread_volumes",
     "template_iou",
+    "template_sentences",
     "threshold_curves",
     "warnings",
 ]
@@ -138,6 +140,16 @@ def threshold_curves(run: Run) -> Figure:
 def overlap_sentences(run: Run) -> list[str]:
     """Say for how many templates the network beats the volume."""
     return findings.overlap_sentences(run.table("overlap", ["method", "template"]))
+
+
+def template_sentences(run: Run) -> list[str]:
+    """Say what the networks were compared with, how its kind was told, and how many voxels each template has."""
+    return findings.template_sentences(run.sidecar("overlap"))
+
+
+def region_sentences(run: Run) -> list[str]:
+    """Say what the regions are, how their kind was told, and how many voxels each has."""
+    return findings.region_sentences(run.sidecar("fbn1regions"))
 
 
 def overlap_table(run: Run) -> Table:

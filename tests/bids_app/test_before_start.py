@@ -29,6 +29,7 @@ def call(tmp_path, monkeypatch, capsys, main_dataset):
         printed = capsys.readouterr()
         assert "Traceback" not in printed.out + printed.err
         assert len(printed.err.splitlines()) <= 1
+        call.said = printed.out
         return code, (printed.err or printed.out).splitlines()[-1]
 
     yield call
@@ -96,6 +97,34 @@ def test_a_dry_run_says_what_would_stop_every_run(call):
     code, line = call("out", "participant", "--dry-run", "--templates", "image.nii.gz")
     assert (code, line) == (0, "This was a dry run: nothing was written.")
     assert [path.name for path in Path().iterdir()] == ["image.nii.gz"]
+
+
+def test_a_dry_run_says_what_is_taken_as_templates_and_atlas(call):
+    grid = load_grid()
+    labels = np.zeros(grid.shape, np.float32)
+    labels[20:25, 20:25, 20:25], labels[25:30, 20:25, 20:24] = 1.0000001, 2.0000002
+    labels[:, :, :5] -= 1
+    nib.save(nib.Nifti1Image(labels, grid.affine), "image.nii.gz")
+    Path("names.csv").write_text("Index,ROI\n1,left\n2,right\n")
+    options = ["--templates", "image.nii.gz", "--atlas", "image.nii.gz", "--atlas-labels", "names.csv"]
+    code, line = call("out", "participant", "--dry-run", *options)
+    assert (code, line) == (0, "This was a dry run: nothing was written.")
+    (templates,) = (text for text in call.said.splitlines() if text.startswith("Templates: "))
+    assert re.search(r"image\.nii\.gz: 2 labels of one image \(.*2 different whole numbers.*--template-kind", templates)
+    (atlas,) = (text for text in call.said.splitlines() if text.startswith("Atlas: "))
+    assert "--atlas-kind says otherwise" in atlas
+    assert "label1 125 (100 %), label2 100 (100 %)" in call.said
+    assert "left 125 (100 %), right 100 (100 %)" in call.said
+
+
+@pytest.mark.parametrize("option", ["--templates", "--atlas"])
+def test_an_image_beside_the_brain_is_one_line(call, option):
+    far = load_grid().affine.copy()
+    far[:3, 3] += 900
+    nib.save(nib.Nifti1Image(np.ones((5, 5, 5), np.int16), far), "far.nii.gz")
+    code, line = call("out", "participant", "--dry-run", option, "far.nii.gz")
+    assert code == 70
+    assert re.search(rf"{option}: .*far\.nii\.gz: no template has a voxel in the model's brain mask", line)
 
 
 @pytest.fixture

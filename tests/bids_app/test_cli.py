@@ -151,6 +151,20 @@ def test_labels_without_an_atlas(settings, tmp_path):
         settings("--atlas-labels", "labels.tsv")
 
 
+def test_kinds_of_templates_and_atlas(settings, tmp_path):
+    (tmp_path / "maps.nii.gz").touch()
+    made = settings("--templates", "maps.nii.gz", "--template-kind", "labels", "--atlas", "maps.nii.gz")
+    assert (made.template_kind, made.atlas_kind) == ("labels", "auto")
+    assert settings("--atlas", "maps.nii.gz", "--atlas_kind", "continuous").atlas_kind == "continuous"
+    with pytest.raises(UsageError, match=r"--template-kind: invalid choice: 'masks'"):
+        settings("--template-kind", "masks")
+    with pytest.raises(UsageError, match=r"--template-kind has no effect without --templates FILE"):
+        settings("--template-kind", "labels")
+    for without in ([], ["--atlas", "default"]):
+        with pytest.raises(UsageError, match=r"--atlas-kind has no effect without --atlas FILE"):
+            settings(*without, "--atlas-kind", "labels")
+
+
 def test_output_in_the_input(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()

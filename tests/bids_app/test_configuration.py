@@ -69,6 +69,15 @@ def test_the_number_of_training_volumes_changes_the_hash(settings):
     assert digest(dataclasses.replace(trained, train_volumes=100)) != digest(trained)
 
 
+def test_the_kind_of_templates_and_atlas_changes_the_hash_and_leaving_it_open_does_not(settings, tmp_path):
+    image = tmp_path / "maps.nii.gz"
+    image.write_bytes(b"maps")
+    given = dataclasses.replace(settings, templates=str(image), atlas=str(image))
+    assert not {"TemplateKind", "AtlasKind"} & configuration(given).keys()  # outputs of earlier versions stay usable
+    for change in ({"template_kind": "labels"}, {"atlas_kind": "labels"}):
+        assert digest(dataclasses.replace(given, **change)) != digest(given)
+
+
 def test_machine_folders_and_selection_do_not(settings, tmp_path):
     changes = {
         "work_dir": tmp_path / "w2",
@@ -98,7 +107,16 @@ def test_every_setting_is_known_to_this_test(settings):
         *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("repetition_time", "train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
+        *(
+            "template_kind",
+            "atlas_kind",
+            "baselines",
+            "atlas",
+            "atlas_labels",
+            "surrogates",
+            "surrogate_templates",
+            "cross_fit",
+        ),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 

@@ -3,6 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nipype.pipeline import engine as pe
+from traits.api import TraitError
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import assign_states, read_run, score_baselines, score_run, tabulate_regions
@@ -192,3 +193,7 @@ def test_interfaces_hand_out_the_files_of_the_steps(matching, volumes, run, tmp_
     atlas = {"atlas": str(matching["templates"]), "grid_mask": str(matching["grid_mask"])}
     regions = pe.Node(RegionTimeCourses(**strings(run), **atlas), name="regions", base_dir=base).run().outputs
     assert len(regions.out_tables) == 2
+    with pytest.raises(TraitError, match="template_kind"):
+        AssignStates(template_kind="masks")
+    with pytest.raises(TraitError, match="atlas_kind"):
+        RegionTimeCourses(atlas_kind="masks")

@@ -118,7 +118,9 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         columns = {f"{prefix}{i + 1:02d}": np.where(kept, values[:, i], np.nan) for i in range(width)}
         write_table(pd.DataFrame({"kept": kept.astype(int), **columns}), target(meaning))
     write_table(overlap_table(rng, kept), target("overlap"))
-    write_json({"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": []}, target("overlap", ".json"))
+    about = {"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": [], "TemplateKind": "labels"}
+    about |= {"TemplateVoxels": {template: 100 + place for place, template in enumerate(TEMPLATES)}}
+    write_json(about, target("overlap", ".json"))
     write_table(threshold_table(), target("thresholdcurve"))
     write_table(gradual_table(repetition_time), target("gradualchange"))
     write_states(target, rng, region, kept, repetition_time)

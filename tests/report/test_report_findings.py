@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaae_nipype.report.findings import channel_sentence, gradual_sentences, overlap_sentences
+from scaae_nipype.report.findings import (
+    channel_sentence,
+    gradual_sentences,
+    overlap_sentences,
+    region_sentences,
+    template_sentences,
+)
 
 
 def overlap(network: list[float], volume: list[float], *, precision_only: bool = False) -> pd.DataFrame:
@@ -21,6 +27,20 @@ def test_templates_on_which_the_network_wins_are_counted():
     assert "average precision for 2 of 3 templates (mean 0.30 against 0.27)" in text
     assert "size-matched IoU for 2 of 3 templates (mean 0.15 against 0.13)" in text
     assert "match most templates better than the raw volume" in text
+
+
+def test_what_was_taken_as_templates_is_said_with_kind_reason_and_voxels():
+    about = {"Templates": "maps.nii.gz", "TemplateKind": "continuous", "TemplateKindReason": "values down to 1 %"}
+    about |= {"TemplateVoxels": {"left": 20, "right": 0}, "TemplateShareInModelMask": {"left": 0.5, "right": None}}
+    first, second = template_sentences(about)
+    assert first.startswith("Compared with maps.nii.gz: 2 continuous maps, each cut at 0.3")
+    assert first.endswith("; values down to 1 %.")
+    assert second.endswith("mask holds): left 20 (50 %), right 0.")
+    about = {"Atlas": "atlas.nii.gz", "AtlasKind": "labels", "RegionVoxels": {f"r{n}": n for n in range(30, 0, -1)}}
+    first, second = region_sentences(about)
+    assert first == "Averaged over atlas.nii.gz: 30 labels of one image."
+    assert "1 to 30; the smallest 8: r1 1, r2 2" in second and second.endswith("r8 8.")
+    assert template_sentences({"Templates": "as earlier versions wrote it"}) == []
 
 
 def test_the_mean_over_volumes_is_held_against_chance():

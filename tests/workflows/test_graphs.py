@@ -40,6 +40,9 @@ def bold(tmp_path):
     return str(path)
 
 
+KINDS = ("auto", "continuous", "labels", "thresholded")
+
+
 def edges(workflow):
     """Expand a workflow as Nipype does before it runs: {(node, output, node, input)} of the nodes that compute."""
     graph = generate_expanded_graph(workflow._create_flat_graph())
@@ -96,6 +99,16 @@ def test_states_reuse_the_scores_and_average_the_signed_maps():
     assert made["states"].inputs.cutoff == 0.25
     assert "by IoU, or none below 0.25" in init_networks_wf(mode="paper", state_cutoff=0.25).visit_desc()
     assert "by size-matched IoU, or none below 0.2" in init_networks_wf().visit_desc()
+
+
+def test_kinds_reach_every_node_that_reads_templates(tmp_path):
+    asked = {"templates": "maps.nii.gz", "template_kind": "thresholded", "atlas": "default", "atlas_kind": "labels"}
+    made = nodes(init_networks_wf(**asked, baselines=("smoothed",), spatial_null=True, n_surrogates=19))
+    read_templates = {"match_templates", "states", "baselines", "check_matches", "check_dynamics"}
+    assert {made[name].inputs.template_kind for name in read_templates} == {"thresholded"}
+    assert made["regions"].inputs.atlas_kind == "labels"
+    hashes = {nodes(init_networks_wf(template_kind=k))["match_templates"].inputs.get_hashval()[1] for k in KINDS}
+    assert len(hashes) == 4
 
 
 def test_what_was_not_asked_for_is_not_computed(tmp_path):

@@ -20,6 +20,11 @@ def test_both_nulls_take_their_settings():
     assert {node.inputs.mode for node in found.values()} == {"paper"}
 
 
+def test_surrogates_are_made_of_templates_of_the_same_kind():
+    (made,) = nodes(init_surrogate_templates_wf(templates="maps.nii.gz", template_kind="continuous")).values()
+    assert made.inputs.template_kind == "continuous"
+
+
 def test_either_null_can_be_left_out():
     assert set(nodes(init_nulls_wf(n_surrogates=0))) == {"check_matches"}
     assert set(nodes(init_nulls_wf(spatial=False))) == {"check_dynamics"}
