@@ -168,4 +168,5 @@ def _find(settings: Settings) -> Inputs:
         spaces=settings.spaces,
         filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
         database_dir=settings.database_dir,
+        concatenated=settings.concatenated,
     )
