@@ -97,21 +97,18 @@ def without_doubles(
     """
     there, paths = {candidate.run for candidate in candidates}, {candidate.file.path for candidate in candidates}
     reasons: dict[Path, str] = {}
-    for one in concatenations:
-        if one.whole.file.path not in paths:
-            continue
+    usable = [one for one in concatenations if one.whole.file.path in paths]
+    for one in sorted(usable, key=lambda one: len(_joined(one.whole))):  # the longest first
         parts = {part.run for part in one.parts} & there
         if prefer == "parts" and parts:
             reasons[one.whole.file.path] = (
                 f"the concatenation of {one.labels} ({one.evidence}); the parts are taken (--concatenated whole takes "
                 "it instead)"
             )
-        elif prefer == "whole":
-            for candidate in candidates:
-                if candidate.run in parts:
-                    reasons[candidate.file.path] = (
-                        f"a part of {one.whole.file.path.name}, which is taken ({one.evidence})"
-                    )
+        elif prefer == "whole" and one.whole.file.path not in reasons:
+            within = {other.whole.run for other in usable if {part.run for part in other.parts} < parts}
+            reason = f"a part of {one.whole.file.path.name}, which is taken ({one.evidence})"
+            reasons |= {c.file.path: reason for c in candidates if c.run in parts | within}
     refused = [Refusal(c.file, reasons[c.file.path]) for c in candidates if c.file.path in reasons]
     return [candidate for candidate in candidates if candidate.file.path not in reasons], refused
 

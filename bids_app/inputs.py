@@ -87,14 +87,14 @@ def find_inputs(
     if not matching and not troubles:
         raise UsageError(_nothing_matches(datasets, query, bold_files))
 
-    matching, ignored = _without_ignored(matching, datasets, query)
+    matching, set_aside = _in_place(matching, datasets, query)
     usable, refused = _usable(matching, query)
     joined, join_notes = find_concatenations(candidate for candidate in bold if _in_volumes(candidate, query))
     candidates, doubles = without_doubles(usable, joined, concatenated)
     chosen, lost = choose(candidates, per_space=query.names_spaces)
     companions = Companions({dataset.root: found.files for dataset, found in listings.items()}, datasets.raw)
     runs, broken = _complete(chosen, companions, joined)
-    skipped = [*troubles, *ignored, *broken, *_explained([*refused, *doubles, *lost], chosen)]
+    skipped = [*troubles, *set_aside, *broken, *_explained([*refused, *doubles, *lost], chosen)]
     if not runs:
         raise InputError(_nothing_usable(skipped, usable or matching))
 
@@ -141,10 +141,10 @@ def _nothing_matches(datasets: Datasets, query: Query, files: Collection[BidsFil
     return f"No BOLD run matches in {roots}; looked for {query}. {query.nearest_misses(files)}"
 
 
-def _without_ignored(
+def _in_place(
     matching: Collection[Candidate], datasets: Datasets, query: Query
 ) -> tuple[list[Candidate], list[Skipped]]:
-    """Leave out participants that a ``.bidsignore`` lists, unless they were named."""
+    """Leave out what lies in another participant's folder, and participants in a ``.bidsignore`` who were not named."""
     lines = {
         root: ignored_participants(root)
         for root in (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
@@ -153,12 +153,15 @@ def _without_ignored(
     left, skipped = [], []
     for candidate in matching:
         label, root = candidate.file.entities.get("sub", ""), candidate.dataset.root
+        misplaced = _misplaced(candidate.file, root)
         listing = next((place for place in (root, datasets.raw) if place and label in lines[place]), None)
-        if listing is None or label in query.participants:
-            left.append(candidate)
-        else:
+        if misplaced:
+            skipped.append(Skipped(candidate.file.path, misplaced, is_fault=True))
+        elif listing is not None and label not in query.participants:
             reason = f"{listing / '.bidsignore'} lists sub-{label}; --participant-label {label} takes it all the same"
             skipped.append(Skipped(candidate.file.path, reason))
+        else:
+            left.append(candidate)
     return left, skipped
 
 
@@ -175,7 +178,6 @@ def _usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate
         file = candidate.file
         space = file.entities.get("space")
         trouble = trouble_with(file.path)
-        misplaced = _misplaced(file, candidate.dataset.root)
         if file.entities.get("part", "mag") != "mag":
             refused.append(Refusal(file, f"part-{file.entities['part']}, not magnitude"))
         elif file.extension not in VOLUMES:
@@ -188,8 +190,8 @@ def _usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate
         elif not (candidate.space.startswith("MNI152") or query.names_spaces):
             reason = f"space {candidate.space} is only taken if asked for (--space {candidate.space})"
             refused.append(Refusal(file, reason, needs_sibling=True))
-        elif misplaced or trouble:
-            refused.append(Refusal(file, misplaced or trouble or "", needs_sibling=True))
+        elif trouble:
+            refused.append(Refusal(file, trouble, needs_sibling=True))
         else:
             candidates.append(candidate)
     return candidates, refused
