@@ -18,6 +18,7 @@ from .filters import nearest, read_filter_file
 from .layout import Datasets, find_datasets, participant_labels
 from .listing import ignored_participants, list_files
 from .metadata import BidsFile, trouble_with
+from .participants import first_table
 from .plan import Inputs, RunInput, Skipped, plan_text
 from .query import Query
 
@@ -119,13 +120,18 @@ def find_inputs(
             *query.unmet(bold_files),
             *choice_notes(taken, candidates),
             *remark_notes(companions.remarks),
+            *first_table(list(roots.values())[::-1], _all_participants(roots.values()))[1],
         ),
     )
 
 
+def _all_participants(roots: Iterable[Path]) -> list[str]:
+    return sorted({label for root in roots for label in participant_labels(root)})
+
+
 def _known_participants(query: Query, datasets: Datasets) -> list[str]:
     """List the participants to look at: those asked for, all of which must exist, or all there are."""
-    there = sorted({label for dataset in datasets.derivatives for label in participant_labels(dataset.root)})
+    there = _all_participants(dataset.root for dataset in datasets.derivatives)
     named = query.participants
     unknown = [label for label in named if label not in there]
     if unknown:
