@@ -63,7 +63,7 @@ def _writes_into(folder: Path, root: Path) -> bool:
     if not folder.is_relative_to(root):
         return False
     below = folder.relative_to(root).parts
-    if below and root.is_dir() and not is_dataset(root):
+    if below and not is_dataset(root) and any(is_dataset(inside) for inside in root.glob("*/")):
         inner = root / below[0]
         return _writes_into(folder, inner) if is_dataset(inner) and folder != inner else False
     return len(below) < 2 or below[0] != "derivatives"

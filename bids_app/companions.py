@@ -137,11 +137,17 @@ class Companions:
         *,
         suffix: str,
         extension: str = "",
-        but: tuple[str, ...] = ("desc",),
+        description: str | None = None,
+        but: tuple[str, ...] = (),
     ) -> None:
-        """Remark which file of the same participant and task (whatever its case) nearly fits."""
+        """Remark which file of the same participant and task (whatever its case) nearly fits.
+
+        A `description` is what the name should have for ``desc-``; None: anything.
+        """
+        wanted = replace(bold, entities={**bold.entities, **({"desc": description} if description else {})})
+        but = but if description else (*but, "desc")
         near = [
-            (differences(file, bold, but=but), file)
+            (differences(file, wanted, but=but), file)
             for file in files
             if file.suffix == suffix
             and file.extension.startswith(extension)
@@ -182,7 +188,7 @@ class Companions:
                     self.remarks.append(Remark(text, bold.path.name, mask.path.name))
                     return mask
         near = [mask for place in places for mask in self._near(bold, place, "mask", _nearly_brain)]
-        self._note_nearest("No brain mask", bold, near, suffix="mask", but=("label",))
+        self._note_nearest("No brain mask", bold, near, suffix="mask", description="brain", but=("label",))
         return None
 
     def _brain_masks(self, bold: BidsFile, place: Path) -> Iterator[list[BidsFile]]:
@@ -207,7 +213,7 @@ class Companions:
         if not bold.entities.get("desc", "").startswith("denoised"):
             for suffix in ("timeseries", "regressors"):
                 near = self._near(bold, root, suffix, lambda file: "confounds" in file.entities.get("desc", "").lower())
-                self._note_nearest("No confounds table", bold, near, suffix=suffix, but=(*GRID, "desc"))
+                self._note_nearest("No confounds table", bold, near, suffix=suffix, description="confounds", but=GRID)
         return None
 
     def _near(
@@ -243,7 +249,7 @@ class Companions:
             folders = [participant / "func", *sorted(participant.glob("ses-*/func")), place]
             near = [file for folder in folders for file in self._listing(folder)]
             before = len(self.remarks)
-            self._note_nearest("No table of events", bold, near, suffix="events", extension=".tsv", but=(*GRID, "desc"))
+            self._note_nearest("No table of events", bold, near, suffix="events", extension=".tsv", but=GRID)
             if len(self.remarks) > before:
                 break
         return None

@@ -40,6 +40,7 @@ def digest(settings):
         {"surrogates": 99},
         {"surrogates": 99, "cross_fit": 2},
         {"surrogate_templates": 99},
+        {"concatenated": "whole"},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
@@ -93,7 +94,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
+        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit", "concatenated"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 
