@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..files import open_image
 from .filters import space_of
 from .layout import Dataset
-from .metadata import BidsFile
+from .metadata import NUMBERED, BidsFile, trouble_with
 
 __all__ = ["Candidate", "Refusal", "choice_notes", "choose", "run_key"]
 
@@ -54,6 +54,8 @@ class Candidate:
     @cached_property
     def n_volumes(self) -> int | None:
         """Number of volumes from the header; None where it cannot be read."""
+        if trouble_with(self.file.path):
+            return None
         try:
             shape = open_image(self.file.path).shape
         except InputError:
@@ -80,8 +82,16 @@ class Refusal:
 
 
 def run_key(file: BidsFile, *also_without: str) -> frozenset[tuple[str, str]]:
-    """Give the entities that tell runs apart; the others tell versions of one run apart."""
-    return frozenset(file.without("space", "cohort", "res", "den", "hemi", "desc", "proc", *also_without).items())
+    """Give the entities that tell runs apart; the others tell versions of one run apart.
+
+    >>> one, other = (BidsFile.parse(f"sub-01_{labels}_bold.nii") for labels in ("run-01_desc-preproc", "run-1"))
+    >>> run_key(one) == run_key(other)
+    True
+    """
+    own = file.without("space", "cohort", "res", "den", "hemi", "desc", "proc", *also_without)
+    return frozenset(
+        (key, str(int(label)) if key in NUMBERED and label.isdecimal() else label) for key, label in own.items()
+    )
 
 
 def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tuple[list[Candidate], list[Refusal]]:
@@ -163,6 +173,13 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     by_run = {candidate.run: candidate for candidate in chosen}
     if len({candidate.space for candidate in chosen}) > 1 and len(by_run) == len(chosen):
         notes.append("The runs are not all in one space; --space says which to take.")
+    alike = Counter(run_key(candidate.file, "rec") for candidate in by_run.values() if "rec" in candidate.file.entities)
+    several = sum(count for count in alike.values() if count > 1)
+    if several:
+        notes.append(
+            f"{_runs(several)} differ from one another in rec- alone and are all taken; if they are reconstructions of "
+            'one acquisition, choose with a filter file: {"bold": {"reconstruction": …}}.'
+        )
     others = Counter(
         (_origin(by_run[candidate.run]), _origin(candidate), candidate.file.entities.get("desc", ""))
         for candidate in {(c.run, c.file.entities.get("desc"), c.dataset): c for c in candidates}.values()

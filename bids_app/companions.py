@@ -270,6 +270,8 @@ def _may_share_grid(bold: BidsFile, mask: BidsFile) -> bool:
 
 def _on_one_grid(bold: BidsFile, mask: BidsFile) -> bool:
     """Compare shapes and affines of two images; False where a header cannot be read."""
+    if trouble_with(bold.path) or trouble_with(mask.path):
+        return False
     try:
         one, other = open_image(bold.path), open_image(mask.path)
     except InputError:

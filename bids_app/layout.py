@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..files import read_json
 from .absence import what_is_there
 
@@ -206,8 +207,9 @@ def _raw_around(found: list[Dataset]) -> Path | None:
     """Find the raw dataset of a root that lies in its ``derivatives`` folder."""
     for dataset in found:
         around = dataset.root.parent.parent
-        if dataset.root.parent.name == "derivatives" and _description(around) and not _is_derivative(around):
-            return around
+        with suppress(InputError):  # a damaged description there is no reason not to read what lies here
+            if dataset.root.parent.name == "derivatives" and _description(around) and not _is_derivative(around):
+                return around
     return None
 
 

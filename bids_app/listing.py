@@ -114,7 +114,7 @@ def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tu
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            troubles.append((folder, f"cannot be listed ({error.strerror})"))
+            troubles.append((folder, f"{folder} cannot be listed ({error.strerror})"))
             return []
 
     found: list[str] = []

@@ -120,6 +120,16 @@ class TestEvidence:
         assert len(inputs.runs) == 2
         assert "assumed from its name, the headers cannot be read" in plan_text(inputs)
 
+    def test_pipe_in_place_of_a_part(self, xcpd):
+        import os
+
+        add(xcpd, "sub-01_task-rest_run-1", 3)
+        os.mkfifo(xcpd.path(f"sub-01_task-rest_run-2_{SPACE}.nii.gz"))
+        add(xcpd, "sub-01_task-rest", 6)
+        inputs = find_inputs(xcpd.root)
+        assert stems(inputs) == ["sub-01_task-rest_run-1"]
+        assert [skip.is_fault for skip in inputs.skipped] == [True, False]
+
     def test_concatenation_that_was_asked_for_alone(self, xcpd):
         for run in "12":
             add(xcpd, f"sub-01_task-rest_run-{run}", 3)

@@ -43,11 +43,13 @@ class TestIndices:
         exact = bare.add(f"{STEM}_desc-confounds_timeseries.tsv")
         assert only(find_inputs(bare.root)).confounds == exact
 
-    def test_table_of_a_run_that_is_there_is_not_borrowed(self, bare):
-        other = STEM.replace("run-01", "run-1")
-        bare.image(f"{other}_{CASYM}_res-2_desc-preproc_bold.nii.gz", 2)
-        table = bare.add(f"{other}_desc-confounds_timeseries.tsv")
-        assert [run.confounds for run in find_inputs(bare.root).runs] == [None, table]
+    def test_one_run_in_two_datasets(self, make_tree):
+        make_tree("fmriprep").run("sub-01_task-rest_run-1")
+        xcpd = make_tree("xcp_d", "XCP-D")
+        xcpd.add(f"sub-01_task-rest_run-01_{CASYM}_res-2_desc-denoised_bold.nii.gz")
+        inputs = find_inputs(xcpd.root, derivatives={"fmriprep": make_tree("fmriprep").root})
+        assert only(inputs).entities["run"] == "1"
+        assert "desc-preproc of fmriprep is taken" in plan_text(inputs)
 
     def test_other_sessions_are_others(self, tree):
         tree.add(f"sub-01_ses-1_task-rest_{CASYM}_res-2_desc-preproc_bold.nii.gz")
@@ -56,6 +58,10 @@ class TestIndices:
 
 
 class TestMasks:
+    def test_pipe_under_another_name(self, bare):
+        os.mkfifo(bare.path(f"{STEM}_{CASYM}_desc-brain_mask.nii.gz"))
+        assert only(find_inputs(bare.root)).mask is None
+
     @pytest.mark.parametrize(
         ("name", "difference"),
         [
@@ -204,3 +210,11 @@ class TestProcessings:
         tree.run("sub-01_task-rest_proc-a")
         tree.run("sub-01_task-rest")
         assert "proc" not in only(find_inputs(tree.root)).entities
+
+
+def test_reconstructions_are_all_taken_and_told(tree):
+    for label in "ab":
+        tree.run(f"sub-01_task-rest_rec-{label}")
+    inputs = find_inputs(tree.root)
+    assert len(inputs.runs) == 2
+    assert any(note.startswith("2 runs differ from one another in rec- alone") for note in inputs.notes)

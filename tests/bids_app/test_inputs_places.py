@@ -290,6 +290,13 @@ class TestOddFiles:
         assert find_inputs(study.root).runs[0].source_name == "fmriprep"
         assert len(find_inputs(study.root, database_dir=tmp_path / "index").runs) == 2
 
+    def test_damaged_description_of_the_dataset_around(self, make_tree):
+        raw = make_tree("data", DatasetType="raw")
+        fmriprep = make_tree("data/derivatives/fmriprep")
+        fmriprep.run("sub-01_task-rest")
+        (raw.root / "dataset_description.json").write_text("{")
+        assert len(find_inputs(fmriprep.root).runs) == 1
+
     def test_description_in_another_encoding(self, study):
         path = study.root / "dataset_description.json"
         path.write_bytes(
