@@ -131,7 +131,8 @@ def source_of(run: Run) -> BidsFile:
     Where they name none, the labels of the outputs stand for it.
     """
     for meaning in outputs():
-        for source in run.sidecar(meaning).get("Sources") or ():
+        sources = run.sidecar(meaning).get("Sources")
+        for source in sources if isinstance(sources, list) else ():
             file = BidsFile.parse(str(source).rpartition(":")[2])
             if file is not None and file.suffix == "bold":
                 return file
