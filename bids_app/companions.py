@@ -194,7 +194,8 @@ class Companions:
     def _brain_masks(self, bold: BidsFile, place: Path) -> Iterator[list[BidsFile]]:
         """Give masks under their usual name, ``desc-brain``, then those under BIDS' newer one, ``label-brain``."""
         for key in ("desc", "label"):
-            yield self._near(bold, place, "mask", lambda file, key=key: file.entities.get(key) == "brain")
+            masks = self._near(bold, place, "mask")
+            yield [mask for mask in masks if mask.entities.get(key) == "brain"]
 
     # ---- confounds -----------------------------------------------------------------------------------------------
 
@@ -209,6 +210,9 @@ class Companions:
                 tables = self._near(bold, root, suffix, lambda file: file.entities.get("desc") == "confounds")
                 table = best_match(bold, tables, rivals, strict=joined, regardless=regardless, what="confounds table")
                 if table is not None:
+                    if regardless:
+                        text = f"Confounds table taken, its name has {'; '.join(_of_grid(table, bold))}"
+                        self.remarks.append(Remark(text, bold.path.name, table.path.name))
                     return table
         if not bold.entities.get("desc", "").startswith("denoised"):
             for suffix in ("timeseries", "regressors"):

@@ -134,7 +134,9 @@ class TestConfounds:
     def test_found(self, tree, bold, table):
         tree.add(f"{bold}_{CASYM}_desc-preproc_bold.nii.gz")
         path = tree.add(table)
-        assert only(find_inputs(tree.root)).confounds == path
+        inputs = find_inputs(tree.root)
+        assert only(inputs).confounds == path
+        assert any("Confounds table taken, its name has space-T1w" in note for note in inputs.notes) == ("T1w" in table)
 
     @pytest.mark.parametrize(
         ("table", "words"),
