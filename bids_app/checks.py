@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..headers import LONGEST_TR, SHORTEST_TR
+from .layout import is_dataset
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -55,11 +56,17 @@ def _check_folders(settings: Settings) -> None:
 
 
 def _writes_into(folder: Path, root: Path) -> bool:
-    """Tell whether a folder is in a dataset's own part: a ``derivatives`` folder is where BIDS puts others' results."""
+    """Tell whether a folder is in a dataset's own part: a ``derivatives`` folder is where BIDS puts others' results.
+
+    A folder that holds datasets and is none itself takes further ones, but not within those that are there.
+    """
     folder, root = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
     if not folder.is_relative_to(root):
         return False
     below = folder.relative_to(root).parts
+    if below and not is_dataset(root) and any(is_dataset(inside) for inside in root.glob("*/")):
+        inner = root / below[0]
+        return _writes_into(folder, inner) if is_dataset(inner) and folder != inner else False
     return len(below) < 2 or below[0] != "derivatives"
 
 

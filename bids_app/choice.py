@@ -12,13 +12,15 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import open_image
+from .filters import space_of
 from .layout import Dataset
-from .metadata import BidsFile
+from .metadata import NUMBERED, BidsFile, trouble_with
 
-__all__ = ["Candidate", "Refusal", "choice_notes", "choose"]
+__all__ = ["Candidate", "Refusal", "choice_notes", "choose", "run_key"]
 
 PREFERRED_SPACES = ("MNI152NLin2009cAsym", "MNI152NLin6Asym")
 PREFERRED_DESCRIPTIONS = ("preproc", "denoised", "denoisedSmoothed")
+_PROC_FILTER = '{"bold": {"proc": …}}'
 LARGEST_VOXEL = 4.0  # mm: the model's grid, finer data are resampled to it anyway
 
 
@@ -37,7 +39,8 @@ class Candidate:
     @property
     def space(self) -> str:
         """Space with its cohort, as templateflow and fMRIPrep write it: ``MNIPediatricAsym:cohort-2``."""
-        return space_of(self.file)
+        space, cohort = space_of(self.file)
+        return space + (f":cohort-{cohort}" if cohort else "")
 
     @cached_property
     def voxel_size(self) -> float:
@@ -47,6 +50,17 @@ class Candidate:
         except InputError:
             number = re.match(r"\d+", self.file.entities.get("res", ""))
             return float(number[0]) if number else math.inf
+
+    @cached_property
+    def n_volumes(self) -> int | None:
+        """Number of volumes from the header; None where it cannot be read."""
+        if trouble_with(self.file.path):
+            return None
+        try:
+            shape = open_image(self.file.path).shape
+        except InputError:
+            return None
+        return shape[3] if len(shape) == 4 else 1
 
     @property
     def resolution(self) -> str:
@@ -68,22 +82,24 @@ class Refusal:
 
 
 def run_key(file: BidsFile, *also_without: str) -> frozenset[tuple[str, str]]:
-    """Give the entities that tell runs apart; the others tell versions of one run apart."""
-    return frozenset(file.without("space", "cohort", "res", "den", "hemi", "desc", *also_without).items())
+    """Give the entities that tell runs apart; the others tell versions of one run apart.
 
-
-def space_of(file: BidsFile) -> str:
-    """Give space and cohort of a file."""
-    cohort = file.entities.get("cohort")
-    return file.entities.get("space", "") + (f":cohort-{cohort}" if cohort else "")
+    >>> one, other = (BidsFile.parse(f"sub-01_{labels}_bold.nii") for labels in ("run-01_desc-preproc", "run-1"))
+    >>> run_key(one) == run_key(other)
+    True
+    """
+    own = file.without("space", "cohort", "res", "den", "hemi", "desc", "proc", *also_without)
+    return frozenset(
+        (key, str(int(label)) if key in NUMBERED and label.isdecimal() else label) for key, label in own.items()
+    )
 
 
 def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tuple[list[Candidate], list[Refusal]]:
     """Take one file per run.
 
     In this order: a combined series before its echoes; ``desc-preproc`` before ``desc-denoised``;
-    MNI152NLin2009cAsym before MNI152NLin6Asym before others; the dataset named first; the coarsest resolution that is
-    at least as fine as 4 mm, else the finest.
+    MNI152NLin2009cAsym before MNI152NLin6Asym before others; the dataset named first; no ``proc-`` before one; the
+    coarsest resolution that is at least as fine as 4 mm, else the finest.
 
     Parameters
     ----------
@@ -108,6 +124,10 @@ def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tup
             lambda candidate: datasets.index(candidate.dataset),
             lambda taken: f"that of {taken.dataset.name} is taken",
         ),
+        (
+            lambda candidate: candidate.file.entities.get("proc", ""),
+            lambda taken: f"{_processing(taken)} is taken (the filter file chooses another: {_PROC_FILTER})",
+        ),
         (_rank_resolution, lambda taken: f"{taken.resolution} is taken"),
         (lambda candidate: candidate.file.path, lambda taken: f"{taken.file.path.name} is taken"),
     ]
@@ -122,6 +142,11 @@ def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tup
             pool = [candidate for candidate in pool if rank(candidate) == rank(best)]
         chosen += pool
     return chosen, refused
+
+
+def _processing(candidate: Candidate) -> str:
+    label = candidate.file.entities.get("proc")
+    return f"proc-{label}" if label else "that without proc-"
 
 
 def _rank_description(candidate: Candidate) -> tuple[int, str]:
@@ -148,6 +173,13 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     by_run = {candidate.run: candidate for candidate in chosen}
     if len({candidate.space for candidate in chosen}) > 1 and len(by_run) == len(chosen):
         notes.append("The runs are not all in one space; --space says which to take.")
+    alike = Counter(run_key(candidate.file, "rec") for candidate in by_run.values() if "rec" in candidate.file.entities)
+    several = sum(count for count in alike.values() if count > 1)
+    if several:
+        notes.append(
+            f"{_runs(several)} differ from one another in rec- alone and are all taken; if they are reconstructions of "
+            'one acquisition, choose with a filter file: {"bold": {"reconstruction": …}}.'
+        )
     others = Counter(
         (_origin(by_run[candidate.run]), _origin(candidate), candidate.file.entities.get("desc", ""))
         for candidate in {(c.run, c.file.entities.get("desc"), c.dataset): c for c in candidates}.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .._version import __version__
-from ..errors import ScaaeError, UsageError
+from ..errors import InputError, ScaaeError, UsageError
 from .group_options import add_group_options
 from .resources import memory_in_gb
 from .signals import stop_in_order, stop_text
@@ -62,6 +62,12 @@ def _add_selection(made: argparse.ArgumentParser) -> None:
         "--space",
         **labels,
         help="which spaces to read (MNI152NLin2009cAsym, else MNI152NLin6Asym, else another MNI space)",
+    )
+    group.add_argument(
+        "--concatenated",
+        choices=["parts", "whole"],
+        default="parts",
+        help="what is read where there are several runs and their concatenation: the runs, or the latter (parts)",
     )
     group.add_argument("--bids-filter-file", metavar="FILE", help="JSON with pybids queries, as for fMRIPrep")
     group.add_argument("--bids-database-dir", metavar="DIR", help="where the index of the input is kept between calls")
@@ -285,10 +291,12 @@ def _with_dashes(argument: str) -> str:
 
 def _config_arguments(path: Path) -> list[str]:
     """Write the options of a file the way they would be typed."""
+    from ..files import read_text
+
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror}).") from error
+        text = read_text(path)
+    except InputError as error:
+        raise UsageError(str(error).removeprefix(f"{path}: ")) from error
     arguments = []
     for name, value in _mapping(text, path).items():
         option = "--" + str(name).lstrip("-").replace("_", "-")

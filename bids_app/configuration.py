@@ -38,6 +38,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return {
         "Version": ".".join(__version__.split(".")[:2]),
         "Mode": settings.mode,
+        **({} if settings.concatenated == "parts" else {"Concatenated": settings.concatenated}),
         "NuisanceRegressors": _by_content(settings.nuisance),
         "DummyScans": settings.dummy_scans,
         "FramewiseDisplacementThreshold": settings.fd_threshold,

@@ -8,13 +8,21 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from .metadata import BidsFile
+from ..errors import InputError, UsageError
+from ..files import read_text
+from .metadata import BidsFile, same_label
 
-__all__ = ["Criterion", "criteria", "nearest", "nearest_misses", "read_filter_file", "refused_by"]
+__all__ = [
+    "Criterion",
+    "criteria",
+    "nearest",
+    "nearest_misses",
+    "read_filter_file",
+    "refused_by",
+    "space_of",
+]
 
 SHORT_KEYS = {
     **{"subject": "sub", "session": "ses", "sample": "sample", "task": "task", "acquisition": "acq"},
@@ -27,9 +35,6 @@ SHORT_KEYS = {
 """Entities of a filter file, long name (as in pybids and fMRIPrep) to short; the short ones are accepted too."""
 
 LONG_KEYS = {short: long for long, short in SHORT_KEYS.items()}
-NUMBERED = ("run", "echo", "split", "chunk", "flip", "inv")
-"""Entities whose label is an index in BIDS: 1 and 01 are the same, which for other entities they are not."""
-
 ANY = "*"
 
 
@@ -65,16 +70,11 @@ class Criterion:
     def is_met(self, wanted: str | None, file: BidsFile) -> bool:
         """Compare one wanted label with the one that a file has."""
         label = _label(file, self.key)
-        if self.key == "space" and wanted:  # with modifiers, as fMRIPrep takes them: MNI152NLin6Asym:res-2
-            wanted, *modifiers = wanted.split(":")
-            if any(f"{key}-{file.entities.get(key)}" != m for m in modifiers for key in [m.partition("-")[0]]):
-                return False
+        if self.key == "space" and wanted not in (None, ANY) and label is not None:
+            return _is_space(wanted, file)
         if wanted is None or label is None:
             return wanted is None and label is None
-        if wanted in (ANY, label):
-            return True
-        numbers = wanted.isdecimal() and label.isdecimal()
-        return self.key in NUMBERED and numbers and int(wanted) == int(label)
+        return wanted == ANY or same_label(self.key, wanted, label)
 
     def labels(self, files: Iterable[BidsFile]) -> set[str]:
         """Give the labels that files have where this criterion looks."""
@@ -86,6 +86,31 @@ class Criterion:
             for label in self.wanted
         )
         return f"{' or '.join(labels)} ({self.option})"
+
+
+def space_of(file: BidsFile) -> tuple[str, str | None]:
+    """Give space and cohort of a file; a number behind ``+`` is the cohort, as older versions of nipreps write it.
+
+    >>> space_of(BidsFile.parse("sub-01_task-rest_space-MNIPediatricAsym+2_bold.nii.gz"))
+    ('MNIPediatricAsym', '2')
+    >>> space_of(BidsFile.parse("sub-01_task-rest_space-MNIPediatricAsym_cohort-2_bold.nii.gz"))
+    ('MNIPediatricAsym', '2')
+    """
+    label, cohort = file.entities.get("space", ""), file.entities.get("cohort")
+    name, plus, rest = label.partition("+")
+    return (name, rest) if plus and rest.isdecimal() and cohort is None else (label, cohort)
+
+
+def _is_space(wanted: str, file: BidsFile) -> bool:
+    """Compare with modifiers, as fMRIPrep takes them: ``MNI152NLin6Asym:res-2``, ``MNIPediatricAsym:cohort-2``."""
+    name, *modifiers = wanted.replace("_", ":").split(":")
+    base, plus, rest = name.partition("+")
+    if plus and rest.isdecimal():
+        name, modifiers = base, [f"cohort-{rest}", *modifiers]
+    space, cohort = space_of(file)
+    has = {**file.entities, **({} if cohort is None else {"cohort": cohort})}
+    wanted_labels = [modifier.partition("-")[::2] for modifier in modifiers]
+    return name in (space, space.partition("+")[0]) and all(has.get(key) == label for key, label in wanted_labels)
 
 
 def _label(file: BidsFile, key: str) -> str | None:
@@ -114,10 +139,10 @@ def read_filter_file(path: str | os.PathLike) -> dict[str, Any]:
         If the file is missing, is no JSON, has no ``bold`` entry, or names an unknown entity.
     """
     try:
-        filters = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"--bids-filter-file {path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+        filters = json.loads(read_text(path))
+    except InputError as error:
+        raise UsageError(f"--bids-filter-file {error}") from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--bids-filter-file {path}: is not valid JSON ({error}).") from error
     try:
         _filter_criteria(filters)
@@ -184,12 +209,13 @@ def refused_by(file: BidsFile, asked: Iterable[Criterion]) -> list[Criterion]:
 
 
 def nearest(label: str, labels: Collection[str], n: int = 3) -> list[str]:
-    """Find the labels most like one that is not there, numbers with other zeros first.
+    """Find the labels most like one that is not there, those with other zeros or case first.
 
     >>> nearest("1", ["01", "02", "11", "patient"])
     ['01', '11']
     """
-    same = sorted(other for other in labels if other.lstrip("0") == label.lstrip("0"))
+    plain = label.lstrip("0").lower()
+    same = sorted(other for other in labels if other.lstrip("0").lower() == plain)
     similar = difflib.get_close_matches(label, sorted(set(labels) - set(same)), n=n, cutoff=0.5)
     return (same + similar)[:n]
 

@@ -92,6 +92,7 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
         f"Group of {people} participant{'s' if people != 1 else ''} with {len(runs)} "
         f"run{'s' if len(runs) != 1 else ''} (TR {times}) in {output_dir}"
     ]
+    lines += inputs.notes
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
     return "\n".join(lines)
 
@@ -179,7 +180,7 @@ def _write(
         "ConfigurationHash": inputs.configuration,
         "ModelChecksum": inputs.model,
         "LeftOut": inputs.refused,
-        "Warnings": list(notes),
+        "Warnings": [*inputs.notes, *notes],
     }
     ignore(root)  # earlier versions knew no group level
     for meaning in group_outputs():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,15 @@ from ..errors import InputError, UsageError
 from ..evaluation.biomarkers import CodeSummary, summarise_code
 from ..evaluation.group_tables import GroupData
 from ..files import read_json
+from ..names import outputs
 from ..report.findings import channel_limits, is_inverted
 from ..report.reading import BRANCHES, Run, find_runs
 from .configuration import CONFIGURATION_FILE, configuration_hash
-from .outputs import participants_with_results, read_participants
+from .layout import participant_labels
+from .metadata import BidsFile
+from .outputs import participants_with_results
+from .participants import ParticipantsTable, listed, read_participants, similar_files
+from .query import Query
 from .records import RunRecord, read_records
 
 if TYPE_CHECKING:
@@ -46,6 +52,8 @@ class GroupInputs:
         Run to its images of state maps, by branch.
     state_names : tuple of str
         What their volumes are called.
+    notes : tuple of str
+        What was asked for and not found, and how the table of participants was read.
     """
 
     data: GroupData
@@ -54,6 +62,7 @@ class GroupInputs:
     model: str
     state_maps: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     state_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -84,9 +93,14 @@ def read_group(settings: Settings) -> GroupInputs:
     """
     root = settings.output_dir
     labels = participants_with_results(root, settings.participants)
-    found = [run for label in labels for run in _selected(find_runs(root, label), settings)]
+    query = Query.of_settings(settings)
+    sources = [(run, source_of(run)) for label in labels for run in find_runs(root, label)]
+    found = [run for run, source in sources if query.takes(source)]
     if not found:
-        raise UsageError(f"{root}: holds no run of the sessions, tasks, runs and spaces that were asked for.")
+        raise UsageError(
+            f"{root}: holds no run of the sessions, tasks, runs and spaces that were asked for; looked for {query}. "
+            f"{query.nearest_misses([source for _, source in sources])}"
+        )
     _check_spaces(found)
     records = {record.run: record for record in read_records(root)}
     configuration, model = _majority(root, [records[run.stem] for run in found if run.stem in records])
@@ -103,14 +117,27 @@ def read_group(settings: Settings) -> GroupInputs:
             f"{root}: no run can be used; the first: {next(iter(refused))}: {next(iter(refused.values()))}"
         )
     runs = pd.DataFrame(collected.runs)
-    data = _joined(runs, collected, settings)
-    return GroupInputs(data, refused, configuration, model, collected.state_maps, collected.state_names)
+    people = participants_table(settings, runs["participant_id"].unique())
+    if people.fault:
+        refused["participants.tsv"] = people.fault
+    data = _joined(runs, collected, people.columns)
+    notes = (*query.unmet([source for _, source in sources]), *people.notes)
+    return GroupInputs(data, refused, configuration, model, collected.state_maps, collected.state_names, notes)
 
 
-def _selected(runs: Iterable[Run], settings: Settings) -> list[Run]:
-    asked = {"ses": settings.sessions, "task": settings.tasks, "run": settings.runs}
-    asked["space"] = tuple(space.partition(":")[0] for space in settings.spaces)
-    return [run for run in runs if all(not labels or run.entities.get(key) in labels for key, labels in asked.items())]
+def source_of(run: Run) -> BidsFile:
+    """Give the BOLD file that a run was made from, as its sidecars name it: with the labels that outputs do not have.
+
+    Where they name none, the labels of the outputs stand for it.
+    """
+    for meaning in outputs():
+        sources = run.sidecar(meaning).get("Sources")
+        for source in sources if isinstance(sources, list) else ():
+            file = BidsFile.parse(str(source).rpartition(":")[2])
+            if file is not None and file.suffix == "bold":
+                return file
+    place = run.path("samples")
+    return BidsFile(place.with_name(f"{run.stem}_bold.nii.gz"), run.entities, "bold", ".nii.gz")
 
 
 def _check_spaces(runs: Iterable[Run]) -> None:
@@ -220,8 +247,7 @@ def _optional(run: Run, meaning: str, columns: Sequence[str]) -> pd.DataFrame | 
     return run.table(meaning, columns).assign(run=run.stem) if run.has(meaning) else None
 
 
-def _joined(runs: pd.DataFrame, collected: _Collected, settings: Settings) -> GroupData:
-    people = participants_table(settings, runs["participant_id"].unique())
+def _joined(runs: pd.DataFrame, collected: _Collected, people: pd.DataFrame) -> GroupData:
     columns = [column for column in people if column not in _OWN_COLUMNS]
     runs = runs.join(people[columns], on="participant_id")
     return GroupData(
@@ -235,8 +261,27 @@ def _joined(runs: pd.DataFrame, collected: _Collected, settings: Settings) -> Gr
     )
 
 
-def participants_table(settings: Settings, participants: Collection[str]) -> pd.DataFrame:
-    """Give the columns of the participants' table that are used, indexed by participant.
+@dataclass(frozen=True, eq=False)
+class People:
+    """What is known about the participants.
+
+    Parameters
+    ----------
+    columns : DataFrame
+        The columns that are used, indexed by participant.
+    notes : tuple of str
+        How the table was read, and who has no row.
+    fault : str
+        Why nothing that was asked about them can be answered; empty if it can.
+    """
+
+    columns: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def participants_table(settings: Settings, participants: Collection[str]) -> People:
+    """Give the columns of the participants' table that are used.
 
     The table of the output dataset is taken if it has all columns that are asked for, else that of the input.
 
@@ -246,32 +291,56 @@ def participants_table(settings: Settings, participants: Collection[str]) -> pd.
         If a column is asked for that no table has, or a participant has two rows that differ.
     """
     asked = settings.group.columns
-    tables = [
-        (path, table)
-        for root in (settings.output_dir, settings.bids_dir)
-        if (table := read_participants(path := root / "participants.tsv")) is not None
-    ]
-    if not tables and asked:
-        raise UsageError(
-            f"--{settings.group.option_of(asked[0])} {asked[0]}: there is no participants.tsv with a column "
-            f"participant_id in {settings.output_dir} or {settings.bids_dir}."
-        )
-    path, table = next(
-        ((path, table) for path, table in tables if set(asked) <= set(table)),
-        tables[0] if tables else (Path(), pd.DataFrame({"participant_id": []}, dtype=str)),
-    )
+    tables, problems = _tables_of_participants(settings)
+    if not tables:
+        if asked:
+            raise UsageError(_no_table(settings, problems))
+        return People(pd.DataFrame(index=pd.Index([], dtype=str)), tuple(problems))
+    chosen = next((table for table in tables if set(asked) <= set(table.rows)), tables[0])
     for column in asked:
-        if column not in table or column == "participant_id":
-            there = ", ".join(name for name in map(str, table) if name != "participant_id") or "none"
+        if column not in chosen.rows or column == "participant_id":
+            names = [name for name in map(str, chosen.rows) if name != "participant_id"]
+            near = difflib.get_close_matches(column.lower(), [name.lower() for name in names], n=1, cutoff=0.7)
+            meant = "".join(f"; did you mean '{name}'?" for name in names if name.lower() in near)
             raise UsageError(
-                f"--{settings.group.option_of(column)} {column}: {path} has no such column (there are: {there})."
+                f"--{settings.group.option_of(column)} {column}: {chosen.path} has no such column (there are: "
+                f"{', '.join(names) or 'none'}){meant or '.'}"
             )
-    wanted = [*asked, *(["site"] if "site" in table and settings.group.site is None else [])]
-    table = table[["participant_id", *dict.fromkeys(wanted)]].drop_duplicates()
-    table["participant_id"] = "sub-" + table["participant_id"].str.removeprefix("sub-")
-    table = table[table["participant_id"].isin(list(participants))]
-    if table["participant_id"].duplicated().any():
-        twice = table.loc[table["participant_id"].duplicated(), "participant_id"].iloc[0]
-        raise UsageError(f"{path}: has several different rows for {twice}; leave one.")
-    known = table.set_index("participant_id").map(str.strip)
-    return known.where(~known.isin(["", "n/a", "N/A", "NaN", "nan"]))
+    wanted = [*asked, *(["site"] if "site" in chosen.rows and settings.group.site is None else [])]
+    rows = chosen.rows[["participant_id", *dict.fromkeys(wanted)]].drop_duplicates()
+    rows = rows[rows["participant_id"].isin(list(participants))]
+    if rows["participant_id"].duplicated().any():
+        twice = rows.loc[rows["participant_id"].duplicated(), "participant_id"].iloc[0]
+        raise UsageError(f"{chosen.path}: has several different rows for {twice}; leave one.")
+    known = rows.set_index("participant_id").map(str.strip)
+    columns = known.where(~known.isin(["", "n/a", "N/A", "NaN", "nan"]))
+    missing = chosen.missing(list(participants)) if wanted else ""
+    is_fault = bool(asked) and rows.empty
+    notes = (*problems, *chosen.notes, *([missing] if missing and not is_fault else []))
+    return People(columns, notes, missing if is_fault else "")
+
+
+def _tables_of_participants(settings: Settings) -> tuple[list[ParticipantsTable], list[str]]:
+    """Read what there is in the output and in the input; what cannot be read is said."""
+    roots = (settings.output_dir, settings.bids_dir)
+    known = sorted({label for root in roots for label in participant_labels(root)})
+    tables, problems = [], []
+    for root in roots:
+        try:
+            table = read_participants(root / "participants.tsv", known)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        tables += [table] if table is not None else []
+    return tables, problems
+
+
+def _no_table(settings: Settings, problems: Sequence[str]) -> str:
+    column = settings.group.columns[0]
+    option = f"--{settings.group.option_of(column)} {column}"
+    if problems:
+        return f"{option}: {' '.join(problems)}"
+    roots = (settings.output_dir, settings.bids_dir)
+    near = similar_files(roots)
+    hint = f" (there is {listed(near)})" if near else ""
+    return f"{option}: there is no participants.tsv with a column participant_id in {roots[0]} or {roots[1]}{hint}."

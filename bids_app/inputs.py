@@ -4,117 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError, UsageError
-from ..names import run_stem
+from .absence import USABLE_SPACE
 from .choice import Candidate, Refusal, choice_notes, choose, run_key
-from .filters import ANY, Criterion, criteria, nearest, nearest_misses, read_filter_file, refused_by
-from .layout import Dataset, Datasets, find_datasets, list_files, participant_labels
-from .metadata import BidsFile, Companions, absent_content
+from .companions import Companions, remark_notes
+from .concatenation import JOINED, Concatenation, find_concatenations, without_doubles
+from .filters import nearest, read_filter_file
+from .layout import Datasets, find_datasets, participant_labels
+from .listing import ignored_participants, list_files
+from .metadata import BidsFile, trouble_with
+from .participants import first_table
+from .plan import Inputs, RunInput, Skipped, plan_text
+from .query import Query
 
 __all__ = ["Inputs", "RunInput", "Skipped", "find_inputs", "plan_text", "read_filter_file"]
 
+VOLUMES = (".nii", ".nii.gz")
+
 DESCRIPTION = re.compile(r"preproc|denoised\w*")
 """Values of ``desc-`` that are taken unless a filter names others."""
-
-
-@dataclass(frozen=True)
-class RunInput:
-    """One BOLD run and the files that belong to it.
-
-    Parameters
-    ----------
-    entities : mapping
-        Short key to label, verbatim (``{"sub": "01", "task": "rest", "run": "01", …}``).
-    bold : Path
-        4D image in MNI space.
-    mask : Path or None
-        Brain mask in the same space and resolution.
-    confounds : Path or None
-        Table of confounds.
-    confounds_metadata : Path or None
-        Its sidecar.
-    sidecars : tuple of Path
-        Sidecars of `bold` by inheritance, the strongest first.
-    repetition_time : float or None
-        In s, as the user or the sidecars say; None where they do not tell.
-    denoised : bool
-        Whether the run was denoised already (``desc-denoised``, XCP-D).
-    root : Path
-        Dataset in which the run was found.
-    source_name : str
-        Name of that dataset: its key in `Inputs.roots` and in ``DatasetLinks``.
-    events : Path or None
-        Table of events, from the raw dataset or else from `root`.
-    """
-
-    entities: Mapping[str, str]
-    bold: Path
-    mask: Path | None
-    confounds: Path | None
-    confounds_metadata: Path | None
-    sidecars: tuple[Path, ...]
-    repetition_time: float | None
-    denoised: bool
-    root: Path
-    source_name: str
-    events: Path | None
-
-    @property
-    def stem(self) -> str:
-        """Beginning of the names of this run's outputs."""
-        return run_stem(self.entities)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files that are read for this run."""
-        there = (self.bold, self.mask, self.confounds, self.confounds_metadata, self.events, *self.sidecars)
-        return tuple(file for file in there if file is not None)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that is not used, and why, in one line.
-
-    Parameters
-    ----------
-    path : Path
-    reason : str
-    is_fault : bool
-        True where the run was asked for and is missing from the plan because of its input (content not here, no
-        MNI space, ambiguous confounds …): the whole job has not succeeded. False where a rule took a sibling.
-    """
-
-    path: Path
-    reason: str
-    is_fault: bool = False
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a job works on.
-
-    Parameters
-    ----------
-    runs : tuple of RunInput
-        Sorted by name, at least one.
-    skipped : tuple of Skipped
-        Sorted by name.
-    roots : mapping
-        Name to path of every dataset that is used; ``raw`` is the one with events, where there is one.
-    notes : tuple of str
-        What was decided (space, resolution, pipeline) and what was asked for and not found.
-    """
-
-    runs: tuple[RunInput, ...]
-    skipped: tuple[Skipped, ...]
-    roots: Mapping[str, Path]
-    notes: tuple[str, ...]
 
 
 def find_inputs(
@@ -129,13 +42,14 @@ def find_inputs(
     filters: Mapping[str, Any] | None = None,
     database_dir: str | os.PathLike | None = None,
     repetition_time: float | None = None,
+    concatenated: Literal["parts", "whole"] = "parts",
 ) -> Inputs:
     """Find the runs to work on; nothing is written into the input.
 
     Parameters
     ----------
     bids_dir : path
-        A derivative root, or a raw root with ``derivatives/<pipeline>/`` inside.
+        A derivative root, a raw root with ``derivatives/<pipeline>/`` inside, or a folder of derivative roots.
     derivatives : mapping, optional
         Name to path of further roots.
     participants, sessions, tasks, run_labels, spaces : collection of str
@@ -147,6 +61,8 @@ def find_inputs(
         Folder in which pybids keeps its index between calls.
     repetition_time : float, optional
         Of all runs in s, whatever their sidecars say.
+    concatenated : {"parts", "whole"}
+        What is taken where a dataset holds several runs and their concatenation.
 
     Raises
     ------
@@ -156,53 +72,72 @@ def find_inputs(
         If there are such files, but none can be used.
     """
     labels = {"sessions": sessions, "tasks": tasks, "run_labels": run_labels, "spaces": spaces}
-    asked = criteria(participants=participants, filters=filters, **labels)
+    query = Query.of(participants=participants, filters=filters, **labels)
     datasets = find_datasets(bids_dir, derivatives)
-    known = _known_participants(asked, datasets)
-    files, notes = _indexed(datasets, known if participants else (), database_dir)
-    bold = [Candidate(file, dataset) for dataset in files for file in files[dataset] if file.suffix == "bold"]
+    known = _known_participants(query, datasets)
+    listings = {
+        dataset: list_files(dataset.root, known if participants else (), database_dir)
+        for dataset in datasets.derivatives
+    }
+    bold = [
+        Candidate(file, dataset)
+        for dataset, listing in listings.items()
+        for file in listing.files
+        if file.suffix == "bold"
+    ]
     bold_files = [candidate.file for candidate in bold]
-    matching = [candidate for candidate in bold if not refused_by(candidate.file, asked)]
-    if not matching:
-        raise UsageError(_nothing_matches(datasets, asked, bold_files))
+    matching = [candidate for candidate in bold if query.takes(candidate.file)]
+    troubles = [Skipped(path, reason, is_fault=True) for found in listings.values() for path, reason in found.troubles]
+    if not matching and not troubles:
+        raise UsageError(_nothing_matches(datasets, query, bold_files))
 
-    candidates, refused = _usable(matching, asked)
-    chosen, lost = choose(candidates, per_space=_names_spaces(asked))
-    companions = Companions({dataset.root: found for dataset, found in files.items()}, datasets.raw, repetition_time)
-    runs, broken = _complete(chosen, companions)
-    skipped = [*broken, *_explained([*refused, *lost], chosen)]
+    matching, set_aside = _in_place(matching, datasets, query)
+    usable, refused = _usable(matching, query)
+    joined, join_notes = find_concatenations(candidate for candidate in bold if _in_volumes(candidate, query))
+    candidates, doubles = without_doubles(usable, joined, concatenated)
+    chosen, lost = choose(candidates, per_space=query.names_spaces)
+    companions = Companions(
+        {dataset.root: found.files for dataset, found in listings.items()}, datasets.raw, repetition_time
+    )
+    runs, broken = _complete(chosen, companions, joined)
+    skipped = [*troubles, *set_aside, *broken, *_explained([*refused, *doubles, *lost], chosen)]
     if not runs:
-        raise InputError(_nothing_usable(skipped))
+        raise InputError(_nothing_usable(skipped, usable or matching))
 
     missing = _without_run(known, runs, skipped)
     if participants:
-        skipped += [_nothing_of(label, datasets, asked, bold_files) for label in missing]
+        skipped += [_nothing_of(label, datasets, query, bold_files) for label in missing]
     elif missing:
-        notes.append(f"No BOLD run to use: {_listed(f'sub-{label}' for label in missing)}.")
+        skipped_only = f"No BOLD run to use: {_listed(f'sub-{label}' for label in missing)}."
+        join_notes.append(skipped_only)
     taken = [candidate for candidate in chosen if candidate.file.path in {run.bold for run in runs}]
     roots = {dataset.name: dataset.root for dataset in datasets.derivatives}
+    roots |= {"raw": datasets.raw} if datasets.raw else {}
+    index_notes = [note for found in listings.values() for note in found.notes]
     return Inputs(
         runs=tuple(sorted(runs, key=lambda run: run.stem)),
         skipped=tuple(sorted(skipped, key=lambda skip: skip.path)),
-        roots=roots | ({"raw": datasets.raw} if datasets.raw else {}),
-        notes=(*notes, *_unmet(asked, bold_files), *choice_notes(taken, candidates)),
+        roots=roots,
+        notes=(
+            *datasets.notes,
+            *index_notes,
+            *join_notes,
+            *query.unmet(bold_files),
+            *choice_notes(taken, candidates),
+            *remark_notes(companions.remarks),
+            *first_table(list(roots.values())[::-1], _all_participants(roots.values()))[1],
+        ),
     )
 
 
-def _indexed(
-    datasets: Datasets, participants: Collection[str], database_dir: str | os.PathLike | None
-) -> tuple[dict[Dataset, list[BidsFile]], list[str]]:
-    files, notes = {}, list(datasets.notes)
-    for dataset in datasets.derivatives:
-        files[dataset], index_notes = list_files(dataset.root, participants, database_dir)
-        notes += index_notes
-    return files, notes
+def _all_participants(roots: Iterable[Path]) -> list[str]:
+    return sorted({label for root in roots for label in participant_labels(root)})
 
 
-def _known_participants(asked: Iterable[Criterion], datasets: Datasets) -> list[str]:
+def _known_participants(query: Query, datasets: Datasets) -> list[str]:
     """List the participants to look at: those asked for, all of which must exist, or all there are."""
-    there = sorted({label for dataset in datasets.derivatives for label in participant_labels(dataset.root)})
-    named = [label for c in asked if c.option == "--participant-label" for label in c.wanted if label]
+    there = _all_participants(dataset.root for dataset in datasets.derivatives)
+    named = query.participants
     unknown = [label for label in named if label not in there]
     if unknown:
         near = {other: None for label in unknown for other in nearest(label, there)}
@@ -212,51 +147,91 @@ def _known_participants(asked: Iterable[Criterion], datasets: Datasets) -> list[
     return list(dict.fromkeys(named)) or there
 
 
-def _nothing_matches(datasets: Datasets, asked: Collection[Criterion], files: Collection[BidsFile]) -> str:
+def _nothing_matches(datasets: Datasets, query: Query, files: Collection[BidsFile]) -> str:
     roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
-    wishes = ", ".join(map(str, asked)) or "any"
-    return f"No BOLD run matches in {roots}; looked for {wishes}. {nearest_misses(files, asked)}"
+    return f"No BOLD run matches in {roots}; looked for {query}. {query.nearest_misses(files)}"
 
 
-def _usable(matching: Iterable[Candidate], asked: Collection[Criterion]) -> tuple[list[Candidate], list[Refusal]]:
+def _in_place(
+    matching: Collection[Candidate], datasets: Datasets, query: Query
+) -> tuple[list[Candidate], list[Skipped]]:
+    """Leave out what lies in another participant's folder, and participants in a ``.bidsignore`` who were not named."""
+    lines = {
+        root: ignored_participants(root)
+        for root in (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
+        if root is not None
+    }
+    left, skipped = [], []
+    for candidate in matching:
+        label, root = candidate.file.entities.get("sub", ""), candidate.dataset.root
+        misplaced = _misplaced(candidate.file, root)
+        listing = next((place for place in (root, datasets.raw) if place and label in lines[place]), None)
+        if misplaced:
+            skipped.append(Skipped(candidate.file.path, misplaced, is_fault=True))
+        elif listing is not None and label not in query.participants:
+            reason = f"{listing / '.bidsignore'} lists sub-{label}; --participant-label {label} takes it all the same"
+            skipped.append(Skipped(candidate.file.path, reason))
+        else:
+            left.append(candidate)
+    return left, skipped
+
+
+def _in_volumes(candidate: Candidate, query: Query) -> bool:
+    file = candidate.file
+    has_description = query.names_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))
+    return bool(has_description) and file.extension in VOLUMES and file.entities.get("part", "mag") == "mag"
+
+
+def _usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate], list[Refusal]]:
     """Leave out what cannot be used, whatever else there is."""
-    any_description = any(criterion.key == "desc" for criterion in asked)
     candidates, refused = [], []
     for candidate in matching:
         file = candidate.file
         space = file.entities.get("space")
+        trouble = trouble_with(file.path)
         if file.entities.get("part", "mag") != "mag":
             refused.append(Refusal(file, f"part-{file.entities['part']}, not magnitude"))
-        elif file.extension not in (".nii", ".nii.gz"):
+        elif file.extension not in VOLUMES:
             refused.append(Refusal(file, f"not in MNI space (surface data, {file.extension})", needs_sibling=True))
-        elif not (any_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))):
+        elif not (query.names_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))):
             refused.append(Refusal(file, "neither desc-preproc nor desc-denoised"))
         elif not (space or "").startswith("MNI"):
             where = f"space-{space}" if space else "no space in its name: native"
             refused.append(Refusal(file, f"not in MNI space ({where})", needs_sibling=True))
-        elif not (candidate.space.startswith("MNI152") or _names_spaces(asked)):
-            reason = f"space {candidate.space} is only taken if asked for (--space)"
+        elif not (candidate.space.startswith("MNI152") or query.names_spaces):
+            reason = f"space {candidate.space} is only taken if asked for (--space {candidate.space})"
             refused.append(Refusal(file, reason, needs_sibling=True))
-        elif absent_content(file.path):
-            reason = f"its content is not here: `datalad get {file.path}`"
-            refused.append(Refusal(file, reason, needs_sibling=True))
+        elif trouble:
+            refused.append(Refusal(file, trouble, needs_sibling=True))
         else:
             candidates.append(candidate)
     return candidates, refused
 
 
-def _names_spaces(asked: Iterable[Criterion]) -> bool:
-    return any(criterion.key == "space" and ANY not in criterion.wanted for criterion in asked)
+def _misplaced(file: BidsFile, root: Path) -> str:
+    """Say that a file's name and its folders disagree about participant or session; empty if they agree."""
+    folders = dict(part.split("-", 1) for part in file.path.relative_to(root).parts[:-1] if "-" in part)
+    for key in ("sub", "ses"):
+        place, label = folders.get(key), file.entities.get(key)
+        if place != label:
+            said = f"{key}-{label}" if label else f"no {key}-"
+            return (
+                f"its name says {said}, its folder {f'{key}-{place}' if place else f'no {key}-'}; correct one of them"
+            )
+    return ""
 
 
-def _complete(chosen: Iterable[Candidate], companions: Companions) -> tuple[list[RunInput], list[Skipped]]:
+def _complete(
+    chosen: Iterable[Candidate], companions: Companions, concatenations: Iterable[Concatenation]
+) -> tuple[list[RunInput], list[Skipped]]:
     """Add to every BOLD file what belongs to it; set aside those where that fails."""
     runs, broken = [], []
+    wholes = {one.whole.file.path for one in concatenations}
     for candidate in chosen:
         file, dataset = candidate.file, candidate.dataset
         try:
-            belongings = companions.of(file, dataset.root)
-        except InputError as error:
+            belongings = companions.of(file, dataset.root, joined=JOINED if file.path in wholes else ())
+        except (InputError, OSError) as error:
             broken.append(Skipped(file.path, str(error), is_fault=True))
             continue
         run = RunInput(
@@ -284,12 +259,23 @@ def _explained(refused: Iterable[Refusal], chosen: Iterable[Candidate]) -> list[
     ]
 
 
-def _nothing_usable(skipped: Collection[Skipped]) -> str:
-    """Say in one line why no run is left: the most frequent reason, and how many others there are."""
+def _nothing_usable(skipped: Collection[Skipped], left: Collection[Candidate]) -> str:
+    """Say in one line why no run is left: the first reason, how many files there are of what kind, what would help."""
     faults = [skip for skip in skipped if skip.is_fault] or list(skipped)
     first = faults[0]
     more = f" ({len(faults) - 1} more file{'s' if len(faults) > 2 else ''} skipped)" if len(faults) > 1 else ""
-    return f"No BOLD run can be used: {first.path}: {first.reason}{more}."
+    reasons = Counter(skip.reason for skip in faults)
+    listed = (
+        f" In all: {'; '.join(f'{n} {reason}' for reason, n in reasons.most_common(5))}." if len(reasons) > 1 else ""
+    )
+    spaces = {candidate.space for candidate in left}
+    others = sorted(space for space in spaces if space.startswith("MNI") and not space.startswith("MNI152"))
+    help_ = ""
+    if others:
+        help_ = f" --space {others[0]} takes what there is."
+    elif not any(space.startswith("MNI") for space in spaces):
+        help_ = f" {USABLE_SPACE}."
+    return f"No BOLD run can be used: {first.path}: {first.reason}{more}.{listed}{help_}"
 
 
 def _without_run(known: Iterable[str], runs: Iterable[RunInput], skipped: Iterable[Skipped]) -> list[str]:
@@ -299,71 +285,14 @@ def _without_run(known: Iterable[str], runs: Iterable[RunInput], skipped: Iterab
     return [label for label in known if label not in told]
 
 
-def _nothing_of(label: str, datasets: Datasets, asked: Collection[Criterion], files: Iterable[BidsFile]) -> Skipped:
+def _nothing_of(label: str, datasets: Datasets, query: Query, files: Iterable[BidsFile]) -> Skipped:
     folder = next(root for dataset in datasets.derivatives if (root := dataset.root / f"sub-{label}").is_dir())
     theirs = [file for file in files if file.entities.get("sub") == label]
     if not any(folder.iterdir()):
         reason = f"the folder is empty (a DataLad subdataset: `datalad get -n {folder}`)"
     else:
-        reason = f"no BOLD run of this participant matches. {nearest_misses(theirs, asked)}"
+        reason = f"no BOLD run of this participant matches. {query.nearest_misses(theirs)}"
     return Skipped(folder, reason, is_fault=True)
-
-
-def _unmet(asked: Iterable[Criterion], files: Collection[BidsFile]) -> list[str]:
-    """Name labels that were asked for beside others and that no file has."""
-    return [
-        f"{criterion.key}-{wanted} ({criterion.option}): no BOLD file has it"
-        + "".join(f"; {criterion.key}-{near}?" for near in nearest(wanted, criterion.labels(files), 1))
-        for criterion in asked
-        if criterion.key != "sub"
-        for wanted in criterion.wanted
-        if wanted not in (None, ANY) and not any(criterion.is_met(wanted, file) for file in files)
-    ]
-
-
-def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
-    """Say what will run, what is finished already, and what is skipped with the reason.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    finished : collection of str
-        Stems of runs whose results are there.
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
-    due = [run for run in inputs.runs if run.stem not in finished]
-    done = len(inputs.runs) - len(due)
-    lines = [f"Input: {name} in {root}" for name, root in inputs.roots.items()]
-    lines += inputs.notes
-    lines.append(
-        f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
-    )
-    lines += [f"  {run.stem} ({_details(run)})" for run in due]
-    if done:
-        lines.append(f"Finished before: {_count(done, 'run')}")
-    reasons: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
-    for skip in inputs.skipped:
-        reasons[not skip.is_fault, skip.reason].append(skip.path)
-    for (by_choice, reason), paths in sorted(reasons.items()):
-        files = paths[0].name if len(paths) == 1 else f"{len(paths)} files such as {paths[0].name}"
-        lines.append(f"{'Skipped' if by_choice else 'Cannot run'}: {files}: {reason}")
-    return "\n".join(lines)
-
-
-def _details(run: RunInput) -> str:
-    confounds = "confounds" if run.confounds else "denoised before" if run.denoised else "no confounds"
-    repetition_time = "TR not in its sidecars" if run.repetition_time is None else f"TR {run.repetition_time:g} s"
-    return ", ".join(
-        [f"desc-{run.entities.get('desc')}", repetition_time, confounds, "mask" if run.mask else "no mask"]
-    )
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _listed(labels: Iterable[str], most: int = 10) -> str:

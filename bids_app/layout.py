@@ -1,31 +1,26 @@
-"""Where the input lies and which files it holds: dataset roots, and pybids' index of them."""
+"""Where the input lies: derivative datasets in or around the folder that was given, and the raw one."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
-import tempfile
-import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..files import read_json
-from .metadata import BidsFile
+from .absence import what_is_there
 
-__all__ = ["Dataset", "Datasets", "find_datasets", "list_files", "participant_labels"]
+__all__ = ["Dataset", "Datasets", "find_datasets", "is_dataset", "participant_labels"]
 
 PREPROCESSED = re.compile(r"_desc-(preproc|denoised\w*)_bold\.nii(\.gz)?$")
 BOLD = re.compile(r"_bold\.nii(\.gz)?$")
-RELEVANT = r"func/[^/]+_(bold\.(nii|nii\.gz|dtseries\.nii|func\.gii)|mask\.(nii|nii\.gz)|(timeseries|regressors)\.tsv)"
-"""What is indexed of a participant: each further file costs time."""
+
+DEEPEST, MOST_FOLDERS = 4, 2000
+"""How far below the folder that was given a dataset is looked for, to name it in a message."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,8 @@ def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | o
     Parameters
     ----------
     bids_dir : path
-        A derivative root itself, or a raw root with ``derivatives/<pipeline>/`` inside.
+        A derivative root itself, a raw root with ``derivatives/<pipeline>/`` inside, or a folder that is no dataset
+        itself and holds derivative roots (``derivatives``).
     derivatives : mapping, optional
         Name to path of further roots. One without preprocessed BOLD that is not declared a derivative is taken as
         the raw dataset (for events).
@@ -59,11 +55,13 @@ def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | o
     Raises
     ------
     UsageError
-        If a folder is missing, or none holds preprocessed BOLD; the message says where it was looked for.
+        If a folder is missing, or none holds preprocessed BOLD; the message says where it was looked for, and what is
+        there instead.
     """
     top = _folder(bids_dir, "The input folder")
+    _refuse_part(top)
     found, looked, raw = _from_top(top)
-    notes = []
+    notes = _notes_on_place(top, found)
     for name, path in (derivatives or {}).items():
         root = _folder(path, f"-d {name}")
         if _holds(root, PREPROCESSED) or (_is_derivative(root) and _holds(root, BOLD)):
@@ -74,12 +72,7 @@ def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | o
             looked.append(root)
             notes.append(f"-d {name}: no preprocessed BOLD in {root}.")
     if not found:
-        empty = [root for root in looked if root.is_dir() and not any(root.iterdir())]
-        hint = f" {empty[0]} is empty (a DataLad subdataset: `datalad get -n {empty[0]}`)." if empty else ""
-        raise UsageError(
-            f"No preprocessed BOLD (desc-preproc or desc-denoised) in {', '.join(map(str, looked))};"
-            f" give the folder of fMRIPrep's output, or name it with -d NAME=PATH.{hint}"
-        )
+        raise UsageError(_nothing_found(top, looked))
     return Datasets(tuple(_distinct(found)), raw or _raw_around(found), tuple(notes))
 
 
@@ -92,7 +85,74 @@ def _from_top(top: Path) -> tuple[list[Dataset], list[Path], Path | None]:
     found = [path for path in folders if _holds(path, PREPROCESSED)]
     found = found or [path for path in pipelines if _is_derivative(path) and _holds(path, BOLD)]
     datasets = [Dataset(path.name, path) for path in found]
+    if not found and not is_dataset(top):
+        inside = sorted(path for path in top.glob("*") if path.is_dir() and _holds(path, PREPROCESSED))
+        if inside:
+            return [Dataset(_name(path), path) for path in inside], [top], None
     return datasets, [top, *pipelines], None if _is_derivative(top) else top
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell whether a folder is a dataset itself: it has a description, or participants."""
+    return (folder / "dataset_description.json").exists() or any(folder.glob("sub-*"))
+
+
+def _refuse_part(top: Path) -> None:
+    """Refuse the folder of a participant, a session or of ``func`` for that of the dataset."""
+    parts = [top, *top.parents][:3]
+    participant = next((folder for folder in parts if re.fullmatch(r"sub-[^_]+", folder.name)), None)
+    inner = [folder.name for folder in parts[: parts.index(participant)]] if participant else []
+    if participant is None or not all(name == "func" or name.startswith("ses-") for name in inner):
+        return
+    if any(top.glob("sub-*/")) or not _holds(participant.parent, BOLD):
+        return
+    raise UsageError(
+        f"{top} is a part of a dataset; give the dataset, {participant.parent}, with "
+        f"--participant-label {participant.name.removeprefix('sub-')} if only this participant is meant."
+    )
+
+
+def _notes_on_place(top: Path, found: list[Dataset]) -> list[str]:
+    """Say what was read where that is not the folder given, and which datasets inside it are not read."""
+    if found and found[0].root == top:
+        inside = [path for path in sorted(top.glob("derivatives/*")) if path.is_dir() and _holds(path, PREPROCESSED)]
+        return [f"Not read: preprocessed BOLD in {path}; `-d {path.name}={path}` adds it." for path in inside]
+    if found and not is_dataset(top):
+        return [f"{top} is no dataset itself; those inside it are read."]
+    return []
+
+
+def _nothing_found(top: Path, looked: list[Path]) -> str:
+    """Say that there is no preprocessed BOLD, what there is, and what would help."""
+    empty = [root for root in looked if root.is_dir() and not any(root.iterdir())]
+    hint = f" {empty[0]} is empty (a DataLad subdataset: `datalad get -n {empty[0]}`)." if empty else ""
+    elsewhere = [str(root) for root in _deeper(top) if root not in looked]
+    hint += f" There is some in {', '.join(elsewhere[:3])}: give that." if elsewhere else ""
+    told = "".join(f" {text}" for root in looked if (text := what_is_there(root, is_derivative=_is_derivative(root))))
+    return (
+        f"No preprocessed BOLD (desc-preproc or desc-denoised) in {', '.join(map(str, looked))};"
+        f" give the folder of fMRIPrep's output, or name it with -d NAME=PATH.{told}{hint}"
+    )
+
+
+def _deeper(top: Path) -> list[Path]:
+    """Find datasets with preprocessed BOLD some levels below a folder, or around it."""
+    level, seen, found = [top], 0, [path for path in list(top.parents)[:2] if _holds(path, PREPROCESSED)]
+    for _ in range(DEEPEST):
+        below = []
+        for folder in level:
+            try:
+                below += [
+                    path
+                    for path in sorted(folder.iterdir())
+                    if path.is_dir() and not path.is_symlink() and not path.name.startswith((".", "sub-"))
+                ]
+            except OSError:
+                continue
+        level = below[: MOST_FOLDERS - seen]
+        seen += len(level)
+        found += [path for path in level if _holds(path, PREPROCESSED)]
+    return found
 
 
 def _folder(path: str | os.PathLike, what: str) -> Path:
@@ -147,109 +207,12 @@ def _raw_around(found: list[Dataset]) -> Path | None:
     """Find the raw dataset of a root that lies in its ``derivatives`` folder."""
     for dataset in found:
         around = dataset.root.parent.parent
-        if dataset.root.parent.name == "derivatives" and _description(around) and not _is_derivative(around):
-            return around
+        with suppress(InputError):  # a damaged description there is no reason not to read what lies here
+            if dataset.root.parent.name == "derivatives" and _description(around) and not _is_derivative(around):
+                return around
     return None
 
 
 def participant_labels(root: Path) -> list[str]:
     """List the participants that have a folder."""
     return sorted(path.name.removeprefix("sub-") for path in root.glob("sub-*") if path.is_dir())
-
-
-def list_files(
-    root: Path, participants: Collection[str], database_dir: str | os.PathLike | None = None
-) -> tuple[list[BidsFile], list[str]]:
-    """Index the BOLD files, masks and tables of some participants with pybids.
-
-    Only their ``func`` folders are walked, and no metadata is read, which keeps large datasets quick.
-
-    Parameters
-    ----------
-    root : Path
-    participants : collection of str
-        Labels; all of them if empty.
-    database_dir : path, optional
-        Folder for pybids' index, one per root and choice of participants. An index is made anew when files were
-        added or removed since, or when it cannot be read.
-
-    Returns
-    -------
-    files : list of BidsFile
-        Sorted by path; names that are not BIDS are left out.
-    notes : list of str
-
-    Raises
-    ------
-    UsageError
-        If `database_dir` lies in the input, which is never written to.
-    """
-    labels = "|".join(map(re.escape, sorted(participants))) if participants else "[^/]+"
-    ignore = re.compile(rf"^/(?!sub-({labels})(/ses-[^/]+)?(/func|/{RELEVANT})?$)")
-    notes: list[str] = []
-    if database_dir is None:
-        paths = _index(root, ignore, None)
-    else:
-        paths, notes = _cached_index(root, ignore, Path(database_dir).absolute())
-    files = (BidsFile.parse(path) for path in sorted(paths))
-    return [file for file in files if file is not None], notes
-
-
-def _index(root: Path, ignore: re.Pattern, database: Path | None) -> list[str]:
-    from bids.layout import BIDSLayout, BIDSLayoutIndexer
-
-    _description(root)  # damaged JSON gets our message instead of pybids'
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[ignore])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The PipelineDescription field", category=UserWarning)
-        layout = BIDSLayout(root, validate=False, is_derivative=True, indexer=indexer, database_path=database)
-    try:
-        return [str(path) for path in layout.files]
-    finally:
-        layout.connection_manager.session.close()
-        layout.connection_manager.engine.dispose()
-
-
-def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path) -> tuple[list[str], list[str]]:
-    if database_dir.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"--bids-database-dir {database_dir} lies in the input, which is never written to.")
-    key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode()).hexdigest()[:16]
-    database, state = database_dir / f"index-{key}", _folder_state(root, ignore)
-    notes: list[str] = []
-    try:
-        database_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(database_dir / f"index-{key}.lock"):
-            if database.is_dir():
-                try:
-                    if (database / "state.txt").read_text() == state:
-                        return _index(root, ignore, database), []
-                    reason = "was out of date"
-                except Exception as error:  # whatever pybids, SQLAlchemy or the file system dislike about it
-                    reason = f"could not be read ({type(error).__name__})"
-                notes.append(f"The index of {root} in {database_dir} {reason} and was made anew.")
-            return _fill(database, root, ignore, state), notes
-    except OSError as error:
-        raise UsageError(f"--bids-database-dir {database_dir}: cannot be written ({error.strerror}).") from error
-
-
-def _fill(database: Path, root: Path, ignore: re.Pattern, state: str) -> list[str]:
-    """Make an index beside its place and move it there, so that a killed job leaves no half of one."""
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=database.parent) as folder:
-        fresh = Path(folder) / "index"
-        paths = _index(root, ignore, fresh)
-        (fresh / "state.txt").write_text(state)
-        shutil.rmtree(database, ignore_errors=True)
-        fresh.rename(database)
-    return paths
-
-
-def _folder_state(root: Path, ignore: re.Pattern) -> str:
-    """Sum up when files were last added to or removed from the folders that are indexed."""
-    folders = sorted(
-        folder
-        for pattern in ("sub-*", "sub-*/ses-*", "sub-*/func", "sub-*/ses-*/func")
-        for folder in root.glob(pattern)
-        if not ignore.search(f"/{folder.relative_to(root).as_posix()}")
-    )
-    lines = (f"{folder} {folder.stat().st_mtime_ns}" for folder in folders)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,27 +1,42 @@
-"""What belongs to a BOLD file: entities from its name, sidecars by inheritance, mask, confounds, events."""
+"""What the name of a BIDS file says, which sidecars apply to it, and which of several files belongs to a run."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
-from .timing import read_timing
 
 __all__ = [
+    "NUMBERED",
     "BidsFile",
-    "Companions",
     "DirectoryCache",
-    "absent_content",
     "best_match",
+    "differences",
     "inherited",
+    "same_label",
+    "trouble_with",
 ]
 
 ANNEX_POINTER = b"/annex/objects/"
+
+NUMBERED = ("run", "echo", "split", "chunk", "flip", "inv")
+"""Entities whose label is an index in BIDS: 1 and 01 are the same, which for other entities they are not."""
+
+
+def same_label(key: str, one: str | None, other: str | None) -> bool:
+    """Tell whether two labels of an entity are the same; None stands for a name without the entity.
+
+    >>> same_label("run", "1", "01"), same_label("ses", "1", "01"), same_label("run", None, "1")
+    (True, False, False)
+    """
+    if one == other or one is None or other is None:
+        return one == other
+    return key in NUMBERED and one.isdecimal() and other.isdecimal() and int(one) == int(other)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,10 @@ class DirectoryCache:
 
     def __call__(self, directory: Path) -> tuple[BidsFile, ...]:
         if directory not in self._listings:
-            paths = sorted(directory.iterdir()) if directory.is_dir() else []
+            try:
+                paths = sorted(directory.iterdir()) if directory.is_dir() else []
+            except OSError as error:
+                raise InputError(f"{directory}: cannot be listed ({error.strerror}).") from error
             files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
             self._listings[directory] = tuple(file for file in files if file is not None)
         return self._listings[directory]
@@ -87,8 +105,8 @@ def inherited(
 ) -> tuple[Path, ...]:
     """Find the files that apply to `file` by BIDS' inheritance principle, the strongest first.
 
-    They lie in its directory or above, up to `root`, and carry no entity that `file` has not. A nearer directory
-    wins over a farther one, and in one directory more entities win over fewer.
+    They lie in its directory or above, up to `root`, and carry no entity that `file` has not (``run-1`` is the same as
+    ``run-01``). A nearer directory wins over a farther one, and in one directory more entities win over fewer.
 
     Parameters
     ----------
@@ -109,9 +127,11 @@ def inherited(
             for other in listing(directory)
             if other.suffix == suffix
             and other.extension == extension
-            and other.entities.items() <= file.entities.items()
+            and all(same_label(key, label, file.entities.get(key)) for key, label in other.entities.items())
         ]
-        found += [other.path for other in sorted(here, key=lambda other: (-len(other.entities), other.path.name))]
+        verbatim = {other.path: len(other.entities.items() & file.entities.items()) for other in here}
+        here.sort(key=lambda other: (-len(other.entities), -verbatim[other.path], other.path.name))
+        found += [other.path for other in here]
         if directory in (root, directory.parent):
             return tuple(found)
         directory = directory.parent
@@ -123,12 +143,14 @@ def best_match(
     rivals: Iterable[BidsFile] = (),
     *,
     strict: tuple[str, ...] = (),
+    regardless: tuple[str, ...] = (),
     what: str = "file",
 ) -> BidsFile | None:
     """Find the one file that belongs to a BOLD run, on the entities that both names have.
 
     A candidate fits if no shared entity differs (``desc`` aside) and the `strict` ones are equal or absent in both.
-    Of those that fit, the one with most shared entities is taken. A candidate that shares more with another run
+    Of those that fit, the one with most shared entities is taken, then the one whose labels are the same to the letter
+    (``run-01``, not ``run-1``), then the one in the same folder. A candidate that shares more with another run
     (`rivals`) belongs to that one: without this rule a run that lacks confounds would take its neighbour's.
 
     Parameters
@@ -139,6 +161,8 @@ def best_match(
         The BOLD files of the same dataset.
     strict : tuple of str
         Entities that must be the same.
+    regardless : tuple of str
+        Entities that may differ.
     what : str
         For the message.
 
@@ -153,17 +177,17 @@ def best_match(
     >>> best_match(bold, tables).path.name
     'sub-01_task-rest_desc-confounds_timeseries.tsv'
     """
-    rivals = list(rivals)
-    scores: defaultdict[int, list[BidsFile]] = defaultdict(list)
+    rivals, regardless = list(rivals), ("desc", *regardless)
+    scores: defaultdict[tuple[int, ...], list[BidsFile]] = defaultdict(list)
     for candidate in candidates:
-        score = _shared(bold, candidate, strict)
+        score = _shared(bold, candidate, strict, regardless)
         if score is not None:
             scores[score].append(candidate)
     for score in sorted(scores, reverse=True):  # rivals are asked about the best ones only: there may be hundreds
         fitting = [
             candidate
             for candidate in scores[score]
-            if not any((_shared(rival, candidate, strict) or 0) > score for rival in rivals)
+            if not any((_shared(rival, candidate, strict, regardless) or ())[:2] > score[:2] for rival in rivals)
         ]
         if len(fitting) > 1:
             names = ", ".join(sorted(candidate.path.name for candidate in fitting))
@@ -173,124 +197,65 @@ def best_match(
     return None
 
 
-def _shared(one: BidsFile, other: BidsFile, strict: tuple[str, ...]) -> int | None:
-    """Count the entities two names share; None if one of them differs (a plain loop: it runs most often of all)."""
+def _shared(
+    one: BidsFile, other: BidsFile, strict: tuple[str, ...], regardless: tuple[str, ...]
+) -> tuple[int, ...] | None:
+    """Count entities that two names share, and those alike to the letter, and say whether the files are neighbours.
+
+    None if an entity differs (a plain loop: it runs most often of all).
+    """
     mine, theirs = one.entities, other.entities
-    if any(mine.get(key) != theirs.get(key) for key in strict):
+    if any(not same_label(key, mine.get(key), theirs.get(key)) for key in strict):
         return None
-    shared = 0
+    shared = verbatim = 0
     for key, label in mine.items():
-        if key != "desc" and key in theirs:
-            if theirs[key] != label:
+        if key in theirs and key not in regardless:
+            if theirs[key] == label:
+                verbatim += 1
+            elif not same_label(key, theirs[key], label):
                 return None
             shared += 1
-    return shared
+    return shared, verbatim, int(one.path.parent == other.path.parent)
 
 
-def absent_content(path: Path) -> bool:
-    """Tell whether a file's content is not here: a dangling link, or the pointer of git-annex's unlocked files.
+def differences(file: BidsFile, other: BidsFile, *, but: Iterable[str] = ()) -> list[str]:
+    """Say in words where the labels of a name differ from those of another, except some entities.
 
-    >>> absent_content(Path(__file__))
-    False
+    >>> one, two = (BidsFile.parse(f"sub-01_task-{task}_bold.nii.gz") for task in ("Rest", "rest_run-1"))
+    >>> differences(one, two)
+    ['task-Rest, not task-rest', 'no run, not run-1']
+    """
+    keys = [key for key in dict.fromkeys([*file.entities, *other.entities]) if key not in but]
+    return [
+        f"{_says(file, key)}, not {_says(other, key)}"
+        for key in keys
+        if not same_label(key, file.entities.get(key), other.entities.get(key))
+    ]
+
+
+def _says(file: BidsFile, key: str) -> str:
+    return f"{key}-{file.entities[key]}" if key in file.entities else f"no {key}"
+
+
+def trouble_with(path: Path) -> str | None:
+    """Say in a few words why a file cannot be read: not here, empty, something else than a file; None if it can.
+
+    Content that is not here is a dangling link, or the pointer of git-annex's unlocked files. Nothing is opened that
+    could block (a pipe).
+
+    >>> trouble_with(Path(__file__)) is None
+    True
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "is a folder, no file" if stat.S_ISDIR(status.st_mode) else "is no regular file (a pipe or a device)"
+        if status.st_size == 0:
+            return "is empty (0 bytes): copy or make it again"
         with path.open("rb") as stream:
-            return stream.read(len(ANNEX_POINTER)) == ANNEX_POINTER
+            is_pointer = stream.read(len(ANNEX_POINTER)) == ANNEX_POINTER
     except FileNotFoundError:
-        return path.is_symlink()
-    except OSError:
-        return False  # unreadable for another reason: whoever reads it says so
-
-
-class Companions:
-    """Find what belongs to BOLD runs, in the indexed files of their datasets and by inheritance.
-
-    Parameters
-    ----------
-    files : mapping
-        Dataset root to its indexed files.
-    raw : Path or None
-        Root of the raw dataset, for events.
-    repetition_time : float, optional
-        What the user gave, in s.
-    """
-
-    def __init__(
-        self, files: Mapping[Path, Sequence[BidsFile]], raw: Path | None, repetition_time: float | None = None
-    ) -> None:
-        self._raw, self._repetition_time = raw, repetition_time
-        self._roots = tuple(files)
-        self._files: defaultdict[tuple[Path, str | None], list[BidsFile]] = defaultdict(list)
-        for root, found in files.items():
-            for file in found:
-                self._files[root, file.entities.get("sub")].append(file)
-        self._around: dict[tuple[str | Path | None, ...], list[BidsFile]] = {}
-        self._listing = DirectoryCache()
-
-    def of(self, bold: BidsFile, root: Path) -> dict[str, Any]:
-        """Give mask, confounds, sidecars, repetition time and events of a run.
-
-        Raises
-        ------
-        InputError
-            If one of them is ambiguous, unreadable, or its content is not here.
-        """
-        sidecars = inherited(bold, root, self._listing, suffix="bold", extension=".json")
-        mask, confounds = self._mask(bold, root), self._confounds(bold, root)
-        metadata = self._sidecar(confounds, root) if confounds else None
-        needed = [*sidecars, mask and mask.path, confounds and confounds.path, metadata]
-        absent = [str(path) for path in needed if path and absent_content(path)]
-        if absent:
-            raise InputError(f"the content of files that belong to it is not here: `datalad get {' '.join(absent)}`")
-        return {
-            "sidecars": sidecars,
-            "repetition_time": read_timing(sidecars, image=bold.path, given=self._repetition_time).repetition_time,
-            "mask": mask and mask.path,
-            "confounds": confounds and confounds.path,
-            "confounds_metadata": metadata,
-            "events": self._events(bold, root),
-        }
-
-    def _sidecar(self, file: BidsFile, root: Path) -> Path | None:
-        found = inherited(file, root, self._listing, suffix=file.suffix, extension=".json")
-        return found[0] if found else None
-
-    def _mask(self, bold: BidsFile, root: Path) -> BidsFile | None:
-        """Look in the run's dataset first, then in the others: XCP-D's runs share the masks of fMRIPrep."""
-        for place in (root, *(other for other in self._roots if other != root)):
-            masks, rivals = self._near(bold, place, "mask", "brain"), self._near(bold, place, "bold")
-            mask = best_match(bold, masks, rivals, strict=("space", "cohort", "res", "den"), what="mask")
-            if mask is not None:
-                return mask
-        return None
-
-    def _confounds(self, bold: BidsFile, root: Path) -> BidsFile | None:
-        """Look in the run's own dataset only: after XCP-D, fMRIPrep's table may have other rows than the run."""
-        for suffix in ("timeseries", "regressors"):
-            tables, rivals = self._near(bold, root, suffix, "confounds"), self._near(bold, root, "bold")
-            table = best_match(bold, tables, rivals, what="confounds table")
-            if table is not None:
-                return table
-        return None
-
-    def _near(self, bold: BidsFile, root: Path, suffix: str, description: str | None = None) -> list[BidsFile]:
-        """List files of a kind that may go with a run: same participant, no other session."""
-        participant, session = bold.entities.get("sub"), bold.entities.get("ses")
-        key = (root, participant, session, suffix, description)
-        if key not in self._around:
-            self._around[key] = [
-                file
-                for file in self._files[root, participant]
-                if file.suffix == suffix
-                and description in (None, file.entities.get("desc"))
-                and (session is None or file.entities.get("ses", session) == session)
-            ]
-        return self._around[key]
-
-    def _events(self, bold: BidsFile, root: Path) -> Path | None:
-        for place in filter(None, (self._raw, root)):
-            there = replace(bold, path=place / bold.path.relative_to(root))
-            events = inherited(there, place, self._listing, suffix="events", extension=".tsv")
-            if events and not absent_content(events[0]):
-                return events[0]
-        return None
+        return f"its content is not here: `datalad get {path}`" if path.is_symlink() else "does not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return f"its content is not here: `datalad get {path}`" if is_pointer else None

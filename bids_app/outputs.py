@@ -8,13 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from .._version import __version__
 from ..errors import InputError, UsageError
 from ..files import read_json, write_json, write_table, write_text
 from ..names import output_path, outputs
+from .filters import nearest
 from .inputs import Inputs, RunInput
+from .layout import participant_labels
+from .participants import first_table
 
 __all__ = [
     "BIDS_VERSION",
@@ -24,7 +25,6 @@ __all__ = [
     "has_results",
     "ignore",
     "participants_with_results",
-    "read_participants",
     "sources_of",
     "wanted_outputs",
     "write_dataset_files",
@@ -198,31 +198,24 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
     missing = [label for label in asked if label not in there]
     if missing or not there:
         whom = " ".join(f"sub-{label}" for label in missing) or "anybody"
-        raise UsageError(f"{output_dir}: holds no results of {whom}; run the participant level first.")
+        near = {other: None for label in missing for other in nearest(label, there)}
+        hint = f" (nearest: {', '.join(f'sub-{label}' for label in near)})" if near else ""
+        raise UsageError(f"{output_dir}: holds no results of {whom}{hint}; run the participant level first.")
     return list(asked) or there
 
 
 def write_participants(output_dir: Path, inputs: Inputs) -> None:
     """Carry the input's table of participants over, with the rows of those who are in the output."""
     there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
-    for root in reversed(list(inputs.roots.values())):
-        table = read_participants(root / "participants.tsv")
-        if table is None:
-            continue
-        table = table[table["participant_id"].isin(there)]
-        if not table.empty:
-            write_table(table, output_dir / "participants.tsv")
-            with suppress(InputError):
-                write_json(read_json(root / "participants.json"), output_dir / "participants.json")
-            return
+    found, _ = first_table(list(inputs.roots.values())[::-1], _labels_in(output_dir, *inputs.roots.values()))
+    if found is not None and not (rows := found.rows[found.rows["participant_id"].isin(there)]).empty:
+        write_table(rows, output_dir / "participants.tsv")
+        with suppress(InputError):
+            write_json(read_json(found.path.with_suffix(".json")), output_dir / "participants.json")
 
 
-def read_participants(path: Path) -> pd.DataFrame | None:
-    """Read a table of participants as it is written (01 stays 01); None where there is none."""
-    with suppress(InputError, OSError, ValueError):
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-        return table if "participant_id" in table else None
-    return None
+def _labels_in(*roots: Path) -> list[str]:
+    return sorted({label for root in roots for label in participant_labels(root)})
 
 
 def _description(root: Path) -> Mapping[str, Any]:

@@ -179,4 +179,5 @@ def _find(settings: Settings) -> Inputs:
         filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
         database_dir=settings.database_dir,
         repetition_time=settings.repetition_time,
+        concatenated=settings.concatenated,
     )

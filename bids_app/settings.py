@@ -57,6 +57,8 @@ class Settings:
         Name to path of further derivative datasets.
     database_dir : Path or None
         Where pybids keeps its index.
+    concatenated : {"parts", "whole"}
+        What is taken where the input holds several runs and their concatenation.
     nuisance : str
         Name of a strategy, or path of a file that describes one.
     dummy_scans : "auto" or int
@@ -124,6 +126,7 @@ class Settings:
     filter_file: Path | None = None
     datasets: Mapping[str, Path] = field(default_factory=dict)
     database_dir: Path | None = None
+    concatenated: Literal["parts", "whole"] = "parts"
     nuisance: str = "auto"
     dummy_scans: Literal["auto"] | int = "auto"
     fd_threshold: float = 0.5
@@ -209,6 +212,7 @@ class Settings:
             filter_file=_file(given["bids_filter_file"], "--bids-filter-file"),
             datasets=_datasets(given["derivatives"] or ()),
             database_dir=_absolute(given["bids_database_dir"]) if given["bids_database_dir"] else None,
+            concatenated=given["concatenated"],
             nuisance=nuisance,
             dummy_scans=chosen["dummy_scans"],
             fd_threshold=_first(given["fd_threshold"], strategy.fd_threshold, 0.0),

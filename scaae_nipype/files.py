@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import json
 import os
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -29,6 +32,7 @@ __all__ = [
     "read_image",
     "read_json",
     "read_table",
+    "read_text",
     "replacing",
     "reserve",
     "values_of",
@@ -125,8 +129,40 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def read_text(path: str | os.PathLike, *, fallback: str | None = None) -> str:
+    """Read a text file in UTF-8, with or without the byte order mark that Windows programs put before it.
+
+    Parameters
+    ----------
+    path : path
+    fallback : str, optional
+        Encoding to try where the file is not UTF-8 (``"cp1252"``: what Windows programs write).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no regular file (reading a pipe would wait for ever), or is encoded otherwise.
+    """
+    path = Path(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: cannot be read (it is no regular file).")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:1000]:
+        raise InputError(f"{path}: is no text in UTF-8, but in UTF-16 or no text at all; save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if fallback is not None:
+            return data.decode(fallback, errors="replace")
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line} is not in UTF-8 (perhaps Latin-1); save it as UTF-8.") from error
+
+
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object; what is not UTF-8 in it is taken for Windows' encoding (names of people and places).
 
     Raises
     ------
@@ -134,10 +170,8 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
         If the file is missing, is not JSON, or holds something else than an object.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+        content = json.loads(read_text(path, fallback="cp1252"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object.")
@@ -159,10 +193,9 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     InputError
         If the file is missing or cannot be parsed.
     """
+    text = read_text(path)
     try:
-        return pd.read_csv(path, sep="\t", na_values=["n/a", ""], keep_default_na=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+        return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
 

@@ -74,6 +74,44 @@ def test_unusable_files_are_one_line(tmp_path):
         read_table(tmp_path / "no.tsv")
 
 
+@pytest.mark.parametrize(("name", "content"), [("x.json", '{"a": "ü"}'), ("x.tsv", "a\tb\nü\t1\n")])
+def test_byte_order_mark_is_no_content(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8-sig")
+    if name.endswith("json"):
+        assert read_json(tmp_path / name) == {"a": "ü"}
+    else:
+        assert read_table(tmp_path / name).to_dict("list") == {"a": ["ü"], "b": [1]}
+
+
+def test_other_encodings_are_read_or_named(tmp_path):
+    (tmp_path / "x.json").write_text('{"Authors": ["Müller"]}', encoding="cp1252")
+    assert read_json(tmp_path / "x.json") == {"Authors": ["Müller"]}
+    (tmp_path / "x.tsv").write_text("a\tb\n1\tx\n2\tü\n", encoding="latin-1")
+    with pytest.raises(InputError, match=r"x\.tsv: line 3 is not in UTF-8 .*save it as UTF-8"):
+        read_table(tmp_path / "x.tsv")
+    for read, name in ((read_json, "x.json"), (read_table, "x.tsv")):
+        for encoding in ("utf-16", "utf-16-le"):
+            (tmp_path / name).write_text("{} a\tb\n", encoding=encoding)
+            with pytest.raises(InputError, match=r"UTF-16") as error:
+                read(tmp_path / name)
+            assert "\n" not in str(error.value)
+
+
+def test_reading_never_blocks(tmp_path):
+    import os
+
+    for read, name in ((read_json, "x.json"), (read_table, "x.tsv")):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match="no regular file"):
+            read(tmp_path / name)
+
+
+def test_brackets_without_end(tmp_path):
+    write_text("[" * 100_000, tmp_path / "x.json")
+    with pytest.raises(InputError, match="is not valid JSON"):
+        read_json(tmp_path / "x.json")
+
+
 def test_every_registered_name_is_unique_and_described():
     entities = {"sub": "01", "ses": "a", "task": "rest", "run": "01", "space": "MNI152NLin6Asym", "res": "2"}
     names = {output_name(entities, meaning) for meaning in outputs()}

@@ -1,6 +1,7 @@
 """Small BIDS trees to look for runs in, and the main job on a tiny dataset."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,16 +34,23 @@ class Tree:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def add(self, *names: str, content: str = "") -> Path:
-        """Write files; the last one's path."""
+    def add(self, *names: str, content: str | None = None) -> Path:
+        """Write files, by default small real ones of the kind that the name says; the last one's path."""
         for name in names:
-            self.path(name).write_text(content)
+            if content is not None:
+                self.path(name).write_text(content)
+            elif name.endswith((".nii", ".nii.gz")):
+                size = re.search(r"_res-(\d)", name)
+                self.image(name, float(size[1]) if size else 2, n_volumes=None if "_mask." in name else 3)
+            else:
+                self.path(name).write_text({".json": "{}", ".tsv": "a\n0\n"}.get(Path(name).suffix, "x"))
         return self.path(names[-1])
 
-    def image(self, name: str, voxel_size: float) -> Path:
-        """Write a real image with 2 voxels along each axis, 3 volumes."""
+    def image(self, name: str, voxel_size: float, *, n_volumes: int | None = 3) -> Path:
+        """Write a real image with 2 voxels along each axis; 3D if `n_volumes` is None."""
         affine = np.diag([voxel_size, voxel_size, voxel_size, 1])
-        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 3), "f4"), affine), self.path(name))
+        shape = (2, 2, 2) if n_volumes is None else (2, 2, 2, n_volumes)
+        nib.save(nib.Nifti1Image(np.zeros(shape, "f4"), affine), self.path(name))
         return self.path(name)
 
     def run(self, stem: str, space: str = SPACE, *, repetition_time: float | None = 2.0, extension=".nii.gz") -> Path:

@@ -194,6 +194,15 @@ def test_a_configuration_file_stands_behind_the_command_line(settings, tmp_path)
     assert (made.memory_gb, made.smoothing_fwhm, made.retrain) == (4.0, 4.0, False)
 
 
+@pytest.mark.parametrize(("name", "content"), [("o.yml", "nprocs: 2\n"), ("o.json", '{"nprocs": 2}')])
+def test_configuration_file_with_a_byte_order_mark(settings, tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8-sig")
+    assert settings("--config-file", name).nprocs == 2
+    (tmp_path / name).write_text(content, encoding="utf-16")
+    with pytest.raises(UsageError, match=rf"--config-file {name}: is no text in UTF-8, but in UTF-16"):
+        settings("--config-file", name)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -41,6 +41,7 @@ def digest(settings):
         {"surrogates": 99},
         {"surrogates": 99, "cross_fit": 2},
         {"surrogate_templates": 99},
+        {"concatenated": "whole"},
     ],
 )
 def test_changes_of_the_method_change_the_hash(settings, change):
@@ -108,6 +109,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("repetition_time", "train_volumes", "seed", "precision", "templates", "template_labels", "model"),
         *(
+            "concatenated",
             "template_kind",
             "atlas_kind",
             "baselines",

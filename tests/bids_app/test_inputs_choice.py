@@ -68,7 +68,7 @@ class TestChoice:
 
     def test_resolution_from_the_label_where_the_header_is_unreadable(self, tree):
         for number in ("1", "3", "6"):
-            tree.add(f"sub-01_task-rest_{CASYM}_res-{number}_desc-preproc_bold.nii.gz")
+            tree.add(f"sub-01_task-rest_{CASYM}_res-{number}_desc-preproc_bold.nii.gz", content="no image")
         assert [run.entities["res"] for run in find_inputs(tree.root).runs] == ["3"]
 
     def test_compressed_twin_is_not_a_second_run(self, tree):

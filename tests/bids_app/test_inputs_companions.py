@@ -49,7 +49,7 @@ class TestCompanions:
             ),
             ("sub-01_task-rest_part-mag", ["sub-01_task-rest"], 0),
             ("sub-01_task-rest", ["sub-01_task-rest_run-1"], 0),
-            ("sub-01_task-rest_run-01", ["sub-01_task-rest_run-1"], None),
+            ("sub-01_task-rest_run-01", ["sub-01_task-rest_run-1"], 0),
             ("sub-01_task-rest", ["sub-01_task-nback"], None),
         ],
     )

@@ -70,3 +70,12 @@ def test_bad_file(tmp_path, content, message):
         read_filter_file(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_byte_order_mark(study, tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text('{"bold": {"session": "1"}}', encoding="utf-8-sig")
+    assert len(find_inputs(study.root, filters=read_filter_file(path)).runs) == 1
+    path.write_text('{"bold": {}}', encoding="utf-16")
+    with pytest.raises(UsageError, match="UTF-16"):
+        read_filter_file(path)
