@@ -16,7 +16,8 @@ from typing import Any
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins import LinearPlugin
 
-from ..errors import Interrupted, UsageError
+from ..errors import Interrupted
+from .plugin_file import read_plugin_file
 from .resources import peak_memory_gb, restart_peak_memory
 from .workers import WatchfulMultiProcPlugin, WorkerDied, log_to_file
 
@@ -188,29 +189,21 @@ def run_workflow(
 
 
 def _plugin(plugin_file: Path | None, nprocs: int, memory_gb: float, arguments: Mapping[str, Any]):
+    limits = {"n_procs": nprocs, "memory_gb": memory_gb, "raise_insufficient": False}
     if plugin_file is not None:
-        return _plugin_from_file(plugin_file, arguments)
+        return _plugin_from_file(plugin_file, arguments, limits)
     if nprocs == 1:
         return LinearPlugin(plugin_args=dict(arguments))
-    limits = {"n_procs": nprocs, "memory_gb": memory_gb, "raise_insufficient": False}
     return WatchfulMultiProcPlugin(plugin_args={**arguments, **limits})
 
 
-def _plugin_from_file(path: Path, arguments: Mapping[str, Any]):
-    import yaml
+def _plugin_from_file(path: Path, arguments: Mapping[str, Any], limits: Mapping[str, Any]):
+    """Make the plugin that a file names; on this machine it keeps to the limits that the file leaves open."""
     from nipype.pipeline import plugins
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        name, given = content["plugin"], content.get("plugin_args") or {}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"--use-plugin {path}: must hold `plugin: NAME`, perhaps `plugin_args:` ({' '.join(str(error).split())})."
-        ) from error
-    if name.endswith("Graph") or not hasattr(plugins, f"{name}Plugin"):
-        raise UsageError(f"--use-plugin {path}: {name} is no Nipype plugin that waits for its jobs; try SLURM.")
-    kind = WatchfulMultiProcPlugin if name == "MultiProc" else getattr(plugins, f"{name}Plugin")
-    return kind(plugin_args={**given, **arguments})
+    asked = read_plugin_file(path)
+    kind = WatchfulMultiProcPlugin if asked.name == "MultiProc" else getattr(plugins, f"{asked.name}Plugin")
+    return kind(plugin_args={**(limits if asked.is_local else {}), **asked.arguments, **arguments})
 
 
 def _crash_texts(folder: Path) -> dict[str, tuple[str, Path]]:

@@ -128,6 +128,7 @@ def find_inputs(
     spaces: Collection[str] = (),
     filters: Mapping[str, Any] | None = None,
     database_dir: str | os.PathLike | None = None,
+    reindex: bool = False,
 ) -> Inputs:
     """Find the runs to work on; nothing is written into the input.
 
@@ -144,6 +145,8 @@ def find_inputs(
         What `read_filter_file` gives.
     database_dir : path, optional
         Folder in which pybids keeps its index between calls.
+    reindex : bool
+        Whether an index that is there is made anew.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def find_inputs(
     asked = criteria(participants=participants, filters=filters, **labels)
     datasets = find_datasets(bids_dir, derivatives)
     known = _known_participants(asked, datasets)
-    files, notes = _indexed(datasets, known if participants else (), database_dir)
+    files, notes = _indexed(datasets, known if participants else (), database_dir, reindex)
     bold = [Candidate(file, dataset) for dataset in files for file in files[dataset] if file.suffix == "bold"]
     bold_files = [candidate.file for candidate in bold]
     matching = [candidate for candidate in bold if not refused_by(candidate.file, asked)]
@@ -187,11 +190,11 @@ def find_inputs(
 
 
 def _indexed(
-    datasets: Datasets, participants: Collection[str], database_dir: str | os.PathLike | None
+    datasets: Datasets, participants: Collection[str], database_dir: str | os.PathLike | None, reindex: bool
 ) -> tuple[dict[Dataset, list[BidsFile]], list[str]]:
     files, notes = {}, list(datasets.notes)
     for dataset in datasets.derivatives:
-        files[dataset], index_notes = list_files(dataset.root, participants, database_dir)
+        files[dataset], index_notes = list_files(dataset.root, participants, database_dir, reindex=reindex)
         notes += index_notes
     return files, notes
 

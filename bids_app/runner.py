@@ -12,13 +12,15 @@ from pathlib import Path
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
+from .checks import check_cuda, check_denoised, denoised_warnings
 from .cli import EXIT_OK
 from .configuration import check_output, claim_output, configuration, configuration_hash
 from .console import Console
-from .inputs import Inputs, find_inputs, plan_text, read_filter_file
+from .inputs import Inputs, find_inputs, plan_text
 from .job import Job
 from .models import check_model
 from .outputs import check_writable, participants_with_results
+from .plugin_file import read_plugin_file
 from .resources import cache_environment
 from .settings import MODE_DEFAULTS, Settings
 from .signals import stop_text
@@ -40,11 +42,18 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
     os.environ.update(cache_environment(settings.work_dir, os.environ))
     console = Console(settings.verbosity)
+    _check_machine(settings)
     content = configuration(settings)
     check_output(settings.output_dir, content)
-    job = Job(settings, _find(settings), configuration_hash(content), console)
+    for note in settings.notes:
+        console.say(note)
+    inputs = _find(settings)
+    check_denoised(settings, inputs)
+    job = Job(settings, inputs, configuration_hash(content), console)
     if not settings.reports_only:
         console.say(plan_text(job.inputs, job.tally.before))
+        for text in _not_followed(settings, inputs):
+            console.say(text)
         job.check_cross_fit()
     if settings.dry_run:
         if job.due:
@@ -71,6 +80,20 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say(note)
     console.say(f"{verdict.text} Status: {status}")
     return verdict.exit_code
+
+
+def _check_machine(settings: Settings) -> None:
+    """Refuse a plugin file or a device that cannot be used, before the plan."""
+    if settings.plugin_file is not None:
+        read_plugin_file(settings.plugin_file)
+    if not settings.reports_only:
+        check_cuda(settings)
+
+
+def _not_followed(settings: Settings, inputs: Inputs) -> list[str]:
+    """Say which runs do not follow options that the user gave."""
+    warned = {run.stem: text for run in inputs.runs for text in denoised_warnings(settings, run)}
+    return [f"{stem}: {text}" for stem, text in warned.items()]
 
 
 def _judged(job: Job) -> Verdict:
@@ -166,6 +189,7 @@ def _find(settings: Settings) -> Inputs:
         tasks=settings.tasks,
         run_labels=settings.runs,
         spaces=settings.spaces,
-        filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
+        filters=settings.read_filters(),
         database_dir=settings.database_dir,
+        reindex=settings.reindex,
     )

@@ -102,10 +102,10 @@ class Stages:
         workflow = self._workflow(name)
         for run in runs:
             prepare = init_prepare_run_wf(
-                strategy=settings.nuisance,
+                strategy=settings.nuisance_of(denoised=run.denoised),
                 smoothing_fwhm=settings.smoothing_fwhm,
-                high_pass=settings.high_pass,
-                low_pass=settings.low_pass,
+                high_pass=settings.filter_of("high_pass", denoised=run.denoised),
+                low_pass=settings.filter_of("low_pass", denoised=run.denoised),
                 fd_threshold=settings.fd_threshold,
                 dummy_scans=settings.dummy_scans,
                 denoised=run.denoised,

@@ -94,6 +94,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("train_volumes", "seed", "precision", "templates", "template_labels", "model"),
         *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
+        *("asked", "notes", "boilerplate_only", "given_filters", "reindex"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 
