@@ -10,6 +10,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.preparation import PrepareRun
+from ..preparation.strategies import refuse_on_denoised
 
 __all__ = ["PREPARED", "init_prepare_run_wf"]
 
@@ -58,7 +59,14 @@ def init_prepare_run_wf(
     Outputs
     -------
     out_file, out_mask, out_samples, out_metadata
+
+    Raises
+    ------
+    UsageError
+        If a strategy or a filter is asked for and the run was denoised already.
     """
+    if denoised:
+        refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _description(strategy, smoothing_fwhm, (high_pass, low_pass), fd_threshold, denoised)
     given = {"high_pass": high_pass, "low_pass": low_pass, "fd_threshold": fd_threshold, "grid_mask": grid_mask}

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import UsageError
 from ..files import read_json
 
-__all__ = ["STRATEGIES", "Strategy", "read_strategy", "strategy_names"]
+__all__ = ["STRATEGIES", "Strategy", "read_strategy", "refuse_on_denoised", "strategy_names"]
 
 HIGH_PASS = 0.008
 """Cut-off of the usual high-pass filter in Hz (a period of 125 s)."""
@@ -151,6 +151,33 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
         f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
         f"JSON file{hint}"
     )
+
+
+def refuse_on_denoised(
+    *,
+    strategy: str | os.PathLike,
+    high_pass: float | str | None = None,
+    low_pass: float | str | None = None,
+) -> None:
+    """Refuse a strategy or a filter for a run that was denoised before; ``auto``, ``none`` and no filter are fine.
+
+    Raises
+    ------
+    UsageError
+        Which argument.
+
+    >>> refuse_on_denoised(strategy="auto", high_pass="default", low_pass=0)
+    """
+    wishes = {"strategy": os.fspath(strategy).lower() not in ("auto", "none")}
+    wishes |= {
+        name: bool(value) and value != "default" for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
+    }
+    for name, has_effect in wishes.items():
+        if has_effect:
+            raise UsageError(
+                f"`{name}` has no effect with `denoised`: a run that was denoised before is not cleaned a second time; "
+                "leave one out."
+            )
 
 
 def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
