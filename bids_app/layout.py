@@ -229,7 +229,7 @@ def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: b
                 try:
                     if not reindex and (database / "state.txt").read_text() == state:
                         return _index(root, ignore, database), []
-                    reason = "is not wanted any more" if reindex else "was out of date"
+                    reason = "is not used (--reindex-bids)" if reindex else "was out of date"
                 except Exception as error:  # whatever pybids, SQLAlchemy or the file system dislike about it
                     reason = f"could not be read ({type(error).__name__})"
                 notes.append(f"The index of {root} in {database_dir} {reason} and was made anew.")

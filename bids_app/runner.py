@@ -51,7 +51,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     check_denoised(settings, inputs)
     job = Job(settings, inputs, configuration_hash(content), console)
     if not settings.reports_only:
-        console.say(plan_text(job.inputs, job.tally.before))
+        if not settings.boilerplate_only:
+            console.say(plan_text(job.inputs, job.tally.before))
         for text in _not_followed(settings, inputs):
             console.say(text)
         job.check_cross_fit()
@@ -61,6 +62,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     _make_work_dir(settings)  # first, because libraries put their caches there
+    if settings.boilerplate_only:
+        return _boilerplate(settings, job, console)
     if job.due:
         _check_before_start(settings, job)
     check_writable(settings.output_dir)
@@ -80,6 +83,18 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say(note)
     console.say(f"{verdict.text} Status: {status}")
     return verdict.exit_code
+
+
+def _boilerplate(settings: Settings, job: Job, console: Console) -> int:
+    """Write the Methods text alone."""
+    _check_before_start(settings, job)
+    from .boilerplate import write_boilerplate
+
+    check_writable(settings.output_dir)
+    there = settings.model or (job.model.folder if job.model else None)
+    path = write_boilerplate(settings, job.inputs.runs, there)
+    console.say(f"Methods text: {path}. Nothing was computed.")
+    return EXIT_OK
 
 
 def _check_machine(settings: Settings) -> None:
