@@ -304,10 +304,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if file:
         try:
             read = read_config_file(Path(file), made)
-            options = vars(made.parse_args([".", ".", "participant", *read.arguments]))
+            configured = vars(made.parse_args([".", ".", "participant", *read.arguments]))
         except UsageError as error:
             raise UsageError(f"--config-file {file}: {error}") from error
-        made.set_defaults(**{name: value for name, value in options.items() if name not in _POSITIONALS})
+        made.set_defaults(**{name: value for name, value in configured.items() if name not in _POSITIONALS})
     options = made.parse_args(arguments)
     options.asked, options.configured = made.given(arguments), made.given(read.arguments)
     options.filters = None if options.bids_filter_file else read.filters

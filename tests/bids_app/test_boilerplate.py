@@ -1,4 +1,4 @@
-"""``--boilerplate-only`` writes the Methods text and nothing else; options that denoised runs do not follow are said."""
+"""The Methods text alone (``--boilerplate-only``), and options that denoised runs do not follow."""
 
 import os
 import signal
@@ -104,8 +104,8 @@ def test_options_that_some_runs_do_not_follow_are_said_of_these(call, tree):
     assert code == 0
     (line,) = [line for line in said.splitlines() if "not applied" in line]
     assert line == (
-        "sub-02_task-rest_space-MNI152NLin2009cAsym: --nuisance-regressors, --low-pass: not applied, because this run was "
-        "denoised before."
+        "sub-02_task-rest_space-MNI152NLin2009cAsym: --nuisance-regressors, --low-pass: not applied, because this run "
+        "was denoised before."
     )
 
 
