@@ -147,11 +147,10 @@ def check_cuda(settings: Settings) -> None:
             return
     import torch
 
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    number = int(settings.device.partition(":")[2] or 0)
-    if number >= there:
-        found = "finds no CUDA device" if not there else f"finds {there}, from cuda:0 to cuda:{there - 1}"
-        raise UsageError(f"--device {settings.device}: PyTorch {found} on this machine; give --device auto or cpu.")
+    there = torch.cuda.device_count()
+    if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
+        found = f"{there or 'no'} CUDA device{'' if there == 1 else 's'}"
+        raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
 
 
 def _check_cross_fit(settings: Settings) -> None:

@@ -17,6 +17,8 @@ __all__ = ["PluginFile", "read_plugin_file"]
 LOCAL = ("Linear", "MultiProc", "LegacyMultiProc")
 """Plugins that run steps on this machine."""
 
+_WANTED = "must hold `plugin: NAME`, perhaps `plugin_args:`"
+
 _NUMBERS = {"n_procs": int, "memory_gb": float, "maxtasksperchild": int, "max_jobs": int}
 _SWITCHES = ("raise_insufficient", "non_daemon", "dont_resubmit_completed_jobs")
 
@@ -55,9 +57,9 @@ def read_plugin_file(path: Path) -> PluginFile:
         unknown = [str(key) for key in content if key not in ("plugin", "plugin_args")]
         if unknown:
             near = did_you_mean(unknown[0], ("plugin", "plugin_args"))
-            raise UsageError(f"does not understand {unknown[0]}; the keys are plugin and plugin_args{near or '.'}")
+            raise UsageError(f"{_WANTED}, and nothing like {unknown[0]}{near or '.'}")
         if not isinstance(name, str):
-            raise UsageError("must hold `plugin: NAME`, perhaps `plugin_args:`.")
+            raise UsageError(f"{_WANTED}.")
         if not isinstance(arguments, dict):
             raise UsageError(f"plugin_args must hold names and values, not {arguments!r}.")
         _check_name(name)
@@ -75,9 +77,9 @@ def _content(path: Path) -> dict[str, Any]:
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
-        raise UsageError(f"is not valid {kind} ({' '.join(str(error).split())}).") from error
+        raise UsageError(f"{_WANTED} (it is not valid {kind}: {' '.join(str(error).split())}).") from error
     if not isinstance(content, dict):
-        raise UsageError("must hold `plugin: NAME`, perhaps `plugin_args:`.")
+        raise UsageError(f"{_WANTED}.")
     return content
 
 
