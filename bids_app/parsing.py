@@ -6,13 +6,14 @@ import argparse
 import difflib
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from ..errors import UsageError
 
-__all__ = ["Collect", "HelpFormatter", "Parser", "did_you_mean", "number_or_auto", "with_dashes"]
+__all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "did_you_mean", "number_or_auto", "with_dashes"]
 
 ELSEWHERE = {
     "--output-spaces": "that is fMRIPrep's; say with --space which spaces of its output are read here",
@@ -69,13 +70,16 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.typed: dict[str, Any] = {}
         for name in (None, "store"):
             self.register("action", name, Once)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.typed = {}
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        chosen = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
-        if chosen:
-            message += did_you_mean(chosen[1], re.findall(r"[\w.+-]+", chosen[2]))
+        message = _with_nearest_choice(message)
         raise UsageError(f"{message[:1].upper()}{message[1:]} (see {self.prog} --help).")
 
     def check_names(self, arguments: Iterable[str]) -> None:
@@ -92,7 +96,7 @@ class Parser(argparse.ArgumentParser):
                 return
             name = argument.partition("=")[0]
             if name.startswith("--"):
-                if name not in known:
+                if name not in known and not self._abbreviates(name):
                     self.error(f"unrecognized arguments: {name}{self._hint(name)}")
             elif len(name) > 2 and re.match("-[A-Za-z]", name):
                 # argparse would read -task-id as -t with the value "ask-id"
@@ -102,6 +106,9 @@ class Parser(argparse.ArgumentParser):
                 self._check_letter(name)
             elif re.fullmatch("-[A-Za-z]", name):
                 self._check_letter(name)
+
+    def _abbreviates(self, name: str) -> bool:
+        return self.allow_abbrev and any(option.startswith(name) for option in self._option_string_actions)
 
     def _check_letter(self, name: str) -> None:
         if name[:2] not in self._option_string_actions:
@@ -136,6 +143,21 @@ class Parser(argparse.ArgumentParser):
         return next((option for option in options if option.startswith("--")), dest)
 
 
+class LeavingParser(Parser):
+    """The same, for programs that leave at once with the exit code of wrong usage."""
+
+    EXIT_USAGE = 64
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.EXIT_USAGE, f"{self.prog}: {_with_nearest_choice(message)}\n")
+
+
+def _with_nearest_choice(message: str) -> str:
+    found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+    return message + (did_you_mean(found[1], re.findall(r"[\w.+-]+", found[2])) if found else "")
+
+
 class Collect(argparse.Action):
     """Values of an option that may be given several times: all of them; those of a configuration file are replaced.
 
@@ -167,9 +189,9 @@ class Once(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
-        there = getattr(namespace, self.dest, self.default)
-        if option_string and there is not self.default and there != values:
-            parser.error(f"{option_string} is given twice, as {there} and as {values}: leave one out")
+        typed = parser.typed if isinstance(parser, Parser) and option_string else {}
+        if typed.setdefault(self.dest, values) != values:
+            parser.error(f"{option_string} is given twice, as {typed[self.dest]} and as {values}: leave one out")
         setattr(namespace, self.dest, values)
 
 

@@ -52,6 +52,8 @@ def test_aliases_collect_into_one(settings, tmp_path):
 
 def test_a_single_value_that_is_given_twice_has_to_be_the_same(settings):
     assert settings("--smoothing", "4", "--smoothing-fwhm", "4").smoothing_fwhm == 4
+    with pytest.raises(UsageError, match="--random-seed is given twice, as 0 and as 1"):
+        settings("--random-seed", "0", "--random-seed", "1")
     with pytest.raises(UsageError, match=r"--smoothing-fwhm is given twice, as 4\.0 and as 5\.0: leave one out"):
         settings("--smoothing", "4", "--smoothing-fwhm", "5")
 
@@ -122,6 +124,19 @@ def test_a_misspelt_level_and_an_option_before_the_folders(tmp_path, monkeypatch
 )
 def test_memory_without_a_unit_is_in_megabytes(settings, options, gigabytes):
     assert settings(*options).memory_gb == gigabytes
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "words"),
+    [
+        ("scaae-simulate", ["out", "--voxelsize", "4"], "--voxelsize; did you mean --voxel-size?"),
+        ("scaae-simulate", ["out", "--regime", "mixtur"], "did you mean mixture?"),
+        ("scaae-model", ["verfy", "folder"], "did you mean verify?"),
+    ],
+)
+def test_the_other_programs_name_the_nearest_too(scaae_bids, program, arguments, words):
+    said = subprocess.run([scaae_bids.with_name(program), *arguments], capture_output=True, text=True, check=False)
+    assert (said.returncode, words in said.stderr) == (64, True)
 
 
 def test_options_of_other_bids_apps(settings):
