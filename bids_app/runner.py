@@ -20,6 +20,7 @@ from .inputs import Inputs, find_inputs, plan_text
 from .job import Job
 from .models import check_model
 from .outputs import check_writable, participants_with_results
+from .parsing import did_you_mean
 from .plugin_file import read_plugin_file
 from .resources import cache_environment
 from .settings import MODE_DEFAULTS, Settings
@@ -166,7 +167,9 @@ def _check_templates(option: str, image: str, labels: Path | None) -> None:
     try:
         load_templates(image, grid=load_grid(), labels=labels)
     except ScaaeError as error:
-        raise type(error)(f"{option}: {error}") from error
+        names = ("default", "smith2009")
+        near = "" if image in names else did_you_mean(image, names)
+        raise type(error)(f"{option}: {str(error).rstrip('.') + near if near else error}") from error
 
 
 def _make_work_dir(settings: Settings) -> None:

@@ -214,7 +214,11 @@ def _read_file(path: Path) -> Strategy:
     content: dict[str, Any] = read_json(path)
     unknown = [key for key in content if key not in _FILE_KEYS]
     if unknown:
-        raise UsageError(f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}.")
+        near = difflib.get_close_matches(unknown[0].lower(), _FILE_KEYS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise UsageError(
+            f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}{hint}"
+        )
     if "columns" not in content:
         raise UsageError(f'{path}: "columns", the list of confounds to regress, is missing.')
     for key, value in content.items():

@@ -161,7 +161,10 @@ def test_a_users_file_chooses_columns_by_wildcards(choose, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"columns": ["csf"], "highpass": 0.1}, r"does not understand highpass; the keys are columns, high_pass"),
+        (
+            {"columns": ["csf"], "highpass": 0.1},
+            r"does not understand highpass; the keys are columns, .* did you mean high_pass\?",
+        ),
         ({"high_pass": 0.1}, '"columns", the list of confounds to regress, is missing'),
         ({"columns": "csf"}, "columns must be a list of column names, not 'csf'"),
         ({"columns": [], "high_pass": "0.1"}, "high_pass must be a frequency in Hz, or null, not '0.1'"),
