@@ -305,6 +305,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         try:
             read = read_config_file(Path(file), made)
             configured = vars(made.parse_args([".", ".", "participant", *read.arguments]))
+            if made.repeated:
+                raise UsageError(f"{made.repeated[0]}; leave one out.")
         except UsageError as error:
             raise UsageError(f"--config-file {file}: {error}") from error
         made.set_defaults(**{name: value for name, value in configured.items() if name not in _POSITIONALS})
@@ -313,6 +315,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options.filters = None if options.bids_filter_file else read.filters
     options.notes = [
         *read.notes,
+        *(f"Note: {text}: the last one counts." for text in made.repeated),
         *check_effects(
             level=options.analysis_level, asked=options.asked, configured=options.configured, spell=made.spelling
         ),

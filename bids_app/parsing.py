@@ -71,11 +71,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.typed: dict[str, Any] = {}
+        self.repeated: list[str] = []
         for name in (None, "store"):
             self.register("action", name, Once)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        self.typed = {}
+        self.typed, self.repeated = {}, []
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -184,14 +185,16 @@ class Collect(argparse.Action):
 
 
 class Once(argparse.Action):
-    """A single value; a second, different one is refused, because only one of them could count."""
+    """A single value; of several different ones the last counts, as in every shell, and the parser notes it."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
         typed = parser.typed if isinstance(parser, Parser) and option_string else {}
         if typed.setdefault(self.dest, values) != values:
-            parser.error(f"{option_string} is given twice, as {typed[self.dest]} and as {values}: leave one out")
+            assert isinstance(parser, Parser)
+            parser.repeated.append(f"{option_string} is given twice, as {typed[self.dest]} and as {values}")
+            typed[self.dest] = values
         setattr(namespace, self.dest, values)
 
 

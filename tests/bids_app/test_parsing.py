@@ -50,12 +50,14 @@ def test_aliases_collect_into_one(settings, tmp_path):
     assert covariates == ("age", "sex, at birth")
 
 
-def test_a_single_value_that_is_given_twice_has_to_be_the_same(settings):
-    assert settings("--smoothing", "4", "--smoothing-fwhm", "4").smoothing_fwhm == 4
-    with pytest.raises(UsageError, match="--random-seed is given twice, as 0 and as 1"):
-        settings("--random-seed", "0", "--random-seed", "1")
-    with pytest.raises(UsageError, match=r"--smoothing-fwhm is given twice, as 4\.0 and as 5\.0: leave one out"):
-        settings("--smoothing", "4", "--smoothing-fwhm", "5")
+def test_of_a_single_value_that_is_given_twice_the_last_counts_and_that_is_said(settings):
+    assert settings("--smoothing", "4", "--smoothing-fwhm", "4").notes == ()
+    made = settings("--random-seed", "0", "--random-seed", "1", "--smoothing", "4", "--smoothing-fwhm", "5")
+    assert (made.seed, made.smoothing_fwhm) == (1, 5.0)
+    assert made.notes == (
+        "Note: --random-seed is given twice, as 0 and as 1: the last one counts.",
+        "Note: --smoothing-fwhm is given twice, as 4.0 and as 5.0: the last one counts.",
+    )
 
 
 def test_the_command_line_replaces_lists_of_the_file_and_does_not_add_to_them(settings, tmp_path):
