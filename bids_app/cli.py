@@ -3,78 +3,96 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from .._version import __version__
-from ..errors import InputError, ScaaeError, UsageError
+from ..errors import ScaaeError, UsageError
+from .config_file import ConfigFile, read_config_file
 from .group_options import add_group_options
+from .parsing import Collect, HelpFormatter, Parser, number_or_auto, with_dashes
 from .resources import memory_in_gb
 from .signals import stop_in_order, stop_text
+from .vocabulary import PRESETS, STRATEGIES, lines
+from .without_effect import check_effects
 
-__all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parser"]
+__all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parse", "parser"]
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOTHING = 0, 1, 64, 70
 """All done; something failed; wrong usage; nothing could be built."""
 
 _POSITIONALS = ("bids_dir", "output_dir", "analysis_level")
 
+_INTRODUCTION = """\
+Functional brain networks from every single fMRI volume, for fMRIPrep-style derivatives.
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises what is wrong instead of leaving the program."""
+examples:
+  scaae-bids /data /out participant --dry-run
+      what would run, and what is skipped for which reason
+  scaae-bids /data /out participant --participant-label 01 02 --nprocs 4 --mem 8G
+      networks, tables and reports of two participants
+  scaae-bids /data /out group --group-by diagnosis --covariates age
+      tables over all participants in /out
 
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[:1].upper()}{message[1:]} (see scaae-bids --help).")
+documentation: README.md and docs/usage.md in the source of scaae-nipype
+"""
+
+_EXIT_CODES = "exit codes: 0 all done; 1 something failed; 64 wrong usage; 70 nothing could be built"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Build the parser of ``scaae-bids``; every option has a default."""
-    made = _Parser(
+    made = Parser(
         prog="scaae-bids",
-        description="Functional brain networks from every single fMRI volume, for fMRIPrep-style derivatives.",
+        usage="scaae-bids BIDS_DIR OUTPUT_DIR {participant,group,train} [OPTION ...]",
+        description=_INTRODUCTION,
+        epilog=_EXIT_CODES,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     made.add_argument("bids_dir", help="derivative dataset to read, or a raw dataset with derivatives/ inside")
     made.add_argument("output_dir", help="dataset to write")
     made.add_argument(
         "analysis_level",
+        metavar="analysis_level",
         choices=["participant", "group", "train"],
-        help="participant: everything, run by run; train: stop when there is a model; group: tables over participants, "
-        "from what the participant level wrote",
+        help="what to do\nparticipant: everything, run by run\ntrain: stop when there is a model\n"
+        "group: tables over participants, from what the participant level wrote",
     )
-    made.add_argument("--version", action="version", version=f"scaae-bids {__version__}")
-    for add in (_add_selection, _add_preparation, _add_method, add_group_options, _add_resources, _add_conduct):
+    made.add_argument("--version", action="version", version=f"scaae-bids {__version__}", help="say which version")
+    for add in (_add_selection, _add_preparation, _add_method, add_group_options, _add_conduct, _add_resources):
         add(made)
     return made
 
 
 def _add_selection(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("what to read")
-    labels: dict[str, Any] = {"nargs": "+", "metavar": "LABEL"}
-    group.add_argument("--participant-label", **labels, help="participants, with or without sub- (all)")
-    group.add_argument("--session-label", "--session-id", **labels, help="sessions (all)")
-    group.add_argument("-t", "--task-id", **labels, help="tasks (all)")
-    group.add_argument("--run-id", **labels, help="runs, labels as in the file names (all)")
+    labels: dict[str, Any] = {"action": Collect, "by_comma": True, "nargs": "+", "metavar": "LABEL"}
+    group.add_argument("--participant-label", **labels, help="participants, with or without sub- (default: all)")
+    group.add_argument("--session-label", "--session-id", **labels, help="sessions (default: all)")
+    group.add_argument("-t", "--task-id", **labels, help="tasks (default: all)")
+    group.add_argument("--run-id", **labels, help="runs, labels as in the file names (default: all)")
     group.add_argument(
         "--space",
         **labels,
-        help="which spaces to read (MNI152NLin2009cAsym, else MNI152NLin6Asym, else another MNI space)",
+        help="which spaces to read (default: MNI152NLin2009cAsym, else MNI152NLin6Asym, else another MNI space)",
     )
     group.add_argument(
         "--concatenated",
         choices=["parts", "whole"],
         default="parts",
-        help="what is read where there are several runs and their concatenation: the runs, or the latter (parts)",
+        help="what is read where there are several runs and their concatenation: runs, or the latter (default: parts)",
     )
     group.add_argument("--bids-filter-file", metavar="FILE", help="JSON with pybids queries, as for fMRIPrep")
     group.add_argument("--bids-database-dir", metavar="DIR", help="where the index of the input is kept between calls")
+    group.add_argument("--reindex-bids", action="store_true", help="make that index anew")
     group.add_argument(
         "-d",
         "--derivatives",
         "--datasets",
+        action=Collect,
         nargs="+",
         metavar="NAME=PATH",
         help="further derivative datasets to read",
@@ -94,11 +112,14 @@ def _add_preparation(made: argparse.ArgumentParser) -> None:
         "--nuisance-regressors",
         dest="nuisance",
         metavar="NAME|FILE",
-        help="auto, none, published-code, athena, 24P, 36P, acompcor, with +gsr or -gsr behind, or a file that "
-        "describes a strategy (auto: 24P + white matter + CSF where there are such columns)",
+        help="nuisance strategy, with +gsr or -gsr behind where wanted, or a JSON file that describes one (default: "
+        f"auto; in paper mode: published-code)\n{lines(STRATEGIES)}",
     )
     group.add_argument(
-        "--dummy-scans", type=_count_or_auto, metavar="auto|N", help="volumes to leave out at the start (auto)"
+        "--dummy-scans",
+        type=number_or_auto,
+        metavar="auto|N",
+        help="volumes to leave out at the start (default: auto, as the confounds mark them; in paper mode: 0)",
     )
     group.add_argument(
         "-f",
@@ -107,46 +128,61 @@ def _add_preparation(made: argparse.ArgumentParser) -> None:
         dest="fd_threshold",
         type=float,
         metavar="MM",
-        help="leave out volumes with more framewise displacement, 0: none (what the strategy says: 0.5)",
+        help="leave out volumes with more framewise displacement, 0: none (default: the strategy's, 0.5 with auto)",
     )
-    group.add_argument("--high-pass", type=float, metavar="HZ", help="0: none (what the strategy says: 0.008)")
-    group.add_argument("--low-pass", type=float, metavar="HZ", help="0: none (what the strategy says: none)")
+    group.add_argument(
+        "--high-pass", type=float, metavar="HZ", help="0: none (default: the strategy's, 0.008 with auto)"
+    )
+    group.add_argument("--low-pass", type=float, metavar="HZ", help="0: none (default: the strategy's, none with auto)")
     group.add_argument(
         "--smoothing",
+        "--smoothing-fwhm",
         dest="smoothing_fwhm",
         type=float,
         default=6.0,
         metavar="MM",
-        help="full width at half maximum (6)",
+        help="full width at half maximum, 0: none (default: 6)",
     )
     group.add_argument(
         "--repetition-time",
         type=float,
         metavar="S",
-        help="time from volume to volume in s, of all runs, where sidecars and headers are silent or wrong (what they "
-        "say)",
+        help="time from volume to volume in s, of all runs, where sidecars and headers are silent or wrong "
+        "(default: what they say)",
     )
 
 
 def _add_method(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("networks and scores")
-    group.add_argument("--mode", choices=["calibrated", "paper"], help="paper: the published recipe (calibrated)")
-    group.add_argument("--preset", metavar="NAME", help="network to fit (contextual; in paper mode: published)")
+    group.add_argument(
+        "--mode", choices=["calibrated", "paper"], help="paper: the published recipe (default: calibrated)"
+    )
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"network to fit (default: contextual; in paper mode: published)\n{lines(PRESETS)}",
+    )
     group.add_argument("--model", metavar="DIR", help="apply this model instead of fitting one")
     group.add_argument("--retrain", action="store_true", help="replace the model in output_dir")
     group.add_argument(
-        "--train-volumes", type=_count_or_auto, metavar="auto|N", help="volumes shown to the network in training (auto)"
+        "--train-volumes",
+        type=number_or_auto,
+        metavar="auto|N",
+        help="volumes shown to the network in training (default: auto)",
     )
     group.add_argument(
         "--templates",
         default="default",
         metavar="NAME|FILE",
-        help="default, smith2009, or a 4D or label image (default: networks of Seitzman et al. 2018)",
+        help="default (networks of Seitzman et al. 2018), smith2009, or a 4D or label image (default: default)",
     )
     group.add_argument("--template-labels", metavar="FILE", help="table with the names of the templates")
     kinds = ["auto", "continuous", "labels", "thresholded"]
     group.add_argument(
-        "--template-kind", choices=kinds, default="auto", help="what the image of templates holds (auto: recognised)"
+        "--template-kind",
+        choices=kinds,
+        default="auto",
+        help="what the image of templates holds (default: auto, recognised)",
     )
     group.add_argument(
         "--fetch-templates",
@@ -155,17 +191,24 @@ def _add_method(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--baselines",
+        action=Collect,
+        by_comma=True,
         nargs="+",
         metavar="NAME",
         help="what is scored beside the networks and the volume itself: smoothed, context, pca, cap, ica, dictionary, "
-        "windows, encoder_lasso, untrained, all or none (smoothed context pca: seconds per run; all: minutes)",
+        "windows, encoder_lasso, untrained, all or none; all takes minutes per run (default: smoothed context pca)",
     )
     group.add_argument(
-        "--atlas", metavar="NAME|FILE", help="label or 4D image: write the mean FBN of every region and volume (none)"
+        "--atlas",
+        metavar="NAME|FILE",
+        help="label or 4D image: write the mean FBN of every region and volume (default: none)",
     )
     group.add_argument("--atlas-labels", metavar="FILE", help="table with the names of the atlas' regions")
     group.add_argument(
-        "--atlas-kind", choices=kinds, default="auto", help="what the image of the atlas holds (auto: recognised)"
+        "--atlas-kind",
+        choices=kinds,
+        default="auto",
+        help="what the image of the atlas holds (default: auto, recognised)",
     )
     group.add_argument(
         "--surrogates",
@@ -173,15 +216,15 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or "
-        "more, better 99) that go through the network too, which takes N times the extraction (0: no such test); "
-        "matches with templates are tested as well",
+        "more, better 99) that go through the network too, which takes N times the extraction; matches with templates "
+        "are tested as well (default: 0, no such test)",
     )
     group.add_argument(
         "--surrogate-templates",
         type=int,
         metavar="N",
         help="null model: test whether maps match templates better than N sets of surrogate templates, as smooth and "
-        "as dense but elsewhere (19 or more; 99 with --surrogates, else 0: no such test)",
+        "as dense but elsewhere; 19 or more (default: 99 with --surrogates, else 0, no such test)",
     )
     group.add_argument(
         "--cross-fit",
@@ -190,141 +233,120 @@ def _add_method(made: argparse.ArgumentParser) -> None:
         metavar="K",
         help="with --surrogates: split the participants whose runs train the model into K parts, train K more models, "
         "each without one part, and take the temporal null of a run through the one that has not seen its participant; "
-        "maps and all else stay those of the main model; takes K more trainings (0: none, p is then in-sample)",
+        "maps and all else stay those of the main model; takes K more trainings (default: 0, p is then in-sample)",
     )
     group.add_argument("--signed-maps", action="store_true", help="write the maps before equation 9 too")
-    group.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (auto)")
-    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 … (auto)")
-    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="(0)")
+    group.add_argument(
+        "--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of the network (default: auto)"
+    )
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 … (default: auto)")
+    group.add_argument("--random-seed", type=int, default=0, metavar="N", help="(default: 0)")
+
+
+def _add_conduct(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("conduct")
+    group.add_argument(
+        "--config-file",
+        metavar="FILE",
+        help="options as YAML, JSON or TOML, fMRIPrep's config.toml too; the command line wins",
+    )
+    group.add_argument("--dry-run", action="store_true", help="say what would run and stop")
+    group.add_argument("--reports-only", action="store_true", help="write the reports of finished participants again")
+    group.add_argument(
+        "--boilerplate-only", action="store_true", help="write the Methods text (logs/CITATION.md, .bib) and stop"
+    )
+    group.add_argument("--stop-on-first-crash", action="store_true", help="do not go on with other runs")
+    group.add_argument("--notrack", action="store_true", help="known from other BIDS Apps; nothing is ever sent here")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: Nipype's words too")
 
 
 def _add_resources(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("machine")
     group.add_argument(
-        "--nprocs", "--nthreads", "--n-cpus", type=int, metavar="N", help="processors to use in all (those there are)"
+        "--nprocs",
+        "--nthreads",
+        "--n-cpus",
+        type=int,
+        metavar="N",
+        help="processors to use in all (default: those there are)",
     )
-    group.add_argument("--omp-nthreads", type=int, metavar="N", help="processors to use for one step (as --nprocs)")
+    group.add_argument(
+        "--omp-nthreads", type=int, metavar="N", help="processors to use for one step (default: as --nprocs)"
+    )
     group.add_argument(
         "--train-processes",
         type=int,
         default=1,
         metavar="N",
-        help="GPUs, or processes of the CPU, that share the training of an autoencoder (1)",
+        help="GPUs, or processes of the CPU, that share the training of an autoencoder (default: 1)",
     )
     memory = group.add_mutually_exclusive_group()
-    memory.add_argument(
-        "--mem",
-        dest="memory_gb",
-        type=memory_in_gb,
-        metavar="SIZE",
-        help="memory with its unit: 8G (90%% of what is there)",
+    for option, unit, text in (
+        ("--mem", "M", "memory to use, in MB or with its unit: 8000, 8G (default: 90%% of what is there)"),
+        ("--mem-mb", "M", "the same in MB"),
+        ("--mem-gb", "G", "the same in GB"),
+    ):
+        memory.add_argument(option, dest="memory_gb", type=_memory(option, unit), metavar="N", help=text)
+    group.add_argument(
+        "--use-plugin", "--nipype-plugin-file", metavar="FILE", help="Nipype plugin and its arguments, YAML or JSON"
     )
-    memory.add_argument(
-        "--mem-mb", dest="memory_gb", type=lambda text: memory_in_gb(f"{text}M"), metavar="N", help="the same in MB"
-    )
-    memory.add_argument(
-        "--mem-gb", dest="memory_gb", type=lambda text: memory_in_gb(f"{text}G"), metavar="N", help="the same in GB"
-    )
-    group.add_argument("--use-plugin", "--nipype-plugin-file", metavar="FILE", help="Nipype plugin settings (YAML)")
     group.add_argument(
         "-w",
         "--work-dir",
         default="work",
         metavar="DIR",
-        help="intermediate results, private to you, in a folder scaae_nipype inside (./work)",
+        help="intermediate results, private to you, in a folder scaae_nipype inside (default: work)",
     )
     group.add_argument("--clean-workdir", action="store_true", help="empty the work folder first")
-
-
-def _add_conduct(made: argparse.ArgumentParser) -> None:
-    group = made.add_argument_group("conduct")
-    group.add_argument("--config-file", metavar="FILE", help="options as JSON or YAML; the command line wins")
-    group.add_argument("--dry-run", action="store_true", help="say what would run and stop")
-    group.add_argument("--reports-only", action="store_true", help="write the reports of finished participants again")
-    group.add_argument("--stop-on-first-crash", action="store_true", help="do not go on with other runs")
     group.add_argument("--resource-monitor", action="store_true", help="write time and memory of every step to logs/")
     group.add_argument("--write-graph", action="store_true", help="draw the workflows into logs/")
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: Nipype's words too")
 
 
-def _count_or_auto(text: str) -> int | str:
-    return text if text == "auto" else int(text)
-
-
-_count_or_auto.__name__ = "number"  # what argparse calls the type in "invalid number value"
+def _memory(option: str, unit: str) -> Any:
+    return lambda text: memory_in_gb(text, unit=unit, option=option)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; options of ``--config-file`` stand where the command line says nothing.
+
+    Returns
+    -------
+    Namespace
+        Options, and besides them ``asked`` and ``configured`` (names of those that the command line and the file
+        set), ``filters`` (queries inside the file) and ``notes`` (what has no effect).
 
     Raises
     ------
     UsageError
         If an option is unknown or its value impossible.
     """
-    arguments = [_with_dashes(argument) for argument in arguments]
+    arguments = [with_dashes(argument) for argument in arguments]
+    made = parser()
+    made.check_names(arguments)
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     config.add_argument("--config-file")
     file = config.parse_known_args(arguments)[0].config_file
-    made = parser()
+    read = ConfigFile(())
     if file:
-        placeholders = [".", ".", "participant"]
         try:
-            options = vars(made.parse_args([*placeholders, *_config_arguments(Path(file))]))
+            read = read_config_file(Path(file), made)
+            configured = vars(made.parse_args([".", ".", "participant", *read.arguments]))
+            if made.repeated:
+                raise UsageError(f"{made.repeated[0]}; leave one out.")
         except UsageError as error:
             raise UsageError(f"--config-file {file}: {error}") from error
-        made.set_defaults(**{name: value for name, value in options.items() if name not in _POSITIONALS})
-    return made.parse_args(arguments)
-
-
-def _with_dashes(argument: str) -> str:
-    """Take ``--participant_label`` for ``--participant-label``, as other BIDS Apps do.
-
-    >>> _with_dashes("--mem_gb=4"), _with_dashes("sub_1")
-    ('--mem-gb=4', 'sub_1')
-    """
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value
-
-
-def _config_arguments(path: Path) -> list[str]:
-    """Write the options of a file the way they would be typed."""
-    from ..files import read_text
-
-    try:
-        text = read_text(path)
-    except InputError as error:
-        raise UsageError(str(error).removeprefix(f"{path}: ")) from error
-    arguments = []
-    for name, value in _mapping(text, path).items():
-        option = "--" + str(name).lstrip("-").replace("_", "-")
-        if option == "--config-file":
-            raise UsageError("names another configuration file; put all options into one.")
-        values = [str(item) for item in (value if isinstance(value, list) else [value])]
-        if values == ["true"] or value is True:
-            arguments.append(option)
-        elif values not in (["false"], ["null"], [""]) and value is not None and value is not False:
-            arguments += [option, *values]
-    return arguments
-
-
-def _mapping(text: str, path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == ".json":
-            content = json.loads(text)
-        else:
-            import yaml
-
-            content = yaml.load(text, Loader=yaml.BaseLoader)  # keeps 01 a label; builds text, lists and mappings only
-    except ValueError as error:
-        raise UsageError(f"is not valid JSON ({error}).") from error
-    except Exception as error:  # yaml's errors share no base with the standard ones
-        raise UsageError(f"is not valid YAML ({' '.join(str(error).split())}).") from error
-    if not isinstance(content, dict):
-        raise UsageError("holds no options; write one per line, for example `nprocs: 2`.")
-    return content
+        made.set_defaults(**{name: value for name, value in configured.items() if name not in _POSITIONALS})
+    options = made.parse_args(arguments)
+    options.asked, options.configured = made.given(arguments), made.given(read.arguments)
+    options.filters = None if options.bids_filter_file else read.filters
+    options.notes = [
+        *read.notes,
+        *(f"Note: {text}: the last one counts." for text in made.repeated),
+        *check_effects(
+            level=options.analysis_level, asked=options.asked, configured=options.configured, spell=made.spelling
+        ),
+    ]
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

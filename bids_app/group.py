@@ -47,6 +47,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     inputs = read_group(settings)
     question = _question(settings, inputs)
     tally = Tally(missed=dict(inputs.refused))
+    for note in settings.notes:
+        console.say(note)
     console.say(_plan(inputs, settings.output_dir))
     if settings.dry_run:
         console.say("This was a dry run: nothing was written.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UsageError
+from .parsing import Collect
 
 __all__ = ["GroupOptions", "add_group_options"]
 
@@ -75,8 +76,14 @@ def add_group_options(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--site-column",
         metavar="COLUMN",
-        help="permute and cross-validate by site (site, where there is such a column)",
+        help="permute and cross-validate by site (default: site, where there is such a column)",
     )
-    group.add_argument("--covariates", nargs="+", metavar="COLUMN", help="besides motion, which always is one")
+    group.add_argument(
+        "--covariates",
+        action=Collect,
+        nargs="+",
+        metavar="COLUMN",
+        help="of comparisons, besides motion, which always is one (default: none)",
+    )
     group.add_argument("--predict", metavar="COLUMN", help="predict this column from the networks' codes")
-    group.add_argument("--permutations", type=int, default=2000, metavar="N", help="(2000)")
+    group.add_argument("--permutations", type=int, default=2000, metavar="N", help="of tests (default: 2000)")

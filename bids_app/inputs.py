@@ -43,6 +43,7 @@ def find_inputs(
     database_dir: str | os.PathLike | None = None,
     repetition_time: float | None = None,
     concatenated: Literal["parts", "whole"] = "parts",
+    reindex: bool = False,
 ) -> Inputs:
     """Find the runs to work on; nothing is written into the input.
 
@@ -63,6 +64,8 @@ def find_inputs(
         Of all runs in s, whatever their sidecars say.
     concatenated : {"parts", "whole"}
         What is taken where a dataset holds several runs and their concatenation.
+    reindex : bool
+        Whether an index that is there is made anew.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def find_inputs(
     datasets = find_datasets(bids_dir, derivatives)
     known = _known_participants(query, datasets)
     listings = {
-        dataset: list_files(dataset.root, known if participants else (), database_dir)
+        dataset: list_files(dataset.root, known if participants else (), database_dir, reindex=reindex)
         for dataset in datasets.derivatives
     }
     bold = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ScaaeError, UsageError
 from ..names import output_path, participant_of
+from .checks import denoised_warnings
 from .console import Console
 from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
@@ -306,6 +307,7 @@ class Job:
         for run in finished:
             result = written[run.stem]
             warnings = [*result.warnings, *mismatches(model.card, prepared[run.stem].metadata)]
+            warnings += denoised_warnings(self.settings, run)
             self.logbook.finish(run, model=result.model, outputs=result.files, warnings=warnings)
         return finished, workflow.visit_desc()
 

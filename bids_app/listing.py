@@ -64,7 +64,13 @@ def ignored_participants(root: Path) -> dict[str, str]:
     return ignored
 
 
-def list_files(root: Path, participants: Collection[str], database_dir: str | os.PathLike | None = None) -> Listing:
+def list_files(
+    root: Path,
+    participants: Collection[str],
+    database_dir: str | os.PathLike | None = None,
+    *,
+    reindex: bool = False,
+) -> Listing:
     """List the BOLD files, masks and tables of some participants.
 
     Only their ``func`` folders are walked, and no metadata is read, which keeps large datasets quick.
@@ -77,6 +83,8 @@ def list_files(root: Path, participants: Collection[str], database_dir: str | os
     database_dir : path, optional
         Folder for pybids' index, one per root and choice of participants. An index is made anew when files were
         added or removed since, or when it cannot be read.
+    reindex : bool
+        Whether it is made anew in any case.
 
     Raises
     ------
@@ -88,7 +96,7 @@ def list_files(root: Path, participants: Collection[str], database_dir: str | os
         labels = "|".join(map(re.escape, sorted(participants))) if participants else "[^/]+"
         ignore = re.compile(rf"^/(?!sub-({labels})(/ses-[^/]+)?(/func|/{RELEVANT})?$)")
         try:
-            paths, notes = _cached_index(root, ignore, Path(database_dir).absolute())
+            paths, notes = _cached_index(root, ignore, Path(database_dir).absolute(), reindex)
             return Listing(_parsed(paths), tuple(notes))
         except UsageError:
             raise
@@ -147,7 +155,7 @@ def _index(root: Path, ignore: re.Pattern, database: Path | None) -> list[str]:
         layout.connection_manager.engine.dispose()
 
 
-def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path) -> tuple[list[str], list[str]]:
+def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: bool) -> tuple[list[str], list[str]]:
     if database_dir.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"--bids-database-dir {database_dir} lies in the input, which is never written to.")
     key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode()).hexdigest()[:16]
@@ -158,9 +166,9 @@ def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path) -> tuple[l
         with FileLock(database_dir / f"index-{key}.lock"):
             if database.is_dir():
                 try:
-                    if (database / "state.txt").read_text() == state:
+                    if not reindex and (database / "state.txt").read_text() == state:
                         return _index(root, ignore, database), []
-                    reason = "was out of date"
+                    reason = "is not used (--reindex-bids)" if reindex else "was out of date"
                 except Exception as error:  # whatever pybids, SQLAlchemy or the file system dislike about it
                     reason = f"could not be read ({type(error).__name__})"
                 notes.append(f"The index of {root} in {database_dir} {reason} and was made anew.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from scaae_nipype import __version__
+from scaae_nipype.bids_app.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["build_parser", "main"]
@@ -16,17 +15,9 @@ __all__ = ["build_parser", "main"]
 EXIT_FAILED, EXIT_USAGE = 1, 64
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that leaves with the exit code of wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> LeavingParser:
     """Describe the command line."""
-    parser = _Parser(prog="scaae-model", description="Import, inspect and check SCAAE models.")
+    parser = LeavingParser(prog="scaae-model", description="Import, inspect and check SCAAE models.")
     parser.add_argument("--version", action="version", version=f"scaae-model {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{import,info,verify}")
     importing = commands.add_parser("import", help="turn weights in the published layout (.pth) into a model folder")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .filters import ANY, Criterion, criteria, nearest, nearest_misses, read_filter_file, refused_by
+from .filters import ANY, Criterion, criteria, nearest, nearest_misses, refused_by
 from .metadata import BidsFile
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Query:
             tasks=settings.tasks,
             run_labels=settings.runs,
             spaces=settings.spaces,
-            filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
+            filters=settings.read_filters(),
         )
 
     def __str__(self) -> str:

@@ -24,24 +24,42 @@ __all__ = [
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
 _UNITS = {"K": 1e-6, "M": 1e-3, "G": 1.0, "T": 1e3}
+LEAST_MEMORY_GB = 0.1
+"""Less is a slip of the unit."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def memory_in_gb(text: str) -> float:
-    """Read an amount of memory with its unit, in GB (10^9 bytes).
+def memory_in_gb(text: str, *, unit: str = "M", option: str = "--mem") -> float:
+    """Read an amount of memory in GB (10^9 bytes).
+
+    Parameters
+    ----------
+    text : str
+        A number, with its unit or without.
+    unit : {"K", "M", "G", "T"}
+        Of a number without one.
+    option : str
+        Who asks, for the message.
 
     Raises
     ------
     UsageError
-        If the unit is missing or unknown, or the amount is not positive.
+        If the unit is unknown, or the amount is too small for anything to run.
 
-    >>> memory_in_gb("8G"), memory_in_gb("500 MB"), memory_in_gb("0.5t")
-    (8.0, 0.5, 500.0)
+    >>> memory_in_gb("8G"), memory_in_gb("8000"), memory_in_gb("500 MB"), memory_in_gb("0.5t")
+    (8.0, 8.0, 0.5, 500.0)
     """
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([KMGT])I?B?", text.strip().upper())
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"--mem {text}: give an amount with its unit, for example 8G or 500M.")
-    return float(match[1]) * _UNITS[match[2]]
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?B)?", text.strip().upper())
+    if match is None or (match[3] and not match[2]):
+        raise UsageError(f"{option} {text}: give an amount with its unit, for example 8G or 500M.")
+    amount = float(match[1]) * _UNITS[match[2] or unit]
+    if amount < LEAST_MEMORY_GB:
+        alone = "" if match[2] else f" (a number alone is in {unit}B)"
+        raise UsageError(
+            f"{option} {text}: give an amount with its unit, for example 8G{alone}; {amount * 1e3:g} MB is too little."
+        )
+    return amount
 
 
 def available_processors() -> int:

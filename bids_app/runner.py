@@ -12,13 +12,15 @@ from typing import Literal
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
+from .checks import check_cuda, check_denoised, denoised_warnings
 from .cli import EXIT_OK
 from .configuration import check_output, claim_output, configuration, configuration_hash
 from .console import Console
-from .inputs import Inputs, find_inputs, plan_text, read_filter_file
+from .inputs import Inputs, find_inputs, plan_text
 from .job import Job
 from .models import check_model
 from .outputs import check_writable, participants_with_results
+from .parsing import did_you_mean
 from .plugins import check_plugin_file
 from .resources import cache_environment
 from .settings import MODE_DEFAULTS, Settings
@@ -41,11 +43,19 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
     os.environ.update(cache_environment(settings.work_dir, os.environ))
     console = Console(settings.verbosity)
+    _check_machine(settings)
     content = configuration(settings)
     check_output(settings.output_dir, content)
-    job = Job(settings, _find(settings), configuration_hash(content), console)
+    for note in settings.notes:
+        console.say(note)
+    inputs = _find(settings)
+    check_denoised(settings, inputs)
+    job = Job(settings, inputs, configuration_hash(content), console)
     if not settings.reports_only:
-        console.say(plan_text(job.inputs, job.tally.before))
+        if not settings.boilerplate_only:
+            console.say(plan_text(job.inputs, job.tally.before))
+        for text in _not_followed(settings, inputs):
+            console.say(text)
         job.check_cross_fit()
     if settings.dry_run:
         if job.due:
@@ -53,6 +63,8 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     _make_work_dir(settings)  # first, because libraries put their caches there
+    if settings.boilerplate_only:
+        return _boilerplate(settings, job, console)
     if job.due:
         _check_before_start(settings, job, console)
     check_writable(settings.output_dir)
@@ -72,6 +84,32 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         console.say(note)
     console.say(f"{verdict.text} Status: {status}")
     return verdict.exit_code
+
+
+def _boilerplate(settings: Settings, job: Job, console: Console) -> int:
+    """Write the Methods text alone."""
+    _check_before_start(settings, job, console)
+    from .boilerplate import write_boilerplate
+
+    check_writable(settings.output_dir)
+    there = settings.model or (job.model.folder if job.model else None)
+    path = write_boilerplate(settings, job.inputs.runs, there)
+    console.say(f"Methods text: {path}. Nothing was computed.")
+    return EXIT_OK
+
+
+def _check_machine(settings: Settings) -> None:
+    """Refuse a plugin file or a device that cannot be used, before the plan."""
+    if settings.plugin_file is not None:
+        check_plugin_file(settings.plugin_file)
+    if not settings.reports_only:
+        check_cuda(settings)
+
+
+def _not_followed(settings: Settings, inputs: Inputs) -> list[str]:
+    """Say which runs do not follow options that the user gave."""
+    warned = {run.stem: text for run in inputs.runs for text in denoised_warnings(settings, run)}
+    return [f"{stem}: {text}" for stem, text in warned.items()]
 
 
 def _judged(job: Job) -> Verdict:
@@ -137,7 +175,10 @@ def _check_templates(settings: Settings, what: Literal["template", "atlas"], con
         grid = load_grid(mask if mask is not None and mask.is_file() else None)
         found = load_templates(image, grid=grid, labels=labels, kind=kind, what=what)
     except ScaaeError as error:
-        raise type(error)(f"{'--templates' if what == 'template' else '--atlas'}: {error}") from error
+        names = ("default", "smith2009")
+        near = "" if image in names or "did you mean" in str(error) else did_you_mean(image, names)
+        option = "--templates" if what == "template" else "--atlas"
+        raise type(error)(f"{option}: {str(error).rstrip('.') + near if near else error}") from error
     console.say("\n".join(template_lines(found, what=what)))
 
 
@@ -176,8 +217,9 @@ def _find(settings: Settings) -> Inputs:
         tasks=settings.tasks,
         run_labels=settings.runs,
         spaces=settings.spaces,
-        filters=read_filter_file(settings.filter_file) if settings.filter_file else None,
+        filters=settings.read_filters(),
         database_dir=settings.database_dir,
         repetition_time=settings.repetition_time,
         concatenated=settings.concatenated,
+        reindex=settings.reindex,
     )

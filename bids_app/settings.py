@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ..errors import ScaaeError, UsageError
 from .checks import FITTED_PRESET, check_settings
 from .group_options import GroupOptions
+from .parsing import did_you_mean
 from .resources import available_memory_gb, available_processors
+from .vocabulary import PRESETS
 
 if TYPE_CHECKING:
     from ..preparation.strategies import Strategy
@@ -110,8 +112,17 @@ class Settings:
     memory_gb : float
     plugin_file : Path or None
         Nipype plugin and its arguments, as YAML or JSON.
-    clean_work_dir, dry_run, reports_only, stop_on_first_crash, resource_monitor, write_graph : bool
+    clean_work_dir, dry_run, reports_only, boilerplate_only : bool
+    stop_on_first_crash, resource_monitor, write_graph : bool
+    reindex : bool
+        Whether pybids' index is made anew.
     verbosity : int
+    asked : frozenset of str
+        Which options the user set, by the names they have when parsed; the others are defaults.
+    given_filters : mapping or None
+        Queries as in `filter_file`, from a configuration file that has them inside.
+    notes : tuple of str
+        What to say about the options before anything else.
     """
 
     bids_dir: Path
@@ -163,10 +174,15 @@ class Settings:
     clean_work_dir: bool = False
     dry_run: bool = False
     reports_only: bool = False
+    boilerplate_only: bool = False
     stop_on_first_crash: bool = False
     resource_monitor: bool = False
     write_graph: bool = False
+    reindex: bool = False
     verbosity: int = 0
+    asked: frozenset[str] = frozenset()
+    given_filters: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_settings(self)
@@ -177,6 +193,23 @@ class Settings:
         asked = {"signed_maps": self.signed_maps, "baselines": self.baselines, "atlas": self.atlas}
         asked |= {"surrogates": self.surrogates, "surrogate_templates": self.surrogate_templates}
         return tuple(name for name, value in asked.items() if value)
+
+    def nuisance_of(self, *, denoised: bool) -> str:
+        """Give the nuisance strategy of a run."""
+        return "none" if denoised else self.nuisance
+
+    def filter_of(self, name: Literal["high_pass", "low_pass"], *, denoised: bool) -> float | None:
+        """Give a cut-off of a run in Hz, 0 for no filter, None for what the strategy makes of the run's confounds."""
+        by_cosines = name == "high_pass" and "high_pass" in _strategy(self.nuisance).components
+        if denoised or (by_cosines and name not in self.asked and not self.high_pass):
+            return None
+        return getattr(self, name)
+
+    def read_filters(self) -> Mapping[str, Any] | None:
+        """Give the queries of ``--bids-filter-file``, or those inside the configuration file."""
+        from .filters import read_filter_file
+
+        return self.given_filters if self.filter_file is None else read_filter_file(self.filter_file)
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Settings:
@@ -191,14 +224,18 @@ class Settings:
         mode = given["mode"] or "calibrated"
         chosen = {name: _first(given[name], default) for name, default in MODE_DEFAULTS[mode].items()}
         if given["model"] is not None:
-            without_effect = [name for name in ("preset", "retrain", "train_volumes") if given[name]]
-            if without_effect:
-                option = "--" + without_effect[0].replace("_", "-")
-                raise UsageError(f"{option} has no effect with --model, which applies a finished model: leave one out.")
             chosen["preset"] = None
+        elif chosen["preset"] not in PRESETS:
+            near = did_you_mean(chosen["preset"], PRESETS)
+            raise UsageError(
+                f"--preset: there is no preset {chosen['preset']!r}; choose one of {', '.join(PRESETS)}{near or '.'}"
+            )
         nuisance = _name_or_file(chosen["nuisance"])
         strategy = _strategy(nuisance)
         nprocs = _first(given["nprocs"], available_processors())
+        notes = list(given["notes"])
+        if (given["omp_nthreads"] or 0) > nprocs:
+            notes.append(f"Note: --omp-nthreads {given['omp_nthreads']} is more than --nprocs: {nprocs} are used.")
         return cls(
             bids_dir=_absolute(given["bids_dir"]),
             output_dir=_absolute(given["output_dir"]),
@@ -249,10 +286,15 @@ class Settings:
             clean_work_dir=given["clean_workdir"],
             dry_run=given["dry_run"],
             reports_only=given["reports_only"],
+            boilerplate_only=given["boilerplate_only"],
             stop_on_first_crash=given["stop_on_first_crash"],
             resource_monitor=given["resource_monitor"],
             write_graph=given["write_graph"],
+            reindex=given["reindex_bids"],
             verbosity=given["verbose"],
+            asked=given["asked"] | given["configured"],
+            given_filters=given["filters"],
+            notes=tuple(notes),
         )
 
 
@@ -271,7 +313,10 @@ def _baselines(names: list[str] | None, preset: str | None) -> tuple[str, ...]:
         return special[names[0]]
     unknown = [name for name in names if name not in (*BASELINES, "volume")]
     if unknown:
-        raise UsageError(f"--baselines {unknown[0]}: unknown; choose from {', '.join(BASELINES)}, all, none.")
+        near = did_you_mean(unknown[0], (*BASELINES, "all", "none"))
+        raise UsageError(
+            f"--baselines {unknown[0]}: unknown; choose from {', '.join(BASELINES)}, all, none{near or '.'}"
+        )
     if "context" in names and "context" not in possible:
         raise UsageError(f"--baselines context has no effect with --preset {preset}, which has none: leave it out.")
     return tuple(name for name in BASELINES if name in names)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from scaae_nipype import __version__
+from scaae_nipype.bids_app.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["PRESETS", "build_parser", "main"]
@@ -23,17 +24,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Defaults that a preset replaces; options given on the command line win."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that leaves with the exit code of wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> LeavingParser:
     """Describe the command line."""
-    parser = _Parser(
+    parser = LeavingParser(
         prog="scaae-simulate",
         description="Write an fMRIPrep-style dataset of simulated runs with planted, overlapping networks that vary in "
         "time. The truth goes to OUT/sourcedata/truth.",
@@ -92,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; give 0 (done), 1 (could not write) or 64 (impossible wish)."""
     parser = build_parser()
+    parser.check_names(sys.argv[1:] if argv is None else argv)
     preset = getattr(parser.parse_args(argv), "preset", None)
     parser.set_defaults(**PRESETS.get(preset or "", {}))
     options = vars(parser.parse_args(argv))

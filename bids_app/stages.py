@@ -101,14 +101,11 @@ class Stages:
         settings, runs = self.settings, list(runs)
         workflow = self._workflow(name)
         for run in runs:
-            cleaning: dict[str, Any] = {
-                "strategy": settings.nuisance,
-                "high_pass": settings.high_pass,
-                "low_pass": settings.low_pass,
-            }
             prepare = init_prepare_run_wf(
-                **({} if run.denoised else cleaning),
+                strategy=settings.nuisance_of(denoised=run.denoised),
                 smoothing_fwhm=settings.smoothing_fwhm,
+                high_pass=settings.filter_of("high_pass", denoised=run.denoised),
+                low_pass=settings.filter_of("low_pass", denoised=run.denoised),
                 fd_threshold=settings.fd_threshold,
                 dummy_scans=settings.dummy_scans,
                 denoised=run.denoised,

@@ -9,7 +9,12 @@ __all__ = ["training_sentence"]
 
 
 def training_sentence(card: Mapping[str, Any]) -> str:
-    """Say from a model's card how it was trained."""
+    """Say from a model's card how it was trained; what the card lacks, because it is yet to be, is left out."""
+    facts = [f"{name} *{card[key]}*" for name, key in (("preset", "Preset"), ("mode", "Mode")) if card.get(key)]
+    facts += [f"seed {card.get('Seed')}"] if "Context" not in card else []
+    facts += [f"precision {card['Precision']}"] if card.get("Precision") else []
+    facts += [f"weights {str(card['WeightsSHA256'])[:12]}"] if card.get("WeightsSHA256") else []
+    about = f"(SCAAE, @scaae; {', '.join(facts)})"
     training = card.get("Training", {})
     known = isinstance(training.get("Runs"), list) and "VolumesSeen" in training
     shown = (
@@ -26,15 +31,13 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     if "Context" in card:
         fitted = f" on {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
-            f"The network is spatial and channel-wise attention (SCAAE, @scaae; preset *{card.get('Preset')}*, mode "
-            f"*{card.get('Mode')}*, precision {card.get('Precision')}, weights {str(card.get('WeightsSHA256'))[:12]}) "
-            "on each volume and its context. The attention had been trained on simulated volumes and came with the "
-            f"software (PyTorch, @pytorch); the context was fitted{fitted} by reduced-rank regression of neighbouring "
-            "volumes, each of its 64 dimensions shrunk by its slope in runs left out. Branch 1 marks what is above the "
-            "mean of a voxel over the run, branch 2 what is below."
+            f"The network is spatial and channel-wise attention {about} on each volume and its context. The attention "
+            "had been trained on simulated volumes and came with the software (PyTorch, @pytorch); the context was "
+            f"fitted{fitted} by reduced-rank regression of neighbouring volumes, each of its 64 dimensions shrunk by "
+            "its slope in runs left out. Branch 1 marks what is above the mean of a voxel over the run, branch 2 what "
+            "is below."
         )
     return (
-        f"The spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{card.get('Preset')}*, mode "
-        f"*{card.get('Mode')}*, seed {card.get('Seed')}, precision {card.get('Precision')}, weights "
-        f"{str(card.get('WeightsSHA256'))[:12]}) was trained with PyTorch (@pytorch){shown}.{caution}"
+        f"The spatial and channel-wise attention autoencoder {about} was trained with PyTorch (@pytorch){shown}."
+        f"{caution}"
     )

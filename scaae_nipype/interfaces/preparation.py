@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from nipype.interfaces.base import File, TraitedSpec, traits
 
 from ..errors import UsageError
-from ..preparation.strategies import HIGHEST_FREQUENCY, LARGEST_DISPLACEMENT
+from ..preparation.strategies import HIGHEST_FREQUENCY, LARGEST_DISPLACEMENT, refuse_on_denoised
 from .base import FunctionInputSpec, FunctionInterface
 from .checked import ExistingFile, NuisanceStrategy, Quantity
 
@@ -76,13 +76,7 @@ class _PrepareRunInputSpec(FunctionInputSpec):
         """Refuse cleaning of what is clean, and a filter that lets nothing pass."""
         strategy, high_pass, low_pass = self.given("strategy", "high_pass", "low_pass")
         if self.denoised:
-            asked = {"strategy": strategy not in ("auto", "none"), "high_pass": high_pass, "low_pass": low_pass}
-            without_effect = [f"`{name}`" for name, is_asked in asked.items() if is_asked]
-            if without_effect:
-                raise UsageError(
-                    f"{' and '.join(without_effect)} would have no effect on a run that has been `denoised` before; "
-                    "leave out one or the other."
-                )
+            refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
         if high_pass and low_pass and high_pass >= low_pass:
             raise UsageError(f"`high_pass` {high_pass:g} must be lower than `low_pass` {low_pass:g} (both in Hz).")
 

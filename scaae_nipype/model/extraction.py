@@ -69,7 +69,8 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    # By the number that was typed: torch.device takes cuda:256 for cuda:0.
+    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() > 1)}"
         raise ModelError(f"Device {name!r} is asked for, but PyTorch finds {found}; use `device` cpu or auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():

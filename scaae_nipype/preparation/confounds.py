@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json, read_table
+from ..files import read_json
+from .confound_values import empty_columns, numbers, read_cells
 from .strategies import Strategy
 
 __all__ = ["Nuisance", "choose_nuisance", "count_dummy_scans", "framewise_displacement", "read_confounds"]
@@ -49,6 +49,16 @@ LABELS = {
     ("global_signal", "basic"): "GSR",
 }
 
+SHORT = {"white_matter": "WM", "csf": "CSF", "global_signal": "GSR"}
+
+TISSUES = {"w": "WM", "c": "CSF"}
+"""Tissue of a CompCor component whose name tells it (``w_comp_cor_00``, fMRIPrep 22 and later)."""
+
+_OTHERWISE = "Choose another strategy (`strategy`), or auto, which takes what there is."
+
+COSINES = "cosine"
+"""Beginning of the names of the discrete cosines that are fMRIPrep's high-pass filter."""
+
 
 @dataclass(frozen=True, eq=False)
 class Nuisance:
@@ -62,11 +72,14 @@ class Nuisance:
         One row per volume; no column where nothing is regressed.
     warnings : tuple of str
         Sentences for the user.
+    lacks_cosines : bool
+        Whether cosines that the strategy takes for its high-pass filter are not in the table.
     """
 
     label: str
     regressors: pd.DataFrame
     warnings: tuple[str, ...] = ()
+    lacks_cosines: bool = False
 
 
 def read_confounds(path: str | os.PathLike, n_volumes: int) -> pd.DataFrame:
@@ -77,7 +90,7 @@ def read_confounds(path: str | os.PathLike, n_volumes: int) -> pd.DataFrame:
     InputError
         If it cannot be read, or has another number of rows than the run has volumes.
     """
-    table = read_table(path)
+    table = read_cells(path)
     if len(table) != n_volumes:
         raise InputError(
             f"{path}: has {len(table)} rows, but the run has {n_volumes} volumes; use the confounds of this run."
@@ -85,8 +98,13 @@ def read_confounds(path: str | os.PathLike, n_volumes: int) -> pd.DataFrame:
     return table
 
 
-def count_dummy_scans(table: pd.DataFrame | None) -> int:
+def count_dummy_scans(table: pd.DataFrame | None, source: str | os.PathLike | None = None) -> int:
     """Count the volumes up to the last one that ``non_steady_state_outlier…`` columns mark.
+
+    Raises
+    ------
+    InputError
+        If such a column holds something else than 1 and 0.
 
     >>> count_dummy_scans(pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0], "csf": [1, 2, 3]}))
     1
@@ -94,15 +112,39 @@ def count_dummy_scans(table: pd.DataFrame | None) -> int:
     if table is None:
         return 0
     columns = [name for name in table.columns if name.startswith("non_steady_state_outlier")]
-    marked = np.flatnonzero((table[columns] == 1).any(axis=1))
+    marks = numbers(table, columns, source)
+    for name in columns:
+        odd = np.flatnonzero(~marks[name].isin([0, 1]) & marks[name].notna())
+        if odd.size:
+            raise InputError(
+                f"{source}: column {name}, row {odd[0] + 1}, holds {marks[name][odd[0]]:g}, and marks are 1 or 0; "
+                "repair the table, or say how many volumes to leave out (`dummy_scans`)."
+            )
+    marked = np.flatnonzero((marks == 1).any(axis=1))
     return int(marked[-1]) + 1 if marked.size else 0
 
 
-def framewise_displacement(table: pd.DataFrame | None, n_volumes: int) -> np.ndarray:
-    """Give framewise displacement in mm, (n_volumes,); NaN where it is unknown."""
-    if table is None or "framewise_displacement" not in table.columns:
+def framewise_displacement(
+    table: pd.DataFrame | None, n_volumes: int, source: str | os.PathLike | None = None
+) -> np.ndarray:
+    """Give framewise displacement in mm, (n_volumes,); NaN where it is unknown.
+
+    Raises
+    ------
+    InputError
+        If a value is no displacement: text, negative or infinite.
+    """
+    name = "framewise_displacement"
+    if table is None or name not in table.columns:
         return np.full(n_volumes, np.nan)
-    return pd.to_numeric(table["framewise_displacement"], errors="coerce").to_numpy(dtype=float)
+    values = numbers(table, [name], source)[name].to_numpy()
+    wrong = np.flatnonzero((values < 0) | np.isinf(values))
+    if wrong.size:
+        raise InputError(
+            f"{source}: column {name}, row {wrong[0] + 1}, holds {values[wrong[0]]:g}, which is no displacement in mm; "
+            "repair the table, or censor nothing (`fd_threshold` 0)."
+        )
+    return values
 
 
 def choose_nuisance(
@@ -136,26 +178,27 @@ def choose_nuisance(
             f"The strategy {strategy.name} needs a table of confounds, and the run has none; add it "
             "(desc-confounds_timeseries.tsv) or choose `strategy` auto or none."
         )
-    components, notes = dict(strategy.components), []
-    if strategy.optional and table is None:
-        components, notes = {}, ["No confound was regressed: the run has no table of confounds."]
-    elif strategy.optional and table is not None:
-        components, notes = _available(strategy, list(table.columns))
-    regressors = pd.DataFrame(index=range(n_volumes))
-    if table is not None and strategy.columns:
-        regressors = table[_matching(strategy, list(table.columns), confounds_file)]
-    elif table is not None and components:
+    label, notes, columns, lacks_cosines = strategy.name, [], [], False
+    if table is None and strategy.optional:
+        label += ": no regressors"
+        notes = ["No confound was regressed: the run has no table of confounds."]
+    elif table is not None and strategy.columns:
+        columns = _matching(strategy, list(table.columns), confounds_file)
+        _refuse_empty(strategy.name, [name for name in columns if name in empty_columns(table)], confounds_file)
+    elif table is not None and strategy.components:
         metadata_file = confounds_metadata or Path(os.fspath(confounds_file or "")).with_suffix(".json")
-        regressors = _load(strategy.name, components, table, confounds_file, metadata_file)
-    label = strategy.name
-    if strategy.optional:
-        label += ": " + (" + ".join(LABELS[item] for item in components.items()) or "no regressors")
-    complete = _complete(regressors, confounds_file)
+        taken = _Taken(strategy, table, confounds_file, metadata_file)
+        columns, notes, lacks_cosines = taken.columns(), taken.notes, taken.lacks_cosines
+        label += f": {' + '.join(taken.labels) or 'no regressors'}" if strategy.optional else ""
+    regressors = pd.DataFrame(index=range(n_volumes))
+    if table is not None and columns:
+        regressors = _complete(numbers(table, columns, confounds_file), confounds_file)
+        notes += _about_constant(regressors)
     lowest = 2 if strategy.detrend else 1  # detrending takes the linear trend
     for order, trend in enumerate(trends(n_volumes, strategy.polynomials).T, start=1):
         if order >= lowest:
-            complete[f"polynomial{order}"] = trend
-    return Nuisance(label, complete, tuple(notes))
+            regressors[f"polynomial{order}"] = trend
+    return Nuisance(label, regressors, tuple(notes), lacks_cosines)
 
 
 def trends(n_volumes: int, order: int) -> np.ndarray:
@@ -171,24 +214,145 @@ def _columns(component: str, model: str) -> list[str]:
     return [base + ending for base in BASES[component] for ending in MODELS[model]]
 
 
-def _available(strategy: Strategy, columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Reduce optional components to what a table holds, with a sentence for everything that is not there."""
-    found, notes = {}, []
-    for component, wanted in strategy.components.items():
-        model: str | None = wanted
-        if component in strategy.optional:
-            smaller = [name for name in reversed(MODELS) if len(MODELS[name]) <= len(MODELS[wanted])]
-            model = next((name for name in smaller if set(_columns(component, name)) <= set(columns)), None)
-        if model is not None:
-            found[component] = model
-        if model != wanted:
-            amount = "no" if model is None else f"only {len(_columns(component, model))}"
-            notes.append(
-                f"The confounds hold {amount} regressors of {IN_WORDS[component]} (of "
-                f"{len(_columns(component, wanted))} wanted), so the data "
-                f"{'keep its effects' if model is None else 'may keep some of its effects'}."
+class _Taken:
+    """What a strategy of components takes from a table: columns, a label for each component, sentences for the user."""
+
+    def __init__(self, strategy: Strategy, table: pd.DataFrame, source: Any, metadata_file: str | os.PathLike):
+        self.strategy, self.source, self.metadata_file = strategy, source, metadata_file
+        self.all = [str(name) for name in table.columns]
+        self.empty = empty_columns(table)
+        self.usable = [name for name in self.all if name not in self.empty]
+        self.notes: list[str] = []
+        self.labels: list[str] = []
+        self.lacks_cosines = False
+
+    def columns(self) -> list[str]:
+        """Choose the columns, in the order of the table.
+
+        Raises
+        ------
+        InputError
+            If columns that the strategy cannot do without are missing, or hold no values.
+        """
+        chosen: set[str] = set()
+        missing: list[str] = []
+        for component, model in self.strategy.components.items():
+            if component in self.strategy.optional:
+                chosen |= self._optional(component, model)
+            elif component in BASES:
+                chosen |= set(_columns(component, model))
+                self.labels.append(LABELS.get((component, model), component))
+            elif component == "compcor":
+                chosen |= self._compcor(missing)
+            elif component == "high_pass":
+                cosines = {name for name in self.usable if name.startswith(COSINES)}
+                self.lacks_cosines = not cosines
+                chosen |= cosines
+        self._require(chosen, missing)
+        return [name for name in self.all if name in chosen]
+
+    def _optional(self, component: str, wanted: str) -> set[str]:
+        """Take what there is of a component: the bases that have values, in the largest model that all of them have."""
+        bases = [base for base in BASES[component] if base in self.usable]
+        all_wanted = _columns(component, wanted)
+        smaller = [name for name in reversed(MODELS) if len(MODELS[name]) <= len(MODELS[wanted])]
+        model = next((name for name in smaller if set(_expanded(bases, name)) <= set(self.usable)), "basic")
+        found = _expanded(bases, model)
+        if bases:
+            self.labels.append(_label(component, bases, model))
+        if len(found) < len(all_wanted):
+            amount = f"only {len(found)}" if found else "no"
+            what = f"regressor{'' if len(found) == 1 else 's'} of {IN_WORDS[component]}"
+            self.notes.append(
+                f"The confounds hold {amount} {what} (of {len(all_wanted)} wanted{self._reasons(all_wanted)}), so the "
+                f"data {'may keep some of its effects' if found else 'keep its effects'}."
             )
-    return found, notes
+        return set(found)
+
+    def _reasons(self, wanted: Iterable[str]) -> str:
+        """Say of columns that are not taken, but seem to be there, why."""
+        empty = [name for name in wanted if name in self.empty]
+        reasons = [f"; {_listed(empty)}: n/a in every row"] if empty else []
+        return "".join([*reasons, *(f"; {text}" for text in self._other_names(wanted))])
+
+    def _other_names(self, wanted: Iterable[str]) -> list[str]:
+        """Name columns that differ from a wanted one only in capitals and underscores, as before fMRIPrep 1.2."""
+        plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in self.all}
+        found = {name: plain.get(name.replace("_", "")) for name in wanted if name not in self.all}
+        return [f"there is {other}, which would have to be called {name}" for name, other in found.items() if other][:1]
+
+    def _compcor(self, missing: list[str]) -> set[str]:
+        """Take the first components of each tissue, by the sidecar or by their names."""
+        described = {} if not Path(self.metadata_file).is_file() else read_json(self.metadata_file)
+        tissues: dict[str, str] = {}
+        for name in self.usable:
+            if match := re.fullmatch(r"([acw])_comp_cor_([0-9]+)", name):
+                entry = described.get(name)
+                by_name = TISSUES.get(match[1], "")
+                tissues[name] = str(entry.get("Mask", by_name)) if isinstance(entry, Mapping) else by_name
+        chosen: set[str] = set()
+        for tissue in ("WM", "CSF"):
+            components = sorted(name for name, found in tissues.items() if found == tissue)[:N_COMPCOR]
+            if not components:
+                missing.append(f"CompCor components of {tissue} (by {self.metadata_file})")
+            elif len(components) < N_COMPCOR:
+                self.notes.append(f"The confounds hold only {len(components)} of {N_COMPCOR} components of {tissue}.")
+            chosen |= set(components)
+        if missing and tissues and not described:
+            missing[-1] += ", a file that is not there, and names such as a_comp_cor_00 do not tell the tissue"
+        return chosen
+
+    def _require(self, chosen: set[str], missing: list[str]) -> None:
+        _refuse_empty(self.strategy.name, [name for name in self.all if name in chosen & self.empty], self.source)
+        absent = [
+            name
+            for component, model in self.strategy.components.items()
+            if component in BASES
+            for name in _columns(component, model)
+            if name in chosen and name not in self.all
+        ]
+        missing = [*absent, *missing]
+        if missing:
+            near = "".join(f" ({text})" for text in self._other_names(absent))
+            raise InputError(
+                f"{self.source}: {self.strategy.name} needs columns that are missing: {', '.join(missing)}; there are "
+                f"{_listed(self.all, 12)}{near}. {_OTHERWISE}"
+            )
+
+
+def _expanded(bases: Iterable[str], model: str) -> list[str]:
+    return [base + ending for base in bases for ending in MODELS[model]]
+
+
+def _label(component: str, bases: Sequence[str], model: str) -> str:
+    """Name what was taken of a component.
+
+    >>> _label("wm_csf", ["csf"], "basic"), _label("motion", ["trans_x", "trans_y"], "derivatives")
+    ('CSF', '4P')
+    """
+    if list(bases) == list(BASES[component]):
+        return LABELS[component, model]
+    return f"{len(_expanded(bases, model))}P" if component == "motion" else " + ".join(SHORT[base] for base in bases)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(list(names)[:most]) + (", …" if len(names) > most else "")
+
+
+def _refuse_empty(strategy: str, empty: Sequence[str], source: Any) -> None:
+    if empty:
+        raise InputError(
+            f"{source}: {strategy} needs columns that hold no values (n/a in every row): {_listed(empty)}. {_OTHERWISE}"
+        )
+
+
+def _about_constant(regressors: pd.DataFrame) -> list[str]:
+    """Say which regressors are the same in every volume."""
+    constant = [str(name) for name in regressors if regressors[name].nunique() == 1]
+    if not constant:
+        return []
+    verb = "is" if len(constant) == 1 else "are"
+    return [f"{_listed(constant)} {verb} the same in every volume: regressing that changes nothing."]
 
 
 def _matching(strategy: Strategy, columns: Sequence[str], source: Any) -> list[str]:
@@ -203,84 +367,18 @@ def _matching(strategy: Strategy, columns: Sequence[str], source: Any) -> list[s
     return list(chosen)
 
 
-def _load(
-    name: str, components: Mapping[str, str], table: pd.DataFrame, source: Any, metadata_file: str | os.PathLike
-) -> pd.DataFrame:
-    """Let nilearn choose the columns; it finds files by fMRIPrep's names, so they get such names for the moment."""
-    from nilearn.interfaces.fmriprep import load_confounds
-
-    _require(name, components, list(table.columns), source, metadata_file)
-    with tempfile.TemporaryDirectory(prefix="confounds-") as folder:
-        stem = Path(folder) / "sub-run_task-rest"
-        # Only names in small letters: nilearn takes capitals for the sign of a table from before fMRIPrep 1.2.
-        small = table[[column for column in table.columns if column == column.lower()]]
-        small.to_csv(f"{stem}_desc-confounds_timeseries.tsv", sep="\t", index=False, na_rep="n/a")
-        if Path(metadata_file).is_file():
-            Path(f"{stem}_desc-confounds_timeseries.json").symlink_to(Path(metadata_file).resolve())
-        image = Path(f"{stem}_desc-preproc_bold.nii.gz")
-        image.touch()
-        try:
-            with warnings.catch_warnings():  # on dummy volumes, which are handled elsewhere
-                warnings.simplefilter("ignore")
-                regressors, _ = load_confounds(
-                    str(image),
-                    strategy=tuple(components),
-                    demean=False,
-                    n_compcor=N_COMPCOR,
-                    **{key: model for key, model in components.items() if key != "high_pass"},
-                )
-        except (ValueError, KeyError) as error:
-            raise InputError(
-                f"{source}: the columns of {name} cannot be taken from it ({' '.join(str(error).split())})."
-            ) from error
-    return regressors[[column for column in table.columns if column in regressors.columns]]
-
-
-def _require(
-    name: str, components: Mapping[str, str], columns: Sequence[str], source: Any, metadata_file: str | os.PathLike
-) -> None:
-    missing = [
-        column
-        for component, model in components.items()
-        if component in BASES
-        for column in _columns(component, model)
-        if column not in columns
-    ]
-    if "high_pass" in components and not any(column.startswith("cosine") for column in columns):
-        missing.append("cosine*")
-    if "compcor" in components:
-        masks = {entry.get("Mask") for entry in _compcor_metadata(metadata_file, columns)}
-        missing += [f"CompCor components of {mask} (by {metadata_file})" for mask in ("WM", "CSF") if mask not in masks]
-    if missing:
-        there = ", ".join(list(columns)[:12]) + (", …" if len(columns) > 12 else "")
-        raise InputError(
-            f"{source}: {name} needs columns that are missing: {', '.join(missing)}; there are {there}. Choose another "
-            "strategy (`strategy`), or auto, which takes what there is."
-        )
-
-
-def _compcor_metadata(metadata_file: str | os.PathLike, columns: Sequence[str]) -> list[Mapping[str, Any]]:
-    if not Path(metadata_file).is_file():
-        return []
-    return [
-        entry
-        for key, entry in read_json(metadata_file).items()
-        if "_comp_cor_" in key and key in columns and isinstance(entry, Mapping)
-    ]
-
-
 def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
     """Fill the first rows, where derivatives do not exist yet; refuse gaps elsewhere."""
-    try:
-        complete = regressors.astype(float).reset_index(drop=True)
-    except ValueError as error:
-        raise InputError(f"{source}: a confound is not a number ({error}).") from error
-    present = complete.map(np.isfinite)
-    gaps = (~present & present.cummax()).any() | ~present.any()
-    broken = [str(name) for name in gaps.index[gaps]]
-    if broken:
+    present = regressors.map(np.isfinite)
+    gaps = ~present & present.cummax()
+    broken = [str(name) for name in regressors if gaps[name].any()]
+    infinite = [str(name) for name in regressors if np.isinf(regressors[name]).any()]
+    if broken or infinite:
+        first = (broken or infinite)[0]
+        row = int(np.flatnonzero(gaps[first] if broken else np.isinf(regressors[first]))[0])
+        value = "n/a" if np.isnan(regressors[first][row]) else f"{regressors[first][row]:g}"
         raise InputError(
-            f"{source}: {', '.join(broken)} lack values in the middle of the run; repair the table or choose a "
-            "strategy without them (`strategy`)."
+            f"{source}: {_listed(broken or infinite)} lack values in the middle of the run ({first} is {value} in row "
+            f"{row + 1}); repair the table or choose a strategy without them (`strategy`)."
         )
-    return complete.bfill()
+    return regressors.bfill()

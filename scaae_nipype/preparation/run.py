@@ -19,7 +19,7 @@ from .masking import LEAST_COVERAGE, check_coverage, check_overlap, estimate_mas
 from .prepared import PreparedRun
 from .resampling import make_resampler
 from .scratch import BLOCK, zeros
-from .strategies import Strategy, choose_strategy
+from .strategies import HIGH_PASS, Strategy, choose_strategy, refuse_on_denoised
 from .stream import BoldFile, open_bold, read_mask
 from .support import Contents
 from .timing import choose_timing
@@ -82,7 +82,8 @@ def prepare_run(
     dummy_scans : int or "auto"
         Volumes to cut off at the beginning; "auto" takes the confounds' ``non_steady_state_outlier`` columns.
     denoised : bool
-        The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again.
+        The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again, and a strategy or
+        filter that asks for it is refused.
     known : sequence of str
         What is known about the run beforehand, in sentences; it joins the warnings.
     scratch_dir : path, optional
@@ -99,8 +100,10 @@ def prepare_run(
         If a file is unreadable or the files do not fit each other, a volume is empty, too few volumes are left, or the
         run does not cover the MNI brain.
     UsageError
-        If the strategy does not exist.
+        If the strategy does not exist, or would have no effect.
     """
+    if denoised:
+        refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
     bold = open_bold(bold_file)
     timing = choose_timing(bold, repetition_time, repetition_time_source)
     repetition_time = timing.repetition_time
@@ -113,12 +116,14 @@ def prepare_run(
         low_pass=_or_none(low_pass),
         fd_threshold=_or_none(fd_threshold),
     )
-    samples = _choose_volumes(table, bold, chosen.fd_threshold, dummy_scans, notes)
+    samples = _choose_volumes(table, bold, chosen.fd_threshold, dummy_scans, notes, confounds_file)
     kept = samples["kept"].to_numpy() == 1
     nuisance = choose_nuisance(
         chosen, table, n_volumes=len(kept), confounds_file=confounds_file, confounds_metadata=confounds_metadata
     )
     notes.extend(nuisance.warnings)
+    if nuisance.lacks_cosines:
+        chosen = _in_place_of_cosines(chosen, high_pass, notes)
     try:
         chosen = _fit_filter(chosen, repetition_time, notes)
         operator = _make_operator(chosen, nuisance, kept, repetition_time, notes)
@@ -169,10 +174,11 @@ def _choose_volumes(
     fd_threshold: float | None,
     dummy_scans: int | Literal["auto"],
     notes: list[str],
+    source: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Make the table of volumes: which are kept, and why the others are not."""
-    displacement = framewise_displacement(table, bold.n_volumes)
-    n_dummies = count_dummy_scans(table) if dummy_scans == "auto" else int(dummy_scans)
+    displacement = _displacement(table, bold.n_volumes, source, notes, is_used=fd_threshold is not None)
+    n_dummies = count_dummy_scans(table, source) if dummy_scans == "auto" else int(dummy_scans)
     if not 0 <= n_dummies < bold.n_volumes:
         raise InputError(
             f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change `dummy_scans`."
@@ -181,8 +187,7 @@ def _choose_volumes(
     dummy = volume < n_dummies
     censored = np.zeros(bold.n_volumes, dtype=bool)
     if fd_threshold is not None:
-        if np.isnan(displacement).all():
-            notes.append("No volume was censored for motion: the run has no column framewise_displacement.")
+        notes.extend(_about_displacement(table, displacement, n_dummies))
         censored = ~dummy & (displacement > fd_threshold)
     return pd.DataFrame(
         {
@@ -193,6 +198,51 @@ def _choose_volumes(
             "framewise_displacement": displacement,
         }
     )
+
+
+def _displacement(
+    table: pd.DataFrame | None, n_volumes: int, source: str | os.PathLike | None, notes: list[str], *, is_used: bool
+) -> np.ndarray:
+    """Read framewise displacement; where nothing is censored by it, a column that cannot be read is only said."""
+    try:
+        return framewise_displacement(table, n_volumes, source)
+    except InputError as error:
+        if is_used:
+            raise
+        notes.append(f"Framewise displacement is unknown: {error}")
+        return np.full(n_volumes, np.nan)
+
+
+def _about_displacement(table: pd.DataFrame | None, displacement: np.ndarray, n_dummies: int) -> list[str]:
+    """Say where censoring for motion had nothing to go by."""
+    if table is None or "framewise_displacement" not in table.columns:
+        return ["No volume was censored for motion: the run has no column framewise_displacement."]
+    unknown = np.isnan(displacement)
+    if unknown.all():
+        return ["No volume was censored for motion: the column framewise_displacement is n/a in every row."]
+    if not displacement[~unknown].any():
+        return ["No volume was censored for motion: the column framewise_displacement is 0 in every row."]
+    gaps = np.flatnonzero(unknown[max(n_dummies, 1) :]) + max(n_dummies, 1)  # the first volume never has a value
+    if gaps.size:
+        shown = ", ".join(map(str, gaps[:5])) + (", …" if gaps.size > 5 else "")
+        return [
+            f"framewise_displacement is n/a in {gaps.size} volume{'s' if gaps.size > 1 else ''} after the first "
+            f"({shown}, counted from 0), which were kept whatever their motion."
+        ]
+    return []
+
+
+def _in_place_of_cosines(chosen: Strategy, asked: float | str | None, notes: list[str]) -> Strategy:
+    """Filter where the strategy's cosines, which are its high-pass filter, are not in the table."""
+    if asked == "default":
+        chosen = replace(chosen, high_pass=HIGH_PASS)
+        what = f"a high-pass filter at {HIGH_PASS:g} Hz took their place"
+    elif chosen.high_pass is None:
+        what = "no high-pass filter was wanted: slow drifts stay"
+    else:
+        what = f"the high-pass filter at {chosen.high_pass:g} Hz stands for them"
+    notes.append(f"The confounds hold no cosines (fMRIPrep makes none for short runs); {what}.")
+    return chosen
 
 
 def _fit_filter(chosen: Strategy, repetition_time: float, notes: list[str]) -> Strategy:

@@ -20,6 +20,7 @@ __all__ = [
     "Strategy",
     "choose_strategy",
     "read_strategy",
+    "refuse_on_denoised",
     "regressed_in_words",
     "strategy_names",
 ]
@@ -236,6 +237,33 @@ def regressed_in_words(strategy: Strategy) -> str:
     return f"{listed}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else listed
 
 
+def refuse_on_denoised(
+    *,
+    strategy: str | os.PathLike,
+    high_pass: float | str | None = None,
+    low_pass: float | str | None = None,
+) -> None:
+    """Refuse a strategy or a filter for a run that was denoised before; ``auto``, ``none`` and no filter are fine.
+
+    Raises
+    ------
+    UsageError
+        Which argument.
+
+    >>> refuse_on_denoised(strategy="auto", high_pass="default", low_pass=0)
+    """
+    wishes = {"strategy": os.fspath(strategy).lower() not in ("auto", "none")}
+    wishes |= {
+        name: bool(value) and value != "default" for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
+    }
+    for name, has_effect in wishes.items():
+        if has_effect:
+            raise UsageError(
+                f"`{name}` has no effect with `denoised`: a run that was denoised before is not cleaned a second time; "
+                "leave one out."
+            )
+
+
 def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
     components = dict(strategy.components)
     if suffix == "+gsr":
@@ -270,7 +298,11 @@ def _read_file(path: Path) -> Strategy:
     content: dict[str, Any] = read_json(path)
     unknown = [key for key in content if key not in _FILE_KEYS]
     if unknown:
-        raise UsageError(f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}.")
+        near = difflib.get_close_matches(unknown[0].lower(), _FILE_KEYS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise UsageError(
+            f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}{hint}"
+        )
     if "columns" not in content:
         raise UsageError(f'{path}: "columns", the list of confounds to regress, is missing.')
     for key, value in content.items():

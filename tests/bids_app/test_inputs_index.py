@@ -49,6 +49,17 @@ class TestIndex:
         assert len(find_inputs(tree.root, database_dir=tmp_path / "index").runs) == 1
         assert len(find_inputs(tree.root).runs) == 2
 
+    def test_index_is_made_anew_if_asked(self, tree, tmp_path):
+        bold = tree.run("sub-01_task-rest")
+        find_inputs(tree.root, database_dir=tmp_path / "index")
+        times = bold.parent.stat()
+        tree.run("sub-01_task-nback")
+        os.utime(bold.parent, ns=(times.st_atime_ns, times.st_mtime_ns))  # hides the change
+        inputs = find_inputs(tree.root, database_dir=tmp_path / "index", reindex=True)
+        assert len(inputs.runs) == 2
+        assert any("is not used (--reindex-bids) and was made anew" in note for note in inputs.notes)
+        assert len(find_inputs(tree.root, database_dir=tmp_path / "index").runs) == 2
+
     def test_stale_index_is_made_anew(self, tree, tmp_path):
         tree.run("sub-01_task-rest")
         find_inputs(tree.root, database_dir=tmp_path / "index")

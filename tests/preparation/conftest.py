@@ -48,7 +48,7 @@ def confounds_table(n_volumes: int, rng: np.random.Generator) -> pd.DataFrame:
         derivative = np.r_[np.nan, np.diff(series)]
         table |= {base: series, f"{base}_derivative1": derivative}
         table |= {f"{base}_power2": series**2, f"{base}_derivative1_power2": derivative**2}
-    for index in range(12):
+    for index in range(15):
         table[f"a_comp_cor_{index:02d}"] = rng.normal(size=n_volumes)
     for index in range(3):
         table[f"cosine{index:02d}"] = np.cos(np.pi * (index + 1) * (2 * np.arange(n_volumes) + 1) / (2 * n_volumes))
@@ -76,7 +76,7 @@ def make_run(tmp_path) -> Callable[..., Files]:
         nib.save(nib.Nifti1Image(mask.astype("u1"), AFFINE), files.mask)
         write_table(table, files.confounds)
         write_json(
-            {f"a_comp_cor_{i:02d}": {"Mask": ["combined", "WM", "CSF"][i % 3], "Retained": True} for i in range(12)}
+            {f"a_comp_cor_{i:02d}": {"Mask": ["combined", "WM", "CSF"][i % 3], "Retained": True} for i in range(15)}
             | {"trans_x": {}},
             files.confounds.with_suffix(".json"),
         )

@@ -146,7 +146,7 @@ def test_a_low_pass_above_the_nyquist_frequency_is_left_out(make_run, grid):
 
 def test_a_denoised_run_is_not_denoised_twice(make_run, grid):
     files = make_run()
-    run = prepare(files, grid, denoised=True, strategy="36P", high_pass=0.01)
+    run = prepare(files, grid, denoised=True)
     bare = prepare(files, grid, strategy="none")
     np.testing.assert_array_equal(run.data, bare.data)
     assert (run.metadata["HighPass"], run.metadata["Detrend"], run.metadata["NuisanceRegressors"]) == (None, False, [])
