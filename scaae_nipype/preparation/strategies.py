@@ -256,12 +256,12 @@ def refuse_on_denoised(
     wishes |= {
         name: bool(value) and value != "default" for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
     }
-    for name, has_effect in wishes.items():
-        if has_effect:
-            raise UsageError(
-                f"`{name}` has no effect with `denoised`: a run that was denoised before is not cleaned a second time; "
-                "leave one out."
-            )
+    asked = [f"`{name}`" for name, is_asked in wishes.items() if is_asked]
+    if asked:
+        raise UsageError(
+            f"{' and '.join(asked)} {'has' if len(asked) == 1 else 'have'} no effect with `denoised`: a run that was "
+            "denoised before is not cleaned a second time; leave one or the other out."
+        )
 
 
 def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:

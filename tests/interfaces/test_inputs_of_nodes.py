@@ -84,8 +84,12 @@ def test_what_cannot_be_is_refused_when_it_is_set(interface, name, value, words)
 @pytest.mark.parametrize(
     ("interface", "inputs", "words"),
     [
-        (PrepareRun, {"denoised": True, "strategy": "36P"}, "PrepareRun: `strategy` would have no effect on a run"),
-        (PrepareRun, {"denoised": True, "high_pass": 0.01, "low_pass": 0.1}, "`high_pass` and `low_pass` would have"),
+        (PrepareRun, {"denoised": True, "strategy": "36P"}, "PrepareRun: `strategy` has no effect with `denoised`"),
+        (
+            PrepareRun,
+            {"denoised": True, "high_pass": 0.01, "low_pass": 0.1},
+            "`high_pass` and `low_pass` have no effect",
+        ),
         (PrepareRun, {"high_pass": 0.1, "low_pass": 0.08}, "`high_pass` 0.1 must be lower than `low_pass` 0.08"),
         (TrainModel, {"train_volumes": 99}, "`train_volumes` has no effect with `preset` contextual"),
         (TrainModel, {"processes": 2}, "`processes` has no effect with `preset` contextual"),
@@ -103,7 +107,7 @@ def test_what_contradicts_itself_is_refused_when_the_node_is_made(interface, inp
 def test_a_contradiction_that_comes_later_is_refused_before_anything_is_read(bold, tmp_path):
     node = PrepareRun(**bold, denoised=True)
     node.inputs.strategy = "24P"
-    with pytest.raises(UsageError, match="`strategy` would have no effect"):
+    with pytest.raises(UsageError, match="`strategy` has no effect"):
         node.run(cwd=str(tmp_path))
 
 

@@ -102,7 +102,9 @@ def test_states_reuse_the_scores_and_average_the_signed_maps():
 
 
 def test_kinds_reach_every_node_that_reads_templates(tmp_path):
-    asked = {"templates": "maps.nii.gz", "template_kind": "thresholded", "atlas": "default", "atlas_kind": "labels"}
+    maps = tmp_path / "maps.nii.gz"
+    maps.touch()
+    asked = {"templates": str(maps), "template_kind": "thresholded", "atlas": "default", "atlas_kind": "labels"}
     made = nodes(init_networks_wf(**asked, baselines=("smoothed",), spatial_null=True, n_surrogates=19))
     read_templates = {"match_templates", "states", "baselines", "check_matches", "check_dynamics"}
     assert {made[name].inputs.template_kind for name in read_templates} == {"thresholded"}
@@ -244,7 +246,7 @@ def test_the_description_names_what_was_asked_for(model_dir):
         (init_prepare_run_wf, {"strategy": "36PP"}, "`strategy` 36PP: no nuisance strategy"),
         (init_prepare_run_wf, {"smoothing_fwhm": -3}, "`smoothing_fwhm` must be a number from 0 to 50 mm"),
         (init_prepare_run_wf, {"repetition_time": 2000}, "`repetition_time` must be a number above 0 and at most 60"),
-        (init_prepare_run_wf, {"denoised": True, "strategy": "24P"}, "`strategy` would have no effect"),
+        (init_prepare_run_wf, {"denoised": True, "strategy": "24P"}, "`strategy` has no effect"),
         (init_prepare_run_wf, {"mem_gb": -1}, "`mem_gb` must be a number of gigabytes"),
         (init_networks_wf, {"device": "gpu"}, "`device` gpu: must be auto"),
         (init_networks_wf, {"n_procs": 0}, "`n_procs` must be a whole number, 1 or larger, not 0"),

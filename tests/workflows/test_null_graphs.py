@@ -20,8 +20,10 @@ def test_both_nulls_take_their_settings():
     assert {node.inputs.mode for node in found.values()} == {"paper"}
 
 
-def test_surrogates_are_made_of_templates_of_the_same_kind():
-    (made,) = nodes(init_surrogate_templates_wf(templates="maps.nii.gz", template_kind="continuous")).values()
+def test_surrogates_are_made_of_templates_of_the_same_kind(tmp_path):
+    maps = tmp_path / "maps.nii.gz"
+    maps.touch()
+    (made,) = nodes(init_surrogate_templates_wf(templates=str(maps), template_kind="continuous")).values()
     assert made.inputs.template_kind == "continuous"
 
 
