@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..files import IMAGE_ERRORS, open_image
+from ..files import IMAGE_ERRORS, in_one_line, open_image, values_of
 from ..grid import Grid
+from ..headers import check_place
 
 __all__ = ["in_mask", "on_grid", "read_templates"]
 
@@ -31,7 +32,8 @@ def read_templates(path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
     Raises
     ------
     InputError
-        If it cannot be read, is no image of numbers in space, or has other dimensions than 3 or 4.
+        If it cannot be read, is no image of numbers, has no place in space (`headers.check_place`), or has other
+        dimensions than 3 or 4.
     """
     image = open_image(path)
     shape = tuple(getattr(image, "shape", ()))
@@ -45,21 +47,19 @@ def read_templates(path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
         shape = (*shape[:3], *_without_one(shape[3:]))
     if len(shape) not in (3, 4) or 0 in shape:
         raise InputError(f"{path}: has {len(shape)} dimensions; templates are a 3D label image or a 4D image.")
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: its header does not say where it lies in space (its affine is singular).")
+    doubts = _place(image, path)
     try:
-        values = image.get_fdata(dtype=np.float32, caching="unchanged")
-        if len(shape) == 3 or shape[3] == 1:
-            finite = np.abs(values[np.isfinite(values)])
-            if finite.size and finite.max() >= _WHOLE_IN_FLOAT32:
-                values = image.get_fdata(dtype=np.float64, caching="unchanged")
+        with values_of(image) as stored:
+            values = np.asanyarray(stored, dtype=np.float64 if len(shape) == 3 or shape[3] == 1 else np.float32)
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}).") from error
+        raise InputError(f"{path}: cannot be read as an image ({in_one_line(error)}).") from error
     values = np.nan_to_num(values.reshape(*shape[:3], -1), posinf=0, neginf=0)
     largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    if largest < _WHOLE_IN_FLOAT32:
+        values = values.astype(np.float32, copy=False)
     if largest < 1e6:  # large labels stand beside small ones
         values[np.abs(values) < NOISE * largest] = 0
-    return nib.Nifti1Image(values, image.affine), _unplaced(image, path)
+    return nib.Nifti1Image(values, image.affine), doubts
 
 
 def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,18 +67,18 @@ def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:place] + shape[place + 1 :]
 
 
-def _unplaced(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[str, ...]:
-    header = image.header
-    if not isinstance(header, nib.analyze.AnalyzeHeader):  # NIfTI is a kind of Analyze; other formats always say it
-        return ()
-    is_nifti = "sform_code" in header.keys()  # noqa: SIM118 - a header is no mapping
-    if is_nifti and (header["sform_code"] or header["qform_code"]):
-        return ()
-    why = "sform and qform codes are 0" if is_nifti else "Analyze files do not"
-    return (
-        f"{path.name}: its header does not say where it lies in space ({why}): its place was taken from its voxel "
-        "sizes alone; check that it lies over the brain.",
-    )
+def _place(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[str, ...]:
+    """See that an image says where it lies, as NIfTI may and Analyze cannot; give what may be wrong with it."""
+    if isinstance(image, nib.Nifti1Pair):
+        return check_place(image, path)
+    if isinstance(image, nib.AnalyzeImage):
+        raise InputError(
+            f"{path}: is an Analyze file, which does not say where it lies in space; convert it to NIfTI with the "
+            "affine of its space."
+        )
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine)) < 1e-9:
+        raise InputError(f"{path}: its affine is singular, so its voxels have no place in space; repair the header.")
+    return ()
 
 
 def on_grid(image: nib.Nifti1Image, grid: Grid, interpolation: str) -> np.ndarray:

@@ -377,17 +377,29 @@ def test_what_is_no_image_of_numbers_is_refused_in_one_line(brain, save, tmp_pat
         load_templates("default", grid=load_grid(), kind="continuous")
 
 
-def test_an_image_that_does_not_say_where_it_lies_is_used_with_a_warning(brain, save, tmp_path):
-    placed = save(six_labels())
+def test_an_image_that_leaves_open_where_it_lies_is_refused(brain, save, tmp_path):
     image = nib.Nifti1Image(six_labels(), None)
     image.header.set_zooms((4, 4, 4))
     nib.save(image, tmp_path / "unplaced.nii.gz")
-    templates = load_templates(tmp_path / "unplaced.nii.gz", grid=brain)
-    assert any("does not say where it lies in space (sform and" in text for text in templates.warnings)
+    with pytest.raises(InputError, match=r"unplaced\.nii\.gz: its header has neither sform nor qform"):
+        load_templates(tmp_path / "unplaced.nii.gz", grid=brain)
     nib.save(nib.AnalyzeImage(six_labels(), np.diag([4.0, 4, 4, 1])), tmp_path / "old.img")
-    templates = load_templates(tmp_path / "old.img", grid=brain)
-    assert any("does not say where it lies in space (Analyze files" in text for text in templates.warnings)
-    assert not load_templates(placed, grid=brain).warnings
+    with pytest.raises(InputError, match=r"old\.img: is an Analyze file, which does not say where it lies"):
+        load_templates(tmp_path / "old.img", grid=brain)
+
+
+def test_doubts_about_the_place_of_an_image_are_passed_on(brain, save):
+    image = nib.Nifti1Image(six_labels(), AFFINE)
+    image.set_qform(AFFINE, code=3)
+    image.set_sform(AFFINE, code=3)
+    nib.save(image, save(six_labels()))
+    assert any("Talairach space, not in MNI space" in text for text in load_templates(save.path, grid=brain).warnings)
+
+
+def test_other_formats_that_say_their_place_are_read(brain, tmp_path):
+    nib.save(nib.MGHImage(six_labels().astype(np.int32), AFFINE.astype("f4")), tmp_path / "aparc.mgz")
+    templates = load_templates(tmp_path / "aparc.mgz", grid=brain)
+    assert (templates.voxels.tolist(), templates.warnings) == (SIZES, ())
 
 
 # ---- where it lies -----------------------------------------------------------------------------------------------
