@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import InputError, UsageError
@@ -321,7 +322,9 @@ def _unmet(asked: Iterable[Criterion], files: Collection[BidsFile]) -> list[str]
     ]
 
 
-def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
+def plan_text(
+    inputs: Inputs, finished: Collection[str] = (), *, reasons: Mapping[str, object] = MappingProxyType({})
+) -> str:
     """Say what will run, what is finished already, and what is skipped with the reason.
 
     Parameters
@@ -329,6 +332,8 @@ def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
     inputs : Inputs
     finished : collection of str
         Stems of runs whose results are there.
+    reasons : mapping
+        Stem to why a run has to be done, and what of it.
 
     Returns
     -------
@@ -342,7 +347,9 @@ def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
     lines.append(
         f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
     )
-    lines += [f"  {run.stem} ({_details(run)})" for run in due]
+    lines += [
+        f"  {run.stem} ({_details(run)})" + (f": {reasons[run.stem]}" if run.stem in reasons else "") for run in due
+    ]
     if done:
         lines.append(f"Finished before: {_count(done, 'run')}")
     reasons: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)

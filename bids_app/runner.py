@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
+from .additions import files_of, settled
 from .cli import EXIT_OK
-from .configuration import check_output, claim_output, configuration, configuration_hash
+from .configuration import check_output, claim_output, configuration
 from .console import Console
 from .inputs import Inputs, find_inputs, plan_text, read_filter_file
 from .job import Job
@@ -40,11 +41,13 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
         raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
     os.environ.update(cache_environment(settings.work_dir, os.environ))
     console = Console(settings.verbosity)
+    check_output(settings.output_dir, configuration(settings))
+    settings, kept = settled(settings)
     content = configuration(settings)
-    check_output(settings.output_dir, content)
-    job = Job(settings, _find(settings), configuration_hash(content), console)
+    job = Job(settings, _find(settings), content, console)
     if not settings.reports_only:
-        console.say(plan_text(job.inputs, job.tally.before))
+        reasons = {} if settings.level == "train" else job.due
+        console.say("\n".join([plan_text(job.inputs, job.tally.before, reasons=reasons), *kept]))
         job.check_cross_fit()
     if settings.dry_run:
         if job.due:
@@ -55,7 +58,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     if job.due:
         _check_before_start(settings, job)
     check_writable(settings.output_dir)
-    claim_output(settings.output_dir, content)
+    claim_output(settings.output_dir, content, files_of(settings))
     console.log_to(settings.output_dir / "logs", command)
     verdict = _judged(job)
     status = write_status(

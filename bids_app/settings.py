@@ -40,6 +40,10 @@ MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """What a mode means where the command line says nothing else."""
 
 
+_MAY_BE_LEFT_OPEN = ("templates", "template_labels", "baselines", "surrogate_templates")
+"""Scores that have a default: what is not said about them may mean the default, or what is there."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything one call of ``scaae-bids`` was asked for.
@@ -108,6 +112,8 @@ class Settings:
         Nipype plugin and its arguments, as YAML or JSON.
     clean_work_dir, dry_run, reports_only, stop_on_first_crash, resource_monitor, write_graph : bool
     verbosity : int
+    left_open : tuple of str
+        Settings of which the command line says nothing: an output dataset that holds scores decides on them.
     """
 
     bids_dir: Path
@@ -160,6 +166,7 @@ class Settings:
     resource_monitor: bool = False
     write_graph: bool = False
     verbosity: int = 0
+    left_open: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_settings(self)
@@ -217,7 +224,7 @@ class Settings:
             model=_absolute(given["model"]) if given["model"] else None,
             retrain=given["retrain"],
             train_volumes=_first(given["train_volumes"], "auto"),
-            templates=_name_or_file(given["templates"]),
+            templates=_name_or_file(_first(given["templates"], "default")),
             template_labels=_file(given["template_labels"], "--template-labels"),
             fetch_templates=given["fetch_templates"],
             baselines=_baselines(given["baselines"], chosen["preset"]),
@@ -243,6 +250,7 @@ class Settings:
             resource_monitor=given["resource_monitor"],
             write_graph=given["write_graph"],
             verbosity=given["verbose"],
+            left_open=tuple(name for name in _MAY_BE_LEFT_OPEN if given[name] is None),
         )
 
 

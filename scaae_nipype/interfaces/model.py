@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
 
 from ..files import read_json
 
-__all__ = ["ExtractNetworks", "TrainModel"]
+__all__ = ["ConfirmNetworks", "ExtractNetworks", "TrainModel"]
 
 
 class _TrainModelInputSpec(BaseInterfaceInputSpec):
@@ -147,6 +147,31 @@ class ExtractNetworks(SimpleInterface):
             device=inputs.device,
         )
         self._results.update(outputs)
+        return runtime
+
+
+class _ConfirmNetworksInputSpec(BaseInterfaceInputSpec):
+    fbn_maps = InputMultiObject(File(exists=True), mandatory=True, desc="FBNs that were extracted again")
+    fbn_maps_there = InputMultiObject(File(exists=True), mandatory=True, desc="FBNs as they are there")
+    signed_maps = InputMultiObject(File(exists=True), mandatory=True, desc="before equation 9, of the same extraction")
+
+
+class _ConfirmNetworksOutputSpec(TraitedSpec):
+    signed_maps = OutputMultiObject(File(exists=True), desc="the same: they belong to the FBNs that are there")
+
+
+class ConfirmNetworks(SimpleInterface):
+    """See that networks that were extracted once more are those that are there."""
+
+    input_spec = _ConfirmNetworksInputSpec
+    output_spec = _ConfirmNetworksOutputSpec
+
+    def _run_interface(self, runtime):
+        from ..model.run import check_same_maps
+
+        for made, there in zip(self.inputs.fbn_maps, self.inputs.fbn_maps_there, strict=True):
+            check_same_maps(made, there)
+        self._results["signed_maps"] = self.inputs.signed_maps
         return runtime
 
 

@@ -42,7 +42,7 @@ def record(bold):
 
 def news(record, out, bold, **today):
     asked = {"configuration": "c1", "model": "m1", "inputs": fingerprints([bold]), "wanted": [OUTPUT], **today}
-    return whats_new(record, out, **asked)
+    return whats_new(record, out, **asked).reason
 
 
 def test_a_record_read_back_still_holds(record, out, bold):
