@@ -12,7 +12,7 @@ from .configuration import configuration, file_checksum, has_run_results, merged
 from .effects import EFFECTS, keys_of
 from .settings import Settings
 
-__all__ = ["files_of", "parts_due", "settled", "what_changes"]
+__all__ = ["configured", "files_of", "parts_due", "settled", "what_changes", "what_differs"]
 
 _CHECKSUM = " sha256:"
 
@@ -48,11 +48,13 @@ def settled(settings: Settings) -> tuple[Settings, list[str]]:
             changes[name] = _value(effect.key, wanted[effect.key], settings.output_dir, files)
     if not changes:
         return settings, []
-    kept = [_named(EFFECTS[name].key, wanted[EFFECTS[name].key]) for name in changes]
-    return (
-        replace(settings, **changes),
-        [f"Kept as {settings.output_dir} holds it: {', '.join(words for words in kept if words)}."],
-    )
+    kept = [_named(key, _kept(key, wanted[key], today[key])) for key in (EFFECTS[name].key for name in changes)]
+    words = ", ".join(text for text in kept if text)
+    return replace(settings, **changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
+
+
+def _kept(key: str, wanted: Any, today: Any) -> Any:
+    return [name for name in wanted if name not in today] if key == "Baselines" else wanted
 
 
 def _left_open(settings: Settings, there: Mapping[str, Any]) -> list[str]:
@@ -141,6 +143,20 @@ def what_changes(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     sentences = [f"{', '.join(others)}: scores to be computed again"] if others else []
     added = [words for words in added if words]
     return "; ".join([*sentences, *([f"scores to be added: {', '.join(added)}"] if added else [])])
+
+
+def what_differs(own: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """Say in words why the scores of a run cannot be averaged with others; empty where they can.
+
+    >>> what_differs(scores_of({"Templates": "smith2009"}), scores_of({}))
+    'templates: smith2009, the others default'
+    """
+    keys = ("Templates", "TemplateLabels", "SurrogateTemplates")  # the last decides on states
+    return "; ".join(
+        f"{_WORDS[key]}: {_short(own[key])}, the others {_short(others[key])}"
+        for key in keys
+        if own[key] != others[key]
+    )
 
 
 _WORDS = {

@@ -46,7 +46,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     started, console = time.time(), Console(settings.verbosity)
     inputs = read_group(settings)
     question = _question(settings, inputs)
-    tally = Tally(missed=dict(inputs.refused))
+    tally = Tally(missed=dict(inputs.refused), notes=list(inputs.notes))
     console.say(_plan(inputs, settings.output_dir))
     if settings.dry_run:
         console.say("This was a dry run: nothing was written.")
@@ -100,8 +100,9 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
     """Make, write and report, whatever comes."""
     try:
         if not settings.reports_only:
-            tables, notes = group_tables(inputs.data, question)
-            tally.notes += notes
+            tables, found = group_tables(inputs.data, question)
+            notes = [*inputs.notes, *found]
+            tally.notes += found
             maps, about_maps = _state_maps(inputs, notes, tally)
             tally.notes += [note for note in notes if note not in tally.notes]
             _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)

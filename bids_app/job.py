@@ -235,6 +235,7 @@ class Job:
         """Prepare runs; of those with a record, whose maps are there, only the same as before will do."""
         grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
         prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
+        self.logbook.keep_resources(outcome)
         self.logbook.note([run for run in runs if run.stem not in records], outcome, workflow.name)
         kept = [run for run in runs if run.stem in records]
         self.logbook.note_kept(kept, outcome, workflow.name, records)
@@ -355,6 +356,7 @@ class Job:
             if run.stem not in null_models:
                 self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
+        self.logbook.keep_resources(outcome)
         self.logbook.note(runs, outcome, workflow.name, model=model.checksum)
         self.is_stopped |= outcome.is_stopped
         finished = [run for run in runs if run.stem in written]
@@ -386,6 +388,7 @@ class Job:
                 self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
             self.logbook.begin_addition(records[run.stem], addition.parts)
         written, outcome, name = add_scores(self.stages, additions, prepared, model, null_models)
+        self.logbook.keep_resources(outcome)
         self.logbook.note_kept(runs, outcome, name, records)
         self.is_stopped |= outcome.is_stopped
         finished = [addition for addition in additions if addition.run.stem in written]

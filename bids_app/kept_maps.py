@@ -1,4 +1,4 @@
-"""The maps of a run that are there already: were those before equation 9 kept, and is it still that run?"""
+"""The maps of a run that are there already: whether they are whole, and still of that run."""
 
 from __future__ import annotations
 

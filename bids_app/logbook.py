@@ -81,7 +81,7 @@ class Logbook:
     # ---- runs ----------------------------------------------------------------------------------------------------
 
     def note(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
-        """Record the runs that failed in a workflow, and keep what its steps needed.
+        """Record the runs that failed in a workflow.
 
         Parameters
         ----------
@@ -95,7 +95,6 @@ class Logbook:
         """
         from .stages import node_name
 
-        self.keep_resources(outcome)
         for run in runs:
             failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
             if failure is not None:
@@ -161,7 +160,6 @@ class Logbook:
         """
         from .stages import node_name
 
-        self.keep_resources(outcome)
         for run in runs:
             name = f"{workflow}.{node_name(run.stem)}"
             failure = outcome.failure_within(name)

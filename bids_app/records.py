@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files import read_json, write_json
 from .additions import configured, parts_due, what_changes
 from .configuration import configuration_hash, maps_of, merged_scores, scores_of
+from .effects import PARTS
 from .outputs import part_of
 
 __all__ = [
@@ -195,33 +196,35 @@ def whats_new(
         return Due("other settings")
     if model is None or record.model != model:
         return Due("another model")
-    reasons, parts = [], set(record.pending)
     changed = {name for name in {**record.inputs, **inputs} if record.inputs.get(name) != inputs.get(name)}
     if changed and changed != {str(events)}:
         return Due("its input has changed")
+    missing = [name for name in {*record.outputs, *wanted} if not (output_dir / name).is_file()]
+    of_maps = [name for name in missing if not part_of(name)]
+    if of_maps:
+        return Due(f"{min(of_maps)} is missing")
+    own = record.scores or {}
+    target = merged_scores(own, scores) if scores is not None else {}
+    reasons, parts = [], set(record.pending)
     if changed:
         reasons.append("other events" if str(events) in record.inputs else "scores to be added: events")
         parts.add("events")
-    if scores is not None and record.scores is not None:
-        target = merged_scores(record.scores, scores)
-        parts |= parts_due(record.scores, target, mode=mode)
-        if changes := what_changes(record.scores, target):
-            reasons.append(changes)
+    if target:
+        parts |= parts_due(own, target, mode=mode)
+        reasons.append(what_changes(own, target))
     if record.pending:
-        reasons.append("an earlier call was interrupted while it computed scores")
-    missing = [name for name in {*record.outputs, *wanted} if not (output_dir / name).is_file()]
-    gone = {name: part for name in missing if (part := part_of(name)) not in parts}
-    if "" in gone.values():
-        return Due(f"{min(gone)} is missing")
-    if gone:
-        reasons.append(f"{min(gone)} is missing")
-        parts |= {*gone.values()}
-    if "states" in parts and mode != "paper" and scores is not None and target["SurrogateTemplates"]:
-        parts.add("matches")  # whose cut-off states need
-    if "states" in parts and events is not None:
-        parts.add("events")
-    elif events is None:
-        parts.discard("events")
-    if scores is not None:
-        parts &= {*configured(target), "signed_maps"}
-    return Due("; ".join(reasons), frozenset(parts)) if parts else Due()
+        reasons.append("an earlier call ended while it computed scores")
+    reasons.append(_what_is_missing(record, [name for name in missing if part_of(name) not in parts]))
+    parts |= {part_of(name) for name in missing}
+    if "states" in parts:  # whose cut-off may be of the spatial null, and which the task is held against
+        parts |= {"events", *(["matches"] if mode != "paper" else [])}
+    parts -= set() if events is not None else {"events"}
+    parts &= {*configured(target), "signed_maps"} if target else {*PARTS, "signed_maps"}
+    return Due("; ".join(filter(None, reasons)), frozenset(parts)) if parts else Due()
+
+
+def _what_is_missing(record: RunRecord, names: Sequence[str]) -> str:
+    never_made = all(part_of(name) == "signed_maps" and name not in record.outputs for name in names)
+    if never_made:
+        return "signed maps to be written" if names else ""
+    return f"{min(names)} is missing"

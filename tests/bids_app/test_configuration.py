@@ -98,7 +98,7 @@ def test_every_setting_is_known_to_this_test(settings):
         *("train_processes", "verbosity", "retrain", "signed_maps", "write_graph", "group", "fetch_templates"),
         *("nuisance", "dummy_scans", "fd_threshold", "high_pass", "low_pass", "smoothing_fwhm", "mode", "preset"),
         *("repetition_time", "train_volumes", "seed", "precision", "templates", "template_labels", "model"),
-        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit"),
+        *("baselines", "atlas", "atlas_labels", "surrogates", "surrogate_templates", "cross_fit", "left_open"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 
