@@ -198,6 +198,11 @@ class Job:
         null_models = self._get_null_models(tested, prepared, model)
         if self.is_stopped or self.settings.level == "train":
             return
+        if null_models:
+            self.console.say(
+                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
+                "that takes is measured and said when it starts."
+            )
         whole = [run for run in healthy if run.stem not in records]
         finished, description = self._extract(whole, prepared, model, null_models) if whole else ([], "")
         more = [run for run in healthy if run.stem in records]
@@ -347,11 +352,6 @@ class Job:
         model: ShelvedModel,
         null_models: dict[str, ShelvedModel],
     ) -> tuple[list[RunInput], str]:
-        if null_models:
-            self.console.say(
-                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
-                "that takes is measured and said when it starts."
-            )
         for run in runs:
             if run.stem not in null_models:
                 self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nipype.interfaces.base import isdefined
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import InputError
@@ -81,6 +82,7 @@ def add_scores(
         if save in outcome.finished:
             root = stages.settings.output_dir
             files = outcome.outputs(save).out_files
+            files = files if isdefined(files) else []  # of a temporal null whose model could not be trained
             written[addition.run.stem] = tuple(str(Path(file).relative_to(root)) for file in files)
     return written, outcome, workflow.name
 
