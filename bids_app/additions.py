@@ -139,7 +139,8 @@ def what_changes(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         elif not before and key != "TemplateLabels":
             added.append(_named(key, now))
         elif not (key == "AtlasLabels" and there["Atlas"] != wanted["Atlas"]):
-            others.append(f"other {_WORDS[key]} ({_short(before)} there, {_short(now)} now)")
+            told, tells = _told_apart(before, now)
+            others.append(f"other {_WORDS[key]} ({told} there, {tells} now)")
     sentences = [f"{', '.join(others)}: scores to be computed again"] if others else []
     added = [words for words in added if words]
     return "; ".join([*sentences, *([f"scores to be added: {', '.join(added)}"] if added else [])])
@@ -152,11 +153,8 @@ def what_differs(own: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     'templates: smith2009, the others default'
     """
     keys = ("Templates", "TemplateLabels", "SurrogateTemplates")  # the last decides on states
-    return "; ".join(
-        f"{_WORDS[key]}: {_short(own[key])}, the others {_short(others[key])}"
-        for key in keys
-        if own[key] != others[key]
-    )
+    different = {key: _told_apart(own[key], others[key]) for key in keys if own[key] != others[key]}
+    return "; ".join(f"{_WORDS[key]}: {here}, the others {there}" for key, (here, there) in different.items())
 
 
 _WORDS = {
@@ -178,6 +176,12 @@ def _named(key: str, value: Any) -> str:
         return f"{value} {_WORDS[key]}"
     listed: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
     return f"{_WORDS[key]} {' '.join(_short(item) for item in listed)}"
+
+
+def _told_apart(one: Any, other: Any) -> tuple[str, str]:
+    """Name two values; files of one name by their content too."""
+    names = _short(one), _short(other)
+    return names if names[0] != names[1] else (str(one), str(other))
 
 
 def _short(value: Any) -> str:

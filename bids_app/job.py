@@ -208,10 +208,8 @@ class Job:
         more = [run for run in healthy if run.stem in records]
         if more and not self.is_stopped:
             added, further = self._add(more, records, prepared, model, null_models)
-            finished, description = (
-                [*finished, *added],
-                description if further in description else description + further,
-            )
+            finished = [*finished, *added]
+            description += "" if further in description else further
         if finished:
             write_participants(self.settings.output_dir, self.inputs)
             write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
