@@ -194,7 +194,9 @@ def claim_output(output_dir: Path, content: Mapping[str, Any], files: Mapping[st
     """
     with Claim(output_dir / "logs" / ".claims" / "configuration.lock", "noting the configuration"):
         check_output(output_dir, content)
-        held, there, earlier = read_configuration(output_dir), {}, {}
+        held = read_configuration(output_dir)
+        there: dict[str, str] = {}
+        earlier: dict[str, dict[str, Any]] = {}
         if held is not None and has_run_results(output_dir):
             before, there = held
             # Another job may have added something since this one made its plan.

@@ -46,7 +46,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     started, console = time.time(), Console(settings.verbosity)
     inputs = read_group(settings)
     question = _question(settings, inputs)
-    tally = Tally(missed=dict(inputs.refused), notes=list(inputs.notes))
+    tally = Tally(missed=dict(inputs.refused))
     console.say(_plan(inputs, settings.output_dir))
     if settings.dry_run:
         console.say("This was a dry run: nothing was written.")
@@ -93,6 +93,7 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
         f"run{'s' if len(runs) != 1 else ''} (TR {times}) in {output_dir}"
     ]
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
+    lines += [f"Note: {note}" for note in inputs.notes]
     return "\n".join(lines)
 
 
@@ -104,7 +105,7 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
             notes = [*inputs.notes, *found]
             tally.notes += found
             maps, about_maps = _state_maps(inputs, notes, tally)
-            tally.notes += [note for note in notes if note not in tally.notes]
+            tally.notes += [note for note in notes if note not in (*tally.notes, *inputs.notes)]
             _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
             tally.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
         report = group_report(settings.output_dir)

@@ -352,10 +352,10 @@ def plan_text(
     ]
     if done:
         lines.append(f"Finished before: {_count(done, 'run')}")
-    reasons: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
+    files_by_reason: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
     for skip in inputs.skipped:
-        reasons[not skip.is_fault, skip.reason].append(skip.path)
-    for (by_choice, reason), paths in sorted(reasons.items()):
+        files_by_reason[not skip.is_fault, skip.reason].append(skip.path)
+    for (by_choice, reason), paths in sorted(files_by_reason.items()):
         files = paths[0].name if len(paths) == 1 else f"{len(paths)} files such as {paths[0].name}"
         lines.append(f"{'Skipped' if by_choice else 'Cannot run'}: {files}: {reason}")
     return "\n".join(lines)
