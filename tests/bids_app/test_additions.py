@@ -90,7 +90,7 @@ def test_what_needs_maps_that_were_not_kept_says_so_and_leaves_the_maps_that_are
     assert "other templates (default there, two.nii.gz now): scores to be computed again" in said
     assert "scores to be added: 19 surrogate templates" in said
     assert "the maps before equation 9 were not kept: networks are extracted again, with the same model" in said
-    assert "baselines smoothed pca cap" in next(line for line in said.splitlines() if line.startswith("Kept as "))
+    assert "baselines cap, atlas two.nii.gz." in next(line for line in said.splitlines() if line.startswith("Kept as "))
     assert {"extract", "confirm", "check_matches", "states", "baselines"} <= added.second_steps
     assert not {"train", "regions"} & added.second_steps
     assert added.maps() == added.before
