@@ -48,6 +48,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "high_pass": Effect("maps", "HighPass"),
         "low_pass": Effect("maps", "LowPass"),
         "smoothing_fwhm": Effect("maps", "SmoothingFWHM"),
+        "repetition_time": Effect("maps", "RepetitionTime"),
         "mode": Effect("maps", "Mode"),
         "preset": Effect("maps", "Preset"),
         "model": Effect("maps", "Model"),

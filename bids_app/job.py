@@ -376,15 +376,14 @@ class Job:
         from .rescoring import Addition, add_scores, describe, warnings_there
 
         output_dir = self.settings.output_dir
-        additions = [
-            Addition(run, self.due[run.stem].parts, merged_scores(records[run.stem].scores or {}, self.scores))
-            for run in runs
-        ]
-        for addition in additions:
-            run = addition.run
-            if "dynamics_null" in addition.parts and run.stem not in null_models:
+        additions = []
+        for run in runs:
+            record, parts = records[run.stem], self.due[run.stem].parts
+            self.logbook.begin_addition(record, parts)
+            if run.stem not in null_models and "dynamics_null" in parts:  # its model could not be trained
                 self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
-            self.logbook.begin_addition(records[run.stem], addition.parts)
+                parts -= {"dynamics_null"}
+            additions.append(Addition(run, parts, merged_scores(record.scores or {}, self.scores)))
         written, outcome, name = add_scores(self.stages, additions, prepared, model, null_models)
         self.logbook.keep_resources(outcome)
         self.logbook.note_kept(runs, outcome, name, records)

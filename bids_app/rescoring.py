@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.base import isdefined
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import InputError
@@ -58,16 +57,17 @@ def prepared_as_before(stages: Stages, run: RunInput, prepared: PreparedFiles) -
 
 def add_scores(
     stages: Stages,
-    additions: Iterable[Addition],
+    additions: Collection[Addition],
     prepared: Mapping[str, PreparedFiles],
     model: ShelvedModel,
     null_models: Mapping[str, ShelvedModel],
 ) -> tuple[dict[str, tuple[str, ...]], Outcome, str]:
     """Compute and write scores; give the files of those runs that went well, by stem, and the workflow's name.
 
-    Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
+    Temporal nulls are of `null_models` (stem to model). A run of which no part is left to compute has gone well.
     """
-    additions = list(additions)
+    written: dict[str, tuple[str, ...]] = {addition.run.stem: () for addition in additions if not addition.parts}
+    additions = [addition for addition in additions if addition.parts]
     has_matches = any("matches" in addition.parts for addition in additions)
     surrogates = stages.surrogate_templates(model) if has_matches else None
     workflow = stages.workflow(f"additions_{model.checksum[:8]}_wf")
@@ -75,14 +75,12 @@ def add_scores(
         null_model = null_models.get(addition.run.stem) if "dynamics_null" in addition.parts else None
         one = _scores_of(stages, addition, prepared[addition.run.stem], model, surrogates, null_model)
         workflow.add_nodes([one])
-    outcome = stages.run(workflow)
-    written = {}
+    outcome = stages.run(workflow) if additions else Outcome()
     for addition in additions:
         save = f"{workflow.name}.{node_name(addition.run.stem)}.derivatives_wf.save"
         if save in outcome.finished:
             root = stages.settings.output_dir
             files = outcome.outputs(save).out_files
-            files = files if isdefined(files) else []  # of a temporal null whose model could not be trained
             written[addition.run.stem] = tuple(str(Path(file).relative_to(root)) for file in files)
     return written, outcome, workflow.name
 

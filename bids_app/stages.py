@@ -314,7 +314,7 @@ class Stages:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),
                 repetition_time=prepared.metadata["RepetitionTime"],
-                start_time=read_timing(run.sidecars, given=settings.repetition_time).start_time,
+                start_time=read_timing(run.sidecars, given=self.settings.repetition_time).start_time,
             )
 
     def derivatives_of(self, run: RunInput, model: ShelvedModel, null_model: ShelvedModel | None) -> LiterateWorkflow:

@@ -167,7 +167,7 @@ def test_scores_that_a_call_did_not_finish_are_computed_again_whatever_is_asked_
         assert added.dry() == 0
         said = capsys.readouterr().out
         assert "an earlier call ended while it computed scores" in said
-        main([str(added.job.folder / "data"), str(added.out), "group", "--dry-run"])
+        main([str(added.job.folder / "data"), str(added.out), "group", "--participant-label", "good2", "--dry-run"])
         assert "a call ended while its scores were computed (baselines)" in "".join(capsys.readouterr())
     finally:
         added.record().write_text(whole)

@@ -30,6 +30,7 @@ def other_value(settings, name):
     value, labels = getattr(settings, name), settings.bids_dir.parent / "labels.tsv"
     known = {
         **{"dummy_scans": 3, "train_volumes": 5, "mode": "paper", "preset": "published", "precision": "fp32"},
+        **{"repetition_time": 2.5},
         **{"nuisance": "24P", "low_pass": 0.1, "high_pass": 0.01, "cross_fit": 2, "baselines": BASELINES},
         **{"templates": "smith2009", "atlas": "smith2009", "template_labels": labels, "atlas_labels": labels},
         **{"surrogates": 49, "surrogate_templates": 49},
@@ -61,5 +62,5 @@ def test_a_setting_changes_the_part_that_the_table_says_and_no_other(settings, t
 
 
 def test_whatever_the_configuration_notes_is_in_the_table(settings):
-    noted = {*configuration(settings), *configuration(dataclasses.replace(settings, cross_fit=2))}
+    noted = {*configuration(settings), *configuration(dataclasses.replace(settings, cross_fit=2, repetition_time=2.5))}
     assert noted - {"Version"} <= {*keys_of("maps"), *keys_of("scores")}
