@@ -172,7 +172,6 @@ def _add_method(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--templates",
-        default="default",
         metavar="NAME|FILE",
         help="default (networks of Seitzman et al. 2018), smith2009, or a 4D or label image (default: default)",
     )

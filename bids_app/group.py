@@ -94,8 +94,8 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
         f"Group of {people} participant{'s' if people != 1 else ''} with {len(runs)} "
         f"run{'s' if len(runs) != 1 else ''} (TR {times}) in {output_dir}"
     ]
-    lines += inputs.notes
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
+    lines += [f"Note: {note}" for note in inputs.notes]
     return "\n".join(lines)
 
 
@@ -103,10 +103,11 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
     """Make, write and report, whatever comes."""
     try:
         if not settings.reports_only:
-            tables, notes = group_tables(inputs.data, question)
-            tally.notes += notes
+            tables, found = group_tables(inputs.data, question)
+            notes = [*inputs.notes, *found]
+            tally.notes += found
             maps, about_maps = _state_maps(inputs, notes, tally)
-            tally.notes += [note for note in notes if note not in tally.notes]
+            tally.notes += [note for note in notes if note not in (*tally.notes, *inputs.notes)]
             _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
             tally.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
         report = group_report(settings.output_dir)
@@ -182,7 +183,7 @@ def _write(
         "ConfigurationHash": inputs.configuration,
         "ModelChecksum": inputs.model,
         "LeftOut": inputs.refused,
-        "Warnings": [*inputs.notes, *notes],
+        "Warnings": list(dict.fromkeys(notes)),
     }
     ignore(root)  # earlier versions knew no group level
     for meaning in group_outputs():

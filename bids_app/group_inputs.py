@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,17 @@ import pandas as pd
 from ..errors import InputError, UsageError
 from ..evaluation.biomarkers import CodeSummary, summarise_code
 from ..evaluation.group_tables import GroupData
-from ..files import read_json
 from ..names import outputs
 from ..report.findings import channel_limits, is_inverted
 from ..report.reading import BRANCHES, Run, find_runs
-from .configuration import CONFIGURATION_FILE, configuration_hash
+from .additions import what_differs
+from .configuration import configuration_hash, known_configurations, maps_of, read_configuration, scores_of
 from .layout import participant_labels
 from .metadata import BidsFile
 from .outputs import participants_with_results
 from .participants import ParticipantsTable, listed, read_participants, similar_files
 from .query import Query
-from .records import RunRecord, read_records
+from .records import RunRecord, read_records, understood
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -48,21 +48,21 @@ class GroupInputs:
         Hash of the settings that the runs were made with.
     model : str
         Checksum of the model that made their networks.
+    notes : tuple of str
+        What was asked for and not found, how the table of participants was read, what not all runs have.
     state_maps : mapping
         Run to its images of state maps, by branch.
     state_names : tuple of str
         What their volumes are called.
-    notes : tuple of str
-        What was asked for and not found, and how the table of participants was read.
     """
 
     data: GroupData
     refused: dict[str, str]
     configuration: str
     model: str
+    notes: tuple[str, ...] = ()
     state_maps: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     state_names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -102,13 +102,14 @@ def read_group(settings: Settings) -> GroupInputs:
             f"{query.nearest_misses([source for _, source in sources])}"
         )
     _check_spaces(found)
-    records = {record.run: record for record in read_records(root)}
-    configuration, model = _majority(root, [records[run.stem] for run in found if run.stem in records])
+    known = known_configurations(root)
+    records = {record.run: understood(record, known) for record in read_records(root)}
+    made = _majority(root, [record for run in found if (record := records.get(run.stem)) is not None])
     refused: dict[str, str] = {}
     collected = _Collected()
     for run in found:
         try:
-            _check_record(records.get(run.stem), configuration, model)
+            _check_record(records.get(run.stem), made)
             _collect(replace(run), collected)  # what it read is forgotten with it
         except InputError as error:
             refused[run.stem] = str(error)
@@ -120,9 +121,20 @@ def read_group(settings: Settings) -> GroupInputs:
     people = participants_table(settings, runs["participant_id"].unique())
     if people.fault:
         refused["participants.tsv"] = people.fault
-    data = _joined(runs, collected, people.columns)
-    notes = (*query.unmet([source for _, source in sources]), *people.notes)
-    return GroupInputs(data, refused, configuration, model, collected.state_maps, collected.state_names, notes)
+    used = {run: records[run] for run in runs["run"]}
+    return GroupInputs(
+        data=_joined(runs, collected, people.columns),
+        refused=refused,
+        configuration=made.configuration,
+        model=made.model,
+        notes=(
+            *query.unmet([source for _, source in sources]),
+            *people.notes,
+            *_without_baselines(used, made),
+        ),
+        state_maps=collected.state_maps,
+        state_names=collected.state_names,
+    )
 
 
 def source_of(run: Run) -> BidsFile:
@@ -151,14 +163,28 @@ def _check_spaces(runs: Iterable[Run]) -> None:
         raise UsageError(f"Runs exist in several spaces ({', '.join(sorted(several))}): choose one with --space.")
 
 
-def _majority(root: Path, records: Sequence[RunRecord]) -> tuple[str, str]:
+@dataclass(frozen=True)
+class _Made:
+    """How the runs that belong together were made: hash of all settings, of those of the maps, scores, model."""
+
+    configuration: str
+    maps: str
+    scores: Mapping[str, Any] | None
+    model: str
+
+
+def _majority(root: Path, records: Sequence[RunRecord]) -> _Made:
     """Give the configuration that the dataset says it holds, else the most frequent, and its most frequent model."""
     finished = [record for record in records if record.status == "finished"]
-    try:
-        configuration = configuration_hash(read_json(root / CONFIGURATION_FILE))
-    except InputError:
-        configuration = _most_frequent(record.configuration for record in finished)
-    return configuration, _most_frequent(record.model for record in finished if record.configuration == configuration)
+    held = read_configuration(root)
+    if held is None:
+        whole = maps = _most_frequent(record.configuration for record in finished)
+        scores = next((record.scores for record in finished if record.configuration == maps), None)
+    else:
+        whole, maps = configuration_hash(held[0]), configuration_hash(maps_of(held[0]))
+        scores = scores_of(held[0])
+    model = _most_frequent(record.model for record in finished if record.configuration == maps)
+    return _Made(whole, maps, scores, model)
 
 
 def _most_frequent(values: Iterable[str]) -> str:
@@ -166,20 +192,45 @@ def _most_frequent(values: Iterable[str]) -> str:
     return counted[0][0] if counted else ""
 
 
-def _check_record(record: RunRecord | None, configuration: str, model: str) -> None:
+def _check_record(record: RunRecord | None, made: _Made) -> None:
     if record is None:
         raise InputError("there is no record of how it was made (sub-XX/log); do the run again.")
     if record.status != "finished":
         raise InputError(f"it failed at the participant level: {record.message}")
-    if record.configuration != configuration:
+    if record.configuration != made.maps:
         raise InputError(
-            f"made with another configuration ({record.configuration}, the others with {configuration}); do it again "
+            f"made with another configuration ({record.configuration}, the others with {made.maps}); do it again "
             "with the same settings."
         )
-    if record.model != model:
+    if record.model != made.model:
         raise InputError(
-            f"made by another model (checksum {record.model[:10]}, the others {model[:10]}); do it again with the same."
+            f"made by another model (checksum {record.model[:10]}, the others {made.model[:10]}); do it again with the "
+            "same."
         )
+    if record.pending:
+        raise InputError(
+            f"a call ended while its scores were computed ({', '.join(record.pending)}); run the participant level "
+            "again."
+        )
+    if record.scores is not None and made.scores is not None and (words := what_differs(record.scores, made.scores)):
+        raise InputError(f"its scores were computed with other settings ({words}); run the participant level again.")
+
+
+def _without_baselines(records: Mapping[str, RunRecord | None], made: _Made) -> tuple[str, ...]:
+    """Name the runs that have fewer baselines than the dataset holds: averages over participants are of fewer then."""
+    if made.scores is None:
+        return ()
+    lacking: dict[str, list[str]] = {}
+    for run, record in records.items():
+        there = made.scores["Baselines"] if record is None or record.scores is None else record.scores["Baselines"]
+        missing = [name for name in made.scores["Baselines"] if name not in there]
+        if missing:
+            lacking.setdefault(" ".join(missing), []).append(run)
+    return tuple(
+        f"Scores of baselines {names} are missing in {len(runs)} of {len(records)} runs ({', '.join(runs[:3])}"
+        f"{' …' if len(runs) > 3 else ''}): averages of them are over the others; run the participant level again."
+        for names, runs in lacking.items()
+    )
 
 
 def _collect(run: Run, collected: _Collected) -> None:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ScaaeError, UsageError
 from ..names import output_path, participant_of
 from .checks import denoised_warnings
+from .configuration import configuration_hash, known_configurations, maps_of, merged_scores, scores_of
 from .console import Console
 from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
 from .inputs import Inputs, RunInput
+from .kept_maps import kept_signed_maps, place_of
 from .locks import Claim
 from .logbook import Logbook
 from .methods import training_sentence, write_methods
 from .models import ModelShelf, ShelvedModel, mismatches, model_name
 from .outputs import has_results, wanted_outputs, write_dataset_files, write_participants
-from .records import fingerprints, participant_log_dir, read_record, record_path, whats_new
+from .records import (
+    Due,
+    RunRecord,
+    fingerprints,
+    participant_log_dir,
+    read_record,
+    record_path,
+    understood,
+    whats_new,
+)
 from .settings import Settings
 from .verdict import Tally
 
@@ -41,15 +52,17 @@ class Job:
     ----------
     settings : Settings
     inputs : Inputs
-    digest : str
-        Hash of the configuration.
+    content : mapping
+        The configuration.
     console : Console
     """
 
-    def __init__(self, settings: Settings, inputs: Inputs, digest: str, console: Console):
-        self.settings, self.inputs, self.digest, self.console = settings, inputs, digest, console
-        self.logbook = Logbook(settings.output_dir, inputs, digest, console)
-        self.shelf = ModelShelf(settings.output_dir, model_name(settings, digest), may_be_damaged=settings.retrain)
+    def __init__(self, settings: Settings, inputs: Inputs, content: Mapping[str, Any], console: Console):
+        self.settings, self.inputs, self.console = settings, inputs, console
+        self.digest, self.maps = configuration_hash(content), configuration_hash(maps_of(content))
+        self.scores, self.known = scores_of(content), known_configurations(settings.output_dir)
+        self.logbook = Logbook(settings.output_dir, inputs, self.maps, self.scores, console)
+        self.shelf = ModelShelf(settings.output_dir, self._model_name(), may_be_damaged=settings.retrain)
         there = self.shelf.find()
         self.unwanted = there.checksum if there is not None and settings.retrain else None
         self.unwanted_folds = checksums_of_folds(self.shelf) if settings.retrain else {}
@@ -59,6 +72,13 @@ class Job:
             self.tally.before = self._models_there()
         else:
             self.tally.before = {run.stem for run in inputs.runs} - self.due.keys()
+
+    def _model_name(self) -> str:
+        """Name the model by the settings that change the maps; earlier versions took all settings."""
+        same = [digest for digest, content in self.known.items() if configuration_hash(maps_of(content)) == self.maps]
+        names = [model_name(self.settings, digest) for digest in (self.maps, *same)]
+        models = self.settings.output_dir / "models"
+        return next((name for name in names if (models / name / "card.json").is_file()), names[0])
 
     @property
     def tally(self) -> Tally:
@@ -89,25 +109,41 @@ class Job:
         if self.settings.cross_fit and self.model is None:
             check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.cross_fit)
 
-    def find_due(self, runs: Iterable[RunInput]) -> dict[str, str]:
-        """Say which runs have to be done, and why, by stem."""
+    def find_due(self, runs: Iterable[RunInput]) -> dict[str, Due]:
+        """Say which runs have to be done, why, and what of them, by stem."""
         model = self.model
         if self.settings.level == "train":
             complete = len(self._models_there()) == 1 + self.settings.cross_fit
-            return {} if complete else {run.stem: "for training" for run in runs}
-        reasons = {}
+            return {} if complete else {run.stem: Due("for training") for run in runs}
+        found = {}
         for run in runs:
-            reason = whats_new(
-                read_record(record_path(self.settings.output_dir, run.entities["sub"], run.stem)),
+            due = whats_new(
+                self._record_of(run),
                 self.settings.output_dir,
-                configuration=self.digest,
+                configuration=self.maps,
                 model=None if model is None else model.checksum,
                 inputs=fingerprints(run.files),
                 wanted=wanted_outputs(run, options=self.settings.output_options),
+                scores=self.scores,
+                mode=self.settings.mode,
+                events=run.events,
             )
-            if reason:
-                reasons[run.stem] = reason
-        return reasons
+            if due:
+                found[run.stem] = due if model is None else self._with_cost(due, run, model)
+        return found
+
+    def _record_of(self, run: RunInput) -> RunRecord | None:
+        path = record_path(self.settings.output_dir, run.entities["sub"], run.stem)
+        return understood(read_record(path), self.known)
+
+    def _with_cost(self, due: Due, run: RunInput, model: ShelvedModel) -> Due:
+        """Say it too if scores need maps that were not kept."""
+        if not due.parts & {"states", "signed_maps"} or kept_signed_maps(
+            self.settings, run.entities, run.stem, model, is_certain=False
+        ):
+            return due
+        again = "the maps before equation 9 were not kept: networks are extracted again, with the same model"
+        return replace(due, reason=f"{due.reason}; {again}")
 
     # ---- the flow ------------------------------------------------------------------------------------------------
 
@@ -131,6 +167,7 @@ class Job:
             try:
                 runs = by_participant[label]
                 still_due = self.find_due(runs)
+                self.due |= still_due
                 self.tally.before |= {run.stem for run in runs} - still_due.keys() - {self.shelf.name}
                 self._do([run for run in runs if run.stem in still_due])
             finally:
@@ -152,15 +189,28 @@ class Job:
         """Take runs through all steps."""
         if self.is_stopped or not runs:
             return
-        prepared, preparation = self._prepare(runs)
+        records = {run.stem: record for run in runs if self.due[run.stem].parts and (record := self._record_of(run))}
+        prepared, preparation = self._prepare(runs, records)
         healthy = [run for run in runs if run.stem in prepared]
         model = self._get_model(prepared) if healthy and not self.is_stopped else None
         if model is None:
             return
-        null_models = self._get_null_models(healthy, prepared, model)
+        tested = [run for run in healthy if run.stem not in records or "dynamics_null" in self.due[run.stem].parts]
+        null_models = self._get_null_models(tested, prepared, model)
         if self.is_stopped or self.settings.level == "train":
             return
-        finished, description = self._extract(healthy, prepared, model, null_models)
+        if null_models:
+            self.console.say(
+                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
+                "that takes is measured and said when it starts."
+            )
+        whole = [run for run in healthy if run.stem not in records]
+        finished, description = self._extract(whole, prepared, model, null_models) if whole else ([], "")
+        more = [run for run in healthy if run.stem in records]
+        if more and not self.is_stopped:
+            added, further = self._add(more, records, prepared, model, null_models)
+            finished = [*finished, *added]
+            description += "" if further in description else further
         if finished:
             write_participants(self.settings.output_dir, self.inputs)
             write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
@@ -173,10 +223,8 @@ class Job:
         """The workflows; made when there is something to do, because importing them takes a while."""
         from .stages import Stages
 
-        place = hashlib.sha256(str(self.settings.output_dir).encode()).hexdigest()[:8]
-        return Stages(
-            self.settings, self.settings.work_dir / f"{self.digest}-{place}", self.logbook.tell, self.inputs.roots
-        )
+        folder = self.settings.work_dir / f"{self.maps}-{place_of(self.settings.output_dir)}"
+        return Stages(self.settings, folder, self.logbook.tell, self.inputs.roots)
 
     def _describe_dataset(self) -> None:
         write_dataset_files(
@@ -187,11 +235,22 @@ class Job:
             work_dir=self.settings.work_dir,
         )
 
-    def _prepare(self, runs: list[RunInput]) -> tuple[dict[str, PreparedFiles], str]:
+    def _prepare(self, runs: list[RunInput], records: Mapping[str, RunRecord]) -> tuple[dict[str, PreparedFiles], str]:
+        """Prepare runs; of those with a record, whose maps are there, only the same as before will do."""
         grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
         prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
-        self.logbook.note(runs, outcome, workflow.name)
+        self.logbook.keep_resources(outcome)
+        self.logbook.note([run for run in runs if run.stem not in records], outcome, workflow.name)
+        kept = [run for run in runs if run.stem in records]
+        self.logbook.note_kept(kept, outcome, workflow.name, records)
         self.is_stopped |= outcome.is_stopped
+        if kept:
+            from .rescoring import prepared_as_before
+
+            for run in kept:
+                if run.stem in prepared and (reason := prepared_as_before(self.stages, run, prepared[run.stem])):
+                    self.logbook.fail(run.stem, reason)
+                    del prepared[run.stem]
         return prepared, workflow.visit_desc()
 
     def _get_model(self, prepared: dict[str, PreparedFiles]) -> ShelvedModel | None:
@@ -292,15 +351,11 @@ class Job:
         model: ShelvedModel,
         null_models: dict[str, ShelvedModel],
     ) -> tuple[list[RunInput], str]:
-        if null_models:
-            self.console.say(
-                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
-                "that takes is measured and said when it starts."
-            )
         for run in runs:
             if run.stem not in null_models:
                 self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
+        self.logbook.keep_resources(outcome)
         self.logbook.note(runs, outcome, workflow.name, model=model.checksum)
         self.is_stopped |= outcome.is_stopped
         finished = [run for run in runs if run.stem in written]
@@ -310,6 +365,43 @@ class Job:
             warnings += denoised_warnings(self.settings, run)
             self.logbook.finish(run, model=result.model, outputs=result.files, warnings=warnings)
         return finished, workflow.visit_desc()
+
+    def _add(
+        self,
+        runs: list[RunInput],
+        records: Mapping[str, RunRecord],
+        prepared: dict[str, PreparedFiles],
+        model: ShelvedModel,
+        null_models: dict[str, ShelvedModel],
+    ) -> tuple[list[RunInput], str]:
+        """Compute scores of runs whose maps are there; what is there is replaced when all of a run's are computed."""
+        from .rescoring import Addition, add_scores, describe, warnings_there
+
+        output_dir = self.settings.output_dir
+        additions = []
+        for run in runs:
+            record, parts = records[run.stem], self.due[run.stem].parts
+            self.logbook.begin_addition(record, parts)
+            if run.stem not in null_models and "dynamics_null" in parts:  # its model could not be trained
+                self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
+                parts -= {"dynamics_null"}
+            additions.append(Addition(run, parts, merged_scores(record.scores or {}, self.scores)))
+        written, outcome, name = add_scores(self.stages, additions, prepared, model, null_models)
+        self.logbook.keep_resources(outcome)
+        self.logbook.note_kept(runs, outcome, name, records)
+        self.is_stopped |= outcome.is_stopped
+        finished = [addition for addition in additions if addition.run.stem in written]
+        for addition in finished:
+            run = addition.run
+            warnings = warnings_there(output_dir, run, prepared[run.stem])
+            self.logbook.finish_addition(
+                run,
+                records[run.stem],
+                scores=addition.scores,
+                outputs=written[run.stem],
+                warnings=[*warnings, *mismatches(model.card, prepared[run.stem].metadata)],
+            )
+        return [addition.run for addition in finished], describe(self.stages, finished, model)
 
     def report(self, participants: Collection[str]) -> None:
         """Write the reports of participants."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,13 +43,16 @@ class Logbook:
     ----------
     output_dir : Path
     inputs : Inputs
-    digest : str
-        Hash of the configuration.
+    maps : str
+        Hash of the settings that change the maps.
+    scores : mapping
+        The settings that change what is computed from them.
     console : Console
     """
 
-    def __init__(self, output_dir: Path, inputs: Inputs, digest: str, console: Console):
-        self.output_dir, self.inputs, self.digest, self.console = output_dir, inputs, digest, console
+    def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):
+        self.output_dir, self.inputs, self.console = output_dir, inputs, console
+        self.maps, self.scores = maps, scores
         self.tally = Tally(
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
         )
@@ -77,7 +81,7 @@ class Logbook:
     # ---- runs ----------------------------------------------------------------------------------------------------
 
     def note(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
-        """Record the runs that failed in a workflow, and keep what its steps needed.
+        """Record the runs that failed in a workflow.
 
         Parameters
         ----------
@@ -91,7 +95,6 @@ class Logbook:
         """
         from .stages import node_name
 
-        self.keep_resources(outcome)
         for run in runs:
             failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
             if failure is not None:
@@ -104,8 +107,71 @@ class Logbook:
         """Record a run that is done, and say what its reader has to know."""
         for warning in warnings:
             self.console.say(f"{run.stem}: note: {warning}")
+        self._forget_report(run)
         self._record(run, "finished", model=model, outputs=outputs, warnings=warnings)
         self.tally.finished.add(run.stem)
+
+    # ---- scores that are added to a run --------------------------------------------------------------------------
+
+    def begin_addition(self, record: RunRecord, parts: Collection[str]) -> None:
+        """Record that parts of a run's scores may from now on be of the settings before or of those now."""
+        replace(record, pending=sorted({*record.pending, *parts})).write(self.output_dir)
+
+    def finish_addition(
+        self,
+        run: RunInput,
+        record: RunRecord,
+        *,
+        scores: Mapping[str, Any],
+        outputs: Sequence[str],
+        warnings: Sequence[str],
+    ) -> None:
+        """Record that the scores of a run are those of other settings now, and say what is new to its reader."""
+        for warning in warnings:
+            if warning not in record.warnings:
+                self.console.say(f"{run.stem}: note: {warning}")
+        self._forget_report(run)
+        there = dict.fromkeys([*record.outputs, *outputs])
+        replace(
+            record,
+            scores=scores,
+            pending=(),
+            inputs=fingerprints(run.files),
+            outputs=[name for name in there if (self.output_dir / name).is_file()],
+            warnings=warnings,
+            steps=[*record.steps, *self._steps_of(run)],
+            finished_at=_now(),
+        ).write(self.output_dir)
+        self.tally.finished.add(run.stem)
+
+    def note_kept(
+        self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, records: Mapping[str, RunRecord]
+    ) -> None:
+        """Note what failed of runs whose maps and scores are there; unless it was the writing, they are as they were.
+
+        Parameters
+        ----------
+        runs : iterable of RunInput
+        outcome : Outcome
+        workflow : str
+            Its name.
+        records : mapping
+            Stem to the record that held before.
+        """
+        from .stages import node_name
+
+        for run in runs:
+            name = f"{workflow}.{node_name(run.stem)}"
+            failure = outcome.failure_within(name)
+            if failure is not None:
+                if f"{name}.derivatives_wf.save" not in outcome.failures:
+                    records[run.stem].write(self.output_dir)
+                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+                self.fail(run.stem, f"{message} What was there before is unchanged.")
+
+    def _forget_report(self, run: RunInput) -> None:
+        """Remove a report that does not tell what the record is going to: should the call end, it is made anew."""
+        (self.output_dir / f"sub-{run.entities['sub']}.html").unlink(missing_ok=True)
 
     def fail(self, name: str, message: str) -> None:
         """Note that a run, or something else, failed, and say so."""
@@ -124,13 +190,17 @@ class Logbook:
             participant=run.entities["sub"],
             status=status,
             message=message,
-            configuration=self.digest,
+            configuration=self.maps,
+            scores=self.scores,
             model=model,
             inputs=fingerprints(run.files),
-            finished_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            steps=[step for step in self.resources if step["run"] == run.stem],
+            finished_at=_now(),
+            steps=self._steps_of(run),
             **more,
         ).write(self.output_dir)
+
+    def _steps_of(self, run: RunInput) -> list[dict[str, Any]]:
+        return [step for step in self.resources if step["run"] == run.stem]
 
     def _subject_of(self, node: str) -> str:
         """Give the stem of the run that a node belongs to, or what else it is about."""
@@ -143,6 +213,10 @@ class Logbook:
         from .stages import node_name
 
         return {node_name(run.stem): run.stem for run in self.inputs.runs}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _step_of(node: str) -> str:

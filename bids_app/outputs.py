@@ -24,6 +24,7 @@ __all__ = [
     "dataset_description",
     "has_results",
     "ignore",
+    "part_of",
     "participants_with_results",
     "sources_of",
     "wanted_outputs",
@@ -93,6 +94,19 @@ def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]
 def all_outputs(run: RunInput) -> list[str]:
     """List whatever may have been written for a run, below the output dataset."""
     return [str(output_path(run.entities, meaning)) for meaning in outputs()]
+
+
+def part_of(name: str) -> str:
+    """Say which part of a run's scores a file belongs to; ``signed_maps`` is one too, for all else it is empty.
+
+    >>> [part_of(f"sub-1_{ending}") for ending in ("desc-overlap_metrics.tsv", "res-4_desc-fbn1_boldmap.nii.gz")]
+    ['evaluation', '']
+    """
+    for entry in outputs().values():
+        ending = f"_desc-{entry['entities']['desc']}_{entry['suffix']}"
+        if name.endswith((ending + entry["extension"], f"{ending}.json")):
+            return entry.get("account") or ("signed_maps" if entry.get("option") == "signed_maps" else "")
+    return ""
 
 
 def sources_of(run: RunInput, model: str, roots: Mapping[str, Path]) -> list[str]:

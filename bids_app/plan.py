@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ..names import run_stem
 
@@ -106,7 +107,9 @@ class Inputs:
     notes: tuple[str, ...]
 
 
-def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
+def plan_text(
+    inputs: Inputs, finished: Collection[str] = (), *, reasons: Mapping[str, object] = MappingProxyType({})
+) -> str:
     """Say what will run, what is finished already, and what is skipped with the reason.
 
     Parameters
@@ -114,6 +117,8 @@ def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
     inputs : Inputs
     finished : collection of str
         Stems of runs whose results are there.
+    reasons : mapping
+        Stem to why a run has to be done, and what of it.
 
     Returns
     -------
@@ -127,13 +132,15 @@ def plan_text(inputs: Inputs, finished: Collection[str] = ()) -> str:
     lines.append(
         f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
     )
-    lines += [f"  {run.stem} ({_details(run)})" for run in due]
+    lines += [
+        f"  {run.stem} ({_details(run)})" + (f": {reasons[run.stem]}" if run.stem in reasons else "") for run in due
+    ]
     if done:
         lines.append(f"Finished before: {_count(done, 'run')}")
-    reasons: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
+    files_by_reason: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
     for skip in inputs.skipped:
-        reasons[not skip.is_fault, skip.reason].append(skip.path)
-    for (by_choice, reason), paths in sorted(reasons.items()):
+        files_by_reason[not skip.is_fault, skip.reason].append(skip.path)
+    for (by_choice, reason), paths in sorted(files_by_reason.items()):
         files = paths[0].name if len(paths) == 1 else f"{len(paths)} files such as {paths[0].name}"
         lines.append(f"{'Skipped' if by_choice else 'Cannot run'}: {files}: {reason}")
     return "\n".join(lines)

@@ -12,9 +12,10 @@ from typing import Literal
 
 from ..errors import ScaaeError, UsageError
 from ..files import write_text
+from .additions import files_of, settled
 from .checks import check_cuda, check_denoised, denoised_warnings
 from .cli import EXIT_OK
-from .configuration import check_output, claim_output, configuration, configuration_hash
+from .configuration import check_output, claim_output, configuration
 from .console import Console
 from .inputs import Inputs, find_inputs, plan_text
 from .job import Job
@@ -44,16 +45,18 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     os.environ.update(cache_environment(settings.work_dir, os.environ))
     console = Console(settings.verbosity)
     _check_machine(settings)
+    check_output(settings.output_dir, configuration(settings))
+    settings, kept = settled(settings)
     content = configuration(settings)
-    check_output(settings.output_dir, content)
     for note in settings.notes:
         console.say(note)
     inputs = _find(settings)
     check_denoised(settings, inputs)
-    job = Job(settings, inputs, configuration_hash(content), console)
+    job = Job(settings, inputs, content, console)
     if not settings.reports_only:
         if not settings.boilerplate_only:
-            console.say(plan_text(job.inputs, job.tally.before))
+            reasons = {} if settings.level == "train" else job.due
+            console.say("\n".join([plan_text(job.inputs, job.tally.before, reasons=reasons), *kept]))
         for text in _not_followed(settings, inputs):
             console.say(text)
         job.check_cross_fit()
@@ -68,7 +71,7 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     if job.due:
         _check_before_start(settings, job, console)
     check_writable(settings.output_dir)
-    claim_output(settings.output_dir, content)
+    claim_output(settings.output_dir, content, files_of(settings))
     console.log_to(settings.output_dir / "logs", command)
     verdict = _judged(job)
     status = write_status(

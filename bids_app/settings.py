@@ -42,6 +42,10 @@ MODE_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """What a mode means where the command line says nothing else."""
 
 
+_MAY_BE_LEFT_OPEN = ("templates", "template_labels", "baselines", "surrogate_templates")
+"""Scores that have a default: what is not said about them may mean the default, or what is there."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything one call of ``scaae-bids`` was asked for.
@@ -123,6 +127,8 @@ class Settings:
         Queries as in `filter_file`, from a configuration file that has them inside.
     notes : tuple of str
         What to say about the options before anything else.
+    left_open : tuple of str
+        Settings of which the command line says nothing: an output dataset that holds scores decides on them.
     """
 
     bids_dir: Path
@@ -183,6 +189,7 @@ class Settings:
     asked: frozenset[str] = frozenset()
     given_filters: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    left_open: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_settings(self)
@@ -262,7 +269,7 @@ class Settings:
             model=_absolute(given["model"]) if given["model"] else None,
             retrain=given["retrain"],
             train_volumes=_first(given["train_volumes"], "auto"),
-            templates=_name_or_file(given["templates"]),
+            templates=_name_or_file(_first(given["templates"], "default")),
             template_labels=_file(given["template_labels"], "--template-labels"),
             template_kind=given["template_kind"],
             fetch_templates=given["fetch_templates"],
@@ -295,6 +302,7 @@ class Settings:
             asked=given["asked"] | given["configured"],
             given_filters=given["filters"],
             notes=tuple(notes),
+            left_open=tuple(name for name in _MAY_BE_LEFT_OPEN if given[name] is None),
         )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from ..workflows.nulls import NULL_STEPS
 from .configuration import configuration
 from .engine import Outcome, run_workflow
 from .inputs import RunInput
+from .kept_maps import node_name
 from .locks import Claim
 from .memory import baselines_gb, memory_gb, training_gb
 from .models import ShelvedModel
@@ -38,7 +38,7 @@ from .settings import Settings
 from .timing import read_timing
 from .workers import log_to_file
 
-__all__ = ["PreparedFiles", "Stages", "Written"]
+__all__ = ["PreparedFiles", "Stages", "Written", "node_name"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Stages:
     ) -> tuple[dict[str, PreparedFiles], Outcome, LiterateWorkflow]:
         """Prepare runs; give the files of those that went well, by stem."""
         settings, runs = self.settings, list(runs)
-        workflow = self._workflow(name)
+        workflow = self.workflow(name)
         for run in runs:
             prepare = init_prepare_run_wf(
                 strategy=settings.nuisance_of(denoised=run.denoised),
@@ -127,7 +127,7 @@ class Stages:
                 if value is not None:
                     setattr(prepare.inputs.inputnode, field, str(value) if isinstance(value, Path) else value)
             workflow.add_nodes([prepare])
-        outcome = self._run(workflow)
+        outcome = self.run(workflow)
         prepared = {}
         for run in runs:
             node = f"{name}.{node_name(run.stem)}.prepare"
@@ -167,7 +167,7 @@ class Stages:
         training.inputs.inputnode.in_samples = [run.out_samples for run in files]
         training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
         training.base_dir = str(self.folder)
-        outcome = self._run(training)
+        outcome = self.run(training)
         if f"{name}.train" not in outcome.finished:
             return None, outcome
         model = Path(outcome.outputs(f"{name}.train").model_dir)
@@ -188,12 +188,12 @@ class Stages:
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
         settings, runs = self.settings, list(runs)
-        surrogates = self._surrogate_templates(model) if settings.surrogate_templates else None
-        workflow = self._workflow(f"networks_{model.checksum[:8]}_wf")
+        surrogates = self.surrogate_templates(model) if settings.surrogate_templates else None
+        workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             null_model = null_models.get(run.stem)
             workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates, null_model)])
-        outcome = self._run(workflow)
+        outcome = self.run(workflow)
         written = {}
         for run in runs:
             name = f"{workflow.name}.{node_name(run.stem)}"
@@ -212,7 +212,7 @@ class Stages:
                 )
         return written, outcome, workflow
 
-    def _surrogate_templates(self, model: ShelvedModel) -> str:
+    def surrogate_templates(self, model: ShelvedModel) -> str:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
         number = settings.surrogate_templates
@@ -236,7 +236,7 @@ class Stages:
         workflow.inputs.inputnode.grid_mask = str(model.mask)
         workflow.base_dir = str(folder)
         with Claim(folder / ".lock", "the surrogate templates"):
-            outcome = self._run(workflow)
+            outcome = self.run(workflow)
         failure = outcome.failure_within(workflow.name)
         if failure is not None:
             raise ScaaeError(failure.kept_in(settings.output_dir / "logs").message)
@@ -250,32 +250,64 @@ class Stages:
         surrogate_templates: str | None,
         null_model: ShelvedModel | None,
     ) -> LiterateWorkflow:
-        settings = self.settings
         one = LiterateWorkflow(name=node_name(run.stem))
-        comparable = [name for name in settings.baselines if name != "context" or model.has_context]
         networks = init_networks_wf(
-            templates=settings.templates,
-            template_labels=None if settings.template_labels is None else str(settings.template_labels),
-            template_kind=settings.template_kind,
-            mode=settings.mode,
-            baselines=comparable or settings.baselines,
-            atlas=settings.atlas,
-            atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
-            atlas_kind=settings.atlas_kind,
-            with_events=run.events is not None,
-            seed=settings.seed,
-            save_signed=settings.signed_maps,
-            spatial_null=surrogate_templates is not None,
-            n_surrogates=0 if null_model is None else settings.surrogates,
-            n_folds=settings.cross_fit,
-            device=settings.device,
-            n_procs=settings.omp_nthreads,
-            extraction_mem_gb=memory_gb("extract", run.bold),
-            evaluation_mem_gb=memory_gb("evaluate", run.bold),
-            spatial_null_mem_gb=memory_gb("spatial_null", run.bold),
-            baselines_mem_gb=baselines_gb(settings.baselines, run.bold),
-            temporal_null_mem_gb=memory_gb("temporal_null", run.bold),
+            save_signed=self.settings.signed_maps,
+            **self.arguments_of(
+                run,
+                model,
+                baselines=self.settings.baselines,
+                spatial_null=surrogate_templates is not None,
+                n_surrogates=0 if null_model is None else self.settings.surrogates,
+            ),
         )
+        self.give(networks, run, prepared, model, surrogate_templates, null_model)
+        derivatives = self.derivatives_of(run, model, null_model)
+        derivatives.inputs.inputnode.trait_set(
+            out_mask=prepared.out_mask, out_samples=prepared.out_samples, out_metadata=prepared.out_metadata
+        )
+        one.connect([(networks, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
+        return one
+
+    def arguments_of(
+        self, run: RunInput, model: ShelvedModel, *, baselines: Sequence[str], spatial_null: bool, n_surrogates: int
+    ) -> dict[str, Any]:
+        """Give the arguments of the workflows that extract or score the networks of a run."""
+        settings = self.settings
+        comparable = [name for name in baselines if name != "context" or model.has_context]
+        return {
+            "templates": settings.templates,
+            "template_labels": None if settings.template_labels is None else str(settings.template_labels),
+            "template_kind": settings.template_kind,
+            "mode": settings.mode,
+            "baselines": comparable or baselines,
+            "atlas": settings.atlas,
+            "atlas_labels": None if settings.atlas_labels is None else str(settings.atlas_labels),
+            "atlas_kind": settings.atlas_kind,
+            "with_events": run.events is not None,
+            "seed": settings.seed,
+            "spatial_null": spatial_null,
+            "n_surrogates": n_surrogates,
+            "n_folds": settings.cross_fit,
+            "device": settings.device,
+            "n_procs": settings.omp_nthreads,
+            "extraction_mem_gb": memory_gb("extract", run.bold),
+            "evaluation_mem_gb": memory_gb("evaluate", run.bold),
+            "spatial_null_mem_gb": memory_gb("spatial_null", run.bold),
+            "baselines_mem_gb": baselines_gb(baselines, run.bold),
+            "temporal_null_mem_gb": memory_gb("temporal_null", run.bold),
+        }
+
+    def give(
+        self,
+        networks: LiterateWorkflow,
+        run: RunInput,
+        prepared: PreparedFiles,
+        model: ShelvedModel,
+        surrogate_templates: str | None,
+        null_model: ShelvedModel | None,
+    ) -> None:
+        """Give such a workflow what all of them need."""
         networks.inputs.inputnode.trait_set(
             in_file=prepared.out_file,
             in_mask=prepared.out_mask,
@@ -292,10 +324,13 @@ class Stages:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),
                 repetition_time=prepared.metadata["RepetitionTime"],
-                start_time=read_timing(run.sidecars, given=settings.repetition_time).start_time,
+                start_time=read_timing(run.sidecars, given=self.settings.repetition_time).start_time,
             )
-        derivatives = init_derivatives_wf(
-            output_dir=str(settings.output_dir),
+
+    def derivatives_of(self, run: RunInput, model: ShelvedModel, null_model: ShelvedModel | None) -> LiterateWorkflow:
+        """Build what writes results of a run."""
+        return init_derivatives_wf(
+            output_dir=str(self.settings.output_dir),
             entities=run.entities,
             sources=sources_of(run, model.folder.name, self.roots),
             own_sources={}
@@ -308,11 +343,6 @@ class Stages:
                 "Undertrained": model.is_undertrained,
             },
         )
-        derivatives.inputs.inputnode.trait_set(
-            out_mask=prepared.out_mask, out_samples=prepared.out_samples, out_metadata=prepared.out_metadata
-        )
-        one.connect([(networks, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
-        return one
 
     def report(self, participants: Iterable[str]) -> Outcome:
         """Write the reports of participants."""
@@ -320,12 +350,14 @@ class Stages:
             output_dir=str(self.settings.output_dir), participants=list(participants), mem_gb=memory_gb("report")
         )
         workflow.base_dir = str(self.folder)
-        return self._run(workflow)
+        return self.run(workflow)
 
-    def _workflow(self, name: str) -> LiterateWorkflow:
+    def workflow(self, name: str) -> LiterateWorkflow:
+        """Make an empty workflow in the working folder."""
         return LiterateWorkflow(name=name, base_dir=str(self.folder))
 
-    def _run(self, workflow: LiterateWorkflow) -> Outcome:
+    def run(self, workflow: LiterateWorkflow) -> Outcome:
+        """Run a workflow as the settings say."""
         settings, log_file = self.settings, self.folder / "nipype.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         echo = settings.verbosity > 1
@@ -342,15 +374,6 @@ class Stages:
             echo=echo,
             tell=self.tell,
         )
-
-
-def node_name(stem: str) -> str:
-    """Make a name that Nipype accepts.
-
-    >>> node_name("sub-01_task-rest_run-1")
-    'sub_01_task_rest_run_1'
-    """
-    return re.sub(r"\W", "_", stem)
 
 
 def _fingerprint(prepared: Mapping[str, PreparedFiles]) -> str:

@@ -1,5 +1,6 @@
 """Nipype workflows: nodes and connections, explicit arguments, the sentence for the Methods text."""
 
+from .additions import init_additions_wf
 from .derivatives import init_derivatives_wf, init_reports_wf
 from .evaluation import init_evaluation_wf
 from .networks import init_networks_wf
@@ -9,6 +10,7 @@ from .run import init_scaae_wf
 from .training import init_training_wf
 
 __all__ = [
+    "init_additions_wf",
     "init_derivatives_wf",
     "init_evaluation_wf",
     "init_networks_wf",

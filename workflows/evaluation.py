@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,7 @@ def init_evaluation_wf(
     n_procs: int = 1,
     mem_gb: float = 1.0,
     baselines_mem_gb: float = 1.5,
+    parts: Collection[str] | None = None,
     name: str = "evaluation_wf",
 ) -> LiterateWorkflow:
     """Build the evaluation of one run.
@@ -91,6 +92,9 @@ def init_evaluation_wf(
         CPU threads of the untrained network, and at most of scoring.
     mem_gb, baselines_mem_gb : float
         Of every step, and of the baselines.
+    parts : collection of str, optional
+        Which of ``evaluation`` (scores against templates, gradual change), ``states``, ``baselines``, ``regions`` and
+        ``events`` are computed, as far as they are asked for; by default all of them.
     name : str
 
     Inputs
@@ -107,6 +111,8 @@ def init_evaluation_wf(
         JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
+    scores, state_sequence
+        ``template_scores`` and ``states`` as they were computed before, where `parts` leaves them out.
 
     Outputs
     -------
@@ -129,7 +135,7 @@ def init_evaluation_wf(
     workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
     prepared = ["in_file", "in_mask", "in_samples"]
     given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
-    given += ["state_cutoffs", "model_dir"]
+    given += ["state_cutoffs", "model_dir", "scores", "state_sequence"]
     inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
     labels = {"template_labels": template_labels} if template_labels else {}
@@ -140,38 +146,40 @@ def init_evaluation_wf(
     def node(interface, name: str, *, n_procs: int = 1, mem_gb: float = mem_gb) -> pe.Node:
         return pe.Node(interface, name=name, n_procs=n_procs, mem_gb=mem_gb)
 
-    match = node(MatchTemplates(mode=mode, **against), "match_templates", n_procs=min(n_procs, _METHODS_AT_ONCE))
-    change = node(GradualChange(), "gradual_change")
-    cutoff = {} if state_cutoff is None else {"cutoff": state_cutoff}
-    states = node(AssignStates(mode=mode, **against, **cutoff), "states")
-    workflow.connect(
-        [
-            (inputnode, match, maps),
-            (inputnode, change, [(field, field) for field in (*prepared, "fbn_maps")]),
-            (inputnode, states, [*maps, ("signed_maps", "signed_maps")]),
-            (match, states, [("out_scores", "scores")]),
-            (
-                match,
-                outputnode,
-                [
-                    *(("out_iou", "template_iou"), ("out_scores", "template_scores"), ("out_overlap", "overlap")),
-                    *(("out_thresholds", "threshold_curve"), ("out_metadata", "evaluation_metadata")),
-                ],
-            ),
-            (change, outputnode, [("out_table", "gradual_change")]),
-            (
-                states,
-                outputnode,
-                [
-                    *(("out_states", "states"), ("out_metrics", "state_metrics"), ("out_transitions", "transitions")),
-                    *(("out_maps", "state_maps"), ("out_metadata", "states_metadata")),
-                ],
-            ),
-        ]
-    )
-    if cutoffs_given:
-        workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
-    if baselines:
+    def is_due(part: str) -> bool:
+        return parts is None or part in parts
+
+    scores, sequence = (inputnode, "scores"), (inputnode, "state_sequence")
+    if is_due("evaluation"):
+        match = node(MatchTemplates(mode=mode, **against), "match_templates", n_procs=min(n_procs, _METHODS_AT_ONCE))
+        change = node(GradualChange(), "gradual_change")
+        scores = match, "out_scores"
+        out = [("out_iou", "template_iou"), ("out_scores", "template_scores"), ("out_overlap", "overlap")]
+        out += [("out_thresholds", "threshold_curve"), ("out_metadata", "evaluation_metadata")]
+        workflow.connect(
+            [
+                (inputnode, match, maps),
+                (inputnode, change, [(field, field) for field in (*prepared, "fbn_maps")]),
+                (match, outputnode, out),
+                (change, outputnode, [("out_table", "gradual_change")]),
+            ]
+        )
+    if is_due("states"):
+        cutoff = {} if state_cutoff is None else {"cutoff": state_cutoff}
+        states = node(AssignStates(mode=mode, **against, **cutoff), "states")
+        sequence = states, "out_states"
+        out = [("out_states", "states"), ("out_metrics", "state_metrics"), ("out_transitions", "transitions")]
+        out += [("out_maps", "state_maps"), ("out_metadata", "states_metadata")]
+        workflow.connect(
+            [
+                (inputnode, states, [*maps, ("signed_maps", "signed_maps")]),
+                (scores[0], states, [(scores[1], "scores")]),
+                (states, outputnode, out),
+            ]
+        )
+        if cutoffs_given:
+            workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
+    if baselines and is_due("baselines"):
         network = {"device": device, "num_threads": n_procs} if {"context", "untrained"} & {*baselines} else {}
         scored = node(
             ScoreBaselines(names=list(baselines), seed=seed, **network, **against),
@@ -183,20 +191,20 @@ def init_evaluation_wf(
             workflow.connect([(inputnode, scored, [("model_dir", "model_dir")])])
         out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
         workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
-    if atlas:
+    if atlas and is_due("regions"):
         labels = {"atlas_labels": atlas_labels} if atlas_labels else {}
         regions = node(RegionTimeCourses(atlas=atlas, atlas_kind=atlas_kind, **labels), "regions")
         out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
-    if with_events:
+    if with_events and is_due("events"):
         events = node(LockToEvents(), "events", mem_gb=0.3)
         task = [(field, field) for field in ("events", "repetition_time", "start_time")]
         out = [("out_table", "event_locking"), ("out_metadata", "events_metadata")]
         workflow.connect(
             [
                 (inputnode, events, task),
-                (match, events, [("out_scores", "scores")]),
-                (states, events, [("out_states", "states")]),
+                (scores[0], events, [(scores[1], "scores")]),
+                (sequence[0], events, [(sequence[1], "states")]),
                 (events, outputnode, out),
             ]
         )

@@ -13,12 +13,15 @@ from .arguments import check_folds, check_resources
 from .evaluation import EVALUATED, init_evaluation_wf
 from .nulls import NULLS, init_nulls_wf
 
-__all__ = ["NETWORKS", "init_networks_wf"]
+__all__ = ["NETWORKS", "cuts_by_null", "init_networks_wf", "init_nulls_of_networks"]
 
 _EXTRACTED = ("fbn_maps", "signed_maps", "channel_weights", "codes", "networks_metadata")
 
 _SHARED = ("templates", "template_labels", "template_kind", "mode", "seed")
 """What evaluation and null models have to agree on."""
+
+_OF_EVALUATION = ("state_cutoff", "baselines", "atlas", "atlas_labels", "atlas_kind", "with_events", "baselines_mem_gb")
+"""What null models do not need to know."""
 
 NETWORKS = (*_EXTRACTED, *EVALUATED, *NULLS)
 """What comes out; of the null models only as far as they were asked for."""
@@ -104,10 +107,10 @@ def init_networks_wf(
         n_procs=n_procs,
         mem_gb=extraction_mem_gb,
     )
-    cuts_by_null = spatial_null and evaluation.get("mode") != "paper" and evaluation.get("state_cutoff") is None
+    by_null = cuts_by_null(spatial_null, **evaluation)
     evaluate = init_evaluation_wf(
         mem_gb=evaluation_mem_gb,
-        cutoffs_given=cuts_by_null,
+        cutoffs_given=by_null,
         device=device,
         n_procs=n_procs,
         **evaluation,
@@ -128,16 +131,15 @@ def init_networks_wf(
         ]
     )
     if spatial_null or n_surrogates:
-        shared = {name: value for name, value in evaluation.items() if name in _SHARED}
-        nulls = init_nulls_wf(
-            spatial=spatial_null,
+        nulls = init_nulls_of_networks(
+            spatial_null=spatial_null,
             n_surrogates=n_surrogates,
             n_folds=n_folds,
             device=device,
             n_procs=n_procs,
             spatial_mem_gb=spatial_null_mem_gb,
             temporal_mem_gb=temporal_null_mem_gb,
-            **shared,
+            **evaluation,
         )
         workflow.connect(
             [
@@ -153,6 +155,17 @@ def init_networks_wf(
                 (nulls, outputnode, [(f"outputnode.{field}", field) for field in NULLS]),
             ]
         )
-        if cuts_by_null:
+        if by_null:
             workflow.connect([(nulls, evaluate, [("outputnode.matches_metadata", "inputnode.state_cutoffs")])])
     return workflow
+
+
+def cuts_by_null(spatial_null: bool, *, mode: str = "calibrated", state_cutoff: float | None = None, **_: Any) -> bool:
+    """Tell whether the spatial null says what the least score of a state is."""
+    return spatial_null and mode != "paper" and state_cutoff is None
+
+
+def init_nulls_of_networks(*, spatial_null: bool, **arguments: Any) -> LiterateWorkflow:
+    """Build the null models of a run from what its evaluation was asked for: both have to agree."""
+    own = {name: value for name, value in arguments.items() if name in _SHARED or name not in _OF_EVALUATION}
+    return init_nulls_wf(spatial=spatial_null, **own)

@@ -15,7 +15,7 @@ from ..model.presets import PRESETS, RECIPES
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
 from .checked import Device, ExistingFile, ModelFolder
 
-__all__ = ["LARGEST_SEED", "ExtractNetworks", "TrainModel"]
+__all__ = ["LARGEST_SEED", "ConfirmNetworks", "ExtractNetworks", "TrainModel"]
 
 LARGEST_SEED = 2**32 - 1
 """What all generators take."""
@@ -178,3 +178,34 @@ class ExtractNetworks(FunctionInterface):
         limit_threads(given.pop("num_threads"))
         name = given.pop("run_name", None)
         return extract_run(**given, name=name, out_dir=folder)
+
+
+class _ConfirmNetworksInputSpec(FunctionInputSpec):
+    fbn_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="FBNs that were extracted again")
+    fbn_maps_there = InputMultiObject(
+        ExistingFile(), mandatory=True, desc="FBNs as they are there, in the order of fbn_maps"
+    )
+    signed_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="before equation 9, of the same extraction")
+
+    def check_ready(self) -> None:
+        """Refuse lists of unequal length."""
+        names = ("fbn_maps", "fbn_maps_there", "signed_maps")
+        refuse_unequal("branch", **{name: self.given(name) for name in names})
+
+
+class _ConfirmNetworksOutputSpec(TraitedSpec):
+    signed_maps = OutputMultiObject(File(exists=True), desc="the same: they belong to the FBNs that are there")
+
+
+class ConfirmNetworks(FunctionInterface):
+    """See that networks that were extracted once more are those that are there."""
+
+    input_spec = _ConfirmNetworksInputSpec
+    output_spec = _ConfirmNetworksOutputSpec
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+        from ..model.run import check_same_maps
+
+        for made, there in zip(given["fbn_maps"], given["fbn_maps_there"], strict=True):
+            check_same_maps(made, there)
+        return {"signed_maps": given["signed_maps"]}

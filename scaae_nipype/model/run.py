@@ -13,16 +13,19 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..errors import GridError, InputError, ModelError
-from ..files import read_table, replacing, write_json, write_table
+from ..files import read_image, read_table, replacing, write_json, write_table
 from ..headers import repetition_time_of
 from .extraction import extract_networks, resolve_device
 from .networks import scale
 from .weights import load_model
 
-__all__ = ["DENSITY_THRESHOLD", "extract_run"]
+__all__ = ["DENSITY_THRESHOLD", "check_same_maps", "extract_run"]
 
 DENSITY_THRESHOLD = 0.3
 """The paper's threshold on FBNs after equation 9."""
+
+_SAME = 1e-4
+"""Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""
 
 
 def extract_run(
@@ -127,3 +130,23 @@ def _per_volume(values: np.ndarray, kept: np.ndarray, prefix: str) -> pd.DataFra
     table = pd.DataFrame(rows, columns=[f"{prefix}{number:02d}" for number in range(1, values.shape[1] + 1)])
     table.insert(0, "kept", kept.astype(int))
     return table
+
+
+def check_same_maps(made: str | os.PathLike, there: str | os.PathLike) -> None:
+    """See that an FBN image that was made again is the one that is there, up to rounding.
+
+    Raises
+    ------
+    InputError
+        If it is another one, or cannot be read.
+    """
+    (new, _), (old, _) = read_image(made), read_image(there)
+    if new.shape != old.shape:
+        raise InputError(f"{there}: has the shape {old.shape}; extracted again, it is {new.shape}.")
+    difference = float(np.abs(new - old).max())
+    if not difference <= _SAME:
+        raise InputError(
+            f"{Path(there).name}: extracted again with the same model, the networks differ by up to {difference:.2g} "
+            "from those that are there (another processor or precision?), which stay as they are. Compute this on a "
+            "machine like the one that made them, or remove this run's outputs and its record to have all made anew."
+        )

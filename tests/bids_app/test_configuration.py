@@ -119,7 +119,7 @@ def test_every_setting_is_known_to_this_test(settings):
             "surrogate_templates",
             "cross_fit",
         ),
-        *("asked", "notes", "boilerplate_only", "given_filters", "reindex"),
+        *("asked", "notes", "boilerplate_only", "given_filters", "reindex", "left_open"),
     }
     assert {field.name for field in dataclasses.fields(settings)} == either
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from scaae_nipype.bids_app.cli import main
-from scaae_nipype.bids_app.configuration import configuration_hash
+from scaae_nipype.bids_app.configuration import configuration_hash, scores_of
 from scaae_nipype.bids_app.records import RunRecord
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.grid import load_grid
@@ -499,3 +499,26 @@ def test_a_thousand_participants_take_less_than_a_minute_and_two_gigabytes(folde
     assert os.waitstatus_to_exitcode(status) == 0
     assert used.ru_utime + used.ru_stime < 60  # on one processor, whatever else the machine does
     assert used.ru_maxrss < 2e6  # kB
+
+
+def with_scores(root, stem, **scores):
+    """Let a run's record say what its scores were computed with."""
+    (path,) = root.glob(f"sub-*/log/{stem}.json")
+    record = RunRecord(**read_json(path))
+    RunRecord(**{**vars(record), "scores": scores_of(scores), "configuration": DIGEST}).write(root)
+
+
+def test_runs_with_other_scores_are_left_out_and_those_with_fewer_baselines_named(folders, group):
+    root = folders[1]
+    stems = [write_run(root, name) for name in ("01", "02", "03", "04")]
+    write_json(CONFIGURATION | {"Baselines": ["pca", "ica"]}, root / "logs" / "configuration.json")
+    with_scores(root, stems[0], Baselines=["pca", "ica"])
+    with_scores(root, stems[1], Baselines=["pca"])
+    with_scores(root, stems[2], Baselines=["pca", "ica"], Templates="smith2009")
+    with_scores(root, stems[3], Baselines=["pca", "ica"], Surrogates=19)
+    code, said = group("--dry-run")
+    assert code == 0
+    assert "Group of 2 participants with 2 runs" in said
+    assert "(templates: smith2009, the others default); run the participant level again" in said
+    assert "(surrogate templates: 99, the others 0); run the participant level again" in said
+    assert f"Note: Scores of baselines ica are missing in 1 of 2 runs ({stems[1]})" in said
