@@ -6,9 +6,10 @@ import numpy as np
 
 from benchmarks.judge.rivals import Apply, Rival
 from benchmarks.judge.runs import Group, Run
+from benchmarks.planted import grid_of_model
 from benchmarks.recovery import fitted_model
-from scaae_nipype.model import Model, extract_networks
-from scaae_nipype.model.apply import context_function
+from scaae_nipype.model import Model
+from scaae_nipype.model.apply import context_function, network_function
 
 __all__ = ["NETWORKS"]
 
@@ -16,26 +17,34 @@ __all__ = ["NETWORKS"]
 def _model(others: Group) -> Model:
     """Fit the shipped network to other runs; kept with them."""
     if "model" not in others.kept:
-        others.kept["model"] = fitted_model([run.volumes for run in others.runs])
+        others.kept["model"] = fitted_model([_whole(run) for run in others.runs])
     model = others.kept["model"]
     assert isinstance(model, Model)
     return model
 
 
+def _whole(run: Run) -> np.ndarray:
+    """Put a run's volumes on the model's whole grid, 0 outside of its region, as the preparation does."""
+    grid = grid_of_model()
+    volumes = np.zeros((len(run), grid.n_voxels), dtype=np.float32)
+    volumes[:, grid.vectors(run.grid.mask)] = run.volumes
+    return volumes
+
+
 def _scaae(others: Group) -> Apply:
     model = _model(others)
-
-    def apply(run: Run) -> np.ndarray:
-        return extract_networks(run.volumes, model).signed
-
-    return apply
+    return lambda run: network_function(model, run.grid)(run.volumes)
 
 
 def _context(others: Group) -> Apply:
     model = _model(others)
-    context = context_function(model, model.grid)
-    assert context is not None
-    return lambda run: context(run.volumes)
+
+    def apply(run: Run) -> np.ndarray:
+        context = context_function(model, run.grid)
+        assert context is not None
+        return context(run.volumes)
+
+    return apply
 
 
 NETWORKS: tuple[Rival, ...] = (Rival("SCAAE", "others", _scaae), Rival("SCAAE's context alone", "others", _context))

@@ -264,7 +264,7 @@ def _weights_of_similar(products: np.ndarray, width: float) -> np.ndarray:
 
 
 SIGMAS = (4.0, 8.0, 12.0, 16.0, 20.0)
-RANKS = (4, 6, 8, 10, 12, 16, 24, 40)
+RANKS = (4, 6, 8, 12, 16, 24)
 SECONDS = (1.5, 3.0, 4.5)
 
 RIVALS: tuple[Rival, ...] = (
@@ -284,7 +284,7 @@ RIVALS: tuple[Rival, ...] = (
         "co-activation patterns",
         "others",
         _nearest_pattern,
-        grid_of(sigma=(4.0, 8.0), count=(8, 12, 20), assign=("nearest", "scaled", "probable")),
+        grid_of(sigma=(8.0,), count=(8, 12, 20), assign=("nearest", "scaled", "probable")),
     ),
     Rival("smoothed in time", "run", _in_time, grid_of(sigma=(0.0,), sigma_time=SECONDS)),
     Rival("smoothed in space and time", "run", _in_time, grid_of(sigma=(8.0, 12.0, 16.0), sigma_time=SECONDS)),
@@ -293,7 +293,7 @@ RIVALS: tuple[Rival, ...] = (
         "own PCA and time",
         "run",
         _alone(_on_components),
-        grid_of(sigma=(8.0, 12.0), rank=(4, 6, 8, 12), sigma_time=SECONDS),
+        grid_of(sigma=(8.0,), rank=(4, 6, 8, 12), sigma_time=SECONDS),
     ),
     Rival("own ICA", "run", _alone(_on_independent), grid_of(sigma=(4.0, 8.0), count=(10, 20))),
     Rival("Marčenko–Pastur denoising", "run", _denoised, grid_of(sigma=(0.0, 8.0, 12.0))),
@@ -314,7 +314,7 @@ RIVALS: tuple[Rival, ...] = (
         "group PCA and time",
         "all",
         _on_components,
-        grid_of(sigma=(4.0, 8.0), rank=(6, 8, 12, 24), sigma_time=SECONDS),
+        grid_of(sigma=(8.0,), rank=(6, 8, 12, 24), sigma_time=SECONDS),
     ),
     Rival(
         "probabilistic PCA and time",
@@ -326,7 +326,7 @@ RIVALS: tuple[Rival, ...] = (
         "co-activation patterns and time",
         "all",
         _nearest_pattern,
-        grid_of(sigma=(8.0,), count=(8, 12, 20), assign=("scaled", "probable"), sigma_time=SECONDS),
+        grid_of(sigma=(8.0,), count=(12, 20), assign=("scaled", "probable"), sigma_time=SECONDS),
     ),
     Rival(
         "dual regression", "all", _dual_regression, grid_of(sigma=(8.0,), count=(10, 20), sigma_run=(4.0, 8.0, 12.0))

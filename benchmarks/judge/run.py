@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from benchmarks.judge import people
 from benchmarks.judge.bounds import BOUNDS
 from benchmarks.judge.chance import elsewhere, kept_ranks
 from benchmarks.judge.network import NETWORKS
 from benchmarks.judge.plants import LEVELS, Plant, cached, population
+from benchmarks.judge.report import frame_of, report
 from benchmarks.judge.rivals import RIVALS, Rival, label_of
 from benchmarks.judge.runs import Group, Run
 from benchmarks.judge.scores import LOWER_IS_BETTER, Target, judge_maps
@@ -29,7 +29,7 @@ from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of
 from benchmarks.planted import PlantedRun, grid_of_model
 from scaae_nipype.files import write_json
 
-__all__ = ["CONTEXTS", "RESULTS", "Store", "frame_of", "main"]
+__all__ = ["CONTEXTS", "RESULTS", "Store", "main"]
 
 RESULTS = Path(__file__).parents[1] / "results" / "judge.json"
 CACHE = RESULTS.with_suffix("")
@@ -169,20 +169,6 @@ class Judge:
         }
 
 
-def frame_of(known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Lay out what is kept: a row per plant, seed, number of others, family and setting; chance in ``chance_…``."""
-    rows = []
-    for key, methods in known.items():
-        plant, seed, others = key.split(" | ")
-        for method, values in methods.items():
-            family, _, setting = method.partition(" | ")
-            scores = {name: value for name, value in values.items() if name != "chance"}
-            chance = {f"chance_{name}": value for name, value in values.get("chance", {}).items()}
-            about = {"plant": plant, "seed": int(seed), "others": int(others), "family": family, "setting": setting}
-            rows.append(about | scores | chance)
-    return pd.DataFrame(rows)
-
-
 def classes_of(n_others: int) -> list[Rival]:
     return [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
 
@@ -213,8 +199,6 @@ def run_plant(plant: Plant, store: Store, *, n_tuning: int, n_reported: int, net
 
 
 def main() -> None:
-    from benchmarks.judge.report import report
-
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -223,15 +207,18 @@ def main() -> None:
         "--plants", nargs="+", default=(), metavar="TEXT", help="only plants whose key has one of these"
     )
     parser.add_argument("--without-network", action="store_true", help="leave out what takes longest")
+    parser.add_argument("--seeds", type=int, metavar="N", help="report only the first N seeds")
     options = parser.parse_args()
     store = Store(RESULTS)
     if options.what in LEVELS:
         n_tuning, n_reported = N_SEEDS[options.what]
+        n_reported = options.seeds or n_reported
         for plant in LEVELS[options.what]:
             if not options.plants or any(text in plant.key for text in options.plants):
                 run_plant(plant, store, n_tuning=n_tuning, n_reported=n_reported, networks=not options.without_network)
     if options.what == "people":
-        from benchmarks.judge.people import judge_people
-
-        judge_people(networks=not options.without_network)
+        people.judge_people(networks=not options.without_network)
     print("\n".join(report(store.known)))
+    if people.RESULTS.exists():
+        print("\n## Real people\n")
+        print("\n".join(people.report_people(json.loads(people.RESULTS.read_text()))))
