@@ -76,13 +76,14 @@ def load_people() -> Mapping[str, Run]:
 
 
 def splits(people: Sequence[str] = PEOPLE) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Give every choice of half of the people to fit to, and the others, who are scored.
+    """Give every choice of half of the people to fit to, and the others, who are scored; each with its reverse.
 
-    >>> len(splits()), splits("abcd")[0]
-    (20, (('a', 'b'), ('c', 'd')))
+    >>> len(splits()), splits("abcd")[:2]
+    (20, [(('a', 'b'), ('c', 'd')), (('c', 'd'), ('a', 'b'))])
     """
-    chosen = combinations(people, len(people) // 2)
-    return [(fitted, tuple(one for one in people if one not in fitted)) for fitted in chosen]
+    halves = [fitted for fitted in combinations(people, len(people) // 2) if people[0] in fitted]
+    pairs = [(fitted, tuple(one for one in people if one not in fitted)) for fitted in halves]
+    return [half for pair in pairs for half in (pair, pair[::-1])]
 
 
 def summaries(
@@ -144,8 +145,15 @@ def settings_for_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[tupl
                 yield rival, setting
 
 
-def judge_people(*, networks: bool) -> None:
-    """Add to the results what they lack: methods of one run once a person, the others once a split and person."""
+def judge_people(*, networks: bool, n_splits: int | None = None) -> None:
+    """Add to the results what they lack: methods of one run once a person, the others once a split and person.
+
+    Parameters
+    ----------
+    networks : bool
+    n_splits : int, optional
+        Only the first so many of the ten splits, both ways round.
+    """
     people = load_people()
     region = next(iter(people.values())).grid
     templates = load_templates(TEMPLATES, grid=grid_of_model())
@@ -157,7 +165,7 @@ def judge_people(*, networks: bool) -> None:
     shared += [(network, {}) for network in NETWORKS] if networks else []
     for label in people:
         _add(known, f"- > {label}", alone, None, people[label], inside, templates, region)
-    for fitted, scored in splits():
+    for fitted, scored in splits()[: None if n_splits is None else 2 * n_splits]:
         group = Group([people[label] for label in fitted])
         for label in scored:
             _add(known, f"{'+'.join(fitted)} > {label}", shared, group, people[label], inside, templates, region)
@@ -197,7 +205,12 @@ def _moved_templates(inside: TemplateSet, templates: TemplateSet, region: Grid, 
 
 
 def table_of(known: Mapping[str, Mapping[str, Any]], summary: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Give, per method, scores and chance: (n_people, n_templates) each, mean over the splits that scored a person."""
+    """Give, per method, scores and chance: (n_people, n_templates) each, mean over the splits that scored a person.
+
+    Splits in which a method is missing that others have are left out: all methods are compared on the same ones.
+    """
+    split_methods = {method for key, methods in known.items() if not key.startswith("- >") for method in methods}
+    known = {key: methods for key, methods in known.items() if key.startswith("- >") or split_methods <= set(methods)}
     found: dict[str, dict[str, list[tuple[list[float], list[float]]]]] = {}
     for key, methods in known.items():
         label = key.split(" > ")[1]
