@@ -8,7 +8,6 @@ smoothness differ over the brain and over time, or under residuals of real peopl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
@@ -37,7 +36,17 @@ from scaae_nipype.simulation.timecourses import (
     soft_mixture,
 )
 
-__all__ = ["LEVELS", "Plant", "haemodynamic_response", "person", "planted", "population"]
+__all__ = [
+    "LEVELS",
+    "Plant",
+    "cached",
+    "haemodynamic_response",
+    "harder",
+    "other_noise",
+    "person",
+    "planted",
+    "population",
+]
 
 Generator = Literal["regions", "parcels"]
 
@@ -53,6 +62,9 @@ PARCEL_FWHM = 12.0
 
 WARP_FWHM = 40.0
 """In mm: how smoothly one person's brain is displaced against another's."""
+
+N_REMOVED = 8
+"""Leading components that are taken off real people's runs before what is left serves as noise."""
 
 STREAM = 77
 """Sets what is drawn here apart from what the simulator draws from the same seed."""
@@ -134,10 +146,11 @@ LEVELS: dict[str, tuple[Plant, ...]] = {
             harder("regions", regime=regime, snr=snr, place=3.0),
             harder("regions", regime=regime, snr=snr),
             harder("parcels", regime=regime, snr=snr),
+            replace(harder("parcels", regime=regime, snr=snr), noise="residuals"),
         )
     ),
 }
-"""One setting of each generator, and the grid."""
+"""One setting of each generator, and the grid; residuals need the people's data beside the checkout."""
 
 
 def planted(plant: Plant, seed: int) -> PlantedRun:
@@ -153,7 +166,7 @@ def planted(plant: Plant, seed: int) -> PlantedRun:
         grid=grid, seed=seed, networks=own, regime=plant.regime, snr=0, repetition_time=repetition_time
     )
     courses = _time_courses(plant, len(own), base.settings.n_volumes, dwell, repetition_time, rng)
-    noise = base.noise if plant.noise == "simulated" else _other_noise(plant.noise, base, rng)
+    noise = base.noise if plant.noise == "simulated" else other_noise(plant.noise, base, rng)
     settings = replace(base.settings, snr=plant.snr, mean_dwell=dwell)
     run = replace(base, settings=settings, time_courses=courses, noise=noise)
     bold = run.bold()
@@ -280,9 +293,9 @@ def _activity(
     return neural, states
 
 
-def _other_noise(kind: str, base: SimulatedRun, rng: np.random.Generator) -> np.ndarray:
+def other_noise(kind: str, base: SimulatedRun, rng: np.random.Generator) -> np.ndarray:
     """Draw noise of standard deviation 1 that is not the simulator's, (n_volumes, n_voxels)."""
-    noise = _restless(base, rng) if kind == "restless" else _residual_noise(len(base.noise), rng)
+    noise = _restless(base, rng) if kind == "restless" else _residual_noise(base, rng)
     noise -= noise.mean(axis=0)
     return (noise / np.sqrt((noise**2).mean())).astype(np.float32)
 
@@ -298,30 +311,43 @@ def _restless(base: SimulatedRun, rng: np.random.Generator) -> np.ndarray:
     return variance * (np.sqrt(1 - share) * base.noise * tails + np.sqrt(share) * slow)
 
 
-def _residual_noise(n_volumes: int, rng: np.random.Generator) -> np.ndarray:
+def _residual_noise(base: SimulatedRun, rng: np.random.Generator) -> np.ndarray:
     """Combine real people's residual volumes at random, autoregressive in time; a tenth of the variance is white.
+
+    Voxels that a person's run does not cover have the simulator's noise.
 
     Raises
     ------
     FileNotFoundError
         Where the people's data is not beside the checkout.
     """
-    residuals = _residuals()
-    weights = lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], rng.standard_normal((n_volumes, len(residuals))), axis=0)
-    noise = weights.astype(np.float32) @ residuals / np.float32(np.sqrt(len(residuals)))
-    return noise + np.float32(0.3) * rng.standard_normal(noise.shape, dtype=np.float32)
+    residuals, region = _residuals()
+    forget = base.settings.ar1
+    drive = rng.standard_normal((len(base.noise), len(residuals)))
+    weights = lfilter([np.sqrt(1 - forget**2)], [1, -forget], drive, axis=0).astype(np.float32)
+    noise = base.noise.copy()
+    there = weights @ residuals / np.float32(np.sqrt((residuals**2).sum(axis=0).mean()))
+    noise[:, region] = np.float32(np.sqrt(0.9)) * there + np.float32(np.sqrt(0.1)) * rng.standard_normal(there.shape)
+    return noise
 
 
 @lru_cache(maxsize=1)
-def _residuals() -> np.ndarray:
-    """Give real people's volumes without the eight leading components of each run: (n_volumes of all, n_voxels)."""
+def _residuals() -> tuple[np.ndarray, np.ndarray]:
+    """Give real people's volumes without the eight leading components of each run, and where they lie on the grid.
+
+    Returns
+    -------
+    residuals : float32 array, (n_volumes of all, n_region_voxels)
+    region : bool array, (n_voxels,)
+    """
     from benchmarks.judge.people import load_people
 
-    found: Sequence[np.ndarray] = []
-    for run in load_people().values():
-        vectors = np.linalg.svd(run.volumes, full_matrices=False)[0][:, :8]
-        found = [*found, run.volumes - vectors @ (vectors.T @ run.volumes)]
-    return np.concatenate(found).astype(np.float32)
+    people = list(load_people().values())
+    left = []
+    for run in people:
+        leading = np.linalg.svd(run.volumes, full_matrices=False)[0][:, :N_REMOVED]
+        left.append(run.volumes - leading @ (leading.T @ run.volumes))
+    return np.concatenate(left).astype(np.float32), grid_of_model().vectors(people[0].grid.mask)
 
 
 def cached(plant: Plant, seed: int, folder: Path) -> PlantedRun:

@@ -170,33 +170,46 @@ class Judge:
         }
 
 
-def classes_of(n_others: int) -> list[Rival]:
-    return [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
-
-
-def run_plant(plant: Plant, store: Store, *, n_tuning: int, n_reported: int, networks: bool) -> None:
+def run_plant(plant: Plant, store: Store, *, n_others: int, n_tuning: int, n_reported: int, networks: bool) -> None:
+    """Score one plant's methods of no other runs (`n_others` 0, with the bounds), or of so many."""
     judge = Judge(plant, store)
     tuning, reported = TUNING[:n_tuning], REPORTED[:n_reported]
+    rivals = [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
+    for seed in tuning:
+        if not n_others:
+            judge.score_bounds(seed, chance=False)
+        judge.score(seed, n_others, [(r, s) for r in rivals for s in r.settings], chance=False)
+    chosen = judge.choose(n_others, tuning)
+    for seed in reported:
+        wanted = [
+            (rival, setting)
+            for rival in rivals
+            for setting in rival.settings
+            if any(own.get(rival.name) == label_of(setting) for own in chosen.values())
+        ]
+        if not n_others:
+            judge.score_bounds(seed, chance=True)
+        elif networks:
+            wanted = [*wanted, *((network, {}) for network in NETWORKS)]
+        judge.score(seed, n_others, wanted, chance=True)
+
+
+def run_level(level: str, store: Store, options: argparse.Namespace) -> None:
+    """Add what a level lacks: first all plants with no other runs, then with few, then with many."""
+    n_tuning, n_reported = N_SEEDS[level]
     for n_others in (0, *CONTEXTS):
-        rivals = classes_of(n_others)
-        for seed in tuning:
-            if not n_others:
-                judge.score_bounds(seed, chance=False)
-            judge.score(seed, n_others, [(r, s) for r in rivals for s in r.settings], chance=False)
-        chosen = judge.choose(n_others, tuning)
-        for seed in reported:
-            wanted = [
-                (rival, setting)
-                for rival in rivals
-                for setting in rival.settings
-                if any(own.get(rival.name) == label_of(setting) for own in chosen.values())
-            ]
-            if not n_others:
-                judge.score_bounds(seed, chance=True)
-            elif networks:
-                wanted = [*wanted, *((network, {}) for network in NETWORKS)]
-            judge.score(seed, n_others, wanted, chance=True)
-        judge.groups.clear()
+        for plant in LEVELS[level]:
+            if plant.noise == "residuals" and not people.SHARED.exists():
+                print(f"{plant.key}: left out, the people's data is not at {people.SHARED}", file=sys.stderr)
+            elif not options.plants or any(text in plant.key for text in options.plants):
+                run_plant(
+                    plant,
+                    store,
+                    n_others=n_others,
+                    n_tuning=n_tuning,
+                    n_reported=options.seeds or n_reported,
+                    networks=not options.without_network,
+                )
 
 
 def main() -> None:
@@ -213,11 +226,7 @@ def main() -> None:
     options = parser.parse_args()
     store = Store(RESULTS)
     if options.what in LEVELS:
-        n_tuning, n_reported = N_SEEDS[options.what]
-        n_reported = options.seeds or n_reported
-        for plant in LEVELS[options.what]:
-            if not options.plants or any(text in plant.key for text in options.plants):
-                run_plant(plant, store, n_tuning=n_tuning, n_reported=n_reported, networks=not options.without_network)
+        run_level(options.what, store, options)
     if options.what == "people":
         people.judge_people(networks=not options.without_network, n_splits=options.splits)
     print("\n".join(report(store.known)))

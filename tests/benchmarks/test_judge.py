@@ -8,14 +8,23 @@ import pytest
 
 from benchmarks.judge.bounds import BOUNDS, amplitudes
 from benchmarks.judge.chance import elsewhere, kept_ranks
-from benchmarks.judge.plants import LEVELS, Plant, haemodynamic_response, harder, person, planted, population
+from benchmarks.judge.plants import (
+    LEVELS,
+    Plant,
+    haemodynamic_response,
+    harder,
+    other_noise,
+    person,
+    planted,
+    population,
+)
 from benchmarks.judge.runs import Run, smooth_space
 from benchmarks.judge.scores import SCORES, Target, above_chance, judge_maps
 from benchmarks.judge.seeds import SeedError, choose_settings, others_of, summarise
 from benchmarks.planted import PlantedRun, grid_of_model
 from benchmarks.recovery_scores import score_maps
 from scaae_nipype.grid import Grid
-from scaae_nipype.simulation import PlantedNetworks
+from scaae_nipype.simulation import PlantedNetworks, simulate_run
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +228,13 @@ def test_full_level_crosses_signal_people_and_regimes():
     assert {plant.place for plant in plants} == {0.0, 3.0, 6.0}
     assert {plant.regime for plant in plants} == {"exclusive", "mixture", "stationary", "deactivations"}
     assert grid_of_model().n_voxels > 25_000
+
+
+@pytest.mark.reference
+def test_residuals_of_people_are_noise_as_strong_and_as_slow_as_asked(shared):
+    plant = replace(harder("parcels"), noise="residuals")
+    run = simulate_run(grid=grid_of_model(), seed=20, n_volumes=60, snr=0)
+    noise = other_noise(plant.noise, run, np.random.default_rng(0))
+    assert noise.std() == pytest.approx(1, abs=0.01)
+    lagged = (noise[1:] * noise[:-1]).mean() / (noise**2).mean()
+    assert 0.15 < lagged < 0.35  # 0.3 of nine tenths, less what removing the mean takes
