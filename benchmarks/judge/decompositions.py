@@ -6,7 +6,9 @@ Everything is computed from products of volumes with each other, once for a grou
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import numpy as np
 from scipy.linalg import eigh
@@ -36,6 +38,8 @@ STICKY = 0.9
 """Probability of staying, at the start of fitting a hidden Markov model."""
 
 ITERATIONS = 25
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +82,11 @@ def components(group: Group, sigma: float) -> Components:
     return _kept(group, ("components", sigma), lambda: _components(group, sigma))
 
 
-def _kept(group: Group, key, make):
+def _kept(group: Group, key: tuple[object, ...], make: Callable[[], Result]) -> Result:
+    """Make what a group lacks; what is kept under a key is always of the kind that its maker gives."""
     if key not in group.kept:
         group.kept[key] = make()
-    return group.kept[key]
+    return cast(Result, group.kept[key])
 
 
 def _components(group: Group, sigma: float) -> Components:

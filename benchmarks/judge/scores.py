@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -158,7 +158,9 @@ def _mean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def _oriented(candidates: np.ndarray, found: Sequence[dict[str, Any]]):
+def _oriented(
+    candidates: np.ndarray, found: Sequence[dict[str, Any]]
+) -> Iterator[tuple[tuple[int, int], np.ndarray, list[int]]]:
     """Yield each branch and sign that was chosen, its maps, and the targets that chose it."""
     chosen = [values["orientation"] for values in found]
     for branch, sign in sorted(set(chosen)):

@@ -80,8 +80,8 @@ def test_scores_are_those_of_the_recovery_benchmark(run, grid):
     noisy = run.data + rng.standard_normal(run.data.shape, dtype="f4")
     branches = np.stack([noisy, -smooth_space(noisy, grid, 8.0)])
     for maps in (branches, np.round(np.maximum(branches[:1], 0) * 2)):  # with many ties too
-        expected = score_maps(maps, run, both_poles=True)
-        found = judge_maps(maps, Target(run), both_poles=True)
+        expected = score_maps(maps, run)
+        found = judge_maps(maps, Target(run))
         for name in SCORES:
             if not name.startswith("below"):
                 assert found[name] == pytest.approx(expected[name], abs=1e-5), name
