@@ -246,32 +246,43 @@ def bootstrap(values: np.ndarray, *, replicates: int = REPLICATES, seed: int = 0
 
 
 def report_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Give the lines of the people's tables."""
+    """Give the lines of the people's tables: every method of every class, and the network less each of them."""
     tables = {summary: table_of(known, summary) for summary in SUMMARIES}
     first = tables[SUMMARIES[0]]
     if not first:
         yield "No person was judged yet."
         return
+    n_splits = sum(not key.startswith("- >") for key in known) // len(PEOPLE)
+    yield f"Six people, ten templates, {n_splits} of the ten splits, both ways round. First table of a class: score /"
+    yield "by chance / above chance. Second: the network less each method, above chance, with the 95 % interval of a"
+    yield "bootstrap over people, then templates.\n"
     sees_of = {rival.name: rival.sees for rival in (*RIVALS, *NETWORKS)}
-    network = f"{NETWORKS[0].name} | "
-    heads = [name.replace("_", " ").replace("average precision", "AP") for name in SUMMARIES]
+    heads = [name.replace("_", " ").replace("average precision", "AP").replace("iou", "IoU") for name in SUMMARIES]
     for sees, title in CLASSES.items():
         methods = [method for method in first if sees_of[method.partition(" | ")[0]] == sees]
-        if not methods:
-            continue
-        yield f"### {title}\n"
-        columns = [*(f"{head}: raw / chance / above" for head in heads), "network less this (AP best of 20, above)"]
-        yield f"| method | {' | '.join(columns)} |"
-        yield "| --- |" + " --- |" * (len(heads) + 1)
-        for method in sorted(methods, key=lambda one: -float(np.subtract(*first[one]).mean())):
-            cells = []
-            for summary in SUMMARIES:
-                score, chance = tables[summary][method]
-                cells.append(f"{score.mean():.3f} / {chance.mean():.3f} / {(score - chance).mean():.3f}")
-            less = "–"
-            if network in first and method != network:
-                mean, low, high = bootstrap(np.subtract(*first[network]) - np.subtract(*first[method]))
-                less = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-            family, _, setting = method.partition(" | ")
-            yield f"| {family}{f' ({setting})' if setting else ''} | {' | '.join(cells)} | {less} |"
-        yield ""
+        methods.sort(key=lambda one: -float(np.subtract(*first[one]).mean()))
+        for content, cells_of in (("", _levels), (", the network less each", _differences)):
+            yield f"### {title}{content}\n"
+            yield f"| method | {' | '.join(heads)} |"
+            yield "| --- |" + " --- |" * len(heads)
+            for method in methods:
+                family, _, setting = method.partition(" | ")
+                cells = [cells_of(tables[summary], method) for summary in SUMMARIES]
+                yield f"| {family}{f' ({setting})' if setting else ''} | {' | '.join(cells)} |"
+            yield ""
+
+
+Table = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def _levels(table: Table, method: str) -> str:
+    score, chance = table[method]
+    return f"{score.mean():.3f} / {chance.mean():.3f} / {(score - chance).mean():.3f}"
+
+
+def _differences(table: Table, method: str) -> str:
+    network = f"{NETWORKS[0].name} | "
+    if network not in table or method == network:
+        return "–"
+    mean, low, high = bootstrap(np.subtract(*table[network]) - np.subtract(*table[method]))
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.judge.people import bootstrap, splits, summaries, table_of
+from benchmarks.judge.people import bootstrap, report_people, splits, summaries, table_of
 from benchmarks.judge.report import bar_of, chosen_scores, frame_of, interval, report
 from benchmarks.judge.run import Store
 from benchmarks.judge.seeds import SeedError
@@ -53,7 +53,7 @@ def people_table(shift: float) -> dict:
     names = ("best_of_20_average_precision", "mean_average_precision", "mean_size_matched_iou", "best_of_20_r")
 
     def values(number: int) -> dict:
-        own = {name: [0.2 + shift + 0.01 * number, 0.4 + shift] for name in names}
+        own = {name: [0.2 + shift + 0.02 * number, 0.4 + shift] for name in names}
         return own | {"chance": {name: [0.1, 0.2] for name in names}}
 
     return {f"a > {person}": {"PCA | rank=2": values(number)} for number, person in enumerate(people)}
@@ -63,8 +63,19 @@ def test_splits_are_averaged_before_people_are():
     known = people_table(0.0) | {key.replace("a >", "b >"): v for key, v in people_table(0.2).items()}
     score, chance = table_of(known, "mean_average_precision")["PCA | rank=2"]
     assert score.shape == (6, 2)
-    assert score[1] == pytest.approx([0.31, 0.5])
+    assert score[1] == pytest.approx([0.32, 0.5])
     assert chance[0] == pytest.approx([0.1, 0.2])
+
+
+def test_people_are_tabled_with_the_network_less_every_method():
+    rival, network = people_table(0.0), people_table(0.1)
+    known = {
+        key: {"group PCA | rank=2": rival[key]["PCA | rank=2"], "SCAAE | ": network[key]["PCA | rank=2"]}
+        for key in rival
+    }
+    text = "\n".join(report_people(known))
+    assert "| SCAAE | 0.425 / 0.150 / 0.275 |" in text
+    assert "| group PCA (rank=2) | +0.100 [+0.100, +0.100] |" in text
 
 
 def test_methods_that_some_people_lack_are_not_tabled():
