@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types contracts doctests bench bench-recovery bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -54,6 +54,10 @@ bench: $(VENV)/.ready  ## time and memory against the published layout (docs/ben
 bench-recovery: $(VENV)/.ready  ## planted networks and real data against filters (docs/evidence.md)
 	$(BIN)/python -m benchmarks.recovery quick
 	$(BIN)/python -m benchmarks.recovery_real
+
+bench-judge: $(VENV)/.ready  ## the same in classes, beside bounds and chance (docs/judge.md); goes on where it stopped
+	$(BIN)/python -m benchmarks.judge quick
+	$(BIN)/python -m benchmarks.judge people
 
 bench-calibration: $(VENV)/.ready  ## false positives and power of the null models (docs/nulls.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.calibration temporal

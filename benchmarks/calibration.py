@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
+from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
 from scaae_nipype.evaluation.filters import smooth
@@ -74,7 +75,7 @@ def default_network(arm: str) -> Network:
     assert isinstance(network, ContextualSCAAE)
     load_coarse_start(network)
     fit_network_context(network, VolumeCache([prepared(arm, TRAINING_SEED + n)[0] for n in range(TRAINING_RUNS)]))
-    return network_function(Model(network.eval(), grid, {"Precision": "bf16"}), grid, batch_size=16)
+    return network_function(Model(network.eval(), grid, {"Precision": fast_precision()}), grid, batch_size=16)
 
 
 def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

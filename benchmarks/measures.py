@@ -208,6 +208,7 @@ def prepare_nilearn(path: str) -> dict:
 
 def prepare_and_extract(path: str) -> dict:
     """Prepare a run and extract its networks, files in and files out, as the two nodes do it one after the other."""
+    from benchmarks.machine import fast_precision
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import save_model
     from scaae_nipype.model.run import extract_run
@@ -221,7 +222,7 @@ def prepare_and_extract(path: str) -> dict:
         files = write_prepared(run, folder, grid=grid)
         del run
         prepared = time.perf_counter() - started
-        model = save_model(_model("contextual", "bf16"), Path(folder) / "model")
+        model = save_model(_model("contextual", fast_precision()), Path(folder) / "model")
         extract_run(files.out_file, files.out_mask, files.out_samples, model, out_dir=folder)
         return {"seconds": time.perf_counter() - started, "seconds_to_prepare": prepared}
 

@@ -70,6 +70,8 @@ class PlantedRun:
         Planted time courses after the haemodynamic response.
     states : int array, (n_volumes,)
         The network that dominates each volume; -1 in regimes without states.
+    repetition_time : float
+        In s.
     """
 
     data: np.ndarray
@@ -77,6 +79,7 @@ class PlantedRun:
     networks: PlantedNetworks
     bold: np.ndarray
     states: np.ndarray
+    repetition_time: float = 2.0
 
 
 def planted_run(

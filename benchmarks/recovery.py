@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import fast_precision
 from benchmarks.planted import PlantedRun, grid_of_model, planted_run
 from benchmarks.recovery_report import report
 from benchmarks.recovery_scores import score_maps
@@ -72,7 +73,7 @@ def fitted_model(runs: list[np.ndarray], *, attention: str = "start") -> Model:
         load_start(network, grid)
     if runs:
         fit_network_context(network, VolumeCache(runs))
-    return Model(network.eval(), grid, {"Precision": "bf16"})
+    return Model(network.eval(), grid, {"Precision": fast_precision()})
 
 
 def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

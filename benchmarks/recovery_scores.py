@@ -12,7 +12,7 @@ from benchmarks.planted import PlantedRun
 from scaae_nipype.evaluation.overlap import binarise, iou, rank_scores, scale
 from scaae_nipype.evaluation.states import transition_counts, transition_probabilities
 
-__all__ = ["oriented", "recovery", "score_maps"]
+__all__ = ["oriented", "recovery", "score_maps", "state_scores"]
 
 
 def oriented(candidates: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -108,13 +108,31 @@ def recovery(maps: np.ndarray, run: PlantedRun) -> dict[str, float]:
             np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(inside.T, run.bold[even].T, strict=True)])
         ),
     }
-    if (run.states >= 0).all():
-        found = rank_scores(maps, run.networks.binary)[1].argmax(axis=1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about states that a method names but that do not occur
-            scores["state_accuracy"] = float(balanced_accuracy_score(run.states, found))
-        kept, count = np.ones(len(found), dtype=bool), len(run.networks)
-        rows = [transition_probabilities(transition_counts(s, kept, count)) for s in (run.states, found)]
-        both = ~np.isnan(rows[0]).any(axis=1) & ~np.isnan(rows[1]).any(axis=1)
-        scores["transition_error"] = float(np.abs(rows[0][both] - rows[1][both]).sum(axis=1).mean() / 2)
-    return scores
+    found = rank_scores(maps, run.networks.binary)[1].argmax(axis=1)
+    return scores | state_scores(found, run)
+
+
+def state_scores(found: np.ndarray, run: PlantedRun) -> dict[str, float]:
+    """Score which network a method names at every volume; nothing where a run has no states.
+
+    Parameters
+    ----------
+    found : int array, (n_volumes,)
+    run : PlantedRun
+
+    Returns
+    -------
+    dict
+        ``state_accuracy`` (balanced) and ``transition_error`` (mean total variation between rows of the transition
+        matrices that both sequences have).
+    """
+    if not (run.states >= 0).all():
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about states that a method names but that do not occur
+        accuracy = float(balanced_accuracy_score(run.states, found))
+    kept, count = np.ones(len(found), dtype=bool), len(run.networks)
+    rows = [transition_probabilities(transition_counts(s, kept, count)) for s in (run.states, found)]
+    both = ~np.isnan(rows[0]).any(axis=1) & ~np.isnan(rows[1]).any(axis=1)
+    error = float(np.abs(rows[0][both] - rows[1][both]).sum(axis=1).mean() / 2) if both.any() else float("nan")
+    return {"state_accuracy": accuracy, "transition_error": error}

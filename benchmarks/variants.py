@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.coarse import coarse_grid
+from benchmarks.machine import fast_precision
 from benchmarks.start import loss
 from scaae_nipype.model import PRESETS, Model
 from scaae_nipype.model.attention import AttentionPath, ParallelBlock, SpatialAttention
@@ -166,7 +167,7 @@ def train_autoencoder(
     """Train by reconstruction, as the recipe of calibrated mode says; batch norm is recomputed before every look."""
     recipe = replace(RECIPES["calibrated"], masked_loss=variant.error != "whole_box")
     grid = coarse_grid()
-    model = Model(network, grid, {"Precision": "bf16"})
+    model = Model(network, grid, {"Precision": fast_precision()})
     n_steps = n_volumes // recipe.batch_size
     mask = np.ascontiguousarray(grid.mask[model.box])
     learner = Learner(network.train(), recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)

@@ -1,0 +1,3 @@
+from benchmarks.judge.run import main
+
+main()

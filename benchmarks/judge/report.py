@@ -1,0 +1,233 @@
+"""The judge's tables, in Markdown: ``python -m benchmarks.judge report``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from benchmarks.judge.bounds import BOUND_OF_CLASS, share_of_way
+from benchmarks.judge.network import NETWORKS
+from benchmarks.judge.rivals import CLASSES, RIVALS, Sees
+from benchmarks.judge.scores import LOWER_IS_BETTER
+from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, require
+
+__all__ = ["bar_of", "chosen_scores", "frame_of", "interval", "report"]
+
+NAMES = {
+    "average_precision": "AP",
+    "size_matched_iou": "size-matched IoU",
+    "r": "r",
+    "state_accuracy": "state accuracy",
+    "transition_error": "transition error",
+    "amplitude_r": "amplitude r",
+}
+
+AS_IT_IS = ("transition_error",)
+"""Scores that are compared as they are: by chance, methods that change seldom make few errors, and subtracting that
+would punish them for being steady."""
+
+READING = """Each cell: the score, and how far it is above chance (for the transition error: below). Chance is the
+same score with surrogates of the planted networks that lie elsewhere, the better branch and the sign chosen for them
+too. Every score has the setting that tuning seeds chose for it; the setting shown is that for AP. The way: which part
+of the way in AP from the volume itself to the bound of the class was gone, where the bound knows the planted maps.
+"""
+
+
+def frame_of(known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay out what is kept: a row per plant, seed, number of others, family and setting; chance in ``chance_…``.
+
+    >>> frame_of({"p | 20 | 3": {"PCA | rank=2": {"r": 0.5, "chance": {"r": 0.1}}}}).to_dict("records")[0]["chance_r"]
+    0.1
+    """
+    rows = []
+    for key, methods in known.items():
+        plant, seed, others = key.split(" | ")
+        for method, values in methods.items():
+            family, _, setting = method.partition(" | ")
+            scores = {name: value for name, value in values.items() if name != "chance"}
+            chance = {f"chance_{name}": value for name, value in values.get("chance", {}).items()}
+            about = {"plant": plant, "seed": int(seed), "others": int(others), "family": family, "setting": setting}
+            rows.append(about | scores | chance)
+    return pd.DataFrame(rows)
+
+
+def chosen_scores(part: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Give, of one plant and number of others, each family's reported scores with the setting tuning seeds chose.
+
+    Parameters
+    ----------
+    part : DataFrame
+        Rows of `frame_of`.
+    score : str
+
+    Returns
+    -------
+    DataFrame
+        Rows of reported seeds: ``seed``, ``family``, ``setting``, ``score``, ``above`` (chance; more is better), and
+        ``tuned``: the mean of the score on tuning seeds, NaN for what has no settings to choose.
+    """
+    lower = score in LOWER_IS_BETTER
+    tuning, reported = part[part["seed"].isin(TUNING)], part[~part["seed"].isin(TUNING)]
+    require(reported["seed"].unique(), REPORTED, "reporting")
+    chosen = choose_settings(tuning, score, lowest=lower)
+    tuned = tuning.groupby(["family", "setting"])[score].mean()
+    rows = []
+    for family, own in reported.groupby("family", sort=False):
+        settings = own["setting"].unique()
+        setting = chosen.get(str(family), settings[0] if len(settings) == 1 else None)
+        own = own[own["setting"] == setting].dropna(subset=[score])
+        above = (own[score] - own[f"chance_{score}"]) * (-1 if lower else 1)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "seed": own["seed"],
+                    "family": family,
+                    "setting": setting,
+                    "score": own[score],
+                    "above": above,
+                    "tuned": tuned.get((family, setting), np.nan),
+                }
+            )
+        )
+    columns = ["seed", "family", "setting", "score", "above", "tuned"]
+    return pd.concat(rows) if rows else pd.DataFrame(columns=columns)
+
+
+def bar_of(scores: pd.DataFrame, sees: Sequence[Sees], score: str) -> str | None:
+    """Name the best rival of some classes, by its score on tuning seeds."""
+    names = [rival.name for rival in RIVALS if rival.sees in sees]
+    tuned = scores[scores["family"].isin(names)].groupby("family")["tuned"].first().dropna()
+    if tuned.empty:
+        return None
+    return str(tuned.idxmin() if score in LOWER_IS_BETTER else tuned.idxmax())
+
+
+def interval(differences: pd.Series | np.ndarray) -> str:
+    """Write a mean difference with its 95 % interval (Student's t over seeds).
+
+    >>> interval(np.array([0.1, 0.2, 0.3]))
+    '+0.200 [-0.048, +0.448]'
+    """
+    values = np.asarray(differences, dtype=float)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return f"{values.mean():+.3f} [one seed]" if len(values) else "–"
+    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.3f} [{values.mean() - half:+.3f}, {values.mean() + half:+.3f}]"
+
+
+def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Give the lines of all tables: where the network stands, then every method of every class."""
+    frame = frame_of(known)
+    if frame.empty or not frame["seed"].isin(REPORTED).any():
+        yield "Nothing was reported yet."
+        return
+    cells = [
+        (plant, others)
+        for plant in frame["plant"].unique()
+        for others in sorted(frame["others"].unique())
+        if others and not _part(frame, plant, others, reported=True).empty
+    ]
+    yield "## The network against the best of its class\n"
+    yield from _verdict(frame, cells)
+    for plant in dict.fromkeys(plant for plant, _ in cells):
+        sizes = [others for own, others in cells if own == plant]
+        yield f"\n## {plant}\n"
+        yield READING
+        yield from _classes(frame, plant, sizes)
+
+
+def _part(frame: pd.DataFrame, plant: str, others: int, *, reported: bool = False) -> pd.DataFrame:
+    """Take one plant and number of others; rivals that see none are in all of them."""
+    part = frame[(frame["plant"] == plant) & (frame["others"] == others)]
+    return part[part["seed"].isin(REPORTED)] if reported else part
+
+
+def _scored(frame: pd.DataFrame, plant: str, others: int, score: str) -> pd.DataFrame:
+    parts = [chosen_scores(_part(frame, plant, own), score) for own in sorted({0, others})]
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled) if filled else parts[0]
+
+
+def _shown(frame: pd.DataFrame, plant: str) -> list[str]:
+    own = frame[(frame["plant"] == plant) & frame["seed"].isin(REPORTED)]
+    return [score for score in NAMES if score in own and own[score].notna().any()]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Give the network less the best of class B, and less the best of all classes, for each score."""
+    yield "Scores, and differences above chance: mean over seeds [95 % interval, Student's t]. The transition error is"
+    yield "compared as it is, fewer errors positive: by chance, methods that change seldom make few, and subtracting"
+    yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score.\n"
+    yield _row(["plant, other runs", "score", "network", "best of B", "less the best of B", "best of all", "less it"])
+    yield _row(["---"] * 7)
+    for plant, others in cells:
+        for score in _shown(frame, plant):
+            scores = _scored(frame, plant, others, score)
+            wide = scores.pivot_table(index="seed", columns="family", values="above")
+            if score in AS_IT_IS:
+                wide = -scores.pivot_table(index="seed", columns="family", values="score")
+            name = NETWORKS[0].name
+            if name not in wide:
+                continue
+            raw = scores[scores["family"] == name]["score"].mean()
+            line = [f"{plant}, {others}", NAMES[score], f"{raw:.3f}"]
+            for sees in (("others",), tuple(CLASSES)):
+                bar = bar_of(scores, sees, score)
+                if bar is None or bar not in wide:
+                    line += ["–", "–"]
+                    continue
+                theirs = scores[scores["family"] == bar]["score"].mean()
+                line += [f"{bar} {theirs:.3f}", interval((wide[name] - wide[bar]).dropna())]
+            yield _row(line)
+
+
+def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[str]:
+    """Give the tables of the classes of one plant: every method, every score; bounds at the end."""
+    shown = _shown(frame, plant)
+    for sees, title in CLASSES.items():
+        needs = sees in ("others", "all")
+        for others in sizes if needs else [0]:
+            yield f"### {title}{f', {others} runs' if needs else ''}\n"
+            yield _row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
+            yield _row(["---"] * (len(shown) + 2))
+            families = [rival.name for rival in RIVALS if rival.sees == sees]
+            families += [network.name for network in NETWORKS if network.sees == sees]
+            yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
+            yield ""
+    yield "### Bounds: planted maps known\n"
+    yield _row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
+    yield _row(["---"] * (len(shown) + 2))
+    bounds = [str(name) for name in frame["family"].unique() if str(name).startswith("bound: ")]
+    yield from _lines(frame, plant, 0, bounds, shown, None)
+
+
+def _lines(
+    frame: pd.DataFrame, plant: str, others: int, families: Sequence[str], shown: Sequence[str], bound: str | None
+) -> Iterator[str]:
+    """Give one line a method, the best in AP first."""
+    scores = {score: _scored(frame, plant, others, score) for score in shown}
+    means = {score: table.groupby("family")[["score", "above"]].mean() for score, table in scores.items()}
+    precision = means["average_precision"]
+    settings = scores["average_precision"].groupby("family")["setting"].first()
+    known = [name for name in families if name in precision.index]
+    for name in sorted(known, key=lambda one: -precision.loc[one, "score"]):
+        label = f"{name} ({settings[name]})" if settings[name] else name
+        cells = [label]
+        for score in shown:
+            values = means[score]
+            there = name in values.index
+            cells.append(f"{values.loc[name, 'score']:.3f} / {values.loc[name, 'above']:.3f}" if there else "–")
+        way = "–"
+        if bound and f"bound: {bound}" in precision.index and "volume" in precision.index:
+            ends = [precision.loc[end, "score"] for end in ("volume", f"bound: {bound}")]
+            way = f"{share_of_way(precision.loc[name, 'score'], *ends):.0%}"
+        yield _row([*cells, way])
