@@ -315,8 +315,8 @@ class Training:
         last one and the files may take, both in s.
         """
         started, before, looked = time.monotonic(), self.seconds, time.monotonic()
-        limit = 60 * minutes - spare
         while True:
+            limit = 60 * minutes - spare
             used = time.monotonic() - started
             self.seconds = before + used
             progress = max(used / limit if volumes is None else 0.0, self.shown / volumes if volumes else 0.0)
@@ -324,8 +324,9 @@ class Training:
                 break
             self.step(min(1.0, progress))
             if time.monotonic() - looked > every:
-                self.look()
                 looked = time.monotonic()
+                self.look()
+                spare = max(spare, 1.5 * (time.monotonic() - looked) + 3)
         self.look()
 
 
