@@ -117,7 +117,17 @@ def methods(
             views["all"] = viewer.show(data, fitted["search"], repetition_time=REPETITION_TIME)
         return views["all"].channels[..., CHANNELS.index(name)].numpy()[None]
 
-    for name in ("trusted", "above", "calm_rank8", "calm_trusted", "calm_own_trusted"):
+    for name in (
+        "trusted",
+        "above",
+        "calm_rank8",
+        "calm_trusted",
+        "calm_above",
+        "own8",
+        "calm_own8",
+        "mine",
+        "calm_mine",
+    ):
         if plain.n_runs or "own" in name:
             found[f"view {name}"] = lambda name=name: view(name)
 
@@ -139,7 +149,7 @@ def judge(
         fitted = None
         for seed in seeds:
             run = planted(regime, snr, seed, jitter)
-            empty = {name: Context(*[torch.zeros(0)] * 6, n_runs=n_runs) for name in ("plain", "search")}
+            empty = {name: Context(*[torch.zeros(0)] * 7, n_runs=n_runs) for name in ("plain", "search")}
             names = methods(head, torch.from_numpy(run.data), fitted or empty, networks)
             missing = [name for name in names if str(seed) not in known.setdefault(key, {}).setdefault(name, {})]
             if not missing:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from benchmarks.search.context import Context, fit_context, temporal_smoothing
+from benchmarks.search.context import Context, fit_context, nonnegative, temporal_smoothing
 from benchmarks.search.head import Head, Smoothing
 
 __all__ = ["BASIC", "CALM", "CALM_OWN", "CALM_PARTS", "CHANNELS", "OWN", "PARTS", "Shown", "Viewer"]
@@ -23,15 +24,19 @@ BASIC = ("volume", "near8", "near12", "near16", "rank4", "rank8", "rank16", "ran
 """The volume, smoothed, projected on components of other runs, and on all of them, each shrunk by its persistence."""
 
 PARTS = ("above", "below")
-"""Non-negative combinations of the rotated components that come closest to the volume, and to its negative."""
+"""Non-negative combinations of non-negative parts that come closest to the volume, and to its negative."""
 
 CALM = ("calm8", "calm_rank4", "calm_rank8", "calm_rank16", "calm_trusted")
 CALM_PARTS = ("calm_above", "calm_below")
-OWN = ("own4", "own8", "own_trusted")
-"""Projections on the components of the run itself, smoothed in space and time."""
+OWN = ("own4", "own8", "own_trusted", "mine")
+"""Projections on the components of the run itself, smoothed in space and time; ``mine`` is ``above`` with parts that
+are fitted to the run, starting from those of others."""
 
-CALM_OWN = ("calm_own4", "calm_own8", "calm_own_trusted")
+CALM_OWN = ("calm_own4", "calm_own8", "calm_own_trusted", "calm_mine")
 CHANNELS = (*BASIC, *PARTS, *CALM, *CALM_PARTS, *OWN, *CALM_OWN)
+
+HELD = 0.5
+"""Weight of other people's part beside the run's own evidence for it, in that of an average part."""
 
 N_ABOUT = 12
 """Numbers about the context: stability and persistence in four bands each, runs, repetition time, volumes' share."""
@@ -100,7 +105,7 @@ class Viewer:
             views[f"rank{rank}"] = codes[:, :rank] @ context.maps[:rank]
         views["trusted"] = (codes * context.persistence) @ context.maps
         for name, sign in (("above", 1.0), ("below", -1.0)):
-            views[name] = _nonnegative(sign * data @ context.parts.T, context.parts) @ context.parts
+            views[name] = nonnegative(sign * data @ context.parts.T, context.parts) @ context.parts
         if any(name.startswith("calm") for name in channels):
             calm_codes = calm @ codes
             views["calm8"] = calm @ near[0]
@@ -109,14 +114,17 @@ class Viewer:
             views["calm_trusted"] = (calm_codes * context.persistence) @ context.maps
             calm_data = calm @ (data @ context.parts.T)
             for name, sign in (("calm_above", 1.0), ("calm_below", -1.0)):
-                views[name] = _nonnegative(sign * calm_data, context.parts) @ context.parts
-        if any("own" in name for name in channels):
+                views[name] = nonnegative(sign * calm_data, context.parts) @ context.parts
+        if any("own" in name or "mine" in name for name in channels):
             own = fit_context(self.head, data[None], repetition_time=repetition_time)
             own_codes = data @ own.maps.T
             for prefix, seen in (("", own_codes), ("calm_", calm @ own_codes)):
                 for rank in RANKS[:2]:
                     views[f"{prefix}own{rank}"] = seen[:, :rank] @ own.maps[:rank]
                 views[f"{prefix}own_trusted"] = (seen * own.persistence) @ own.maps
+            mine = _personal(near[0], calm @ (data @ context.parts.T), context.parts)
+            for prefix, seen in (("", data @ mine.T), ("calm_", calm @ (data @ mine.T))):
+                views[f"{prefix}mine"] = nonnegative(seen, mine) @ mine
         shown = data.new_zeros((*data.shape, len(CHANNELS)), dtype=torch.bfloat16 if data.is_cuda else torch.float32)
         strengths = data.new_zeros((len(data), len(CHANNELS)))
         for number, name in enumerate(CHANNELS):
@@ -131,22 +139,20 @@ class Viewer:
         return Shown(shown, strengths, about, both, calm @ both, _traits(context, self.head.n_voxels), maps)
 
 
+def _personal(near: Tensor, products: Tensor, parts: Tensor) -> Tensor:
+    """Fit non-negative parts to one person's smoothed run, held back towards those of others."""
+    shares = nonnegative(products, parts)
+    shares = shares - shares.mean(dim=0)
+    gram = shares.T @ shares
+    held = HELD * gram.diagonal().mean() + 1e-6
+    maps = torch.linalg.solve(gram + held * torch.eye(len(gram), device=gram.device), shares.T @ near + held * parts)
+    return functional.normalize(maps.clamp(min=0), dim=1)
+
+
 def _shares(data: Tensor, parts: Tensor) -> Tensor:
     """Give the least-squares shares of parts in volumes, a little shrunk: (n_volumes, n_parts)."""
     gram = parts @ parts.T + 0.02 * torch.eye(len(parts), device=data.device)
     return torch.linalg.solve(gram, parts @ data.T).T
-
-
-def _nonnegative(products: Tensor, parts: Tensor, n_iterations: int = 40) -> Tensor:
-    """Solve non-negative least squares on products (n, n_parts) of volumes with parts, by accelerated projection."""
-    gram = parts @ parts.T
-    step = 1 / gram.abs().sum(dim=1).max().clamp(min=1e-6)
-    shares = ahead = products.clamp(min=0) * step
-    for number in range(n_iterations):
-        new = (ahead - step * (ahead @ gram - products)).clamp(min=0)
-        ahead = new + number / (number + 3) * (new - shares)
-        shares = new
-    return shares
 
 
 def _about(context: Context, repetition_time: float) -> Tensor:
@@ -163,7 +169,7 @@ def _traits(context: Context, n_voxels: int) -> Tensor:
     return torch.stack(
         [
             torch.cat([context.stability, context.stability[:rotated].mean() * ones]),
-            torch.cat([context.persistence, context.persistence[:rotated].mean() * ones]),
+            torch.cat([context.persistence, context.part_persistence]),
             torch.cat([torch.arange(count, device=spread.device) / count, 0.2 * ones]),
             torch.cat([torch.zeros_like(context.spread), ones]),
             torch.log(spread / math.sqrt(n_voxels) + 0.01),

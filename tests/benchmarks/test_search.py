@@ -16,7 +16,7 @@ from benchmarks.search.train import Training  # noqa: E402
 from benchmarks.search.views import CHANNELS, Viewer  # noqa: E402
 from scaae_nipype.simulation.tissues import source_grid  # noqa: E402
 
-LINEAR = [name for name in CHANNELS if "above" not in name and "below" not in name and "own" not in name]
+LINEAR = [name for name in CHANNELS if not any(x in name for x in ("above", "below", "own", "mine"))]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_views_of_neighbours_in_time_are_the_views_smoothed_in_time(head, study)
 
 
 def test_a_context_finds_the_space_of_the_planted_networks_and_trusts_it_more_than_the_rest(head):
-    study = simulate(head, Design(seed=2, family="fields", n_others=8, n_volumes=80, n_networks=4, snr=1.0, n_motion=0))
+    study = simulate(head, Design(seed=2, family="fields", n_others=8, n_volumes=80, n_networks=4, snr=3.0, n_motion=0))
     context = fit_context(head, study.others, repetition_time=2.0)
     kept = orthonormal(context.maps[:8])
     assert torch.allclose(kept @ kept.T, torch.eye(8), atol=1e-3)
