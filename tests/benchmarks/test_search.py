@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 
 torch.set_num_threads(1)
 
-from benchmarks.search.context import fit_context, ideal_context, orthonormal, temporal_smoothing  # noqa: E402
+from benchmarks.search.context import fit_context, ideal_context, nonnegative, orthonormal, temporal_smoothing  # noqa: E402
 from benchmarks.search.head import Head, Smoothing, make_head  # noqa: E402
 from benchmarks.search.measures import loss, scores  # noqa: E402
 from benchmarks.search.studies import Design, noise_fields, random_maps, simulate  # noqa: E402
@@ -67,16 +68,33 @@ def test_views_of_neighbours_in_time_are_the_views_smoothed_in_time(head, study)
     assert torch.allclose(found, calm @ channels[..., CHANNELS.index("rank8")], atol=1e-3)
 
 
-def test_a_context_finds_the_space_of_the_planted_networks_and_trusts_it_more_than_the_rest(head):
-    study = simulate(head, Design(seed=2, family="fields", n_others=8, n_volumes=80, n_networks=4, snr=3.0, n_motion=0))
+def test_a_context_finds_the_planted_networks_and_trusts_their_space_more_than_the_rest(head):
+    # a mixture: exclusive states sum to a constant, which z-scoring takes out, and span one dimension less
+    design = Design(seed=3, regime="mixture", n_others=8, n_volumes=80, n_networks=4, snr=1.5, n_motion=0)
+    study = simulate(head, design)
     context = fit_context(head, study.others, repetition_time=2.0)
-    kept = orthonormal(context.maps[:8])
+    kept = context.maps[:8]
     assert torch.allclose(kept @ kept.T, torch.eye(8), atol=1e-3)
     maps = study.maps / study.targets[0].spread
     unit = maps / maps.norm(dim=1, keepdim=True)
     assert (unit @ kept.T).norm(dim=1).min() > 0.8
     assert context.persistence[:4].mean() > context.persistence[10:20].mean() + 0.2
     assert context.stability[:4].mean() > context.stability[10:20].mean() + 0.2
+    assert context.parts.min() >= 0
+    assert (unit @ context.parts.T).amax(dim=1).min() > 0.7
+
+
+def test_rows_are_made_orthonormal_and_nonnegative_shares_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    rows = torch.from_numpy(random.standard_normal((5, 40)).astype(np.float32))
+    unit = orthonormal(rows)
+    assert torch.allclose(unit @ unit.T, torch.eye(5), atol=1e-5)
+    assert torch.allclose(unit.T @ (unit @ rows.T), rows.T, atol=1e-4)
+    parts, volumes = random.random((4, 30)), random.standard_normal((6, 30))
+    found = nonnegative(
+        *(torch.from_numpy(x.astype(np.float32)) for x in (volumes @ parts.T, parts)), n_iterations=2000
+    )
+    assert np.allclose(found, [nnls(parts.T, volume)[0] for volume in volumes], atol=1e-3)
 
 
 def test_no_other_runs_give_an_empty_context_and_finite_views(head, study):
