@@ -139,7 +139,13 @@ def methods(
 
 
 def judge(
-    head: Head, networks: dict[str, ViewAttention], known: dict[str, Any], *, settings: list[tuple], seeds: list[int]
+    head: Head,
+    networks: dict[str, ViewAttention],
+    known: dict[str, Any],
+    *,
+    settings: list[tuple],
+    seeds: list[int],
+    results: Path,
 ) -> None:
     """Score everything that is not known yet; results are kept after every setting."""
     from benchmarks.recovery_scores import oriented, recovery
@@ -163,7 +169,7 @@ def judge(
                 found = recovery(oriented(candidates, run.truth)[0], run)
                 known[key][name][str(seed)] = {k: round(float(found[k]), 4) for k in SCORES if k in found}
                 known[key][name][str(seed)]["seconds"] = round(seconds, 4)
-            RESULTS.write_text(json.dumps(known, indent=1))
+            results.write_text(json.dumps(known, indent=1))
             print(key, seed, flush=True)
 
 
@@ -187,10 +193,11 @@ def main() -> None:
     parser.add_argument("--jitter", type=float, nargs="*", default=[0.0, 5.0])
     parser.add_argument("--runs", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--suffix", default="", help="added to the variants' names in the results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     if not all(0 <= seed < 10 for seed in options.seeds):
         parser.error("Only tuning seeds (0 to 9) may be looked at here.")
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known = json.loads(options.results.read_text()) if options.results.exists() else {}
     if options.weights != "report":
         torch.set_num_threads(1)
         head = Head.load(FOLDER / "head_4mm.npz")
@@ -207,7 +214,7 @@ def main() -> None:
             for jitter in options.jitter
             for n in options.runs
         ]
-        judge(head, networks, known, settings=grid, seeds=options.seeds)
+        judge(head, networks, known, settings=grid, seeds=options.seeds, results=options.results)
     report(known)
 
 
