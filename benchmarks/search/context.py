@@ -1,0 +1,225 @@
+"""What other runs have in common: principal components with their reliability on left-out runs, and rotated parts.
+
+The components are those of the other runs smoothed in space and in time (signal outlasts noise); they are found by
+subspace iteration, so that memory and time grow with the number of volumes only linearly. The first of them are
+rotated by independent component analysis, rectified, and refined in turns (non-negative codes of the smoothed volumes,
+non-negative maps): this finds networks if those are of one sign and sparse.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.search.head import Head, Smoothing
+
+__all__ = ["Context", "fit_context", "ideal_context", "nonnegative", "orthonormal", "temporal_smoothing"]
+
+RANK, ROTATED = 32, 12
+"""Principal components; how many of them are rotated."""
+
+SIGMA, TIME_SIGMA = 6.0, 3.0
+"""Smoothing of the other runs before the fit: in mm, in s."""
+
+OVERSAMPLING, ITERATIONS, ROTATIONS, REFINEMENTS = 12, 5, 30, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """A fitted context.
+
+    Parameters
+    ----------
+    maps : Tensor, (RANK, n_voxels)
+        Orthonormal; zero rows where there were too few volumes.
+    spread : Tensor, (RANK,)
+        Standard deviation of the other runs' codes (volumes · maps), not smoothed in time.
+    stability : Tensor, (RANK,)
+        Variance on left-out runs over that on the runs that a component was fitted to, 0 to 1.
+    persistence : Tensor, (RANK,)
+        Correlation of a left-out run's codes with those about 3 s later, 0 to 1: noise is forgotten, signal is not.
+    parts : Tensor, (ROTATED, n_voxels)
+        Non-negative maps of unit length.
+    part_spread, part_persistence : Tensor, (ROTATED,)
+        Of the volumes' products with the parts.
+    n_runs : int
+    """
+
+    maps: Tensor
+    spread: Tensor
+    stability: Tensor
+    persistence: Tensor
+    parts: Tensor
+    part_spread: Tensor
+    part_persistence: Tensor
+    n_runs: int
+
+
+def temporal_smoothing(n_volumes: int, repetition_time: float, sigma: float = TIME_SIGMA) -> Tensor:
+    """Give the matrix (n_volumes, n_volumes) of a Gaussian in time whose rows sum to 1; `sigma` in s."""
+    seconds = torch.arange(n_volumes, dtype=torch.float64) * repetition_time
+    weights = torch.exp(-((seconds[:, None] - seconds) ** 2) / (2 * sigma**2))
+    return (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+def fit_context(head: Head, runs: Tensor, *, repetition_time: float, time_sigma: float = TIME_SIGMA) -> Context:
+    """Fit a context to prepared runs (n_runs, n_volumes, n_voxels); none gives an empty one."""
+    if not len(runs):
+        empty = torch.zeros(RANK, head.n_voxels, device=head.device)
+        none = torch.zeros(RANK, device=head.device)
+        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0)
+    near = Smoothing(head, SIGMA)
+    time = temporal_smoothing(runs.shape[1], repetition_time, time_sigma).to(head.device)
+    maps, _, codes = _components(runs, time, near)
+    halves = [runs[:, : runs.shape[1] // 2], runs[:, runs.shape[1] // 2 :]]
+    folds = [runs[0::2], runs[1::2]] if len(runs) > 1 else halves
+    lag = max(1, round(3 / repetition_time))
+    measured = []
+    for fitted, left_out in (folds, folds[::-1]):
+        inner = temporal_smoothing(fitted.shape[1], repetition_time, time_sigma).to(head.device)
+        outer = temporal_smoothing(left_out.shape[1], repetition_time, time_sigma).to(head.device)
+        directions, power, _ = _components(fitted, inner, near)
+        left_out_codes = left_out @ near.adjoint(directions).T
+        variance = (outer @ left_out_codes).square().mean(dim=(0, 1))
+        later = _persistence(left_out_codes, lag)
+        measured.append(torch.stack([(variance / power.clamp(min=1e-9)).clamp(0, 1), later]))
+    stability, persistence = (sum(measured) / 2) * (maps.square().sum(dim=1) > 0)
+    parts = _refined(_rotate(maps[:ROTATED]), maps, codes)
+    part_persistence = _persistence(runs @ parts.T, lag)
+    spreads = _spread(runs, maps), _spread(runs, parts)
+    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs))
+
+
+def ideal_context(runs: Tensor, maps: Tensor, *, repetition_time: float) -> Context:
+    """Give the context of an endless study, whose networks (n_networks, n_voxels) are known, at most RANK of them."""
+    maps = maps[:RANK] / maps[:RANK].norm(dim=1, keepdim=True).clamp(min=1e-6)
+    values, vectors = torch.linalg.eigh(maps.double() @ maps.double().T)
+    directions = (vectors.T @ maps.double() / values.clamp(min=1e-9).sqrt()[:, None]).float().flip(0)
+    directions = directions * (values.flip(0) > 1e-5)[:, None]
+    lag = max(1, round(3 / repetition_time))
+    found = torch.zeros(RANK, maps.shape[1], device=maps.device)
+    found[: len(directions)] = directions
+    later = _persistence(runs @ found.T, lag)
+    parts = torch.zeros(ROTATED, maps.shape[1], device=maps.device)
+    parts[: min(ROTATED, len(maps))] = maps[:ROTATED]
+    there = (found.square().sum(dim=1) > 0).float()
+    spreads, part_persistence = (_spread(runs, found), _spread(runs, parts)), _persistence(runs @ parts.T, lag)
+    return Context(found, spreads[0], there, later * there, parts, spreads[1], part_persistence, 1000)
+
+
+def orthonormal(rows: Tensor) -> Tensor:
+    """Give rows (…, count, n) that span the same space, orthonormal (Cholesky's decomposition, double precision)."""
+    rows = rows.double()
+    gram = rows @ rows.mT
+    scale = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+    lower = torch.linalg.cholesky(gram + 1e-9 * scale * torch.eye(rows.shape[-2], device=rows.device))
+    return torch.linalg.solve_triangular(lower, rows, upper=False).float()
+
+
+def _spread(runs: Tensor, maps: Tensor) -> Tensor:
+    return (runs @ maps.T).square().mean(dim=(0, 1)).sqrt()
+
+
+def _persistence(codes: Tensor, lag: int) -> Tensor:
+    """Correlate codes (n_runs, n_volumes, n) with those `lag` volumes later: (n,), 0 to 1."""
+    later = (codes[:, lag:] * codes[:, :-lag]).mean(dim=(0, 1))
+    return (later / codes.square().mean(dim=(0, 1)).clamp(min=1e-9)).clamp(0, 1)
+
+
+def _components(runs: Tensor, time: Tensor, near: Smoothing) -> tuple[Tensor, Tensor, Tensor]:
+    """Give principal components of smoothed runs.
+
+    Returns
+    -------
+    maps : Tensor, (RANK, n_voxels)
+        Orthonormal.
+    power : Tensor, (RANK,)
+    codes : Tensor, (n_runs * n_volumes, RANK)
+        Of the smoothed volumes.
+    """
+    n_runs, n_volumes, n_voxels = runs.shape
+    count = min(RANK + OVERSAMPLING, n_runs * n_volumes)
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn((count, n_runs * n_volumes), generator=generator).to(runs.device)
+    twice = time.T @ time
+    flat = runs.flatten(0, 1)
+
+    sketch = orthonormal(near(start @ flat))
+    for _ in range(ITERATIONS):
+        codes = (flat @ near.adjoint(sketch).T).unflatten(0, (n_runs, n_volumes))
+        sketch = orthonormal(near((twice @ codes).flatten(0, 1).T @ flat))
+    codes = (time @ (flat @ near.adjoint(sketch).T).unflatten(0, (n_runs, n_volumes))).flatten(0, 1)
+    values, vectors = torch.linalg.eigh((codes.T @ codes).double())
+    keep = min(RANK, n_runs * n_volumes // 2)
+    order = values.argsort(descending=True)[:keep]
+    maps = torch.zeros(RANK, n_voxels, device=runs.device)
+    power = torch.zeros(RANK, device=runs.device)
+    maps[:keep] = vectors[:, order].T.float() @ sketch
+    power[:keep] = (values[order] / (n_runs * n_volumes)).clamp(min=0).float()
+    turned = codes.new_zeros((len(codes), RANK))
+    turned[:, :keep] = codes @ vectors[:, order].float()
+    return maps, power, turned
+
+
+def nonnegative(products: Tensor, parts: Tensor, n_iterations: int = 40) -> Tensor:
+    """Solve non-negative least squares on products (n, n_parts) of volumes with parts, by accelerated projection."""
+    gram = parts @ parts.T
+    step = 1 / gram.abs().sum(dim=1).max().clamp(min=1e-6)
+    shares = ahead = products.clamp(min=0) * step
+    for number in range(n_iterations):
+        new = (ahead - step * (ahead @ gram - products)).clamp(min=0)
+        ahead = new + number / (number + 3) * (new - shares)
+        shares = new
+    return shares
+
+
+def _refined(parts: Tensor, maps: Tensor, codes: Tensor) -> Tensor:
+    """Rectify parts, and refine them in turns with their non-negative shares in the smoothed volumes.
+
+    Volumes are z-scored, so that shares count from an offset of each part of its own. All happens in the space of the
+    components (`maps`), but that parts are rectified.
+    """
+    parts = functional.normalize(parts.clamp(min=0), dim=1)
+    for _ in range(REFINEMENTS):
+        shares = nonnegative(codes @ (maps @ parts.T), parts)
+        shares = torch.cat([shares, torch.ones_like(shares[:, :1])], dim=1)
+        gram = (shares.T @ shares).double()
+        gram += (1e-3 * gram.diagonal().mean() + 1e-9) * torch.eye(len(gram), device=gram.device)
+        renewed = torch.linalg.solve(gram, (shares.T @ codes).double())[:-1].float() @ maps
+        parts = functional.normalize(renewed.clamp(min=0), dim=1)
+    return parts
+
+
+def _rotate(maps: Tensor) -> Tensor:
+    """Turn orthonormal maps into independent ones (symmetric FastICA, tanh): unit length, the long tail upwards."""
+    there = maps.square().sum(dim=1) > 0.5
+    parts = torch.zeros_like(maps)
+    if not bool(there.any()):
+        return parts
+    white = maps[there]
+    white = white - white.mean(dim=1, keepdim=True)
+    # centred, the maps are no longer orthonormal
+    values, vectors = torch.linalg.eigh((white @ white.T).double())
+    whitening = (vectors / values.clamp(min=1e-9).sqrt() @ vectors.T).float() * math.sqrt(white.shape[1])
+    white = whitening @ white
+    rotation = torch.eye(len(white), device=maps.device)
+    for _ in range(ROTATIONS):
+        sources = torch.tanh(rotation @ white)
+        rotation = _decorrelated(
+            sources @ white.T / white.shape[1] - (1 - sources.square()).mean(dim=1, keepdim=True) * rotation
+        )
+    sources = rotation @ white
+    upward = torch.where(sources.pow(3).mean(dim=1, keepdim=True) < 0, -1.0, 1.0)
+    mixed = upward * (rotation @ whitening) @ maps[there]
+    parts[: len(mixed)] = mixed / mixed.norm(dim=1, keepdim=True).clamp(min=1e-9)
+    return parts
+
+
+def _decorrelated(rotation: Tensor) -> Tensor:
+    """Give the nearest rotation. A decomposition this small is quicker outside a graphics card."""
+    left, _, right = torch.linalg.svd(rotation.double().cpu())
+    return (left @ right).float().to(rotation.device)

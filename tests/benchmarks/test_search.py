@@ -1,0 +1,173 @@
+"""The search's parts: views, contexts, the simulator in torch and resumable training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import nnls
+
+torch.set_num_threads(1)
+
+from benchmarks.search.context import fit_context, ideal_context, nonnegative, orthonormal, temporal_smoothing  # noqa: E402
+from benchmarks.search.head import Head, Smoothing, make_head  # noqa: E402
+from benchmarks.search.measures import loss, scores  # noqa: E402
+from benchmarks.search.studies import Design, noise_fields, random_maps, simulate  # noqa: E402
+from benchmarks.search.train import Training  # noqa: E402
+from benchmarks.search.views import CHANNELS, Viewer  # noqa: E402
+from scaae_nipype.simulation.tissues import source_grid  # noqa: E402
+
+LINEAR = [name for name in CHANNELS if not any(x in name for x in ("above", "below", "own", "mine"))]
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory) -> Head:
+    path = tmp_path_factory.mktemp("head") / "head.npz"
+    np.savez(path, **make_head(source_grid(10)))
+    return Head.load(path)
+
+
+@pytest.fixture(scope="module")
+def study(head):
+    return simulate(head, Design(seed=1, n_others=4, n_targets=1, n_volumes=60, snr=1.5, n_motion=0))
+
+
+def test_smoothing_keeps_a_constant_and_its_adjoint_is_one(head):
+    smooth = Smoothing(head, 12.0)
+    one, a, b = torch.ones(1, head.n_voxels), *torch.randn(2, 1, head.n_voxels)
+    assert torch.allclose(smooth(one), one, atol=1e-5)
+    assert torch.allclose((a * smooth(b)).sum(), (smooth.adjoint(a) * b).sum(), rtol=1e-4)
+
+
+def test_the_projection_on_a_known_context_gives_it_back(head):
+    maps = random_maps(head, Design(seed=0, n_networks=1), np.random.default_rng(0))
+    data = torch.linspace(-1, 1, 20)[:, None] * maps
+    context = ideal_context(data[None], maps, repetition_time=2.0)
+    shown = Viewer(head).show(data, context, repetition_time=2.0)
+    for name in ("rank4", "rank32"):
+        assert torch.allclose(shown.channels[..., CHANNELS.index(name)], data, atol=1e-4), name
+
+
+def test_views_are_linear_in_the_volume_but_for_the_nonnegative_ones(head, study):
+    context = fit_context(head, study.others, repetition_time=2.0)
+    viewer, data = Viewer(head), study.targets[0].data[:12]
+    a, b = data[:6], data[6:]
+    show = lambda x: viewer.show(x, context, repetition_time=2.0).channels[..., [CHANNELS.index(n) for n in LINEAR]]  # noqa: E731
+    assert torch.allclose(show(2 * a - 3 * b), 2 * show(a) - 3 * show(b), atol=1e-3)
+    above = CHANNELS.index("above")
+    channels = viewer.show(-a, context, repetition_time=2.0).channels[..., above]
+    assert not torch.allclose(channels, -viewer.show(a, context, repetition_time=2.0).channels[..., above], atol=1e-2)
+
+
+def test_views_of_neighbours_in_time_are_the_views_smoothed_in_time(head, study):
+    context = fit_context(head, study.others, repetition_time=2.0)
+    data = study.targets[0].data
+    channels = Viewer(head).show(data, context, repetition_time=2.0).channels
+    calm = temporal_smoothing(len(data), 2.0)
+    found = channels[..., CHANNELS.index("calm_rank8")]
+    assert torch.allclose(found, calm @ channels[..., CHANNELS.index("rank8")], atol=1e-3)
+
+
+def test_a_context_finds_the_planted_networks_and_trusts_their_space_more_than_the_rest(head):
+    # a mixture: exclusive states sum to a constant, which z-scoring takes out, and span one dimension less
+    design = Design(seed=3, regime="mixture", n_others=8, n_volumes=80, n_networks=4, snr=1.5, n_motion=0)
+    study = simulate(head, design)
+    context = fit_context(head, study.others, repetition_time=2.0)
+    kept = context.maps[:8]
+    assert torch.allclose(kept @ kept.T, torch.eye(8), atol=1e-3)
+    maps = study.maps / study.targets[0].spread
+    unit = maps / maps.norm(dim=1, keepdim=True)
+    assert (unit @ kept.T).norm(dim=1).min() > 0.8
+    assert context.persistence[:4].mean() > context.persistence[10:20].mean() + 0.2
+    assert context.stability[:4].mean() > context.stability[10:20].mean() + 0.2
+    assert context.parts.min() >= 0
+    assert (unit @ context.parts.T).amax(dim=1).min() > 0.7
+
+
+def test_rows_are_made_orthonormal_and_nonnegative_shares_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    rows = torch.from_numpy(random.standard_normal((5, 40)).astype(np.float32))
+    unit = orthonormal(rows)
+    assert torch.allclose(unit @ unit.T, torch.eye(5), atol=1e-5)
+    assert torch.allclose(unit.T @ (unit @ rows.T), rows.T, atol=1e-4)
+    parts, volumes = random.random((4, 30)), random.standard_normal((6, 30))
+    found = nonnegative(
+        *(torch.from_numpy(x.astype(np.float32)) for x in (volumes @ parts.T, parts)), n_iterations=2000
+    )
+    assert np.allclose(found, [nnls(parts.T, volume)[0] for volume in volumes], atol=1e-3)
+
+
+def test_no_other_runs_give_an_empty_context_and_finite_views(head, study):
+    context = fit_context(head, study.others[:0], repetition_time=2.0)
+    shown = Viewer(head).show(study.targets[0].data, context, repetition_time=2.0)
+    assert context.n_runs == 0 and not context.maps.any()
+    assert all(torch.isfinite(x).all() for x in (shown.channels, shown.codes, shown.traits, shown.about))
+
+
+def test_noise_has_unit_spread_and_a_planted_network_its_amplitude_over_it(head):
+    generator = torch.Generator().manual_seed(0)
+    noise = noise_fields(head, 400, 12.0, generator)
+    assert abs(float(noise.std()) - 1) < 0.02
+    assert noise.std(dim=0).min() > 0.8  # also at the border of the mask
+    design = Design(seed=3, n_others=0, n_targets=1, n_volumes=200, n_networks=3, snr=0.5, mean_dwell=20)
+    run = simulate(head, design).targets[0]
+    assert run.maps.amax(dim=1).allclose(torch.ones(3))
+    assert 0.45 < float(run.courses.max()) < 0.6  # a plateau keeps the height SNR, the response overshoots a little
+
+
+def test_people_differ_in_place_by_as_much_as_is_asked(head):
+    apart = [
+        simulate(head, Design(seed=4, n_others=0, n_targets=6, n_volumes=20, jitter=jitter)).targets
+        for jitter in (0.0, 6.0)
+    ]
+    for targets, same in zip(apart, (True, False), strict=True):
+        centres = torch.stack(
+            [(run.maps[:, :, None] * head.places).sum(1) / run.maps.sum(1, keepdim=True) for run in targets]
+        )
+        assert (float(centres.std(dim=0).max()) < 1e-3) is same
+
+
+def test_scores_of_the_truth_are_perfect_and_the_loss_is_nothing(head, study):
+    run = study.targets[0]
+    found = scores(run.planted(), run.planted(), run.courses, run.maps)
+    assert found["average_precision"] == pytest.approx(1) and found["size_matched_iou"] == pytest.approx(1)
+    maps = torch.stack([run.planted(), run.centred().clamp(max=0).neg()], dim=1)
+    assert float(loss(maps, run.planted(), run.centred().clamp(max=0).neg(), amplitude=0.5)) < 1e-3
+    scrambled = maps * torch.rand(len(maps), 1, 1)
+    shape, strength = (float(loss(scrambled, run.planted(), maps[:, 1], amplitude=a)) for a in (0.0, 1.0))
+    assert shape < 1e-3 < strength
+
+
+@pytest.fixture
+def small(monkeypatch):
+    import benchmarks.search.train as train
+
+    easy = Design(seed=5, n_others=3, n_targets=2, n_volumes=24, n_networks=5, snr=2.0, n_motion=0)
+    monkeypatch.setattr(train, "draw_design", lambda number, tiny: replace(easy, seed=number % 2))
+    monkeypatch.setattr(train, "VALIDATION", train.VALIDATION[:1])
+    monkeypatch.setattr(train, "WARM_UP", 5)
+
+
+def test_training_lowers_the_loss_on_a_tiny_problem(head, tmp_path, small, monkeypatch):
+    training = Training(head, ["combine"], tmp_path, tiny=True)
+    shown = training.runs_of(0)
+    monkeypatch.setattr(training, "runs_of", lambda number: shown)
+    for _ in range(15):
+        training.step(0.0)
+    losses = [float(value) for value in training.learners[0].losses]
+    assert np.mean(losses[-4:]) < np.mean(losses[:4]) - 0.02
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(head, tmp_path, small):
+    whole = Training(head, ["pointwise", "around"], tmp_path / "whole", tiny=True)
+    for progress in (0.0, 0.5):
+        whole.step(progress)
+    first = Training(head, ["pointwise", "around"], tmp_path / "parts", tiny=True)
+    first.step(0.0)
+    first.look()
+    second = Training(head, ["pointwise", "around"], tmp_path / "parts", tiny=True)
+    assert (second.shown, second.study, len(second.curve)) == (first.shown, 1, 1)
+    second.step(0.5)
+    for a, b in zip(whole.learners, second.learners, strict=True):
+        for (name, left), right in zip(a.averaged.state_dict().items(), b.averaged.state_dict().values(), strict=True):
+            assert torch.equal(left, right), name
