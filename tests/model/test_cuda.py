@@ -72,8 +72,8 @@ def test_a_training_on_cuda_goes_as_on_the_processor_and_its_model_works_there(
 @needs_cuda
 def test_the_whole_job_runs_on_cuda_in_workers(tmp_path):
     """In worker processes: a device that the parent had touched could not be used there."""
-    simulate = [sys.executable, "-m", "scaae_nipype.bids_app.simulate_cli", str(tmp_path / "data"), "--preset", "tiny"]
-    subprocess.run(simulate, check=True)
+    simulate = [sys.executable, "-m", "scaae_nipype.bids_app.simulate_cli", str(tmp_path / "data")]
+    subprocess.run([*simulate, "--participants", "2", "--volumes", "60", "--voxel-size", "6"], check=True)
     maps = {}
     for device in ("cpu", "cuda"):
         out = tmp_path / device
