@@ -21,7 +21,8 @@ def settings(tmp_path):
         preset="autoencoder",
         surrogates=99,
         surrogate_templates=99,
-        atlas="default",
+        templates="smith2009",
+        atlas="smith2009",
     )
 
 
@@ -32,7 +33,8 @@ def other_value(settings, name):
         **{"dummy_scans": 3, "train_volumes": 5, "mode": "paper", "preset": "published", "precision": "fp32"},
         **{"repetition_time": 2.5},
         **{"nuisance": "24P", "low_pass": 0.1, "high_pass": 0.01, "cross_fit": 2, "baselines": BASELINES},
-        **{"templates": "smith2009", "atlas": "smith2009", "template_labels": labels, "atlas_labels": labels},
+        **{"templates": "default", "atlas": "default", "template_labels": labels, "atlas_labels": labels},
+        **{"concatenated": "whole", "template_kind": "labels", "atlas_kind": "continuous"},
         **{"surrogates": 49, "surrogate_templates": 49},
     }
     return known[name] if name in known else value + 1

@@ -128,7 +128,7 @@ def test_nothing_matches(study, group, options, words):
 def test_label_that_no_run_has_beside_one_that_runs_have(study, group):
     code, said = group("--task-id", "rest", "rst", "--dry-run")
     assert code == 0
-    assert "task-rst (--task-id): no BOLD file has it; task-rest?" in said.splitlines()
+    assert "Note: task-rst (--task-id): no BOLD file has it; task-rest?" in said.splitlines()
 
 
 def test_filter_file_that_cannot_be_used(study, group, tmp_path):
