@@ -124,5 +124,5 @@ def test_a_model_without_a_context_is_compared_with_the_rest(trained, files, tmp
 def test_what_is_of_a_model_needs_one(files, tmp_path):
     with pytest.raises(UsageError, match="untrained needs `model_dir`"):
         scored(files, tmp_path, names=["untrained"])
-    with pytest.raises(UsageError, match="'context' needs a model that has one"):
+    with pytest.raises(UsageError, match="context needs `model_dir`"):
         scored(files, tmp_path, names=["context"])
