@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .templates import TemplateSet
+from .templates import GIVEN, TemplateSet
 
 __all__ = ["KINDS_IN_WORDS", "template_lines"]
 
@@ -35,7 +35,7 @@ def template_lines(templates: TemplateSet, *, what: str = "template") -> list[st
     """
     count = len(templates.names)
     heading = "Templates" if what == "template" else "Atlas"
-    told = f" ({templates.reason}; `{what}_kind` says otherwise)" if templates.reason else ""
+    told = f" ({templates.reason}; `{what}_kind` says otherwise)" if templates.reason not in ("", GIVEN) else ""
     size = " x ".join(f"{edge:g}" for edge in templates.grid.voxel_sizes)
     order = np.arange(count) if count <= MOST_NAMED else np.argsort(templates.voxels, kind="stable")[:SMALLEST]
     listed = ", ".join(_one(templates, place) for place in order)

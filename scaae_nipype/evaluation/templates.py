@@ -35,6 +35,9 @@ __all__ = [
 TEMPLATE_NAMES = ("default", "smith2009")
 """Templates that are known by name: shipped, and looked for on this machine."""
 
+GIVEN = "not recognised but given"
+"""Why an image is of its kind where nobody had to recognise it."""
+
 LOST = 0.5
 """Templates with a smaller share of their voxels inside the model's brain mask are named."""
 
@@ -261,7 +264,7 @@ def _made(path: Path, grid: Grid, table: NameTable | None, kind: str, source: st
             named=named,
         )
     else:
-        found = Recognised(asked, "not recognised but given")
+        found = Recognised(asked, GIVEN)
     of_kind = _of_labels if found.kind == "labels" else _of_maps
     made = of_kind(path, image, grid, inside, table, source, found, what)
     said = (*warnings, *found.warnings, *(() if table is None else table.warnings), *made.warnings, *_lost(made))
