@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import open_image
-from .filters import space_of
+from .filters import LONG_KEYS, space_of
 from .layout import Dataset
 from .metadata import NUMBERED, BidsFile, trouble_with
 
@@ -173,13 +173,7 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     by_run = {candidate.run: candidate for candidate in chosen}
     if len({candidate.space for candidate in chosen}) > 1 and len(by_run) == len(chosen):
         notes.append("The runs are not all in one space; --space says which to take.")
-    alike = Counter(run_key(candidate.file, "rec") for candidate in by_run.values() if "rec" in candidate.file.entities)
-    several = sum(count for count in alike.values() if count > 1)
-    if several:
-        notes.append(
-            f"{_runs(several)} differ from one another in rec- alone and are all taken; if they are reconstructions of "
-            'one acquisition, choose with a filter file: {"bold": {"reconstruction": …}}.'
-        )
+    notes += _notes_on_alike(by_run.values())
     others = Counter(
         (_origin(by_run[candidate.run]), _origin(candidate), candidate.file.entities.get("desc", ""))
         for candidate in {(c.run, c.file.entities.get("desc"), c.dataset): c for c in candidates}.values()
@@ -189,6 +183,23 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
         hint = f' (a filter file takes the other: {{"bold": {{"desc": "{description}"}}}})'
         same = mine.startswith(f"desc-{description} ")
         notes.append(f"{_runs(n)} with both {mine} and {other}: {mine} is taken{'' if same else hint}.")
+    return notes
+
+
+def _notes_on_alike(chosen: Collection[Candidate]) -> list[str]:
+    """Name runs that may be one acquisition: they differ in what is made of it, or in what BIDS does not know."""
+    unknown = {key for candidate in chosen for key in candidate.file.entities if key not in LONG_KEYS}
+    notes = []
+    for key in ("rec", "echo", *sorted(unknown)):
+        alike = Counter(run_key(candidate.file, key) for candidate in chosen if key in candidate.file.entities)
+        several = sum(count for count in alike.values() if count > 1)
+        if several:
+            name = LONG_KEYS.get(key)
+            how = f'choose with a filter file: {{"bold": {{"{name}": …}}}}' if name else "keep one in the folder"
+            notes.append(
+                f"{_runs(several)} differ from one another in {key}- alone and are all taken; if they are versions of "
+                f"one acquisition, {how}."
+            )
     return notes
 
 

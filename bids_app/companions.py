@@ -265,7 +265,7 @@ class Companions:
 
 def _nearly_brain(file: BidsFile) -> bool:
     labels = [file.entities[key].lower() for key in ("desc", "label") if key in file.entities]
-    return not labels or any("brain" in label for label in labels)
+    return not labels or any("brain" in label or label == "bold" for label in labels)  # C-PAC's is desc-bold
 
 
 def _may_share_grid(bold: BidsFile, mask: BidsFile) -> bool:

@@ -15,6 +15,7 @@ from ..files import read_text
 from .metadata import BidsFile, same_label
 
 __all__ = [
+    "LONG_KEYS",
     "Criterion",
     "criteria",
     "nearest",

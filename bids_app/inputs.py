@@ -16,7 +16,7 @@ from .companions import Companions, remark_notes
 from .concatenation import JOINED, Concatenation, find_concatenations, without_doubles
 from .filters import nearest, read_filter_file
 from .layout import Datasets, find_datasets, participant_labels
-from .listing import ignored_participants, list_files
+from .listing import ignored_by, list_files
 from .metadata import BidsFile, trouble_with
 from .participants import first_table
 from .plan import Inputs, RunInput, Skipped, plan_text
@@ -28,6 +28,8 @@ VOLUMES = (".nii", ".nii.gz")
 
 DESCRIPTION = re.compile(r"preproc|denoised\w*")
 """Values of ``desc-`` that are taken unless a filter names others."""
+
+OTHER_DESCRIPTION = "neither desc-preproc nor desc-denoised"
 
 
 def find_inputs(
@@ -96,6 +98,7 @@ def find_inputs(
 
     matching, set_aside = _in_place(matching, datasets, query)
     usable, refused = _usable(matching, query)
+    usable, copies = _each_once(usable)
     joined, join_notes = find_concatenations(candidate for candidate in bold if _in_volumes(candidate, query))
     candidates, doubles = without_doubles(usable, joined, concatenated)
     chosen, lost = choose(candidates, per_space=query.names_spaces)
@@ -103,7 +106,7 @@ def find_inputs(
         {dataset.root: found.files for dataset, found in listings.items()}, datasets.raw, repetition_time
     )
     runs, broken = _complete(chosen, companions, joined)
-    skipped = [*troubles, *set_aside, *broken, *_explained([*refused, *doubles, *lost], chosen)]
+    skipped = [*troubles, *set_aside, *broken, *_explained([*refused, *copies, *doubles, *lost], chosen)]
     if not runs:
         raise InputError(_nothing_usable(skipped, usable or matching))
 
@@ -158,25 +161,45 @@ def _nothing_matches(datasets: Datasets, query: Query, files: Collection[BidsFil
 def _in_place(
     matching: Collection[Candidate], datasets: Datasets, query: Query
 ) -> tuple[list[Candidate], list[Skipped]]:
-    """Leave out what lies in another participant's folder, and participants in a ``.bidsignore`` who were not named."""
-    lines = {
-        root: ignored_participants(root)
-        for root in (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
-        if root is not None
-    }
+    """Leave out what lies in another participant's folder, and what a ``.bidsignore`` lists.
+
+    Participants who were named are taken whatever it says of them as a whole.
+    """
+    roots = (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
+    ignored = {root: ignored_by(root) for root in roots if root is not None}
     left, skipped = [], []
     for candidate in matching:
         label, root = candidate.file.entities.get("sub", ""), candidate.dataset.root
         misplaced = _misplaced(candidate.file, root)
-        listing = next((place for place in (root, datasets.raw) if place and label in lines[place]), None)
+        lists = [ignored[place] for place in (root, datasets.raw) if place is not None]
+        whole = next((one for one in lists if label in one.participants), None)
+        line = next(((one, line) for one in lists if (line := one.line_on(candidate.file, root))), None)
         if misplaced:
             skipped.append(Skipped(candidate.file.path, misplaced, is_fault=True))
-        elif listing is not None and label not in query.participants:
-            reason = f"{listing / '.bidsignore'} lists sub-{label}; --participant-label {label} takes it all the same"
+        elif whole is not None and label not in query.participants:
+            reason = f"{whole.path} lists sub-{label}; --participant-label {label} takes it all the same"
             skipped.append(Skipped(candidate.file.path, reason))
+        elif line is not None:
+            skipped.append(Skipped(candidate.file.path, f"{line[0].path} lists it: {line[1]}"))
         else:
             left.append(candidate)
     return left, skipped
+
+
+def _each_once(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Refusal]]:
+    """Leave out second names of one file, whose data would count twice."""
+    left: dict[str, Candidate] = {}
+    refused: list[Refusal] = []
+    for candidate in candidates:
+        place = os.path.realpath(candidate.file.path)
+        first = left.setdefault(place, candidate)
+        if first is not candidate:
+            if first.dataset == candidate.dataset and first.file.path.is_symlink() > candidate.file.path.is_symlink():
+                left[place], first, candidate = candidate, candidate, first
+            reason = f"the same file as {first.file.path.name} (a link, or the same content in git-annex)"
+            is_another = first.file.entities.get("sub") != candidate.file.entities.get("sub")
+            refused.append(Refusal(candidate.file, reason, needs_sibling=is_another))
+    return list(left.values()), refused
 
 
 def _in_volumes(candidate: Candidate, query: Query) -> bool:
@@ -197,7 +220,7 @@ def _usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate
         elif file.extension not in VOLUMES:
             refused.append(Refusal(file, f"not in MNI space (surface data, {file.extension})", needs_sibling=True))
         elif not (query.names_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))):
-            refused.append(Refusal(file, "neither desc-preproc nor desc-denoised"))
+            refused.append(Refusal(file, OTHER_DESCRIPTION))
         elif not (space or "").startswith("MNI"):
             where = f"space-{space}" if space else "no space in its name: native"
             refused.append(Refusal(file, f"not in MNI space ({where})", needs_sibling=True))
@@ -274,7 +297,9 @@ def _nothing_usable(skipped: Collection[Skipped], left: Collection[Candidate]) -
     spaces = {candidate.space for candidate in left}
     others = sorted(space for space in spaces if space.startswith("MNI") and not space.startswith("MNI152"))
     help_ = ""
-    if others:
+    if all(skip.reason == OTHER_DESCRIPTION for skip in faults):
+        help_ = ' A --bids-filter-file takes them: {"bold": {"desc": …}}.'
+    elif others:
         help_ = f" --space {others[0]} takes what there is."
     elif not any(space.startswith("MNI") for space in spaces):
         help_ = f" {USABLE_SPACE}."

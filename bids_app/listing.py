@@ -9,8 +9,8 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,13 +18,17 @@ from filelock import FileLock
 
 from ..errors import InputError, UsageError
 from ..files import read_text
-from .metadata import BidsFile
+from .layout import PREPROCESSED
+from .metadata import BidsFile, trouble_with_name
 
-__all__ = ["Listing", "ignored_participants", "list_files"]
+__all__ = ["Ignored", "Listing", "ignored_by", "list_files"]
 
 _KINDS = r"_(bold\.(nii|nii\.gz|dtseries\.nii|func\.gii)|mask\.(nii|nii\.gz)|(timeseries|regressors)\.tsv)"
 RELEVANT = rf"func/[^/]+{_KINDS}"
 """What is indexed of a participant: each further file costs time."""
+
+_OF_DERIVATIVES = ("space", "cohort", "res", "den", "desc")
+"""Entities that the name of a raw run has not."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,10 @@ class Listing:
     Parameters
     ----------
     files : tuple of BidsFile
-        Sorted by path; names that are not BIDS are left out.
+        Sorted by path; names that are not those of BIDS are left out.
     notes : tuple of str
     troubles : tuple of (Path, str)
-        Folders that could not be listed, with the reason.
+        Folders that could not be listed and BOLD images whose names are not those of BIDS, with the reason.
     """
 
     files: tuple[BidsFile, ...]
@@ -45,23 +49,59 @@ class Listing:
     troubles: tuple[tuple[Path, str], ...] = ()
 
 
-def ignored_participants(root: Path) -> dict[str, str]:
-    """Give participants that ``.bidsignore`` lists, with the line; patterns for files or for everybody do not count."""
+@dataclass(frozen=True)
+class Ignored:
+    """What the ``.bidsignore`` of a dataset says about single participants; lines about everybody do not count.
+
+    Parameters
+    ----------
+    path : Path
+    participants : mapping
+        Label to the line that lists the whole participant.
+    parts : tuple of str
+        Patterns for sessions and files of one participant.
+    """
+
+    path: Path
+    participants: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+
+    def line_on(self, file: BidsFile, root: Path) -> str | None:
+        """Give the pattern that lists a file of a dataset, under its own name or that of its raw run."""
+        folder = file.path.parent.relative_to(root)
+        own = "_".join(f"{key}-{label}" for key, label in file.without(*_OF_DERIVATIVES).items())
+        for path in (folder / file.path.name, folder / f"{own}_{file.suffix}{file.extension}"):
+            for pattern in self.parts:
+                places = [path.as_posix()] if "/" in pattern else path.parts
+                if any(fnmatch.fnmatchcase(place, end) for place in places for end in (pattern, f"{pattern}/*")):
+                    return pattern
+        return None
+
+
+def ignored_by(root: Path) -> Ignored:
+    """Read the ``.bidsignore`` of a dataset."""
+    path = root / ".bidsignore"
     try:
-        lines = read_text(root / ".bidsignore", fallback="cp1252").splitlines()
+        lines = read_text(path, fallback="cp1252").splitlines()
     except InputError:
-        return {}
-    folders = sorted(path.name for path in root.glob("sub-*") if path.is_dir())
-    ignored: dict[str, str] = {}
+        return Ignored(path)
+    folders = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
+    participants: dict[str, str] = {}
+    parts: list[str] = []
     for line in map(str.strip, lines):
         pattern = re.sub(r"(/\*{0,2})?$", "", line.lstrip("!/").removeprefix("**/"))
-        if re.match(r"sub-[^*/]", pattern) and "/" not in pattern:
-            for name in fnmatch.filter(folders, pattern):
-                if line.startswith("!"):
-                    ignored.pop(name.removeprefix("sub-"), None)
-                else:
-                    ignored[name.removeprefix("sub-")] = line
-    return ignored
+        is_whole = "/" not in pattern and "_" not in pattern
+        if not re.match(r"sub-[^*/_]+" if not is_whole else r"sub-[^*/]", pattern):
+            continue
+        if not is_whole:
+            parts = [part for part in parts if part != pattern] + ([] if line.startswith("!") else [pattern])
+            continue
+        for name in fnmatch.filter(folders, pattern):
+            if line.startswith("!"):
+                participants.pop(name.removeprefix("sub-"), None)
+            else:
+                participants[name.removeprefix("sub-")] = line
+    return Ignored(path, participants, tuple(parts))
 
 
 def list_files(
@@ -97,19 +137,29 @@ def list_files(
         ignore = re.compile(rf"^/(?!sub-({labels})(/ses-[^/]+)?(/func|/{RELEVANT})?$)")
         try:
             paths, notes = _cached_index(root, ignore, Path(database_dir).absolute(), reindex)
-            return Listing(_parsed(paths), tuple(notes))
+            return Listing(_parsed(paths), tuple(notes), _misnamed(paths))
         except UsageError:
             raise
         except Exception as error:  # whatever pybids dislikes about one odd file must not stop the others
             notes = [f"pybids cannot index {root} ({type(error).__name__}); its folders were listed without an index."]
     walked, troubles = _walk(root, participants)
-    return Listing(_parsed(walked), tuple(notes), tuple(troubles))
+    return Listing(_parsed(walked), tuple(notes), (*troubles, *_misnamed(walked)))
 
 
 def _parsed(paths: Collection[str]) -> tuple[BidsFile, ...]:
     """Take the names apart; a name that no text can hold (bytes that are not UTF-8) is none of BIDS."""
     files = (BidsFile.parse(path) for path in sorted(paths) if Path(path).name.isprintable())
     return tuple(file for file in files if file is not None)
+
+
+def _misnamed(paths: Collection[str]) -> tuple[tuple[Path, str], ...]:
+    """Name preprocessed BOLD images that nobody would miss, because their names cannot be taken apart."""
+    names = [Path(path) for path in sorted(paths) if PREPROCESSED.search(path) and Path(path).name.isprintable()]
+    return tuple(
+        (path, trouble_with_name(path))
+        for path in names
+        if not path.name.startswith(".") and BidsFile.parse(path) is None
+    )
 
 
 def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tuple[Path, str]]]:

@@ -20,6 +20,7 @@ __all__ = [
     "inherited",
     "same_label",
     "trouble_with",
+    "trouble_with_name",
 ]
 
 ANNEX_POINTER = b"/annex/objects/"
@@ -74,13 +75,31 @@ class BidsFile:
         stem, dot, extension = path.name.partition(".")
         *parts, suffix = stem.split("_")
         pairs = [part.partition("-") for part in parts]
-        if not suffix or "-" in suffix or not all(key and label for key, _, label in pairs):
+        entities = {key: label for key, _, label in pairs}
+        if not suffix or "-" in suffix or len(entities) < len(pairs) or not all(map(all, pairs)):
             return None
-        return cls(path, {key: label for key, _, label in pairs}, suffix, dot + extension)
+        return cls(path, entities, suffix, dot + extension)
 
     def without(self, *keys: str) -> dict[str, str]:
         """Give the entities except some."""
         return {key: label for key, label in self.entities.items() if key not in keys}
+
+
+def trouble_with_name(path: Path) -> str:
+    """Say why a name cannot be taken apart.
+
+    >>> trouble_with_name(Path("sub-01_task-rest_run_1_bold.nii.gz"))
+    "its name is not one of BIDS: 'run' is no key-label"
+    """
+    *parts, suffix = path.name.partition(".")[0].split("_")
+    keys = [part.partition("-")[0] for part in parts]
+    odd = next((part for part in parts if not all(part.partition("-"))), None)
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if odd is not None:
+        reason = f"'{odd}' is no key-label" if odd else "two '_' in a row"
+    else:
+        reason = f"'{twice}-' is there twice" if twice else f"'{suffix}' is no suffix"
+    return f"its name is not one of BIDS: {reason}"
 
 
 class DirectoryCache:
