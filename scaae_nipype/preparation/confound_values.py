@@ -36,7 +36,12 @@ def read_cells(path: str | os.PathLike) -> pd.DataFrame:
     InputError
         If the file is missing, empty, not tab-separated, or a row has another number of cells than the header.
     """
-    lines = list(csv.reader(io.StringIO(_text(path), newline=""), delimiter="\t"))
+    try:
+        lines = list(csv.reader(io.StringIO(_text(path), newline=""), delimiter="\t"))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: is not a tab-separated table ({error}; is there a quote that is not closed?)."
+        ) from error
     while lines and not any(cell.strip() for cell in lines[-1]):
         lines.pop()
     if not lines:
@@ -70,11 +75,12 @@ def _text(path: str | os.PathLike) -> str:
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: cannot be read ({reason}).") from error
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16")
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if is_utf16:
+            raise InputError(f"{path}: cannot be read (damaged text in UTF-16); save it again, as UTF-8.") from error
         return content.decode("latin-1")  # columns that are used are plain numbers under plain names
 
 

@@ -19,7 +19,15 @@ from ..files import read_json
 from .confound_values import empty_columns, numbers, read_cells
 from .strategies import Strategy
 
-__all__ = ["Nuisance", "choose_nuisance", "count_dummy_scans", "framewise_displacement", "read_confounds"]
+__all__ = [
+    "Nuisance",
+    "choose_nuisance",
+    "count_dummy_scans",
+    "dummy_marks",
+    "framewise_displacement",
+    "other_names",
+    "read_confounds",
+]
 
 N_COMPCOR = 5
 """CompCor components of each tissue (Ciric et al. 2017)."""
@@ -109,8 +117,20 @@ def count_dummy_scans(table: pd.DataFrame | None, source: str | os.PathLike | No
     >>> count_dummy_scans(pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0], "csf": [1, 2, 3]}))
     1
     """
+    marked = np.flatnonzero(dummy_marks(table, source))
+    return int(marked[-1]) + 1 if marked.size else 0
+
+
+def dummy_marks(table: pd.DataFrame | None, source: str | os.PathLike | None = None) -> np.ndarray:
+    """Tell which volumes ``non_steady_state_outlier…`` columns mark: bool, (n_volumes,).
+
+    Raises
+    ------
+    InputError
+        If such a column holds something else than 1 and 0.
+    """
     if table is None:
-        return 0
+        return np.zeros(0, dtype=bool)
     columns = [name for name in table.columns if name.startswith("non_steady_state_outlier")]
     marks = numbers(table, columns, source)
     for name in columns:
@@ -120,8 +140,7 @@ def count_dummy_scans(table: pd.DataFrame | None, source: str | os.PathLike | No
                 f"{source}: column {name}, row {odd[0] + 1}, holds {marks[name][odd[0]]:g}, and marks are 1 or 0; "
                 "repair the table, or say how many volumes to leave out (`dummy_scans`)."
             )
-    marked = np.flatnonzero((marks == 1).any(axis=1))
-    return int(marked[-1]) + 1 if marked.size else 0
+    return (marks == 1).any(axis=1).to_numpy()
 
 
 def framewise_displacement(
@@ -192,8 +211,9 @@ def choose_nuisance(
         label += f": {' + '.join(taken.labels) or 'no regressors'}" if strategy.optional else ""
     regressors = pd.DataFrame(index=range(n_volumes))
     if table is not None and columns:
-        regressors = _complete(numbers(table, columns, confounds_file), confounds_file)
-        notes += _about_constant(regressors)
+        given = numbers(table, columns, confounds_file)
+        regressors = _complete(given, confounds_file)
+        notes += [*_about_late(given), *_about_constant(regressors)]
     lowest = 2 if strategy.detrend else 1  # detrending takes the linear trend
     for order, trend in enumerate(trends(n_volumes, strategy.polynomials).T, start=1):
         if order >= lowest:
@@ -273,13 +293,7 @@ class _Taken:
         """Say of columns that are not taken, but seem to be there, why."""
         empty = [name for name in wanted if name in self.empty]
         reasons = [f"; {_listed(empty)}: n/a in every row"] if empty else []
-        return "".join([*reasons, *(f"; {text}" for text in self._other_names(wanted))])
-
-    def _other_names(self, wanted: Iterable[str]) -> list[str]:
-        """Name columns that differ from a wanted one only in capitals and underscores, as before fMRIPrep 1.2."""
-        plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in self.all}
-        found = {name: plain.get(name.replace("_", "")) for name in wanted if name not in self.all}
-        return [f"there is {other}, which would have to be called {name}" for name, other in found.items() if other][:1]
+        return "".join([*reasons, *(f"; {text}" for text in other_names(wanted, self.all))])
 
     def _compcor(self, missing: list[str]) -> set[str]:
         """Take the first components of each tissue, by the sidecar or by their names."""
@@ -313,11 +327,22 @@ class _Taken:
         ]
         missing = [*absent, *missing]
         if missing:
-            near = "".join(f" ({text})" for text in self._other_names(absent))
+            near = "".join(f" ({text})" for text in other_names(absent, self.all))
             raise InputError(
                 f"{self.source}: {self.strategy.name} needs columns that are missing: {', '.join(missing)}; there are "
                 f"{_listed(self.all, 12)}{near}. {_OTHERWISE}"
             )
+
+
+def other_names(wanted: Iterable[str], there: Sequence[str]) -> list[str]:
+    """Name a column that differs from a wanted one only in capitals and underscores, as before fMRIPrep 1.2.
+
+    >>> other_names(["trans_x"], ["TransX", "csf"])
+    ['there is TransX, which would have to be called trans_x']
+    """
+    plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in there}
+    found = {name: plain.get(name.replace("_", "")) for name in wanted if name not in there}
+    return [f"there is {other}, which would have to be called {name}" for name, other in found.items() if other][:1]
 
 
 def _expanded(bases: Iterable[str], model: str) -> list[str]:
@@ -365,6 +390,15 @@ def _matching(strategy: Strategy, columns: Sequence[str], source: Any) -> list[s
             raise InputError(f"{source}: no column matches {pattern!r}, which {strategy.name} asks for{hint}.")
         chosen.update(dict.fromkeys(matches))
     return list(chosen)
+
+
+def _about_late(given: pd.DataFrame) -> list[str]:
+    """Say which regressors begin later than in the second volume, where derivatives do."""
+    late = {str(name): int(given[name].notna().to_numpy().argmax()) for name in given if given[name][:2].isna().all()}
+    if not late:
+        return []
+    have, their = ("has", "its first one stands") if len(late) == 1 else ("have", "their first ones stand")
+    return [f"{_listed(list(late))} {have} no value in the first {max(late.values())} volumes; {their} for them."]
 
 
 def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:

@@ -111,7 +111,8 @@ def _check_volumes(n_kept: int, n_volumes: int, n_cutoffs: int) -> None:
         reason = "band-pass filter" if n_cutoffs == 2 else "filter" if n_cutoffs else "z-score"
         raise InputError(
             f"Only {n_kept} of {n_volumes} volumes are left without dummy and censored ones, and the {reason} needs "
-            f"{needed}; switch filters off (`high_pass` 0, `low_pass` 0), or censor less (a higher `fd_threshold`)."
+            f"{needed}; switch filters off (`high_pass` 0, `low_pass` 0), censor less (a higher `fd_threshold`), or "
+            "cut off fewer (`dummy_scans`)."
         )
 
 

@@ -84,8 +84,15 @@ def estimate_mask(mean: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str
     return mask, "the intensities of its mean volume"
 
 
-def check_coverage(region: np.ndarray, bold: BoldFile) -> list[str]:
+def check_coverage(region: np.ndarray, bold: BoldFile, *, made_from: str = "") -> list[str]:
     """Give a warning where a run covers little of the model's brain mask.
+
+    Parameters
+    ----------
+    region : bool array, (grid.n_voxels,)
+    bold : BoldFile
+    made_from : str
+        What the run's mask was made from, if it has none of its own.
 
     Raises
     ------
@@ -93,6 +100,11 @@ def check_coverage(region: np.ndarray, bold: BoldFile) -> list[str]:
         If it covers less than 10 %.
     """
     coverage = float(region.mean())
+    if coverage < LEAST_COVERAGE and made_from:
+        raise InputError(
+            f"{bold.path}: has no brain mask, and the one made from {made_from} covers only {coverage:.0%} of the MNI "
+            "brain; give its mask, and see that the image is in MNI space (space-MNI152…)."
+        )
     if coverage < LEAST_COVERAGE:
         raise InputError(
             f"{bold.path}: only {coverage:.0%} of the MNI brain lies inside this run's brain mask; is the image in MNI "

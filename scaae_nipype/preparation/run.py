@@ -12,7 +12,14 @@ import pandas as pd
 
 from ..errors import InputError
 from ..grid import Grid
-from .confounds import Nuisance, choose_nuisance, count_dummy_scans, framewise_displacement, read_confounds
+from .confounds import (
+    Nuisance,
+    choose_nuisance,
+    dummy_marks,
+    framewise_displacement,
+    other_names,
+    read_confounds,
+)
 from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
 from .describing import describe
 from .masking import LEAST_COVERAGE, check_coverage, check_overlap, estimate_mask, mask_on_grid
@@ -178,7 +185,9 @@ def _choose_volumes(
 ) -> pd.DataFrame:
     """Make the table of volumes: which are kept, and why the others are not."""
     displacement = _displacement(table, bold.n_volumes, source, notes, is_used=fd_threshold is not None)
-    n_dummies = count_dummy_scans(table, source) if dummy_scans == "auto" else int(dummy_scans)
+    if fd_threshold is not None and not fd_threshold >= 0:
+        raise InputError(f"`fd_threshold` must be a displacement in mm, or 0 for no censoring, not {fd_threshold:g}.")
+    n_dummies = _marked_dummies(table, source, notes) if dummy_scans == "auto" else int(dummy_scans)
     if not 0 <= n_dummies < bold.n_volumes:
         raise InputError(
             f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change `dummy_scans`."
@@ -200,6 +209,19 @@ def _choose_volumes(
     )
 
 
+def _marked_dummies(table: pd.DataFrame | None, source: str | os.PathLike | None, notes: list[str]) -> int:
+    """Count the volumes up to the last one that the confounds mark; say if not all of these are marked."""
+    marked = dummy_marks(table, source)
+    n_dummies = int(np.flatnonzero(marked)[-1]) + 1 if marked.any() else 0
+    if unmarked := n_dummies - int(marked.sum()):
+        notes.append(
+            f"The confounds mark volumes that are not in a steady state up to volume {n_dummies - 1} (counted from 0), "
+            f"{unmarked} of which {'is' if unmarked == 1 else 'are'} not marked; all {n_dummies} were cut off "
+            "(`dummy_scans` says otherwise)."
+        )
+    return n_dummies
+
+
 def _displacement(
     table: pd.DataFrame | None, n_volumes: int, source: str | os.PathLike | None, notes: list[str], *, is_used: bool
 ) -> np.ndarray:
@@ -216,7 +238,9 @@ def _displacement(
 def _about_displacement(table: pd.DataFrame | None, displacement: np.ndarray, n_dummies: int) -> list[str]:
     """Say where censoring for motion had nothing to go by."""
     if table is None or "framewise_displacement" not in table.columns:
-        return ["No volume was censored for motion: the run has no column framewise_displacement."]
+        near = other_names(["framewise_displacement"], [] if table is None else list(table.columns))
+        hint = f" ({near[0]})" if near else ""
+        return [f"No volume was censored for motion: the run has no column framewise_displacement{hint}."]
     unknown = np.isnan(displacement)
     if unknown.all():
         return ["No volume was censored for motion: the column framewise_displacement is n/a in every row."]
@@ -323,7 +347,7 @@ def _resample(
         mask, how = estimate_mask(contents.mean, bold.affine)
         notes.append(f"The run has no brain mask; one was made from {how}.")
         covered = mask_on_grid(mask, bold.affine, grid)
-        check_coverage(covered, bold)
+        check_coverage(covered, bold, made_from=how)
         found, doubts = check_overlap(mask, covered, bold, grid, is_estimated=True)
     support, leaky, counts, lost = contents.holdings(mask)
     if leaky.any():  # known only now: once more, without what would be smoothed into others

@@ -113,15 +113,21 @@ class Contents:
         InputError
         """
         n_voxels = int(np.prod(self.bold.shape) if self.mask is None else self.mask.sum())
-        for counts, known, what in (
-            (self.without_number, [], "values that are not finite in the brain"),
-            (self.zero, self.empty, "no values but 0 in the brain"),
-        ):
+        for counts, known in ((self.without_number, []), (self.zero, self.empty)):
             usual = np.median(counts)
             sudden = np.flatnonzero(np.array(counts) - usual >= max(1, WHOLE * (n_voxels - usual)))
             broken = sorted({*known, *(self.indices[i] for i in sudden)})
-            if broken:
-                raise InputError(f"{self.bold.path}: {_listed(broken)} {what}; {_way_out(broken, len(self.indices))}.")
+            if not broken:
+                continue
+            share = min(counts[self.indices.index(i)] for i in broken) / n_voxels
+            if counts is self.without_number:
+                what = f"{_listed(broken, 'has', 'have')} values that are not finite in the brain"
+            elif set(broken) <= set(known):
+                what = f"{_listed(broken, 'has', 'have')} no values but 0 in the brain"
+            else:
+                more = " or more" if len(broken) > 1 else ""
+                what = f"{_listed(broken, 'is', 'are')} 0 in {share:.0%} of the brain{more}"
+            raise InputError(f"{self.bold.path}: {what}; {_way_out(broken, len(self.indices))}.")
 
     def holdings(self, mask: np.ndarray) -> Holdings:
         """Tell voxels that hold data from others.
@@ -189,16 +195,18 @@ def _notes(counts: dict[str, int]) -> list[str]:
     ]
 
 
-def _listed(volumes: Sequence[int]) -> str:
-    """Name the first volumes.
+def _listed(volumes: Sequence[int], one: str, several: str) -> str:
+    """Name the first volumes, with a verb.
 
-    >>> _listed([3]), _listed([0, 1, 2, 3, 4, 5, 6])
+    >>> _listed([3], "has", "have"), _listed([0, 1, 2, 3, 4, 5, 6], "has", "have")
     ('volume 3 has', 'volumes 0, 1, 2, 3, 4 and 2 more have')
     """
     if len(volumes) == 1:
-        return f"volume {volumes[0]} has"
+        return f"volume {volumes[0]} {one}"
     first = ", ".join(map(str, volumes[:5]))
-    return f"volumes {first} and {len(volumes) - 5} more have" if len(volumes) > 5 else f"volumes {first} have"
+    return (
+        f"volumes {first} and {len(volumes) - 5} more {several}" if len(volumes) > 5 else f"volumes {first} {several}"
+    )
 
 
 def _way_out(volumes: Sequence[int], n_volumes: int) -> str:
