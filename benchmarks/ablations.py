@@ -28,11 +28,11 @@ from benchmarks.recovery_scores import oriented, recovery
 from benchmarks.start import STUDIES, all_training_runs, train
 from benchmarks.variants import VARIANTS, Variant, error_of, maps_of, new_variant, train_autoencoder
 from scaae_nipype.files import write_json
-from scaae_nipype.model.autoencoder import SCAAE
-from scaae_nipype.model.cache import VolumeCache
-from scaae_nipype.model.context import FittedContext
-from scaae_nipype.model.contextual import ContextualSCAAE
-from scaae_nipype.model.contextual_training import fit_network_context
+from scaae_nipype.model.network.autoencoder import SCAAE
+from scaae_nipype.model.network.context import FittedContext
+from scaae_nipype.model.network.contextual import ContextualSCAAE
+from scaae_nipype.model.training.fitted_context import fit_network_context
+from scaae_nipype.model.training.volumes import VolumeCache
 
 RESULTS = Path(__file__).parent / "results" / "ablations.json"
 CACHE = RESULTS.with_suffix("")
@@ -164,7 +164,7 @@ def _file_name(name: str) -> str:
 
 def _reference_filters() -> dict[str, Any]:
     """Score what needs no training: the volume, and smoothing."""
-    from scaae_nipype.evaluation.filters import smooth
+    from scaae_nipype.evaluation.baselines.filters import smooth
 
     results = {}
     for regime in ("exclusive", "mixture"):

@@ -25,11 +25,11 @@ from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
-from scaae_nipype.evaluation.filters import smooth
-from scaae_nipype.evaluation.run_statistics import TESTED
-from scaae_nipype.evaluation.spatial_null import match_null
-from scaae_nipype.evaluation.spatial_surrogates import surrogate_ranks
-from scaae_nipype.evaluation.temporal_null import Network, temporal_null
+from scaae_nipype.evaluation.baselines.filters import smooth
+from scaae_nipype.evaluation.nulls.run_statistics import TESTED
+from scaae_nipype.evaluation.nulls.spatial import match_null
+from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
+from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
 from scaae_nipype.files import write_json
 from scaae_nipype.preparation.denoising import clean_in_place, temporal_operator
 from scaae_nipype.simulation import simulate_run
@@ -64,10 +64,10 @@ def method(name: str, arm: str) -> Network:
 
 def default_network(arm: str) -> Network:
     from scaae_nipype.model import PRESETS, Model
-    from scaae_nipype.model.apply import network_function
-    from scaae_nipype.model.cache import VolumeCache
-    from scaae_nipype.model.contextual import ContextualSCAAE
-    from scaae_nipype.model.contextual_training import fit_network_context
+    from scaae_nipype.model.extraction.functions import network_function
+    from scaae_nipype.model.network.contextual import ContextualSCAAE
+    from scaae_nipype.model.training.fitted_context import fit_network_context
+    from scaae_nipype.model.training.volumes import VolumeCache
     from scaae_nipype.model.weights import new_network
 
     grid = coarse_grid()

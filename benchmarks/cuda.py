@@ -17,8 +17,8 @@ import torch
 
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import Training, train_model
-from scaae_nipype.model.cache import write_cache
-from scaae_nipype.model.extraction import extract_networks
+from scaae_nipype.model.extraction.extractor import extract_networks
+from scaae_nipype.model.training.volumes import write_cache
 
 from .engine import RESULTS, machine
 from .measures import _model, _noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scaae_nipype.model.extraction import bf16_is_fast
+from scaae_nipype.model.extraction.extractor import bf16_is_fast
 
 __all__ = ["fast_precision"]
 

@@ -75,8 +75,8 @@ def extraction(preset: str, precision: str) -> dict:
     """Extract networks, channel weights and codes with the fused path; give the attention path's arithmetic rate."""
     import torch
 
-    from scaae_nipype.model.extraction import Extractor
-    from scaae_nipype.model.threads import map_in_threads
+    from scaae_nipype.model.extraction.extractor import Extractor
+    from scaae_nipype.model.extraction.threads import map_in_threads
 
     model = _model(preset, precision)
     vectors = _noise(24, model.grid)  # enough for threads to have warmed up, as they have in a run
@@ -109,8 +109,8 @@ def training_step(precision: str) -> dict:
     """Train the autoencoder preset: forward, backward and Adam for a batch of 8, as the learner does it."""
     import torch
 
-    from scaae_nipype.model.learner import Learner
     from scaae_nipype.model.presets import RECIPES
+    from scaae_nipype.model.training.learner import Learner
 
     model = _model("autoencoder", precision)
     mask = np.ascontiguousarray(model.grid.mask[model.box])
@@ -211,7 +211,7 @@ def prepare_and_extract(path: str) -> dict:
     from benchmarks.machine import fast_precision
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import save_model
-    from scaae_nipype.model.run import extract_run
+    from scaae_nipype.model.extraction.extract_run import extract_run
     from scaae_nipype.preparation import prepare_run
     from scaae_nipype.preparation.prepared import write_prepared
 

@@ -24,15 +24,15 @@ from benchmarks.machine import fast_precision
 from benchmarks.planted import PlantedRun, grid_of_model, planted_run
 from benchmarks.recovery_report import report
 from benchmarks.recovery_scores import score_maps
-from scaae_nipype.evaluation.baselines import baselines
-from scaae_nipype.evaluation.filters import smooth
+from scaae_nipype.evaluation.baselines.candidates import baselines
+from scaae_nipype.evaluation.baselines.filters import smooth
 from scaae_nipype.files import write_json
 from scaae_nipype.model import PRESETS, Model, extract_networks
-from scaae_nipype.model.apply import context_function
-from scaae_nipype.model.cache import VolumeCache
-from scaae_nipype.model.contextual import ContextualSCAAE
-from scaae_nipype.model.contextual_training import fit_network_context
-from scaae_nipype.model.start import load_start
+from scaae_nipype.model.extraction.functions import context_function
+from scaae_nipype.model.network.contextual import ContextualSCAAE
+from scaae_nipype.model.training.fitted_context import fit_network_context
+from scaae_nipype.model.training.start import load_start
+from scaae_nipype.model.training.volumes import VolumeCache
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.simulation import planted_networks
 

@@ -30,14 +30,14 @@ from benchmarks.planted import clean, grid_of_model
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid
 from scaae_nipype.model import PRESETS
-from scaae_nipype.model.context import fit_context
-from scaae_nipype.model.contextual import ContextualSCAAE
-from scaae_nipype.model.contextual_training import on_vectors
-from scaae_nipype.model.start import START, start_tensors
+from scaae_nipype.model.network.context import fit_context
+from scaae_nipype.model.network.contextual import ContextualSCAAE
+from scaae_nipype.model.training.fitted_context import on_vectors
+from scaae_nipype.model.training.start import START, start_tensors
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.simulation import random_networks, simulate_run
 from scaae_nipype.simulation.noise import noise_volumes
-from scaae_nipype.simulation.run import NOISE_SD
+from scaae_nipype.simulation.simulate import NOISE_SD
 
 FOLDER = Path(__file__).parent / "results" / "start"
 STUDIES, VOLUMES_PER_RUN = 52, 100

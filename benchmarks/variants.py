@@ -13,12 +13,12 @@ from benchmarks.coarse import coarse_grid
 from benchmarks.machine import fast_precision
 from benchmarks.start import loss
 from scaae_nipype.model import PRESETS, Model
-from scaae_nipype.model.attention import AttentionPath, ParallelBlock, SpatialAttention
-from scaae_nipype.model.autoencoder import SCAAE
-from scaae_nipype.model.contextual import ContextualSCAAE
-from scaae_nipype.model.learner import Learner
+from scaae_nipype.model.network.attention import AttentionPath, ParallelBlock, SpatialAttention
+from scaae_nipype.model.network.autoencoder import SCAAE
+from scaae_nipype.model.network.contextual import ContextualSCAAE
 from scaae_nipype.model.presets import RECIPES
-from scaae_nipype.model.training import recompute_batch_norm
+from scaae_nipype.model.training.learner import Learner
+from scaae_nipype.model.training.train import recompute_batch_norm
 from scaae_nipype.model.weights import new_network
 
 __all__ = ["VARIANTS", "Variant", "maps_of", "new_variant", "train_autoencoder"]

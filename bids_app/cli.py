@@ -10,13 +10,13 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import ScaaeError, UsageError
-from .config_file import ConfigFile, read_config_file
-from .group_options import add_group_options
-from .parsing import Collect, HelpFormatter, Parser, number_or_auto, with_dashes
-from .resources import memory_in_gb
-from .signals import stop_in_order, stop_text
-from .vocabulary import PRESETS, STRATEGIES, lines
-from .without_effect import check_effects
+from .engine.machine import memory_in_gb
+from .engine.signals import stop_in_order, stop_text
+from .settings.config_file import ConfigFile, read_config_file
+from .settings.group_options import add_group_options
+from .settings.parsing import Collect, HelpFormatter, Parser, number_or_auto, with_dashes
+from .settings.vocabulary import PRESETS, STRATEGIES, lines
+from .settings.without_effect import check_effects
 
 __all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parse", "parser"]
 
@@ -352,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``scaae-bids`` and give its exit code."""
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
-        from .settings import Settings
+        from .settings.settings import Settings
 
         settings = Settings.from_options(options)
     except UsageError as error:
@@ -360,9 +360,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop_in_order()
     try:
         if settings.level == "group":
-            from .group import run
+            from .group.group_call import run
         else:
-            from .runner import run
+            from .job.participant_call import run
 
         return run(settings, command=["scaae-bids", *(sys.argv[1:] if arguments is None else arguments)])
     except UsageError as error:
@@ -375,7 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: ScaaeError, code: int) -> int:
-    from .spelling import with_options
+    from .settings.spelling import with_options
 
     print(f"scaae-bids: {with_options(str(error))}", file=sys.stderr)
     return code

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scaae_nipype import __version__
-from scaae_nipype.bids_app.parsing import LeavingParser
+from scaae_nipype.bids_app.settings.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["build_parser", "main"]
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name: str | None) -> None:
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import PRESETS, Model, save_model
-    from scaae_nipype.model.autoencoder import SCAAE
+    from scaae_nipype.model.extraction.selftest import compare_paths
+    from scaae_nipype.model.network.autoencoder import SCAAE
     from scaae_nipype.model.published import read_published_weights
-    from scaae_nipype.model.selftest import compare_paths
     from scaae_nipype.model.weights import new_network
 
     grid = load_grid(mask)
@@ -91,7 +91,7 @@ def _info(folder: Path) -> None:
 
 def _verify(folder: Path) -> None:
     from scaae_nipype.model import load_model
-    from scaae_nipype.model.selftest import compare_paths
+    from scaae_nipype.model.extraction.selftest import compare_paths
 
     model = load_model(folder)
     print(f"{folder}: files complete, checksum, mask and shapes are right ({model.card['Preset']} preset).")

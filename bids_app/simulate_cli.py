@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scaae_nipype import __version__
-from scaae_nipype.bids_app.parsing import LeavingParser
+from scaae_nipype.bids_app.settings.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["PRESETS", "build_parser", "main"]

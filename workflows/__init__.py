@@ -6,7 +6,7 @@ from .evaluation import init_evaluation_wf
 from .networks import init_networks_wf
 from .nulls import init_nulls_wf, init_surrogate_templates_wf
 from .preparation import init_prepare_run_wf
-from .run import init_scaae_wf
+from .scaae import init_scaae_wf
 from .training import init_training_wf
 
 __all__ = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.planted import PlantedRun
-from scaae_nipype.evaluation.spatial_surrogates import (
+from scaae_nipype.evaluation.nulls.surrogate_templates import (
     give_values,
     read_surrogate_ranks,
     surrogate_ranks,

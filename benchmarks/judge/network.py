@@ -9,7 +9,7 @@ from benchmarks.judge.runs import Group, Run
 from benchmarks.planted import grid_of_model
 from benchmarks.recovery import fitted_model
 from scaae_nipype.model import Model
-from scaae_nipype.model.apply import context_function, network_function
+from scaae_nipype.model.extraction.functions import context_function, network_function
 
 __all__ = ["NETWORKS"]
 

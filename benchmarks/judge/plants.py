@@ -22,7 +22,7 @@ from scipy.stats import gamma
 
 from benchmarks.judge.runs import smooth_space
 from benchmarks.planted import PlantedRun, clean, grid_of_model, planted_run
-from scaae_nipype.evaluation.spatial_surrogates import give_values, surrogate_ranks
+from scaae_nipype.evaluation.nulls.surrogate_templates import give_values, surrogate_ranks
 from scaae_nipype.grid import Grid
 from scaae_nipype.simulation import PlantedNetworks, SimulatedRun, fit_tissues, planted_networks, simulate_run
 from scaae_nipype.simulation.noise import smooth_field

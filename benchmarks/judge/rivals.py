@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.judge.decompositions import components, independent_maps, patterns, states
 from benchmarks.judge.runs import Group, Run, smooth_space, smooth_time
-from scaae_nipype.evaluation.filters import rectified_squared
+from scaae_nipype.evaluation.baselines.filters import rectified_squared
 
 __all__ = ["CLASSES", "RIVALS", "Apply", "Rival", "Sees", "grid_of", "label_of", "marchenko_pastur_rank", "rivals_of"]
 

@@ -148,8 +148,8 @@ def make_head(grid) -> dict[str, np.ndarray]:
     """Collect the arrays of a `Head` from a grid of the product."""
     import nibabel as nib
 
-    from scaae_nipype.simulation.networks import _tissue_weight
     from scaae_nipype.simulation.noise import GLOBAL_WEIGHTS
+    from scaae_nipype.simulation.planted import _tissue_weight
     from scaae_nipype.simulation.tissues import fit_tissues
 
     tissues = fit_tissues(grid)

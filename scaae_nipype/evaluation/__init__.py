@@ -1,20 +1,24 @@
 """How well maps agree with templates and with each other, beside what needs no network: arrays and files, no model."""
 
-from .baseline_steps import score_baselines
-from .baselines import BASELINES, Candidates, baselines, choose_on_other_runs
-from .biomarkers import code_features, feature_names, predict, summarise_code
-from .comparison import compare_outcomes
+from .baselines.candidates import BASELINES, Candidates, baselines, choose_on_other_runs
+from .baselines.score import score_baselines
 from .event_steps import lock_to_events
 from .events import condition_regressors, event_locking, read_events
-from .gradual_change import lag_curve, lagged_iou
-from .group import (
+from .group.averages import (
     count_participants,
     reliability_table,
     spread_over_participants,
     transition_means,
     unit_means,
 )
-from .overlap import (
+from .group.comparison import compare_outcomes
+from .group.permutation import freedman_lane
+from .group.prediction import code_features, feature_names, predict, summarise_code
+from .group.reliability import intraclass_correlation
+from .run_maps import RunMaps, read_run
+from .scores.gradual_change import lag_curve, lagged_iou
+from .scores.match import change_gradually, score_run, tabulate_regions
+from .scores.overlap import (
     THRESHOLD,
     average_precision,
     best_of_n,
@@ -28,15 +32,11 @@ from .overlap import (
     size_matched_iou,
     threshold_curve,
 )
-from .permutation import freedman_lane
-from .regions import region_means
-from .reliability import intraclass_correlation
-from .run import RunMaps, read_run
-from .scoring import overlap_table, score_maps
+from .scores.regions import region_means
+from .scores.scoring import overlap_table, score_maps
 from .state_steps import assign_states
 from .states import RULES, Assignment, assign, transition_counts, transition_graph, transition_probabilities
-from .steps import change_gradually, score_run, tabulate_regions
-from .templates import TemplateSet, coverage, find_smith2009, load_templates
+from .templates.template_set import TemplateSet, coverage, find_smith2009, load_templates
 
 __all__ = [
     "BASELINES",

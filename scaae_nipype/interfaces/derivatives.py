@@ -13,9 +13,9 @@ from typing import Any
 
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
+from ..derivatives.names import ENTITY_ORDER, output_path, outputs
 from ..errors import UsageError, refuse_unequal
 from ..files import read_json, replacing, write_json
-from ..names import ENTITY_ORDER, output_path, outputs
 from .base import FunctionInputSpec, FunctionInterface
 from .checked import ExistingFile, ExistingFolder
 

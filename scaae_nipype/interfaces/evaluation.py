@@ -8,9 +8,9 @@ from typing import Any, ClassVar, get_args
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
-from ..evaluation.baselines import BASELINES
+from ..evaluation.baselines.candidates import BASELINES
 from ..evaluation.states import RULES
-from ..evaluation.template_kinds import Kind
+from ..evaluation.templates.template_kinds import Kind
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
 from .checked import Device, ExistingFile, ModelFolder, Quantity, Templates
 from .model import DEVICE, LARGEST_SEED
@@ -224,8 +224,8 @@ class ScoreBaselines(FunctionInterface):
 def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
     """Give the parts of a model that baselines need; ``context`` is dropped from the names if it has none."""
     from ..grid import load_grid
-    from ..model.apply import context_function, untrained_function
-    from ..model.extraction import resolve_device
+    from ..model.extraction.extractor import resolve_device
+    from ..model.extraction.functions import context_function, untrained_function
     from ..model.weights import load_model
 
     limit_threads(num_threads)

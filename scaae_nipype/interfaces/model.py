@@ -84,8 +84,8 @@ class TrainModel(FunctionInterface):
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..grid import load_grid
-        from ..model.cache import cache_run
-        from ..model.job import start_job
+        from ..model.training.processes import start_job
+        from ..model.training.volumes import cache_run
 
         limit_threads(given["num_threads"])
         mask = given.get("grid_mask")
@@ -173,7 +173,7 @@ class ExtractNetworks(FunctionInterface):
     output_spec = _ExtractNetworksOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..model.run import extract_run
+        from ..model.extraction.extract_run import extract_run
 
         limit_threads(given.pop("num_threads"))
         name = given.pop("run_name", None)
@@ -204,7 +204,7 @@ class ConfirmNetworks(FunctionInterface):
     output_spec = _ConfirmNetworksOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..model.run import check_same_maps
+        from ..model.extraction.extract_run import check_same_maps
 
         for made, there in zip(given["fbn_maps"], given["fbn_maps_there"], strict=True):
             check_same_maps(made, there)

@@ -7,7 +7,7 @@ from typing import Any
 
 from nipype.interfaces.base import File, TraitedSpec, traits
 
-from ..evaluation.significance import LEAST_SURROGATES
+from ..evaluation.nulls.significance import LEAST_SURROGATES
 from .base import FunctionInterface, limit_threads
 from .checked import Device, ExistingFile, ModelFolder, Quantity
 from .evaluation import LONGEST_LAG, MODES, _MapsInputSpec, _TemplatesInputSpec, _VolumesInputSpec
@@ -34,7 +34,7 @@ class SurrogateTemplates(FunctionInterface):
     output_spec = _SurrogateTemplatesOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.null_steps import make_surrogate_templates
+        from ..evaluation.nulls.steps import make_surrogate_templates
 
         return {"out_file": make_surrogate_templates(**given, out_dir=folder)}
 
@@ -58,7 +58,7 @@ class CheckMatches(FunctionInterface):
     output_spec = _CheckMatchesOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.null_steps import check_matches
+        from ..evaluation.nulls.steps import check_matches
 
         names = ("out_volumes", "out_matches", "out_metadata")
         return dict(zip(names, check_matches(**given, out_dir=folder), strict=True))
@@ -88,10 +88,10 @@ class CheckDynamics(FunctionInterface):
     output_spec = _CheckDynamicsOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.null_steps import check_dynamics
+        from ..evaluation.nulls.steps import check_dynamics
         from ..grid import load_grid
-        from ..model.apply import account_of, network_function, was_trained_on
-        from ..model.extraction import resolve_device
+        from ..model.extraction.extractor import resolve_device
+        from ..model.extraction.functions import account_of, network_function, was_trained_on
         from ..model.weights import load_model
 
         limit_threads(given.pop("num_threads"))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .presets import PRESETS, RECIPES, Preset, Recipe
 
 if TYPE_CHECKING:
-    from .extraction import extract_networks
-    from .training import Training, train_model
+    from .extraction.extractor import extract_networks
+    from .training.train import Training, train_model
     from .weights import Model, load_model, save_model
 
 __all__ = [
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 _LATER = {
-    "extract_networks": "extraction",
-    "Training": "training",
-    "train_model": "training",
+    "extract_networks": "extraction.extractor",
+    "Training": "training.train",
+    "train_model": "training.train",
     "Model": "weights",
     "load_model": "weights",
     "save_model": "weights",

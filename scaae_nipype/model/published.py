@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .autoencoder import CODE_EDGE, SCAAE
+from .network.autoencoder import CODE_EDGE, SCAAE
 
 __all__ = ["published_names", "read_published_weights"]
 

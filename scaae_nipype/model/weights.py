@@ -21,9 +21,9 @@ from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
 from ..files import read_json, write_json
 from ..grid import Grid, load_grid
-from .autoencoder import SCAAE
-from .contextual import ContextualSCAAE
 from .folder import CARD, MASK, WEIGHTS, check_model_folder
+from .network.autoencoder import SCAAE
+from .network.contextual import ContextualSCAAE
 from .presets import Preset, preset_named
 
 __all__ = ["FORMAT_VERSION", "Model", "load_model", "new_network", "save_model"]

@@ -1,7 +1,7 @@
 """A preprocessed BOLD run becomes a model-ready run: resample, smooth, denoise, censor, standardise."""
 
+from .prepare import prepare_run
 from .prepared import PreparedFiles, PreparedRun, read_prepared, write_prepared
-from .run import prepare_run
 from .strategies import STRATEGIES, read_strategy, strategy_names
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..derivatives.reading import Run
 from .page import Banner
-from .reading import Run
 from .style import LABELS
 
 __all__ = [

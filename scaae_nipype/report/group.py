@@ -11,9 +11,9 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from .._version import __version__
+from ..derivatives.names import group_outputs, group_path
 from ..errors import InputError
 from ..files import write_text
-from ..names import group_outputs, group_path
 from . import group_state_views as state_views
 from . import group_views as views
 from .group_findings import group_banners

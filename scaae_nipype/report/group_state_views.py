@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..derivatives.names import group_path
+from ..derivatives.reading import BRANCHES
 from ..errors import InputError
 from ..files import read_image, read_json
-from ..names import group_path
 from . import brains, comparison, state_figures
 from .findings import number
 from .group_views import Group, everybody, seconds, spread
 from .page import Cell, Table
-from .reading import BRANCHES
 from .style import LABELS, methods_of, shorten
 
 __all__ = ["compare_figure", "compare_sentences", "compare_table", "graphs", "state_mosaic", "states"]

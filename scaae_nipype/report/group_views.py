@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..derivatives.names import group_path
 from ..errors import InputError
 from ..files import read_json, read_table
-from ..names import group_path
 from .findings import number
 from .methods import method_label
 from .page import Cell, Table

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..derivatives.reading import Run
 from .findings import number, percent
 from .page import Cell, Table
-from .reading import Run
 from .style import LABELS, methods_of
 
 __all__ = ["dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]

@@ -12,12 +12,12 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from ..derivatives.names import outputs
+from ..derivatives.reading import BRANCHES, Run
 from ..errors import InputError
 from ..files import read_json
-from ..names import outputs
 from .findings import channel_limits, number, percent
 from .page import Block, Cell, Link, Links, Table, Text
-from .reading import BRANCHES, Run
 
 __all__ = ["cards_of", "facts", "files_of", "glance", "methods_text", "model_blocks"]
 

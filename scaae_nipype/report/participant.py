@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from ..derivatives.reading import Run, find_runs
 from ..errors import InputError
 from ..files import write_text
 from .findings import banners
 from .overview import cards_of, facts, files_of, glance, methods_text, model_blocks
 from .page import Block, Drawing, Page, Section, Text, render
-from .reading import Run, find_runs
 from .specification import HOW_TO_READ, RUN_SECTIONS, FigureItem, SentenceItem, TableItem
 from .style import data_uri
 

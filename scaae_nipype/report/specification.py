@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from ..derivatives.reading import Run
 from . import null_views, state_views, views
 from .page import Table
-from .reading import Run
 
 __all__ = ["HOW_TO_READ", "RUN_SECTIONS", "FigureItem", "RunSection", "SentenceItem", "TableItem"]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..derivatives.reading import BRANCHES, Run
 from ..errors import InputError
 from . import brains, comparison, event_figures, state_figures
 from .findings import branch_sentences, number, percent
 from .page import Cell, Table
-from .reading import BRANCHES, Run
 from .style import LABELS, message, shorten, styled
 
 __all__ = [

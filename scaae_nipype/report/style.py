@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from ..maps import LABELS
+
 __all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
 
 P = ParamSpec("P")
@@ -24,14 +26,6 @@ COLOURS = {"fbn1": "#0072B2", "fbn2": "#D55E00", "volume": "#333333", "volume_ne
 
 MARKERS = {"fbn1": "o", "fbn2": "s", "volume": "D", "volume_negated": "v"}
 """The same distinction for readers who see no colour, or print in grey."""
-
-LABELS = {
-    "fbn1": "FBN branch 1",
-    "fbn2": "FBN branch 2",
-    "volume": "volume itself",
-    "volume_negated": "volume, sign turned",
-}
-"""What the methods of the overlap and gradual-change tables are called for the reader."""
 
 DROPPED = "#DDDDDD"
 """Volumes that were not used."""

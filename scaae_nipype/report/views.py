@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..derivatives.reading import BRANCHES, THRESHOLD, Run
 from ..errors import InputError
 from ..grid import load_grid
 from . import brains, figures, findings
 from .findings import number, percent
 from .page import Cell, Table
-from .reading import BRANCHES, THRESHOLD, Run
 from .style import LABELS, methods_of, shorten
 
 __all__ = [

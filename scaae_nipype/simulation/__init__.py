@@ -6,8 +6,8 @@ confounds (`confounds`), and `dataset` writes many of them as an fMRIPrep-style 
 """
 
 from .dataset import WrittenDataset, write_dataset
-from .networks import PlantedNetworks, planted_networks, random_networks
-from .run import NOISE_SD, RunSettings, SimulatedRun, simulate_run
+from .planted import PlantedNetworks, planted_networks, random_networks
+from .simulate import NOISE_SD, RunSettings, SimulatedRun, simulate_run
 from .timecourses import REGIMES, Block
 from .tissues import Tissues, fit_tissues, source_grid
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from .._version import __version__
+from ..derivatives.names import run_stem
 from ..errors import InputError, UsageError
 from ..files import read_json, replacing, write_json, write_table, write_text
 from ..grid import Grid
-from ..names import run_stem
-from .networks import PlantedNetworks, planted_networks
-from .run import RunSettings, SimulatedRun, simulate_run
+from .planted import PlantedNetworks, planted_networks
+from .simulate import RunSettings, SimulatedRun, simulate_run
 from .timecourses import Block
 from .tissues import source_grid
 

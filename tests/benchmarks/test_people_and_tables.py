@@ -7,7 +7,7 @@ from benchmarks.judge.people import bootstrap, report_people, splits, summaries,
 from benchmarks.judge.report import bar_of, chosen_scores, frame_of, interval, report
 from benchmarks.judge.run import Store
 from benchmarks.judge.seeds import SeedError
-from scaae_nipype.evaluation.overlap import best_of_n, rank_scores
+from scaae_nipype.evaluation.scores.overlap import best_of_n, rank_scores
 
 
 @pytest.fixture

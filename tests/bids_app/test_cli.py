@@ -11,7 +11,7 @@ import time
 import pytest
 
 from scaae_nipype.bids_app.cli import main, parse
-from scaae_nipype.bids_app.settings import BASELINES, Settings
+from scaae_nipype.bids_app.settings.settings import BASELINES, Settings
 from scaae_nipype.errors import UsageError
 
 LIGHT = "import sys; from scaae_nipype.bids_app.cli import main; code = main(sys.argv[1:]); sys.exit(code)"

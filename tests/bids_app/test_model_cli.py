@@ -31,7 +31,7 @@ def test_info_and_verify(folder, capsys):
 
 
 def test_verify_refuses_a_path_that_computes_something_else(folder, capsys, monkeypatch):
-    monkeypatch.setattr("scaae_nipype.model.selftest.LARGEST_DIFFERENCE", 0.0)
+    monkeypatch.setattr("scaae_nipype.model.extraction.selftest.LARGEST_DIFFERENCE", 0.0)
     assert main(["verify", str(folder)]) == 1
     assert "The fused path differs from the plain network by" in capsys.readouterr().err
 

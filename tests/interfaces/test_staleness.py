@@ -150,7 +150,7 @@ def test_where_and_how_fast_does_not_count_what_does(runs, make_model):
 
 def test_a_folder_for_checkpoints_serves_training_after_training(runs, write_run, grid_mask, tmp_path, monkeypatch):
     """The first leaves nothing that the second, on other data, would go on from or stumble over."""
-    monkeypatch.setattr("scaae_nipype.model.fitting.CHECKPOINT_EVERY", 8)
+    monkeypatch.setattr("scaae_nipype.model.training.trainer.CHECKPOINT_EVERY", 8)
 
     def train(name, **more):
         (tmp_path / name).mkdir()

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.grid import Grid
 from scaae_nipype.model import PRESETS, Model
-from scaae_nipype.model.cache import write_cache
+from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
 
 
@@ -44,7 +44,7 @@ def training_script():
 import sys
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import Training, save_model, train_model
-import scaae_nipype.model.fitting as fitting
+import scaae_nipype.model.training.trainer as fitting
 volumes, fitting.CHECKPOINT_EVERY = map(int, sys.argv[1:3])
 folder, mask, *caches = sys.argv[3:]
 training = Training(preset="tiny", volumes=volumes, precision="fp32")

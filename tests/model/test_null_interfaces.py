@@ -13,7 +13,7 @@ from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.model import ExtractNetworks
 from scaae_nipype.interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
 from scaae_nipype.model import extract_networks, save_model
-from scaae_nipype.model.apply import network_function, was_trained_on
+from scaae_nipype.model.extraction.functions import network_function, was_trained_on
 
 
 @pytest.fixture

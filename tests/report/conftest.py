@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from scaae_nipype.derivatives.names import output_path
 from scaae_nipype.evaluation.states import Assignment, state_table, transition_counts
 from scaae_nipype.files import write_json, write_table, write_text
 from scaae_nipype.grid import Grid, load_grid
-from scaae_nipype.names import output_path
 
 TEMPLATES = ["Auditory", "DefaultMode", "SomatomotorDorsal", "Visual", "NA"]
 METHODS = ["fbn1", "fbn2", "volume", "volume_negated"]

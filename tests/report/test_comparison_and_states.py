@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from matplotlib.patches import FancyArrowPatch
 
+from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.report import state_views as views
 from scaae_nipype.report.comparison import comparison_figure, comparison_sentences, comparison_table
 from scaae_nipype.report.methods import method_label, ordered_methods
-from scaae_nipype.report.reading import find_runs
 from scaae_nipype.report.state_figures import TransitionPanel, state_sequence, transition_graphs
 
 

@@ -5,9 +5,9 @@ from html import unescape
 import pandas as pd
 import pytest
 
+from scaae_nipype.derivatives.names import group_path
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import write_json, write_table
-from scaae_nipype.names import group_path
 from scaae_nipype.report import group_report
 from scaae_nipype.report.group import GROUP_SECTIONS, HOW_TO_READ_GROUPS
 

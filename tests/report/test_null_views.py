@@ -2,11 +2,11 @@
 
 import pytest
 
+from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.report import null_views as views
 from scaae_nipype.report import state_views
 from scaae_nipype.report.participant import participant_page
-from scaae_nipype.report.reading import find_runs
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scaae_nipype.derivatives.names import output_path, outputs
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import read_json, read_table, write_json, write_table
-from scaae_nipype.names import output_path, outputs
 from scaae_nipype.report import participant_report
 from scaae_nipype.report.specification import HOW_TO_READ, RUN_SECTIONS, FigureItem
 

@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scaae_nipype.derivatives.names import output_path
+from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, write_json
-from scaae_nipype.names import output_path
 from scaae_nipype.report.findings import banners, branch_sentences
 from scaae_nipype.report.overview import cards_of, model_blocks
-from scaae_nipype.report.reading import find_runs
 from scaae_nipype.report.views import settings_table
 
 

@@ -1,0 +1,1 @@
+"""How steps run on a machine: nodes, workers, signals, locks."""

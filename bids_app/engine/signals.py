@@ -1,0 +1,56 @@
+"""How a call is stopped from outside: by the scheduler, which warns or ends a job, or by Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from ...errors import Interrupted
+
+__all__ = ["STOP_SIGNALS", "be_deaf", "hear_as_worker", "stop_in_order", "stop_text"]
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""The end of a job's time, and Slurm's warning before it (``--signal=USR1@…``)."""
+
+
+def stop_in_order() -> None:
+    """Let these signals end this process as Ctrl-C does: training saves, claims are given back, the verdict is said."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+
+
+def _stop(number, frame) -> NoReturn:
+    for each in STOP_SIGNALS:  # once is enough: a shell that passes a signal on would disturb the orderly end
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}; the same command goes on where it stopped.")
+
+
+def stop_text(stop: KeyboardInterrupt) -> str:
+    """Say what interrupted a call; Ctrl-C comes without words.
+
+    >>> stop_text(KeyboardInterrupt())
+    'interrupted; the same command goes on where it stopped.'
+    """
+    return str(stop) or "interrupted; the same command goes on where it stopped."
+
+
+@contextmanager
+def be_deaf() -> Iterator[None]:
+    """Start helper processes that never hear these signals, which a scheduler sends to all processes of a job.
+
+    Who dies with the job's first warning cannot wait for a worker that is still saving. This process hears afterwards
+    what came meanwhile.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_as_worker() -> None:
+    """Hear again what a deaf helper's child does not: SIGTERM ends a worker; SIGUSR1 is the main process' affair."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

@@ -1,0 +1,1 @@
+"""What is there: datasets, runs, and what belongs to them."""

@@ -1,0 +1,280 @@
+"""What the name of a BIDS file says, which sidecars apply to it, and which of several files belongs to a run."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import InputError
+
+__all__ = [
+    "NUMBERED",
+    "BidsFile",
+    "DirectoryCache",
+    "best_match",
+    "differences",
+    "inherited",
+    "same_label",
+    "trouble_with",
+    "trouble_with_name",
+]
+
+ANNEX_POINTER = b"/annex/objects/"
+
+NUMBERED = ("run", "echo", "split", "chunk", "flip", "inv")
+"""Entities whose label is an index in BIDS: 1 and 01 are the same, which for other entities they are not."""
+
+
+def same_label(key: str, one: str | None, other: str | None) -> bool:
+    """Tell whether two labels of an entity are the same; None stands for a name without the entity.
+
+    >>> same_label("run", "1", "01"), same_label("ses", "1", "01"), same_label("run", None, "1")
+    (True, False, False)
+    """
+    if one == other or one is None or other is None:
+        return one == other
+    return key in NUMBERED and one.isdecimal() and other.isdecimal() and int(one) == int(other)
+
+
+@dataclass(frozen=True)
+class BidsFile:
+    """A file with the parts of its BIDS name, labels verbatim.
+
+    pybids turns ``run-01`` into a number; here the name itself is read, so that outputs can repeat it.
+
+    Parameters
+    ----------
+    path : Path
+    entities : mapping
+        Short key to label, in the order of the name.
+    suffix : str
+        ``bold``, ``mask`` …
+    extension : str
+        From the first dot on: ``.nii.gz``.
+    """
+
+    path: Path
+    entities: Mapping[str, str]
+    suffix: str
+    extension: str
+
+    @classmethod
+    def parse(cls, path: str | os.PathLike) -> BidsFile | None:
+        """Take a name apart; None if it is not one of BIDS.
+
+        >>> BidsFile.parse("sub-01_task-rest_run-01_bold.nii.gz").entities
+        {'sub': '01', 'task': 'rest', 'run': '01'}
+        >>> BidsFile.parse("sub-01_notes_bold.nii.gz") is None
+        True
+        """
+        path = Path(path)
+        stem, dot, extension = path.name.partition(".")
+        *parts, suffix = stem.split("_")
+        pairs = [part.partition("-") for part in parts]
+        entities = {key: label for key, _, label in pairs}
+        if not suffix or "-" in suffix or len(entities) < len(pairs) or not all(map(all, pairs)):
+            return None
+        return cls(path, entities, suffix, dot + extension)
+
+    def without(self, *keys: str) -> dict[str, str]:
+        """Give the entities except some."""
+        return {key: label for key, label in self.entities.items() if key not in keys}
+
+
+def trouble_with_name(path: Path) -> str:
+    """Say why a name cannot be taken apart.
+
+    >>> trouble_with_name(Path("sub-01_task-rest_run_1_bold.nii.gz"))
+    "its name is not one of BIDS: 'run' is no key-label"
+    """
+    *parts, suffix = path.name.partition(".")[0].split("_")
+    keys = [part.partition("-")[0] for part in parts]
+    odd = next((part for part in parts if not all(part.partition("-"))), None)
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if odd is not None:
+        reason = f"'{odd}' is no key-label" if odd else "two '_' in a row"
+    else:
+        reason = f"'{twice}-' is there twice" if twice else f"'{suffix}' is no suffix"
+    return f"its name is not one of BIDS: {reason}"
+
+
+class DirectoryCache:
+    """Parsed listings of directories, each read once: roots with many participants are long."""
+
+    def __init__(self) -> None:
+        self._listings: dict[Path, tuple[BidsFile, ...]] = {}
+
+    def __call__(self, directory: Path) -> tuple[BidsFile, ...]:
+        if directory not in self._listings:
+            try:
+                paths = sorted(directory.iterdir()) if directory.is_dir() else []
+            except OSError as error:
+                raise InputError(f"{directory}: cannot be listed ({error.strerror}).") from error
+            files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
+            self._listings[directory] = tuple(file for file in files if file is not None)
+        return self._listings[directory]
+
+
+def inherited(
+    file: BidsFile, root: Path, listing: Callable[[Path], Iterable[BidsFile]], *, suffix: str, extension: str
+) -> tuple[Path, ...]:
+    """Find the files that apply to `file` by BIDS' inheritance principle, the strongest first.
+
+    They lie in its directory or above, up to `root`, and carry no entity that `file` has not (``run-1`` is the same as
+    ``run-01``). A nearer directory wins over a farther one, and in one directory more entities win over fewer.
+
+    Parameters
+    ----------
+    file : BidsFile
+        It need not exist (events of the raw dataset are looked up for a BOLD file of a derivative).
+    root : Path
+        Of the dataset that holds the directory.
+    listing : callable
+        Directory to its files (`DirectoryCache`).
+    suffix, extension : str
+        What to look for: ``"bold"``, ``".json"``.
+    """
+    found: list[Path] = []
+    directory = file.path.parent
+    while True:
+        here = [
+            other
+            for other in listing(directory)
+            if other.suffix == suffix
+            and other.extension == extension
+            and all(same_label(key, label, file.entities.get(key)) for key, label in other.entities.items())
+        ]
+        verbatim = {other.path: len(other.entities.items() & file.entities.items()) for other in here}
+        here.sort(key=lambda other: (-len(other.entities), -verbatim[other.path], other.path.name))
+        found += [other.path for other in here]
+        if directory in (root, directory.parent):
+            return tuple(found)
+        directory = directory.parent
+
+
+def best_match(
+    bold: BidsFile,
+    candidates: Iterable[BidsFile],
+    rivals: Iterable[BidsFile] = (),
+    *,
+    strict: tuple[str, ...] = (),
+    regardless: tuple[str, ...] = (),
+    what: str = "file",
+) -> BidsFile | None:
+    """Find the one file that belongs to a BOLD run, on the entities that both names have.
+
+    A candidate fits if no shared entity differs (``desc`` aside) and the `strict` ones are equal or absent in both.
+    Of those that fit, the one with most shared entities is taken, then the one whose labels are the same to the letter
+    (``run-01``, not ``run-1``), then the one in the same folder. A candidate that shares more with another run
+    (`rivals`) belongs to that one: without this rule a run that lacks confounds would take its neighbour's.
+
+    Parameters
+    ----------
+    bold : BidsFile
+    candidates : iterable of BidsFile
+    rivals : iterable of BidsFile
+        The BOLD files of the same dataset.
+    strict : tuple of str
+        Entities that must be the same.
+    regardless : tuple of str
+        Entities that may differ.
+    what : str
+        For the message.
+
+    Raises
+    ------
+    InputError
+        If several fit equally well; the message names them.
+
+    >>> parse = BidsFile.parse
+    >>> tables = [parse(f"sub-01_task-{task}_desc-confounds_timeseries.tsv") for task in ("rest", "nback")]
+    >>> bold = parse("sub-01_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz")
+    >>> best_match(bold, tables).path.name
+    'sub-01_task-rest_desc-confounds_timeseries.tsv'
+    """
+    rivals, regardless = list(rivals), ("desc", *regardless)
+    scores: defaultdict[tuple[int, ...], list[BidsFile]] = defaultdict(list)
+    for candidate in candidates:
+        score = _shared(bold, candidate, strict, regardless)
+        if score is not None:
+            scores[score].append(candidate)
+    for score in sorted(scores, reverse=True):  # rivals are asked about the best ones only: there may be hundreds
+        fitting = [
+            candidate
+            for candidate in scores[score]
+            if not any((_shared(rival, candidate, strict, regardless) or ())[:2] > score[:2] for rival in rivals)
+        ]
+        if len(fitting) > 1:
+            names = ", ".join(sorted(candidate.path.name for candidate in fitting))
+            raise InputError(f"several {what}s fit it equally well: {names}; remove or rename the wrong one")
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _shared(
+    one: BidsFile, other: BidsFile, strict: tuple[str, ...], regardless: tuple[str, ...]
+) -> tuple[int, ...] | None:
+    """Count entities that two names share, and those alike to the letter, and say whether the files are neighbours.
+
+    None if an entity differs (a plain loop: it runs most often of all).
+    """
+    mine, theirs = one.entities, other.entities
+    if any(not same_label(key, mine.get(key), theirs.get(key)) for key in strict):
+        return None
+    shared = verbatim = 0
+    for key, label in mine.items():
+        if key in theirs and key not in regardless:
+            if theirs[key] == label:
+                verbatim += 1
+            elif not same_label(key, theirs[key], label):
+                return None
+            shared += 1
+    return shared, verbatim, int(one.path.parent == other.path.parent)
+
+
+def differences(file: BidsFile, other: BidsFile, *, but: Iterable[str] = ()) -> list[str]:
+    """Say in words where the labels of a name differ from those of another, except some entities.
+
+    >>> one, two = (BidsFile.parse(f"sub-01_task-{task}_bold.nii.gz") for task in ("Rest", "rest_run-1"))
+    >>> differences(one, two)
+    ['task-Rest, not task-rest', 'no run, not run-1']
+    """
+    keys = [key for key in dict.fromkeys([*file.entities, *other.entities]) if key not in but]
+    return [
+        f"{_says(file, key)}, not {_says(other, key)}"
+        for key in keys
+        if not same_label(key, file.entities.get(key), other.entities.get(key))
+    ]
+
+
+def _says(file: BidsFile, key: str) -> str:
+    return f"{key}-{file.entities[key]}" if key in file.entities else f"no {key}"
+
+
+def trouble_with(path: Path) -> str | None:
+    """Say in a few words why a file cannot be read: not here, empty, something else than a file; None if it can.
+
+    Content that is not here is a dangling link, or the pointer of git-annex's unlocked files. Nothing is opened that
+    could block (a pipe).
+
+    >>> trouble_with(Path(__file__)) is None
+    True
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "is a folder, no file" if stat.S_ISDIR(status.st_mode) else "is no regular file (a pipe or a device)"
+        if status.st_size == 0:
+            return "is empty (0 bytes): copy or make it again"
+        with path.open("rb") as stream:
+            is_pointer = stream.read(len(ANNEX_POINTER)) == ANNEX_POINTER
+    except FileNotFoundError:
+        return f"its content is not here: `datalad get {path}`" if path.is_symlink() else "does not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return f"its content is not here: `datalad get {path}`" if is_pointer else None

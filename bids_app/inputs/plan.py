@@ -1,0 +1,158 @@
+"""What a job has found to work on, and the lines that a person reads before anything runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ...derivatives.names import run_stem
+
+__all__ = ["Inputs", "RunInput", "Skipped", "plan_text"]
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """One BOLD run and the files that belong to it.
+
+    Parameters
+    ----------
+    entities : mapping
+        Short key to label, verbatim (``{"sub": "01", "task": "rest", "run": "01", …}``).
+    bold : Path
+        4D image in MNI space.
+    mask : Path or None
+        Brain mask in the same space and resolution.
+    confounds : Path or None
+        Table of confounds.
+    confounds_metadata : Path or None
+        Its sidecar.
+    sidecars : tuple of Path
+        Sidecars of `bold` by inheritance, the strongest first.
+    repetition_time : float or None
+        In s, as the user or the sidecars say; None where they do not tell.
+    denoised : bool
+        Whether the run was denoised already (``desc-denoised``, XCP-D).
+    root : Path
+        Dataset in which the run was found.
+    source_name : str
+        Name of that dataset: its key in `Inputs.roots` and in ``DatasetLinks``.
+    events : Path or None
+        Table of events, from the raw dataset or else from `root`.
+    """
+
+    entities: Mapping[str, str]
+    bold: Path
+    mask: Path | None
+    confounds: Path | None
+    confounds_metadata: Path | None
+    sidecars: tuple[Path, ...]
+    repetition_time: float | None
+    denoised: bool
+    root: Path
+    source_name: str
+    events: Path | None
+
+    @property
+    def stem(self) -> str:
+        """Beginning of the names of this run's outputs."""
+        return run_stem(self.entities)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read for this run."""
+        there = (self.bold, self.mask, self.confounds, self.confounds_metadata, self.events, *self.sidecars)
+        return tuple(file for file in there if file is not None)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not used, and why, in one line.
+
+    Parameters
+    ----------
+    path : Path
+    reason : str
+    is_fault : bool
+        True where the run was asked for and is missing from the plan because of its input (content not here, no
+        MNI space, ambiguous confounds …): the whole job has not succeeded. False where a rule took a sibling.
+    """
+
+    path: Path
+    reason: str
+    is_fault: bool = False
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job works on.
+
+    Parameters
+    ----------
+    runs : tuple of RunInput
+        Sorted by name, at least one.
+    skipped : tuple of Skipped
+        Sorted by name.
+    roots : mapping
+        Name to path of every dataset that is used; ``raw`` is the one with events, where there is one.
+    notes : tuple of str
+        What was decided (space, resolution, pipeline) and what was asked for and not found.
+    """
+
+    runs: tuple[RunInput, ...]
+    skipped: tuple[Skipped, ...]
+    roots: Mapping[str, Path]
+    notes: tuple[str, ...]
+
+
+def plan_text(
+    inputs: Inputs, finished: Collection[str] = (), *, reasons: Mapping[str, object] = MappingProxyType({})
+) -> str:
+    """Say what will run, what is finished already, and what is skipped with the reason.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    finished : collection of str
+        Stems of runs whose results are there.
+    reasons : mapping
+        Stem to why a run has to be done, and what of it.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    due = [run for run in inputs.runs if run.stem not in finished]
+    done = len(inputs.runs) - len(due)
+    lines = [f"Input: {name} in {root}" for name, root in inputs.roots.items()]
+    lines += inputs.notes
+    lines.append(
+        f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
+    )
+    lines += [
+        f"  {run.stem} ({_details(run)})" + (f": {reasons[run.stem]}" if run.stem in reasons else "") for run in due
+    ]
+    if done:
+        lines.append(f"Finished before: {_count(done, 'run')}")
+    files_by_reason: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
+    for skip in inputs.skipped:
+        files_by_reason[not skip.is_fault, skip.reason].append(skip.path)
+    for (by_choice, reason), paths in sorted(files_by_reason.items()):
+        files = paths[0].name if len(paths) == 1 else f"{len(paths)} files such as {paths[0].name}"
+        lines.append(f"{'Skipped' if by_choice else 'Cannot run'}: {files}: {reason}")
+    return "\n".join(lines)
+
+
+def _details(run: RunInput) -> str:
+    confounds = "confounds" if run.confounds else "denoised before" if run.denoised else "no confounds"
+    repetition_time = "TR not in its sidecars" if run.repetition_time is None else f"TR {run.repetition_time:g} s"
+    return ", ".join(
+        [f"desc-{run.entities.get('desc')}", repetition_time, confounds, "mask" if run.mask else "no mask"]
+    )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -1,0 +1,1 @@
+"""What a job does: its stages, its models, its additions."""

@@ -1,0 +1,118 @@
+"""The maps of a run that are there already: whether they are whole, and still of that run."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...derivatives.names import output_path
+from ...derivatives.reading import BRANCHES
+from ...errors import InputError
+from ...files import read_image, read_json, write_json
+from ..settings.settings import Settings
+from .shelf import ShelvedModel
+
+__all__ = ["check_same_run", "kept_signed_maps", "maps_there", "networks_account", "node_name", "place_of"]
+
+
+def node_name(stem: str) -> str:
+    """Make a name that Nipype accepts.
+
+    >>> node_name("sub-01_task-rest_run-1")
+    'sub_01_task_rest_run_1'
+    """
+    return re.sub(r"\W", "_", stem)
+
+
+def place_of(output_dir: Path) -> str:
+    """Name an output dataset in the work folder, by where it lies."""
+    return hashlib.sha256(str(output_dir).encode()).hexdigest()[:8]
+
+
+def maps_there(output_dir: Path, entities: Mapping[str, str]) -> list[Path]:
+    """Give the places of a run's FBNs in an output dataset."""
+    return [output_dir / output_path(entities, branch) for branch in BRANCHES]
+
+
+def kept_signed_maps(
+    settings: Settings, entities: Mapping[str, str], stem: str, model: ShelvedModel, *, is_certain: bool = True
+) -> list[Path] | None:
+    """Find a run's maps before equation 9: in the output dataset, or where their extraction wrote them.
+
+    Parameters
+    ----------
+    settings : Settings
+    entities : mapping
+        Of the run.
+    stem : str
+        Of the run.
+    model : ShelvedModel
+    is_certain : bool
+        Whether it is seen, byte for byte, that maps in the work folder belong to those in the output dataset; for a
+        plan, their sizes say enough.
+
+    Returns
+    -------
+    list of Path or None
+        None where they were not kept.
+    """
+    there = [settings.output_dir / output_path(entities, f"{branch}signed") for branch in BRANCHES]
+    if all(path.is_file() for path in there):
+        return there
+    fbn = maps_there(settings.output_dir, entities)
+    # Whatever made them, the same maps after equation 9 beside them say what they are.
+    steps = f"*-{place_of(settings.output_dir)}/*_{model.checksum[:8]}_wf/{node_name(stem)}/networks_wf/extract"
+    for folder in sorted(settings.work_dir.glob(steps)):
+        own, signed = ([folder / f"{branch}{end}.nii.gz" for branch in BRANCHES] for end in ("", "signed"))
+        if all(path.is_file() for path in (*own, *signed, *fbn)) and all(
+            a.stat().st_size == b.stat().st_size and (not is_certain or filecmp.cmp(a, b, shallow=False))
+            for a, b in zip(own, fbn, strict=True)
+        ):
+            return signed
+    return None
+
+
+def check_same_run(output_dir: Path, entities: Mapping[str, str], *, region: str, samples: str) -> None:
+    """See that a run that was prepared once more has the region and the volumes of the maps that are there.
+
+    Parameters
+    ----------
+    output_dir : Path
+    entities : mapping
+        Of the run.
+    region, samples : str
+        Files of the run as it was prepared now.
+
+    Raises
+    ------
+    InputError
+        If it has others, or a file cannot be read.
+    """
+    there = output_dir / output_path(entities, "region")
+    (old, _), (new, _) = read_image(there), read_image(region)
+    table = output_dir / output_path(entities, "samples")
+    if not np.array_equal(old, new) or table.read_bytes() != Path(samples).read_bytes():
+        raise InputError(
+            "prepared once more, the run has another region or other volumes than the maps that are there, which stay "
+            "as they are. Remove this run's outputs and its record to have all made anew."
+        )
+
+
+def networks_account(output_dir: Path, entities: Mapping[str, str], folder: Path) -> Path:
+    """Write what the extraction said about itself, as the sidecar of the maps has kept it, into a file.
+
+    Raises
+    ------
+    InputError
+        If the sidecar is missing or damaged.
+    """
+    beside = output_dir / output_path(entities, BRANCHES[0], ".json")
+    account = read_json(beside).get("Model")
+    if not isinstance(account, dict):
+        raise InputError(f"{beside}: says nothing about the model; remove it, and the run is done again.")
+    return write_json(account, folder / f"{beside.name.partition('_desc-')[0]}_networks.json")

@@ -1,0 +1,159 @@
+"""Scores that are added to runs whose maps are there: which files of the output dataset go into which steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from ...derivatives.names import output_path, outputs
+from ...errors import InputError
+from ...files import read_json
+from ...workflows import init_additions_wf, init_networks_wf
+from ...workflows.additions import ADDED
+from ..engine.nodes import Outcome
+from ..inputs.find import RunInput
+from ..settings.effects import PARTS
+from .kept_maps import check_same_run, kept_signed_maps, maps_there, networks_account, node_name
+from .shelf import ShelvedModel
+from .stages import PreparedFiles, Stages
+
+__all__ = ["Addition", "add_scores", "describe", "prepared_as_before", "warnings_there"]
+
+_NEEDS_SIGNED = {"states", "signed_maps"}
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What is to be computed for a run whose maps are there.
+
+    Parameters
+    ----------
+    run : RunInput
+    parts : frozenset of str
+        Of `PARTS`, or ``signed_maps``.
+    scores : mapping
+        The settings (`scores_of`) that the run's scores are of afterwards.
+    """
+
+    run: RunInput
+    parts: frozenset[str]
+    scores: Mapping[str, Any]
+
+
+def prepared_as_before(stages: Stages, run: RunInput, prepared: PreparedFiles) -> str:
+    """Say why a run, as it was prepared now, is not that of the maps that are there; empty where it is."""
+    try:
+        output_dir = stages.settings.output_dir
+        check_same_run(output_dir, run.entities, region=prepared.out_mask, samples=prepared.out_samples)
+        networks_account(output_dir, run.entities, _folder(stages))
+    except (InputError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def add_scores(
+    stages: Stages,
+    additions: Collection[Addition],
+    prepared: Mapping[str, PreparedFiles],
+    model: ShelvedModel,
+    null_models: Mapping[str, ShelvedModel],
+) -> tuple[dict[str, tuple[str, ...]], Outcome, str]:
+    """Compute and write scores; give the files of those runs that went well, by stem, and the workflow's name.
+
+    Temporal nulls are of `null_models` (stem to model). A run of which no part is left to compute has gone well.
+    """
+    written: dict[str, tuple[str, ...]] = {addition.run.stem: () for addition in additions if not addition.parts}
+    additions = [addition for addition in additions if addition.parts]
+    has_matches = any("matches" in addition.parts for addition in additions)
+    surrogates = stages.surrogate_templates(model) if has_matches else None
+    workflow = stages.workflow(f"additions_{model.checksum[:8]}_wf")
+    for addition in additions:
+        null_model = null_models.get(addition.run.stem) if "dynamics_null" in addition.parts else None
+        one = _scores_of(stages, addition, prepared[addition.run.stem], model, surrogates, null_model)
+        workflow.add_nodes([one])
+    outcome = stages.run(workflow) if additions else Outcome()
+    for addition in additions:
+        save = f"{workflow.name}.{node_name(addition.run.stem)}.derivatives_wf.save"
+        if save in outcome.finished:
+            root = stages.settings.output_dir
+            files = outcome.outputs(save).out_files
+            written[addition.run.stem] = tuple(str(Path(file).relative_to(root)) for file in files)
+    return written, outcome, workflow.name
+
+
+def _scores_of(
+    stages: Stages,
+    addition: Addition,
+    prepared: PreparedFiles,
+    model: ShelvedModel,
+    surrogates: str | None,
+    null_model: ShelvedModel | None,
+) -> LiterateWorkflow:
+    settings, run, parts = stages.settings, addition.run, addition.parts
+    signed = kept_signed_maps(settings, run.entities, run.stem, model) if parts & _NEEDS_SIGNED else None
+    one = LiterateWorkflow(name=node_name(run.stem))
+    scored = init_additions_wf(
+        parts=parts,
+        with_extraction=signed is None and bool(parts & _NEEDS_SIGNED),
+        save_signed="signed_maps" in parts,
+        **stages.arguments_of(
+            run,
+            model,
+            baselines=addition.scores["Baselines"],
+            spatial_null="matches" in parts,
+            n_surrogates=0 if null_model is None else settings.surrogates,
+        ),
+    )
+    stages.give(scored, run, prepared, model, surrogates if "matches" in parts else None, null_model)
+    there = {
+        field: str(path)
+        for field, meaning in (("codes", "code"), ("scores", "templatescores"), ("state_sequence", "states"))
+        if (path := settings.output_dir / output_path(run.entities, meaning)).is_file()
+    }
+    scored.inputs.inputnode.trait_set(
+        fbn_maps=[str(path) for path in maps_there(settings.output_dir, run.entities)], **there
+    )
+    if signed is not None:
+        scored.inputs.inputnode.signed_maps = [str(path) for path in signed]
+    derivatives = stages.derivatives_of(run, model, null_model)
+    derivatives.inputs.inputnode.trait_set(
+        out_metadata=prepared.out_metadata,
+        networks_metadata=str(networks_account(settings.output_dir, run.entities, _folder(stages))),
+    )
+    one.connect([(scored, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in ADDED])])
+    return one
+
+
+def describe(stages: Stages, additions: Iterable[Addition], model: ShelvedModel) -> str:
+    """Say for the Methods text how these runs were extracted and scored in all, whenever that was."""
+    texts = []
+    for addition in additions:
+        arguments = stages.arguments_of(
+            addition.run,
+            model,
+            baselines=addition.scores["Baselines"],
+            spatial_null=bool(addition.scores["SurrogateTemplates"]),
+            n_surrogates=addition.scores["Surrogates"],
+        )
+        texts.append(init_networks_wf(**arguments).visit_desc())
+    return "".join(dict.fromkeys(texts))
+
+
+def warnings_there(output_dir: Path, run: RunInput, prepared: PreparedFiles) -> list[str]:
+    """Collect what preparation and every part of the scores warn of, as their sidecars have it."""
+    said = list(prepared.metadata["Warnings"])
+    for part in PARTS:
+        meaning = next(meaning for meaning, entry in outputs().items() if entry.get("account") == part)
+        if (output_dir / output_path(run.entities, meaning)).is_file():
+            said += read_json(output_dir / output_path(run.entities, meaning, ".json")).get("Warnings", [])
+    return list(dict.fromkeys(said))
+
+
+def _folder(stages: Stages) -> Path:
+    folder = stages.folder / "accounts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,208 @@
+"""The models of an output dataset: which one applies, and how one gets there without two jobs in each other's way."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import ModelError
+from ...files import read_json, write_json
+from ...grid import AFFINE, SHAPE
+from ..engine.locks import Claim
+from ..settings.checks import FITTED_PRESET
+from ..settings.configuration import model_checksum
+from ..settings.settings import Settings
+
+__all__ = ["ModelShelf", "ShelvedModel", "check_model", "mismatches", "model_name"]
+
+
+@dataclass(frozen=True)
+class ShelvedModel:
+    """A finished model in the output dataset.
+
+    Parameters
+    ----------
+    folder : Path
+    checksum : str
+        SHA-256 of the weights.
+    card : dict
+    """
+
+    folder: Path
+    checksum: str
+    card: dict[str, Any]
+
+    @property
+    def mask(self) -> Path:
+        """Mask of the model's grid."""
+        return self.folder / "mask.nii.gz"
+
+    @property
+    def training_runs(self) -> tuple[str, ...]:
+        """Stems of the runs that trained it; none where the card does not list them (imported weights)."""
+        runs = self.card.get("Training", {}).get("Runs")
+        return tuple(runs) if isinstance(runs, list) else ()
+
+    @property
+    def has_context(self) -> bool:
+        """Whether a part of it is linear, and can be compared with the whole."""
+        return self.card.get("Preset") == FITTED_PRESET
+
+    @property
+    def is_undertrained(self) -> bool:
+        """Whether the card says so."""
+        return bool(self.card.get("Training", {}).get("Undertrained"))
+
+
+@dataclass(frozen=True)
+class ModelShelf:
+    """The place of the one model of a configuration: ``OUT/models/<name>``.
+
+    Parameters
+    ----------
+    output_dir : Path
+    name : str
+    may_be_damaged : bool
+        Whether a damaged model counts as none, because it is going to be replaced.
+    more_card : mapping
+        Written into the card; a model whose card says otherwise counts as none.
+    """
+
+    output_dir: Path
+    name: str
+    may_be_damaged: bool = False
+    more_card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the model is, or will be."""
+        return self.output_dir / "models" / self.name
+
+    def claim(self) -> Claim:
+        """Give the claim to hold while the model is made."""
+        return Claim(self.folder.parent / f".{self.name}.lock", "fitting the model")
+
+    def find(self) -> ShelvedModel | None:
+        """Give the model, if it is there.
+
+        Raises
+        ------
+        ModelError
+            If its card is damaged.
+        """
+        if not (self.folder / "card.json").is_file():
+            return None
+        try:
+            found = ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+        except ModelError as error:
+            if self.may_be_damaged:
+                return None
+            raise ModelError(f"{error} Give --retrain to replace it.") from error
+        return found if all(found.card.get(key) == value for key, value in self.more_card.items()) else None
+
+    def place(self, model_dir: Path) -> ShelvedModel:
+        """Copy a model folder to its place, complete or not at all; one that is there is replaced.
+
+        Raises
+        ------
+        ModelError
+            If there is no room or no permission.
+        """
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder.parent) as temporary:
+                copy = Path(temporary, "new")
+                shutil.copytree(model_dir, copy)
+                if self.more_card:
+                    write_json(read_json(copy / "card.json") | dict(self.more_card), copy / "card.json")
+                if self.folder.exists():
+                    self.folder.rename(Path(temporary, "old"))
+                copy.rename(self.folder)
+        except OSError as error:
+            raise ModelError(f"{self.folder}: the model cannot be written ({error.strerror}).") from error
+        found = self.find()
+        assert found is not None
+        return found
+
+    def get(
+        self,
+        make: Callable[[], Path],
+        *,
+        replacing: str | None = None,
+        say: Callable[[str], None] = print,
+    ) -> ShelvedModel:
+        """Give the model; make it if nobody has.
+
+        Parameters
+        ----------
+        make : callable
+            Makes a model folder; called by one job at a time, and only if it is needed.
+        replacing : str, optional
+            Checksum of the model that is not wanted any more. Another one that appears meanwhile is.
+        say : callable
+            Gets a line when this job waits for another.
+        """
+        claim = self.claim()
+        claim.acquire(say)
+        try:
+            there = self.find()
+            if there is not None and there.checksum != replacing:
+                return there
+            made = make()
+            there = self.find() if claim.is_lost else None
+            if there is not None and there.checksum != replacing:
+                return there
+            return self.place(made)
+        finally:
+            claim.release()
+
+
+def check_model(folder: Path) -> None:
+    """Load a model once, to see before anything else that it is whole and made for this grid.
+
+    Raises
+    ------
+    ModelError
+    """
+    from ...model import load_model
+
+    grid = load_model(folder).grid
+    if grid.shape != SHAPE or abs(grid.affine - AFFINE).max() > 1e-3:
+        raise ModelError(
+            f"{folder}: is made for another grid ({' x '.join(map(str, grid.shape))} voxels); this version works on "
+            f"the 4 mm MNI grid of {' x '.join(map(str, SHAPE))} voxels."
+        )
+
+
+def model_name(settings: Settings, digest: str) -> str:
+    """Name the model of a configuration: by what it is trained as, or by the folder it was given in."""
+    if settings.model is None:
+        return f"{settings.preset}-{settings.mode}-{digest[:8]}"
+    given = re.sub(r"[^A-Za-z0-9.]+", "-", settings.model.name).strip("-.") or "model"
+    return f"{given}-{digest[:8]}"
+
+
+def mismatches(card: Mapping[str, Any], preparation: Mapping[str, Any]) -> list[str]:
+    """Say where a run was prepared otherwise than what the model was fitted to.
+
+    >>> mismatches({"Preparation": {"SmoothingFWHM": 6.0}}, {"SmoothingFWHM": 0.0})
+    ['The model was fitted to data with SmoothingFWHM 6.0, this run has 0.0.']
+    """
+    trained = card.get("Preparation", {})
+    found = [
+        f"The model was fitted to data with {name} {trained[name]}, this run has {preparation[name]}."
+        for name in ("SmoothingFWHM", "NuisanceStrategy", "HighPass", "LowPass", "Detrend")
+        if name in trained and name in preparation and trained[name] != preparation[name]
+    ]
+    shortest, longest = card.get("RepetitionTimeRange") or (0.0, float("inf"))
+    seconds = preparation.get("RepetitionTime", shortest)
+    if not 0.99 * shortest <= seconds <= 1.01 * longest:
+        found.append(
+            f"The model was fitted to runs with repetition times of {shortest} to {longest} s, not {seconds} s."
+        )
+    return found

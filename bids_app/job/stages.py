@@ -1,0 +1,390 @@
+"""The steps of a job as Nipype workflows over many runs: prepare, train, extract, report."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from ...errors import ScaaeError
+from ...files import read_json
+from ...workflows import (
+    init_derivatives_wf,
+    init_networks_wf,
+    init_prepare_run_wf,
+    init_reports_wf,
+    init_surrogate_templates_wf,
+    init_training_wf,
+)
+from ...workflows.evaluation import EVALUATION_STEPS
+from ...workflows.networks import NETWORKS
+from ...workflows.nulls import NULL_STEPS
+from ..engine.locks import Claim
+from ..engine.nodes import Outcome, run_workflow
+from ..engine.workers import log_to_file
+from ..inputs.find import RunInput
+from ..inputs.run_timing import read_timing
+from ..output.dataset_files import sources_of
+from ..output.records import fingerprints
+from ..settings.configuration import configuration
+from ..settings.settings import Settings
+from .kept_maps import node_name
+from .memory import baselines_gb, memory_gb, training_gb
+from .shelf import ShelvedModel
+
+__all__ = ["PreparedFiles", "Stages", "Written", "node_name"]
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """A prepared run."""
+
+    out_file: str
+    out_mask: str
+    out_samples: str
+    out_metadata: str
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was done to it."""
+        return read_json(self.out_metadata)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A run whose results are in the output dataset.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Below the output dataset.
+    model : str
+        Checksum of the weights that were applied.
+    warnings : tuple of str
+    """
+
+    files: tuple[str, ...]
+    model: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of one job.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : Path
+        Working folder of this output dataset and configuration.
+    tell : callable
+        Gets stem (or name) and what happened to it, ``start``, ``end`` or ``exception``, for every step.
+    roots : mapping
+        Name to folder of the input datasets.
+    """
+
+    settings: Settings
+    folder: Path
+    tell: Callable[[str, str], None]
+    roots: Mapping[str, Path]
+
+    def prepare(
+        self, runs: Iterable[RunInput], grid_mask: Path | None, *, name: str = "preparation_wf"
+    ) -> tuple[dict[str, PreparedFiles], Outcome, LiterateWorkflow]:
+        """Prepare runs; give the files of those that went well, by stem."""
+        settings, runs = self.settings, list(runs)
+        workflow = self.workflow(name)
+        for run in runs:
+            prepare = init_prepare_run_wf(
+                strategy=settings.nuisance_of(denoised=run.denoised),
+                smoothing_fwhm=settings.smoothing_fwhm,
+                high_pass=settings.filter_of("high_pass", denoised=run.denoised),
+                low_pass=settings.filter_of("low_pass", denoised=run.denoised),
+                fd_threshold=settings.fd_threshold,
+                dummy_scans=settings.dummy_scans,
+                denoised=run.denoised,
+                grid_mask=None if grid_mask is None else str(grid_mask),
+                mem_gb=memory_gb("prepare", run.bold),
+                name=node_name(run.stem),
+            )
+            timing = read_timing(run.sidecars, given=settings.repetition_time)
+            given = {
+                "in_file": run.bold,
+                "in_mask": run.mask,
+                "confounds_file": run.confounds,
+                "confounds_metadata": run.confounds_metadata,
+                "repetition_time": timing.repetition_time,
+                "repetition_time_source": timing.source or None,
+                "known": list(timing.notes) or None,
+            }
+            for field, value in given.items():
+                if value is not None:
+                    setattr(prepare.inputs.inputnode, field, str(value) if isinstance(value, Path) else value)
+            workflow.add_nodes([prepare])
+        outcome = self.run(workflow)
+        prepared = {}
+        for run in runs:
+            node = f"{name}.{node_name(run.stem)}.prepare"
+            if node in outcome.finished:
+                files = outcome.outputs(node)
+                prepared[run.stem] = PreparedFiles(
+                    files.out_file, files.out_mask, files.out_samples, files.out_metadata
+                )
+        return prepared, outcome, workflow
+
+    def train(
+        self, prepared: Mapping[str, PreparedFiles], *, anew: bool, name: str = "training_wf"
+    ) -> tuple[Path | None, Outcome]:
+        """Train a model on prepared runs; give its folder, or None where that failed."""
+        settings = self.settings
+        checkpoints = self.folder / f"training-{_fingerprint(prepared)}"
+        if anew:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        files = list(prepared.values())
+        training = init_training_wf(
+            run_names=list(prepared),
+            preset=settings.preset or "contextual",
+            mode=settings.mode,
+            train_volumes=settings.train_volumes,
+            seed=settings.seed,
+            precision=settings.precision,
+            device=settings.device,
+            checkpoint_dir=str(checkpoints),
+            processes=settings.train_processes,
+            n_procs=max(settings.omp_nthreads, settings.train_processes),
+            mem_gb=settings.train_processes
+            * training_gb(settings.preset or "contextual", [run.out_file for run in files]),
+            name=name,
+        )
+        training.inputs.inputnode.in_files = [run.out_file for run in files]
+        training.inputs.inputnode.in_samples = [run.out_samples for run in files]
+        training.inputs.inputnode.in_metadata = [run.out_metadata for run in files]
+        training.base_dir = str(self.folder)
+        outcome = self.run(training)
+        if f"{name}.train" not in outcome.finished:
+            return None, outcome
+        model = Path(outcome.outputs(f"{name}.train").model_dir)
+        with suppress(OSError):
+            shutil.copyfile(checkpoints / "csv" / "metrics.csv", model / "training_log.csv")
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return model, outcome
+
+    def extract(
+        self,
+        runs: Iterable[RunInput],
+        prepared: Mapping[str, PreparedFiles],
+        model: ShelvedModel,
+        null_models: Mapping[str, ShelvedModel],
+    ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
+        """Extract, score and write networks; say of those runs that went well what was written, by stem.
+
+        Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
+        """
+        settings, runs = self.settings, list(runs)
+        surrogates = self.surrogate_templates(model) if settings.surrogate_templates else None
+        workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
+        for run in runs:
+            null_model = null_models.get(run.stem)
+            workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates, null_model)])
+        outcome = self.run(workflow)
+        written = {}
+        for run in runs:
+            name = f"{workflow.name}.{node_name(run.stem)}"
+            save = f"{name}.derivatives_wf.save"
+            if save in outcome.finished:
+                files = outcome.outputs(save).out_files
+                account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
+                steps = [f"{name}.networks_wf.evaluation_wf.{step}" for step in EVALUATION_STEPS]
+                steps += [f"{name}.networks_wf.nulls_wf.{step}" for step in NULL_STEPS]
+                accounts = [read_json(outcome.outputs(step).out_metadata) for step in steps if step in outcome.finished]
+                said = [*prepared[run.stem].metadata["Warnings"], *(text for a in accounts for text in a["Warnings"])]
+                written[run.stem] = Written(
+                    files=tuple(str(Path(file).relative_to(settings.output_dir)) for file in files),
+                    model=account["ModelChecksum"],
+                    warnings=tuple(dict.fromkeys(said)),
+                )
+        return written, outcome, workflow
+
+    def surrogate_templates(self, model: ShelvedModel) -> str:
+        """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
+        settings, told = self.settings, configuration(self.settings)  # which knows files by their content
+        number = settings.surrogate_templates
+        asked: tuple[Any, ...] = (
+            told["Templates"],
+            told["TemplateLabels"],
+            number,
+            settings.seed,
+            model.mask.read_bytes(),
+        )
+        asked += () if settings.template_kind == "auto" else (settings.template_kind,)
+        folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
+        workflow = init_surrogate_templates_wf(
+            templates=settings.templates,
+            template_labels=None if settings.template_labels is None else str(settings.template_labels),
+            template_kind=settings.template_kind,
+            n_surrogates=number,
+            seed=settings.seed,
+            mem_gb=memory_gb("surrogates"),
+        )
+        workflow.inputs.inputnode.grid_mask = str(model.mask)
+        workflow.base_dir = str(folder)
+        with Claim(folder / ".lock", "the surrogate templates"):
+            outcome = self.run(workflow)
+        failure = outcome.failure_within(workflow.name)
+        if failure is not None:
+            raise ScaaeError(failure.kept_in(settings.output_dir / "logs").message)
+        return outcome.outputs(f"{workflow.name}.make_surrogates").out_file
+
+    def _networks_of(
+        self,
+        run: RunInput,
+        prepared: PreparedFiles,
+        model: ShelvedModel,
+        surrogate_templates: str | None,
+        null_model: ShelvedModel | None,
+    ) -> LiterateWorkflow:
+        one = LiterateWorkflow(name=node_name(run.stem))
+        networks = init_networks_wf(
+            save_signed=self.settings.signed_maps,
+            **self.arguments_of(
+                run,
+                model,
+                baselines=self.settings.baselines,
+                spatial_null=surrogate_templates is not None,
+                n_surrogates=0 if null_model is None else self.settings.surrogates,
+            ),
+        )
+        self.give(networks, run, prepared, model, surrogate_templates, null_model)
+        derivatives = self.derivatives_of(run, model, null_model)
+        derivatives.inputs.inputnode.trait_set(
+            out_mask=prepared.out_mask, out_samples=prepared.out_samples, out_metadata=prepared.out_metadata
+        )
+        one.connect([(networks, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
+        return one
+
+    def arguments_of(
+        self, run: RunInput, model: ShelvedModel, *, baselines: Sequence[str], spatial_null: bool, n_surrogates: int
+    ) -> dict[str, Any]:
+        """Give the arguments of the workflows that extract or score the networks of a run."""
+        settings = self.settings
+        comparable = [name for name in baselines if name != "context" or model.has_context]
+        return {
+            "templates": settings.templates,
+            "template_labels": None if settings.template_labels is None else str(settings.template_labels),
+            "template_kind": settings.template_kind,
+            "mode": settings.mode,
+            "baselines": comparable or baselines,
+            "atlas": settings.atlas,
+            "atlas_labels": None if settings.atlas_labels is None else str(settings.atlas_labels),
+            "atlas_kind": settings.atlas_kind,
+            "with_events": run.events is not None,
+            "seed": settings.seed,
+            "spatial_null": spatial_null,
+            "n_surrogates": n_surrogates,
+            "n_folds": settings.cross_fit,
+            "device": settings.device,
+            "n_procs": settings.omp_nthreads,
+            "extraction_mem_gb": memory_gb("extract", run.bold),
+            "evaluation_mem_gb": memory_gb("evaluate", run.bold),
+            "spatial_null_mem_gb": memory_gb("spatial_null", run.bold),
+            "baselines_mem_gb": baselines_gb(baselines, run.bold),
+            "temporal_null_mem_gb": memory_gb("temporal_null", run.bold),
+        }
+
+    def give(
+        self,
+        networks: LiterateWorkflow,
+        run: RunInput,
+        prepared: PreparedFiles,
+        model: ShelvedModel,
+        surrogate_templates: str | None,
+        null_model: ShelvedModel | None,
+    ) -> None:
+        """Give such a workflow what all of them need."""
+        networks.inputs.inputnode.trait_set(
+            in_file=prepared.out_file,
+            in_mask=prepared.out_mask,
+            in_samples=prepared.out_samples,
+            model_dir=str(model.folder),
+            grid_mask=str(model.mask),
+            run_name=run.stem,
+        )
+        if null_model is not None:
+            networks.inputs.inputnode.null_model_dir = str(null_model.folder)
+        if surrogate_templates is not None:
+            networks.inputs.inputnode.surrogate_templates = surrogate_templates
+        if run.events is not None:
+            networks.inputs.inputnode.trait_set(
+                events=str(run.events),
+                repetition_time=prepared.metadata["RepetitionTime"],
+                start_time=read_timing(run.sidecars, given=self.settings.repetition_time).start_time,
+            )
+
+    def derivatives_of(self, run: RunInput, model: ShelvedModel, null_model: ShelvedModel | None) -> LiterateWorkflow:
+        """Build what writes results of a run."""
+        return init_derivatives_wf(
+            output_dir=str(self.settings.output_dir),
+            entities=run.entities,
+            sources=sources_of(run, model.folder.name, self.roots),
+            own_sources={}
+            if null_model is None
+            else {"dynamicsnull": sources_of(run, null_model.folder.name, self.roots)},
+            spatial_reference=f"bids::models/{model.folder.name}/mask.nii.gz",
+            model_metadata={
+                "ModelName": model.folder.name,
+                "Seed": model.card.get("Seed"),
+                "Undertrained": model.is_undertrained,
+            },
+        )
+
+    def report(self, participants: Iterable[str]) -> Outcome:
+        """Write the reports of participants."""
+        workflow = init_reports_wf(
+            output_dir=str(self.settings.output_dir), participants=list(participants), mem_gb=memory_gb("report")
+        )
+        workflow.base_dir = str(self.folder)
+        return self.run(workflow)
+
+    def workflow(self, name: str) -> LiterateWorkflow:
+        """Make an empty workflow in the working folder."""
+        return LiterateWorkflow(name=name, base_dir=str(self.folder))
+
+    def run(self, workflow: LiterateWorkflow) -> Outcome:
+        """Run a workflow as the settings say."""
+        settings, log_file = self.settings, self.folder / "nipype.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        echo = settings.verbosity > 1
+        log_to_file(log_file, echo=echo)
+        if settings.write_graph:
+            _draw(workflow, settings.output_dir / "logs")
+        return run_workflow(
+            workflow,
+            nprocs=settings.nprocs,
+            memory_gb=settings.memory_gb,
+            log_file=log_file,
+            plugin_file=settings.plugin_file,
+            stop_on_first_crash=settings.stop_on_first_crash,
+            echo=echo,
+            tell=self.tell,
+        )
+
+
+def _fingerprint(prepared: Mapping[str, PreparedFiles]) -> str:
+    """Tell training sets apart: an interrupted training goes on with the same data only."""
+    files = fingerprints(Path(run.out_file) for run in prepared.values())
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:8]
+
+
+def _draw(workflow: LiterateWorkflow, folder: Path) -> None:
+    """Write the graph of a workflow as ``.dot``, and as ``.svg`` where Graphviz is installed."""
+    kind = "svg" if shutil.which("dot") else "dot"
+    graph = folder / f"{workflow.name}.{kind}"
+    folder.mkdir(parents=True, exist_ok=True)
+    workflow.write_graph(graph2use="colored", dotfilename=str(graph.with_suffix(".dot")), format=kind)

@@ -1,0 +1,82 @@
+"""The Methods text for settings, without computing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...files import read_json
+from ...workflows import init_networks_wf, init_prepare_run_wf
+from ..inputs.find import RunInput
+from ..settings.settings import Settings
+from .citation import training_sentence, write_methods
+
+__all__ = ["write_boilerplate"]
+
+
+def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: Path | None) -> Path:
+    """Write the Methods text of what a call would do; give the file.
+
+    Parameters
+    ----------
+    settings : Settings
+    runs : iterable of RunInput
+        What is known of the input decides on some sentences: runs that were denoised before, tasks.
+    model_dir : Path or None
+        The model, where there is one already; the text then tells what it was trained on.
+    """
+    runs = list(runs)
+    card = _planned_card(settings) if model_dir is None else read_json(model_dir / "card.json")
+    kinds = dict.fromkeys(run.denoised for run in runs)
+    paragraphs = ["".join(dict.fromkeys(_preparation(settings, denoised=denoised) for denoised in kinds))]
+    paragraphs.append(training_sentence(card))
+    if settings.level == "participant":
+        tasks = sorted({run.events is not None for run in runs})
+        has_context = "Context" in card
+        texts = (_networks(settings, with_events=with_events, has_context=has_context) for with_events in tasks[-1:])
+        paragraphs.append("".join(texts))
+    write_methods(settings.output_dir, paragraphs)
+    return settings.output_dir / "logs" / "CITATION.md"
+
+
+def _preparation(settings: Settings, *, denoised: bool) -> str:
+    return init_prepare_run_wf(
+        strategy=settings.nuisance_of(denoised=denoised),
+        smoothing_fwhm=settings.smoothing_fwhm,
+        high_pass=settings.filter_of("high_pass", denoised=denoised),
+        low_pass=settings.filter_of("low_pass", denoised=denoised),
+        fd_threshold=settings.fd_threshold,
+        dummy_scans=settings.dummy_scans,
+        denoised=denoised,
+    ).visit_desc()
+
+
+def _networks(settings: Settings, *, with_events: bool, has_context: bool) -> str:
+    comparable = [name for name in settings.baselines if name != "context" or has_context]
+    return init_networks_wf(
+        templates=settings.templates,
+        template_labels=None if settings.template_labels is None else str(settings.template_labels),
+        mode=settings.mode,
+        baselines=comparable or settings.baselines,
+        atlas=settings.atlas,
+        atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
+        with_events=with_events,
+        seed=settings.seed,
+        save_signed=settings.signed_maps,
+        spatial_null=settings.surrogate_templates > 0,
+        n_surrogates=settings.surrogates,
+        n_folds=settings.cross_fit,
+    ).visit_desc()
+
+
+def _planned_card(settings: Settings) -> Mapping[str, Any]:
+    """Say of a model that is yet to be trained what the settings say."""
+    from ...model.presets import preset_named
+
+    card: dict[str, Any] = {"Preset": settings.preset, "Mode": settings.mode, "Seed": settings.seed}
+    if settings.precision != "auto":
+        card["Precision"] = settings.precision
+    if preset_named(settings.preset or "contextual").context:
+        card["Context"] = {}
+    return card

@@ -1,0 +1,228 @@
+"""What a job notes while it goes on: said to the user, counted for the verdict, recorded beside the outputs."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ...files import write_table
+from ..inputs.find import Inputs, RunInput
+from ..settings.console import Console
+from .dataset_files import all_outputs
+from .records import RunRecord, fingerprints, participant_log_dir
+from .verdict import Tally
+
+if TYPE_CHECKING:
+    from ..engine.nodes import Outcome
+
+__all__ = ["Logbook"]
+
+_SAID = {
+    "prepare": "prepared",
+    "train": "fitted",
+    "make_surrogates": "surrogates made",
+    "extract": "networks extracted",
+    "check_dynamics": "temporal null done",
+    "save": "results written",
+    "report": "report written",
+}
+"""What is said when a step has ended; of other steps only with ``-v``."""
+
+
+class Logbook:
+    """What became of the runs of one call, and what their steps needed.
+
+    Parameters
+    ----------
+    output_dir : Path
+    inputs : Inputs
+    maps : str
+        Hash of the settings that change the maps.
+    scores : mapping
+        The settings that change what is computed from them.
+    console : Console
+    """
+
+    def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):
+        self.output_dir, self.inputs, self.console = output_dir, inputs, console
+        self.maps, self.scores = maps, scores
+        self.tally = Tally(
+            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
+        )
+        self.resources: list[dict[str, Any]] = []
+
+    # ---- steps ---------------------------------------------------------------------------------------------------
+
+    def tell(self, node: str, status: str) -> None:
+        """Say that a step starts or has ended, as far as the user wants to know."""
+        step, subject = _step_of(node), self._subject_of(node)
+        if status == "end":
+            self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
+        elif status == "start":
+            self.console.say(f"{subject}: {step} starts", level=1)
+
+    def keep_resources(self, outcome: Outcome) -> None:
+        """Keep what the steps of a workflow needed."""
+        for node, step in outcome.steps.items():
+            self.resources.append({"run": self._subject_of(node), "step": _step_of(node), **step})
+
+    def write_resources(self) -> None:
+        """Write what the steps of this call needed, if any ran."""
+        if self.resources:
+            write_table(pd.DataFrame(self.resources), self.output_dir / "logs" / "resources.tsv")
+
+    # ---- runs ----------------------------------------------------------------------------------------------------
+
+    def note(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
+        """Record the runs that failed in a workflow.
+
+        Parameters
+        ----------
+        runs : iterable of RunInput
+            Those that went in.
+        outcome : Outcome
+        workflow : str
+            Its name.
+        model : str
+            Checksum of the model that it applied, if it did.
+        """
+        from ..job.stages import node_name
+
+        for run in runs:
+            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
+            if failure is not None:
+                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+                self.forget_outputs(all_outputs(run))
+                self._record(run, "failed", message=message, model=model)
+                self.fail(run.stem, message)
+
+    def finish(self, run: RunInput, *, model: str, outputs: Sequence[str], warnings: Sequence[str]) -> None:
+        """Record a run that is done, and say what its reader has to know."""
+        for warning in warnings:
+            self.console.say(f"{run.stem}: note: {warning}")
+        self._forget_report(run)
+        self._record(run, "finished", model=model, outputs=outputs, warnings=warnings)
+        self.tally.finished.add(run.stem)
+
+    # ---- scores that are added to a run --------------------------------------------------------------------------
+
+    def begin_addition(self, record: RunRecord, parts: Collection[str]) -> None:
+        """Record that parts of a run's scores may from now on be of the settings before or of those now."""
+        replace(record, pending=sorted({*record.pending, *parts})).write(self.output_dir)
+
+    def finish_addition(
+        self,
+        run: RunInput,
+        record: RunRecord,
+        *,
+        scores: Mapping[str, Any],
+        outputs: Sequence[str],
+        warnings: Sequence[str],
+    ) -> None:
+        """Record that the scores of a run are those of other settings now, and say what is new to its reader."""
+        for warning in warnings:
+            if warning not in record.warnings:
+                self.console.say(f"{run.stem}: note: {warning}")
+        self._forget_report(run)
+        there = dict.fromkeys([*record.outputs, *outputs])
+        replace(
+            record,
+            scores=scores,
+            pending=(),
+            inputs=fingerprints(run.files),
+            outputs=[name for name in there if (self.output_dir / name).is_file()],
+            warnings=warnings,
+            steps=[*record.steps, *self._steps_of(run)],
+            finished_at=_now(),
+        ).write(self.output_dir)
+        self.tally.finished.add(run.stem)
+
+    def note_kept(
+        self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, records: Mapping[str, RunRecord]
+    ) -> None:
+        """Note what failed of runs whose maps and scores are there; unless it was the writing, they are as they were.
+
+        Parameters
+        ----------
+        runs : iterable of RunInput
+        outcome : Outcome
+        workflow : str
+            Its name.
+        records : mapping
+            Stem to the record that held before.
+        """
+        from ..job.stages import node_name
+
+        for run in runs:
+            name = f"{workflow}.{node_name(run.stem)}"
+            failure = outcome.failure_within(name)
+            if failure is not None:
+                if f"{name}.derivatives_wf.save" not in outcome.failures:
+                    records[run.stem].write(self.output_dir)
+                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+                self.fail(run.stem, f"{message} What was there before is unchanged.")
+
+    def _forget_report(self, run: RunInput) -> None:
+        """Remove a report that does not tell what the record is going to: should the call end, it is made anew."""
+        (self.output_dir / f"sub-{run.entities['sub']}.html").unlink(missing_ok=True)
+
+    def fail(self, name: str, message: str) -> None:
+        """Note that a run, or something else, failed, and say so."""
+        self.tally.failed[name] = message
+        self.console.say(f"{name}: FAILED: {message}")
+
+    def forget_outputs(self, names: Iterable[str]) -> None:
+        """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
+        for name in names:
+            for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
+                (self.output_dir / file).unlink(missing_ok=True)
+
+    def _record(self, run: RunInput, status: Any, *, model: str, message: str = "", **more: Any) -> None:
+        RunRecord(
+            run=run.stem,
+            participant=run.entities["sub"],
+            status=status,
+            message=message,
+            configuration=self.maps,
+            scores=self.scores,
+            model=model,
+            inputs=fingerprints(run.files),
+            finished_at=_now(),
+            steps=self._steps_of(run),
+            **more,
+        ).write(self.output_dir)
+
+    def _steps_of(self, run: RunInput) -> list[dict[str, Any]]:
+        return [step for step in self.resources if step["run"] == run.stem]
+
+    def _subject_of(self, node: str) -> str:
+        """Give the stem of the run that a node belongs to, or what else it is about."""
+        workflow, part = node.split(".")[:2]
+        shared = {"train": " ".join(["model", *re.findall(r"fold\d+of\d+", workflow)]), "make_surrogates": "templates"}
+        return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        from ..job.stages import node_name
+
+        return {node_name(run.stem): run.stem for run in self.inputs.runs}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _step_of(node: str) -> str:
+    """Name the step that a node does.
+
+    >>> _step_of("reports_wf.report_sub_01")
+    'report'
+    """
+    return node.rpartition(".")[2].partition("_sub_")[0]

@@ -1,0 +1,224 @@
+"""Options in a file: YAML, JSON or TOML, and what of fMRIPrep's own ``config.toml`` has a meaning here."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import UsageError
+from .parsing import Parser
+
+__all__ = ["ConfigFile", "read_config_file", "read_text"]
+
+FMRIPREP_SECTIONS = frozenset({"environment", "execution", "workflow", "nipype", "seeds"})
+"""Tables of the ``config.toml`` that fMRIPrep (and XCP-D) keep in their work folder and their logs."""
+
+FROM_FMRIPREP = {
+    "execution": {
+        "participant_label": "participant-label",
+        "session_label": "session-label",
+        "task_id": "task-id",
+        "run_id": "run-id",
+        "bids_database_dir": "bids-database-dir",
+        "work_dir": "work-dir",
+        "write_graph": "write-graph",
+        "notrack": "notrack",
+        "reports_only": "reports-only",
+        "boilerplate_only": "boilerplate-only",
+    },
+    "nipype": {
+        "nprocs": "nprocs",
+        "omp_nthreads": "omp-nthreads",
+        "memory_gb": "mem-gb",
+        "resource_monitor": "resource-monitor",
+        "stop_on_first_crash": "stop-on-first-crash",
+    },
+}
+"""Section and key of fMRIPrep's file, and the option that means the same here."""
+
+_YES, _NO, _OPEN = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """Options of a file.
+
+    Parameters
+    ----------
+    arguments : tuple of str
+        As they would be typed.
+    filters : mapping or None
+        What ``--bids-filter-file`` would hold, where fMRIPrep's configuration has it inside.
+    notes : tuple of str
+        What of the file has no meaning here.
+    """
+
+    arguments: tuple[str, ...]
+    filters: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_config_file(path: Path, parser: Parser) -> ConfigFile:
+    """Read a file of options.
+
+    Parameters
+    ----------
+    path : Path
+        ``.json``, ``.toml``, or else YAML: one option per line, with its long name; or fMRIPrep's ``config.toml``.
+    parser : Parser
+        Which options there are, and which of them are switches.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or a value cannot be meant.
+    """
+    content = _mapping(read_text(path), path)
+    if any(isinstance(content.get(section), dict) for section in FMRIPREP_SECTIONS):
+        return _from_fmriprep(content, path, parser)
+    return ConfigFile(tuple(_arguments(content, parser)))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark (or in UTF-16 with one).
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or is in another encoding.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror}).") from error
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UsageError(f"is not UTF-8 text (line {line}); save it as UTF-8.") from error
+
+
+def _arguments(content: Mapping[str, Any], parser: Parser) -> list[str]:
+    """Write options the way they would be typed."""
+    arguments: list[str] = []
+    for name, value in content.items():
+        option = "--" + str(name).lstrip("-").replace("_", "-")
+        if option == "--config-file":
+            raise UsageError("names another configuration file; put all options into one.")
+        parser.check_names([option])
+        arguments += _typed(option, value, parser.option(option))
+    return arguments
+
+
+def _typed(option: str, value: Any, action: argparse.Action) -> list[str]:
+    name = option.removeprefix("--")
+    if action.dest == "derivatives" and isinstance(value, dict):
+        value = [f"{key}={path}" for key, path in value.items()]
+    if isinstance(value, dict):
+        raise UsageError(f"{name} holds a table; give one value, or a list of values.")
+    if isinstance(value, list):
+        if action.nargs != "+":
+            raise UsageError(f"{name} takes one value, not a list.")
+        return [option, *map(_word, value)] if value else []
+    word = _word(value)
+    if word.lower() in _OPEN or value is None:
+        return []
+    if action.nargs != 0:
+        if word.lower() in {"true", "false"}:
+            raise UsageError(f"{name} takes a value, not {word}; leave the line out for its default.")
+        return [option, word]
+    if isinstance(action, argparse._CountAction) and word.isdigit():
+        return [option] * int(word)
+    if word.lower() not in _YES | _NO:
+        raise UsageError(f"{name} is a switch: give true or false, not {word}.")
+    return [option] if word.lower() in _YES else []
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _from_fmriprep(content: Mapping[str, Any], path: Path, parser: Parser) -> ConfigFile:
+    """Take from fMRIPrep's configuration what is an option here; name the rest."""
+    options: dict[str, Any] = {}
+    unused: list[str] = []
+    filters: Mapping[str, Any] | None = None
+    for section, values in content.items():
+        for key, value in (values if isinstance(values, dict) else {"": values}).items():
+            if section == "execution" and key == "bids_filters" and isinstance(value, dict):
+                filters = {
+                    kind: {entity: _queried(label) for entity, label in asked.items() if not _is_optional(label)}
+                    for kind, asked in value.items()
+                    if isinstance(asked, dict)
+                }
+            elif key in FROM_FMRIPREP.get(section, {}):
+                options[FROM_FMRIPREP[section][key]] = value
+            else:
+                unused.append(key or section)
+    taken = [*options, *(["bids-filter-file"] if filters else [])]
+    note = (
+        f"--config-file {path}: is the configuration of fMRIPrep or its kin; taken from it: "
+        f"{', '.join(taken) or 'none'}; not used here: {', '.join(dict.fromkeys(unused)) or 'none'}."
+    )
+    arguments = []
+    for name, value in options.items():
+        action = parser.option(f"--{name}")
+        several = isinstance(value, list) or action.nargs != "+" or not isinstance(value, str)
+        arguments += _typed(f"--{name}", value if several else value.split(), action)
+    return ConfigFile(tuple(arguments), filters or None, (note,))
+
+
+def _queried(label: Any) -> Any:
+    """Turn the way in which fMRIPrep writes a pybids query (``<Query.NONE: 1>``) into that of a filter file."""
+    found = re.search(r"Query\.(\w+)", label) if isinstance(label, str) else None
+    return {"NONE": None, "ANY": "*"}.get(found[1], label) if found else label
+
+
+def _is_optional(label: Any) -> bool:
+    return isinstance(label, str) and "Query.OPTIONAL" in label
+
+
+def _mapping(text: str, path: Path) -> dict[str, Any]:
+    kind = path.suffix.lower()
+    try:
+        if kind == ".json":
+            content = json.loads(text, object_pairs_hook=_once_each)
+        elif kind == ".toml":
+            content = tomllib.loads(text)
+        else:
+            content = _yaml(text)
+    except UsageError:
+        raise
+    except ValueError as error:
+        name = "TOML" if kind == ".toml" else "JSON"
+        raise UsageError(f"is not valid {name} ({error}).") from error
+    except Exception as error:  # yaml's errors share no base with the standard ones
+        raise UsageError(f"is not valid YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise UsageError("holds no options; write one per line, for example `nprocs: 2`.")
+    return content
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    tree = yaml.compose(text, Loader=yaml.BaseLoader)
+    if isinstance(tree, yaml.MappingNode):
+        _once_each([(str(key.value), None) for key, _ in tree.value])
+    return yaml.load(text, Loader=yaml.BaseLoader)  # keeps 01 a label; builds text, lists and mappings only
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"has {twice[0]} twice; leave one out.")
+    return dict(pairs)

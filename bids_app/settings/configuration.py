@@ -1,0 +1,261 @@
+"""What of the settings changes results, and the rule that the maps of an output dataset are of one configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..._version import __version__
+from ...errors import InputError, ModelError, UsageError
+from ...files import read_json, write_json
+from ..engine.locks import Claim
+from .effects import keys_of
+from .settings import BASELINES, SURROGATE_TEMPLATES, Settings
+
+__all__ = [
+    "CONFIGURATION_FILE",
+    "check_output",
+    "claim_output",
+    "configuration",
+    "configuration_hash",
+    "file_checksum",
+    "has_run_results",
+    "known_configurations",
+    "maps_of",
+    "merged_scores",
+    "read_configuration",
+    "scores_of",
+]
+
+CONFIGURATION_FILE = Path("logs", "configuration.json")
+"""Where an output dataset says how it was made."""
+
+_FILES, _EARLIER = "Files", "Earlier"
+"""Beside the configuration: where the files lay that it knows by their content; what held before, by its hash."""
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Collect what changes results; processors, folders and the choice of runs do not.
+
+    Files (a strategy, templates, a model) count by their content, not by where they are.
+
+    Raises
+    ------
+    ModelError, UsageError
+        If a file that is named in the settings cannot be read.
+    """
+    training = {
+        "Preset": settings.preset,
+        "TrainVolumes": settings.train_volumes,
+        "Precision": settings.precision,
+    }
+    usual = settings.surrogate_templates == (SURROGATE_TEMPLATES if settings.surrogates else 0)
+    return {
+        "Version": ".".join(__version__.split(".")[:2]),
+        "Mode": settings.mode,
+        **({} if settings.concatenated == "parts" else {"Concatenated": settings.concatenated}),
+        "NuisanceRegressors": _by_content(settings.nuisance),
+        "DummyScans": settings.dummy_scans,
+        "FramewiseDisplacementThreshold": settings.fd_threshold,
+        "HighPass": settings.high_pass,
+        "LowPass": settings.low_pass,
+        "SmoothingFWHM": settings.smoothing_fwhm,
+        **({} if settings.repetition_time is None else {"RepetitionTime": settings.repetition_time}),
+        "Model": None if settings.model is None else model_checksum(settings.model),
+        **(training if settings.model is None else {}),
+        "Seed": settings.seed,
+        "Templates": _by_content(settings.templates),
+        "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
+        **({} if settings.template_kind == "auto" else {"TemplateKind": settings.template_kind}),
+        "Baselines": list(settings.baselines),
+        "Surrogates": settings.surrogates,
+        **({} if usual else {"SurrogateTemplates": settings.surrogate_templates}),
+        **({"CrossFit": settings.cross_fit} if settings.cross_fit else {}),
+        "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
+        "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
+        **({} if settings.atlas_kind == "auto" else {"AtlasKind": settings.atlas_kind}),
+    }
+
+
+def configuration_hash(content: Mapping[str, Any]) -> str:
+    """Give the first 12 digits of a configuration's SHA-256.
+
+    >>> configuration_hash({"Seed": 0, "Mode": "paper"}) == configuration_hash({"Mode": "paper", "Seed": 0})
+    True
+    """
+    return hashlib.sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def maps_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the part of a configuration that changes the maps: whatever is not known to change scores only."""
+    return {key: value for key, value in content.items() if key not in keys_of("scores")}
+
+
+def scores_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the part of a configuration that changes what is computed from the maps, complete.
+
+    >>> scores_of({"Surrogates": 19})["SurrogateTemplates"]
+    99
+    """
+    scores = {key: content.get(key, effect.absent) for key, effect in keys_of("scores").items()}
+    usual = SURROGATE_TEMPLATES if scores["Surrogates"] else 0
+    return scores | {
+        "SurrogateTemplates": content.get("SurrogateTemplates", usual),
+        "Baselines": list(scores["Baselines"]),
+    }
+
+
+def merged_scores(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what is asked for to what is there: what has a new value is replaced, what is not asked for is kept.
+
+    >>> there = scores_of({"Baselines": ["pca", "ica"], "Surrogates": 19})
+    >>> merged = merged_scores(there, scores_of({"Baselines": ["smoothed"], "Templates": "smith2009"}))
+    >>> merged["Baselines"], merged["Surrogates"], merged["Templates"]
+    (['smoothed', 'pca', 'ica'], 19, 'smith2009')
+    """
+    both = {*there["Baselines"], *asked["Baselines"]}
+    merged = dict(asked) | {"Baselines": [name for name in BASELINES if name in both]}
+    for number in ("Surrogates", "SurrogateTemplates", "CrossFit"):
+        merged[number] = asked[number] or there[number]
+    if asked["Atlas"] is None:
+        merged |= {key: there[key] for key in ("Atlas", "AtlasLabels", "AtlasKind")}
+    return merged
+
+
+def _whole(maps: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Put both parts together as `configuration` does, which leaves out what is usual."""
+    whole = {**maps, **scores}
+    if scores["SurrogateTemplates"] == (SURROGATE_TEMPLATES if scores["Surrogates"] else 0):
+        del whole["SurrogateTemplates"]
+    if not scores["CrossFit"]:
+        del whole["CrossFit"]
+    for kind in ("TemplateKind", "AtlasKind"):
+        if scores[kind] == "auto":
+            del whole[kind]
+    return whole
+
+
+def read_configuration(output_dir: Path) -> tuple[dict[str, Any], dict[str, str]] | None:
+    """Give the configuration that an output dataset holds, and where its files lay; None where it says nothing."""
+    try:
+        said = read_json(output_dir / CONFIGURATION_FILE)
+    except InputError:
+        return None
+    files = said.get(_FILES)
+    return {key: said[key] for key in said if key not in (_FILES, _EARLIER)}, files if isinstance(files, dict) else {}
+
+
+def known_configurations(output_dir: Path) -> dict[str, dict[str, Any]]:
+    """Give the configurations that an output dataset holds and has held, by their hashes."""
+    held = read_configuration(output_dir)
+    if held is None:
+        return {}
+    return {**_earlier(output_dir), configuration_hash(held[0]): held[0]}
+
+
+def _earlier(output_dir: Path) -> dict[str, dict[str, Any]]:
+    found = read_json(output_dir / CONFIGURATION_FILE).get(_EARLIER)
+    return found if isinstance(found, dict) else {}
+
+
+def check_output(output_dir: Path, content: Mapping[str, Any]) -> None:
+    """Refuse to mix maps of two configurations in one output dataset.
+
+    Raises
+    ------
+    UsageError
+        If results of another configuration of the maps are there; the message names the settings that differ.
+    """
+    held = read_configuration(output_dir)
+    if held is None:
+        return
+    earlier, today = maps_of(held[0]), maps_of(content)
+    differences = [name for name in {**earlier, **today} if earlier.get(name) != today.get(name)]
+    if differences and _has_results(output_dir):
+        changes = "; ".join(f"{name}: {earlier.get(name)} there, {today.get(name)} now" for name in differences)
+        raise UsageError(
+            f"{output_dir}: holds results of another configuration ({changes}); "
+            "choose another output_dir, or the same settings."
+        )
+
+
+def claim_output(output_dir: Path, content: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+    """Note in an output dataset which configuration it holds; one under which nothing was computed is replaced.
+
+    Parameters
+    ----------
+    output_dir : Path
+    content : mapping
+        What `configuration` gives.
+    files : mapping, optional
+        Key of `content` to the path of the file that it knows by its content.
+
+    Raises
+    ------
+    UsageError
+        As `check_output`.
+    """
+    with Claim(output_dir / "logs" / ".claims" / "configuration.lock", "noting the configuration"):
+        check_output(output_dir, content)
+        held = read_configuration(output_dir)
+        there: dict[str, str] = {}
+        earlier: dict[str, dict[str, Any]] = {}
+        if held is not None and has_run_results(output_dir):
+            before, there = held
+            # Another job may have added something since this one made its plan.
+            content = _whole(maps_of(content), merged_scores(scores_of(before), scores_of(content)))
+            earlier = _earlier(output_dir) | {configuration_hash(before): before}
+            earlier.pop(configuration_hash(content), None)
+        kept = {key: path for key, path in {**there, **(files or {})}.items() if content.get(key)}
+        notes = {_FILES: kept, _EARLIER: earlier}
+        write_json(
+            {**content, **{key: value for key, value in notes.items() if value}}, output_dir / CONFIGURATION_FILE
+        )
+
+
+def has_run_results(output_dir: Path) -> bool:
+    """Tell whether anything of any run is in the output dataset."""
+    return any(output_dir.glob("sub-*/**/func/*_desc-*"))
+
+
+def _has_results(output_dir: Path) -> bool:
+    return any(output_dir.glob("models/*/card.json")) or has_run_results(output_dir)
+
+
+def model_checksum(folder: Path) -> str:
+    """Give the checksum of a model's weights as its card has it, which loading the model verifies.
+
+    Raises
+    ------
+    ModelError
+        If there is no readable card with a checksum.
+    """
+    try:
+        return str(read_json(folder / "card.json")["WeightsSHA256"])
+    except InputError as error:
+        raise ModelError(f"{folder}: is not a model folder ({error})") from error
+    except KeyError:
+        raise ModelError(f"{folder}: its card has no WeightsSHA256; take an undamaged copy of the model.") from None
+
+
+def file_checksum(path: Path) -> str:
+    """Give a file's name and the first 12 digits of its SHA-256.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _by_content(name_or_file: str) -> str:
+    path = Path(name_or_file)
+    return file_checksum(path) if path.is_absolute() else name_or_file

@@ -1,0 +1,1 @@
+"""What needs no trained network, scored as the networks are."""

@@ -1,0 +1,124 @@
+"""Baselines as a pipeline scores them: files in, files out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...errors import InputError
+from ...files import read_table, write_json, write_table
+from ..run_maps import read_run, run_templates
+from ..scores.match import about_templates
+from ..scores.scoring import overlap_columns, overlap_table, score_maps
+from .candidates import baselines
+
+__all__ = ["score_baselines"]
+
+PathLike = str | os.PathLike
+
+
+def score_baselines(
+    *,
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    names: Sequence[str],
+    codes: PathLike | None = None,
+    context: Callable[[np.ndarray], np.ndarray] | None = None,
+    untrained: Callable[[np.ndarray], np.ndarray] | None = None,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    n_components: int = 20,
+    seed: int = 0,
+    out_dir: PathLike = ".",
+) -> tuple[Path, Path]:
+    """Score what needs no trained network on the same prepared run, in the same way.
+
+    Parameters
+    ----------
+    in_file, in_mask, in_samples : paths
+        As for `read_run`.
+    names : sequence of str
+        Keys of `baselines.BASELINES`.
+    codes : path, optional
+        Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
+    context : callable, optional
+        The linear part of the network, as for `baselines`; ``context`` needs it.
+    untrained : callable, optional
+        The network before training, as for `baselines`; ``untrained`` needs it.
+    templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
+    n_components, seed : int
+    out_dir : path
+
+    Returns
+    -------
+    overlap : Path
+        Table with the columns of `overlap_table`, so that it can be put below that of `score_run`.
+    metadata : Path
+        JSON: templates and warnings; a baseline that this run does not allow is named there. Where it allows none the
+        table has no rows.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    run = read_run([], in_file, in_mask, in_samples)
+    local, covered = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
+    volumes = np.flatnonzero(run.kept)
+    features = None if codes is None else _features(codes, run.kept)
+    tables, about = [], about_templates(local)
+    for name in names:
+        try:
+            for made in baselines(
+                [name],
+                run.volume[run.kept],
+                run.region,
+                repetition_time=run.repetition_time,
+                numbers=volumes,
+                features=features,
+                context=context,
+                untrained=untrained,
+                n_components=n_components,
+                seed=seed,
+            ):
+                tables.append(
+                    overlap_table(
+                        score_maps(made.display, local, signed=made.signed),
+                        made.display,
+                        local,
+                        method=made.method,
+                        volumes=volumes if made.per_volume else None,
+                        template_coverage=covered,
+                    )
+                )
+        except InputError as error:
+            about["Warnings"].append(str(error))
+    if tables:
+        table = pd.concat(tables, ignore_index=True)
+    else:
+        about["Warnings"].append("The run allows none of the baselines that were asked for.")
+        table = pd.DataFrame(columns=overlap_columns())
+    out_dir = Path(out_dir).absolute()
+    return (
+        write_table(table, out_dir / "baselines.tsv"),
+        write_json(about, out_dir / "baselines.json"),
+    )
+
+
+def _features(path: PathLike, kept: np.ndarray) -> np.ndarray:
+    table = read_table(path)
+    if len(table) != len(kept):
+        raise InputError(f"{path}: has {len(table)} rows for {len(kept)} volumes.")
+    features = table.drop(columns="kept", errors="ignore").to_numpy(dtype=float)[kept]
+    if not np.isfinite(features).all():
+        raise InputError(f"{path}: lacks the features of a kept volume.")
+    return features

@@ -1,0 +1,1 @@
+"""Many runs together: tables, averages, comparisons, reliability, prediction."""

@@ -1,0 +1,1 @@
+"""What chance gives: surrogate templates and surrogate runs."""

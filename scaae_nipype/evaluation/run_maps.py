@@ -1,0 +1,137 @@
+"""What is evaluated of a run: its maps over the voxels of its region, and the templates there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import read_table
+from ..grid import Grid, load_grid
+from ..headers import repetition_time_of
+from .templates.template_set import TemplateSet, coverage, load_templates
+
+__all__ = ["RunMaps", "read_run", "read_volumes", "run_templates"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunMaps:
+    """What is evaluated of a run, over the voxels of its region.
+
+    Attributes
+    ----------
+    region : Grid
+        The evaluation region.
+    kept : bool array, (n_volumes,)
+    repetition_time : float
+        In s.
+    fbn : mapping from "fbn1", "fbn2" … to float32 array, (n_volumes, n_voxels)
+        After equation 9.
+    volume : float32 array, (n_volumes, n_voxels)
+        The prepared run, z-scored.
+    """
+
+    region: Grid
+    kept: np.ndarray
+    repetition_time: float
+    fbn: Mapping[str, np.ndarray]
+    volume: np.ndarray
+
+
+def read_run(
+    fbn_maps: Sequence[str | os.PathLike],
+    in_file: str | os.PathLike,
+    in_mask: str | os.PathLike,
+    in_samples: str | os.PathLike,
+    *,
+    num_threads: int = 1,
+) -> RunMaps:
+    """Read the files that preparation and extraction wrote for one run.
+
+    Parameters
+    ----------
+    fbn_maps : paths
+        4D image per branch, after equation 9.
+    in_file : path
+        The prepared run.
+    in_mask : path
+        The evaluation region.
+    in_samples : path
+        Table with a row per volume and a column ``kept``.
+    num_threads : int
+        Images that are read side by side.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the numbers of volumes differ, no volume is kept or the repetition time is missing.
+    """
+    region = load_grid(in_mask)
+    samples = read_table(in_samples)
+    if "kept" not in samples:
+        raise InputError(f"{in_samples}: has no column 'kept'.")
+    kept = samples["kept"].to_numpy() == 1
+    if not kept.any():
+        raise InputError(f"{in_samples}: no volume of the run is kept; nothing can be evaluated.")
+    with ThreadPoolExecutor(num_threads) as pool:
+        volume, *maps = pool.map(lambda path: read_volumes(path, region, len(kept)), [in_file, *fbn_maps])
+    fbn = {f"fbn{number}": own for number, own in enumerate(maps, start=1)}
+    return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume)
+
+
+def read_volumes(path: str | os.PathLike, region: Grid, count: int) -> np.ndarray:
+    """Read a 4D image with the run's number of volumes: (n_volumes, n_voxels).
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or has another number of volumes.
+    """
+    volumes = region.read_vectors(path)
+    found = len(volumes) if volumes.ndim == 2 else 1
+    if found != count:
+        raise InputError(f"{path}: has {found} volumes, but the run's table of samples has {count} rows.")
+    return volumes
+
+
+def run_templates(
+    run: RunMaps,
+    spec: str | os.PathLike,
+    *,
+    labels: str | os.PathLike | None,
+    kind: str = "auto",
+    what: Literal["template", "atlas"] = "template",
+    grid_mask: str | os.PathLike | None,
+    in_mask: str | os.PathLike,
+) -> tuple[TemplateSet, np.ndarray]:
+    """Load templates on the model's grid and cut them to the region of a run.
+
+    Parameters
+    ----------
+    run : RunMaps
+    spec, labels, kind, what : as for `load_templates`
+    grid_mask : path, optional
+        The model's brain mask; the shipped one by default.
+    in_mask : path
+        The region's file, for the error message.
+
+    Returns
+    -------
+    templates : TemplateSet
+        Inside the region.
+    coverage : float array, (n_templates,)
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels, kind=cast("Any", kind), what=what)
+    try:
+        return whole.inside(run.region), coverage(whole, run.region)
+    except InputError as error:
+        raise InputError(f"{in_mask}: {error}") from error

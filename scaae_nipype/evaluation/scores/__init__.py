@@ -1,0 +1,1 @@
+"""How well maps agree: with templates, with later volumes, over the regions of an atlas."""

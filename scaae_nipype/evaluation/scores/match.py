@@ -1,0 +1,222 @@
+"""Templates, gradual change and regions as a pipeline evaluates them: files in, files out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...files import write_json, write_table
+from ..run_maps import read_run, run_templates
+from ..states import rule_of
+from ..templates.template_set import TemplateSet
+from .gradual_change import lag_curve
+from .overlap import THRESHOLD, binarise, scale
+from .regions import region_means
+from .scoring import overlap_table, score_maps, spread_over_run, template_score_table, threshold_table
+
+__all__ = ["about_templates", "change_gradually", "score_run", "tabulate_regions"]
+
+PathLike = str | os.PathLike
+
+
+def score_run(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    mode: str = "calibrated",
+    num_threads: int = 1,
+    out_dir: PathLike = ".",
+) -> tuple[Path, Path, Path, Path, Path]:
+    """Score every volume of a run against every template, and the volumes themselves beside the networks' maps.
+
+    Parameters
+    ----------
+    fbn_maps, in_file, in_mask, in_samples : paths
+        As for `read_run`.
+    templates, template_labels, template_kind : as for `load_templates`
+    grid_mask : path, optional
+        The model's brain mask, which coverage is measured against; the shipped one by default.
+    mode : str
+        Key of `states.RULES`: which score decides on states.
+    num_threads : int
+        Methods that are scored side by side.
+    out_dir : path
+
+    Returns
+    -------
+    iou : Path
+        Table: a row per volume, ``kept``, then IoU per branch and template.
+    overlap : Path
+        Table: a row per method and template (`overlap_table`), methods ``fbn1``, ``fbn2``, ``volume`` and
+        ``volume_negated``: the z-scored volume through the same equation 9 and threshold needs no network.
+    metadata : Path
+        JSON: where the templates come from, their names, the threshold and warnings.
+    scores : Path
+        Table as `iou`, of the score that decides on states, for the branches and the volume itself.
+    thresholds : Path
+        Table: IoU at other thresholds (`threshold_table`), of the same methods as `overlap`.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    deciding = rule_of(mode).score
+    run = read_run(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
+    local, covered = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
+    about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
+    methods = [*run.fbn, "volume", "volume_negated"]
+    kept = slice(None) if run.kept.all() else run.kept  # a slice copies nothing
+
+    def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:
+        if method in run.fbn:
+            maps = run.fbn[method][kept]
+        else:
+            maps = scale(run.volume[kept] if method == "volume" else -run.volume[kept])
+        own = score_maps(maps, local)
+        return own, overlap_table(own, maps, local, method=method, **about), threshold_table(maps, local, method=method)
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        every_score, overlap, curves = zip(*pool.map(scored, methods), strict=True)
+    scores = dict(zip(methods, every_score, strict=True))
+    per_volume = {name: scores[name]["iou"] for name in run.fbn}
+    of_states = {name: scores[name][deciding] for name in (*run.fbn, "volume")}
+    out_dir = Path(out_dir).absolute()
+    return (
+        write_table(template_score_table(per_volume, local.names, run.kept), out_dir / "templateiou.tsv"),
+        write_table(pd.concat(overlap, ignore_index=True), out_dir / "overlap.tsv"),
+        write_json(about_templates(local) | {"Score": deciding}, out_dir / "overlap.json"),
+        write_table(template_score_table(of_states, local.names, run.kept), out_dir / "templatescores.tsv"),
+        write_table(pd.concat(curves, ignore_index=True), out_dir / "thresholdcurve.tsv"),
+    )
+
+
+def about_templates(templates: TemplateSet) -> dict:
+    """Say where templates come from, what they are called and how they were made binary."""
+    return {
+        "Templates": templates.source,
+        "TemplateLabels": list(templates.names),
+        "TemplateKind": templates.kind,
+        "TemplateKindReason": templates.reason,
+        "TemplateVoxels": dict(zip(templates.names, templates.voxels.tolist(), strict=True)),
+        **_in_image(templates, "Template"),
+        "CorrelatedWith": "binary templates" if templates.continuous is None else "continuous templates",
+        "Threshold": THRESHOLD,
+        "Warnings": list(templates.warnings),
+    }
+
+
+def _in_image(templates: TemplateSet, what: str) -> dict:
+    """Say how large templates are in their own image, and how much of that the model's brain mask holds."""
+    if templates.image_voxels is None or templates.share_in_mask is None:
+        return {}
+    return {
+        f"{what}VoxelsInImage": dict(zip(templates.names, templates.image_voxels.tolist(), strict=True)),
+        f"{what}ShareInModelMask": dict(zip(templates.names, templates.share_in_mask.round(4).tolist(), strict=True)),
+    }
+
+
+def change_gradually(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    longest_lag: float = 20.0,
+    out_dir: PathLike = ".",
+) -> Path:
+    """Write the lag curves of both branches and of the volume itself as one table.
+
+    Parameters
+    ----------
+    fbn_maps, in_file, in_mask, in_samples : paths
+        As for `read_run`.
+    longest_lag : float
+        In s.
+    out_dir : path
+
+    Returns
+    -------
+    Path
+        Table: ``method``, then the columns of `lag_curve`.
+
+    Raises
+    ------
+    InputError
+    """
+    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    curves = []
+    for method, maps in {**run.fbn, "volume": scale(run.volume)}.items():
+        curve = lag_curve(binarise(maps), run.kept, repetition_time=run.repetition_time, longest_lag=longest_lag)
+        curve.insert(0, "method", method)
+        curves.append(curve)
+    return write_table(pd.concat(curves, ignore_index=True), Path(out_dir).absolute() / "gradualchange.tsv")
+
+
+def tabulate_regions(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    atlas: PathLike,
+    atlas_labels: PathLike | None = None,
+    atlas_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    out_dir: PathLike = ".",
+) -> tuple[list[Path], Path]:
+    """Write the mean FBN per region of an atlas as a table per branch.
+
+    Parameters
+    ----------
+    fbn_maps, in_file, in_mask, in_samples, grid_mask
+        As for `score_run`.
+    atlas, atlas_labels, atlas_kind : as the templates of `load_templates`
+    out_dir : path
+
+    Returns
+    -------
+    tables : list of Path
+        Per branch a row per volume: ``kept``, then a column per region; n/a where not kept or outside the region.
+    metadata : Path
+        JSON: the atlas, how much of each of its regions was measured, the sampling frequency in Hz and warnings.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    local, covered = run_templates(
+        run, atlas, labels=atlas_labels, kind=atlas_kind, what="atlas", grid_mask=grid_mask, in_mask=in_mask
+    )
+    out_dir = Path(out_dir).absolute()
+    tables = []
+    for branch, maps in run.fbn.items():
+        means = spread_over_run(region_means(maps[run.kept], local.binary), run.kept)
+        table = pd.concat(
+            [pd.DataFrame({"kept": run.kept.astype(int)}), pd.DataFrame(means, columns=local.names)], axis=1
+        )
+        tables.append(write_table(table, out_dir / f"{branch}_regions.tsv"))
+    about = {
+        "Atlas": local.source,
+        "AtlasKind": local.kind,
+        "AtlasKindReason": local.reason,
+        "RegionVoxels": dict(zip(local.names, local.voxels.tolist(), strict=True)),
+        **_in_image(local, "Region"),
+        "RegionCoverage": dict(zip(local.names, covered, strict=True)),
+        "SamplingFrequency": 1 / run.repetition_time,
+        "Warnings": list(local.warnings),
+    }
+    return tables, write_json(about, out_dir / "regions.json")

@@ -1,0 +1,1 @@
+"""Network templates and atlases: read, recognised, named."""

@@ -1,0 +1,183 @@
+"""Networks, channel weights and codes of every volume of a run, from one pass through the attention path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...errors import ModelError
+from ..device import check_device
+from ..network.reading import scale
+from ..weights import Model
+from .fused import FusedReader
+from .threads import map_in_threads
+
+__all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
+
+AGREEMENT = 0.999
+"""Smallest correlation of bf16 and fp32 FBNs at which bf16 is used."""
+
+
+@dataclass(frozen=True)
+class RunNetworks:
+    """What the network gives for a run of T volumes.
+
+    Parameters
+    ----------
+    signed : float32 array, (2, T, n_voxels)
+        FBNs per branch after the sign, before equation 9.
+    channel_weights : float32 array, (T, channels)
+        Equation 6.
+    codes : float32 array, (T, 64)
+    """
+
+    signed: np.ndarray
+    channel_weights: np.ndarray
+    codes: np.ndarray
+
+    def scaled(self, region: np.ndarray) -> np.ndarray:
+        """Apply equation 9 inside a region (bool, (n_voxels,)); 0 outside: (2, T, n_voxels)."""
+        maps = np.zeros_like(self.signed)
+        maps[..., region] = scale(self.signed[..., region])
+        return maps
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Tell whether a device computes in bf16 natively."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that exists.
+
+    Raises
+    ------
+    UsageError
+        If this is no name of a device.
+    ModelError
+        If CUDA is asked for and not there.
+    """
+    check_device(name)
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    # By the number that was typed: torch.device takes cuda:256 for cuda:0.
+    if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() > 1)}"
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds {found}; use `device` cpu or auto.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError(f"Device {name!r} is asked for, but PyTorch finds none; use `device` cpu or auto.")
+    return device
+
+
+def _full_fp32(device: torch.device) -> AbstractContextManager[object]:
+    """Compute fp32 in full on CUDA: its default, TF32, moves maps by 0.005 SD, and a device must not change results."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else nullcontext()
+
+
+class Extractor:
+    """A model made ready to extract networks: the fused path at the card's precision, on a device.
+
+    A model whose card says ``bf16`` is checked once, on a noise volume, against fp32; where they disagree, fp32 is used
+    and `precision` says so.
+
+    Parameters
+    ----------
+    model : Model
+    device : torch.device
+    """
+
+    def __init__(self, model: Model, *, device: torch.device | None = None):
+        self.model = model
+        self.device = device or torch.device("cpu")
+        self.precision = model.card.get("Precision", "fp32")
+        self.read: nn.Module = self._reader(torch.bfloat16 if self.precision == "bf16" else torch.float32)
+        self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
+        if self.agreement_with_fp32 < AGREEMENT:
+            self.precision, self.read = "fp32", self._reader(torch.float32)
+        branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
+        self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
+
+    def _reader(self, dtype: torch.dtype) -> FusedReader:
+        return FusedReader(self.model.network, dtype=dtype).to(self.device).eval()
+
+    @torch.inference_mode()
+    def _agreement(self) -> float:
+        """Give the lowest correlation of this path's FBNs with fp32 ones, on one volume of noise."""
+        noise = np.random.default_rng(0).standard_normal((1, self.model.grid.n_voxels), dtype=np.float32)
+        volume = self.model.volumes(noise).to(self.device)
+        readers = (self.read, self._reader(torch.float32))
+        pairs = [self.model.vectors(read(volume).maps.cpu())[0] for read in readers]
+        return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))
+
+    def batches(
+        self, vectors: np.ndarray, batch_size: int | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64) in order.
+
+        On a CPU every thread works on volumes of its own: layers that wait for memory and layers that compute then
+        overlap, and no thread waits for another.
+        """
+        on_cpu = self.device.type == "cpu"
+        batch_size = batch_size or (1 if on_cpu else 8)
+        batches = (vectors[start : start + batch_size] for start in range(0, len(vectors), batch_size))
+        return map_in_threads(self._read, batches) if on_cpu else map(self._read, batches)
+
+    @torch.inference_mode()
+    def _read(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        with _full_fp32(self.device):
+            reading = self.read(self.model.volumes(vectors).to(self.device))
+        maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
+        return maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
+
+
+def extract_networks(
+    vectors: np.ndarray,
+    model: Model,
+    *,
+    device: torch.device | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> RunNetworks:
+    """Extract the networks of every volume.
+
+    Parameters
+    ----------
+    vectors : float array, (T, n_voxels)
+        A model-ready run: z-scored, in-mask voxels of the model's grid.
+    model : Model
+    device : torch.device, optional
+        Default: CPU.
+    batch_size : int, optional
+        Volumes at once, on a CPU for each thread; the result does not depend on it. Default: 1 on a CPU, 8 on CUDA.
+    progress : callable, optional
+        Called with the number of volumes done since the last call.
+
+    Raises
+    ------
+    ModelError
+        If the vectors are not of the model's grid.
+    """
+    if vectors.shape[1] != model.grid.n_voxels:
+        raise ModelError(f"The run has {vectors.shape[1]} in-mask voxels, the model's grid {model.grid.n_voxels}.")
+    extractor = Extractor(model, device=device)
+    channels = 2 * model.network.preset.branch_features
+    signed = np.empty((2, *vectors.shape), dtype=np.float32)
+    weights = np.empty((len(vectors), channels), dtype=np.float32)
+    codes = np.empty((len(vectors), 64), dtype=np.float32)
+    done = 0
+    for maps, channel_weights, code in extractor.batches(vectors, batch_size):
+        here = slice(done, done + len(maps))
+        signed[:, here], weights[here], codes[here] = maps.swapaxes(0, 1), channel_weights, code
+        done = here.stop
+        if progress is not None:
+            progress(len(maps))
+    return RunNetworks(signed, weights, codes)

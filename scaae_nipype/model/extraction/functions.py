@@ -1,0 +1,165 @@
+"""A model, or the same network before training, as a plain function of volumes; and whether it has seen a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...derivatives.names import participant_of
+from ...errors import ModelError
+from ...grid import Grid
+from ..network.contextual import ContextualSCAAE
+from ..network.reading import branch_signs
+from ..presets import RECIPES
+from ..weights import Model, new_network
+from .extractor import Extractor
+
+__all__ = ["account_of", "context_function", "network_function", "untrained_function", "was_trained_on"]
+
+PART = 32
+"""Volumes that are put on the model's grid together."""
+
+
+def network_function(
+    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a function that gives the networks of volumes of one region; the network is made ready once.
+
+    Parameters
+    ----------
+    model : Model
+    region : Grid
+        A part of the model's grid; voxels outside are 0 for the network, as in a prepared run.
+    device : torch.device, optional
+        Default: CPU.
+    batch_size : int, optional
+        As for `extract_networks`.
+
+    Returns
+    -------
+    callable
+        From (n_volumes, n_region_voxels) to signed maps (n_branches, n_volumes, n_region_voxels), float32.
+
+    Raises
+    ------
+    ModelError
+        If the region is not a part of the model's grid.
+    """
+    grid, inside = model.grid, _inside(model, region)
+    extractor = Extractor(model, device=device)
+
+    def apply(volumes: np.ndarray) -> np.ndarray:
+        signed = np.empty((len(extractor.signs), *volumes.shape), dtype=np.float32)
+        whole = np.zeros((PART, grid.n_voxels), dtype=np.float32)
+        for start in range(0, len(volumes), PART):  # a part at a time: a run is not held twice
+            part = volumes[start : start + PART]
+            whole[: len(part), inside] = part
+            done = start
+            for maps, *_ in extractor.batches(whole[: len(part)], batch_size):
+                signed[:, done : done + len(maps)] = maps[..., inside].swapaxes(0, 1)
+                done += len(maps)
+        return signed
+
+    return apply
+
+
+def _inside(model: Model, region: Grid) -> np.ndarray:
+    """Tell which voxels of the model's grid are in the region."""
+    grid = model.grid
+    same_space = region.shape == grid.shape and np.allclose(region.affine, grid.affine, atol=1e-3)
+    if not same_space or (region.mask & ~grid.mask).any():
+        raise ModelError("The run's region is not a part of the model's grid; prepare the run with this model.")
+    return grid.vectors(region.mask)
+
+
+def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Make a function that gives the context of volumes: the network's linear part, without any attention.
+
+    Parameters
+    ----------
+    model : Model
+    region : Grid
+        As for `network_function`.
+
+    Returns
+    -------
+    callable or None
+        From (n_volumes, n_region_voxels) to maps of the same shape, float32; None if the network has no context.
+
+    Raises
+    ------
+    ModelError
+        If the region is not a part of the model's grid.
+    """
+    inside, network = _inside(model, region), model.network
+    if not isinstance(network, ContextualSCAAE):
+        return None
+    matrices = network.context.encode, network.context.decode
+    encode, decode = (matrix.detach().cpu().numpy()[:, inside] for matrix in matrices)
+    return lambda volumes: (volumes @ encode.T) @ decode
+
+
+def untrained_function(
+    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the same function of the network as it was before training: what the architecture alone gives.
+
+    The network is drawn anew with the model's seed. A contextual one then has neither the shipped attention nor a
+    context. The branches of an autoencoder take the sign of their mean correlation with the volumes that the function
+    is given, where the model's recipe has signs.
+
+    Parameters and errors as for `network_function`.
+    """
+    network = new_network(model.network.preset, model.grid, seed=int(model.card.get("Seed") or 0)).eval()
+    untrained = Model(network, model.grid, {"Precision": model.card.get("Precision", "fp32")})
+    apply = network_function(untrained, region, device=device, batch_size=batch_size)
+    recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
+    if isinstance(network, ContextualSCAAE) or not recipe.signed:
+        return apply
+
+    def apply_signed(volumes: np.ndarray) -> np.ndarray:
+        signed = apply(volumes)
+        signs, _ = branch_signs(signed.swapaxes(0, 1), volumes)
+        return signed * signs.astype(np.float32)[:, None, None]
+
+    return apply_signed
+
+
+def was_trained_on(card: Mapping[str, Any], run_name: str) -> bool | None:
+    """Tell from a model's card whether a run was among those that it was fitted to.
+
+    Returns
+    -------
+    bool or None
+        None where the card does not list its runs (imported weights).
+
+    >>> was_trained_on({"Training": {"Runs": ["sub-01_task-rest"]}}, "sub-01_task-rest")
+    True
+    >>> was_trained_on({"Preset": "published"}, "sub-01_task-rest") is None
+    True
+    """
+    runs = (card.get("Training") or {}).get("Runs")
+    return None if not runs else run_name in runs
+
+
+def account_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Say for a sidecar which model was applied: its weights, whom it was trained on, and its fold if it has one.
+
+    >>> card = {"WeightsSHA256": "ab", "Training": {"Runs": ["sub-01_run-1", "sub-01_run-2", "sub-02"]}}
+    >>> account_of(card, "main")["NumberOfTrainingParticipants"], account_of(card, "main")["Fold"]
+    (2, None)
+    """
+    runs = (card.get("Training") or {}).get("Runs")
+    names = runs if isinstance(runs, list) else []
+    fold = card.get("CrossFit") or {}
+    return {
+        "ModelName": name,
+        "ModelChecksum": card.get("WeightsSHA256"),
+        "Fold": fold.get("Fold"),
+        "NumberOfFolds": fold.get("NumberOfFolds"),
+        "NumberOfTrainingParticipants": len({participant_of(run) for run in names}) or None,
+        "NumberOfTrainingRuns": len(names) or None,
+    }

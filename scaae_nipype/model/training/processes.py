@@ -1,0 +1,130 @@
+"""A training as a job description, so that several processes can take part.
+
+``torchrun -m scaae_nipype.model.training.processes`` runs one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import Interrupted, ModelError, ScaaeError
+from ...files import read_json, write_json
+from ...grid import load_grid
+
+__all__ = ["run_job", "start_job"]
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What the processes of a training hear, and save after (`scaae_nipype.model.training.trainer.SaveOnSignal`)."""
+
+LONGEST_STEP = 300
+"""Seconds that ``torchrun`` gives its processes to end a step and save, before it kills them."""
+
+
+def start_job(job: dict[str, Any], folder: Path) -> Path:
+    """Train in this process, or in several under ``torchrun`` where the job asks for them.
+
+    Parameters
+    ----------
+    job : dict
+        ``cache_files`` (paths), ``grid_mask`` (path or None), ``training`` (fields of `Training`), ``card`` (dict),
+        ``work_dir`` and ``model_dir`` (paths).
+    folder : Path
+        Where the job description is kept.
+
+    Returns
+    -------
+    Path
+        The model folder.
+
+    Raises
+    ------
+    ModelError
+        If the training fails.
+    Interrupted
+        If a signal asked for the end; there is a checkpoint then.
+    """
+    processes = job["training"].get("processes", 1)
+    if processes == 1:
+        return run_job(job)
+    description = write_json(job, folder / "job.json")
+    command = [
+        sys.executable,
+        "-m",
+        "scaae_nipype.model.training.torchrun",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+    ]
+    command += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // processes)),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(LONGEST_STEP),
+    }
+    code = _run([*command, "-m", "scaae_nipype.model.training.processes", str(description)], environment)
+    if code:
+        raise ModelError(f"Training in {processes} processes failed (exit code {code}); see its output above.")
+    return Path(job["model_dir"])
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program that hears what this process is told; give its exit code."""
+    process = subprocess.Popen(command, env=environment)
+    try:
+        with _told(process.send_signal) as received:
+            code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if received and code:
+        raise Interrupted(
+            f"Training was interrupted by {received[0].name}; the same command goes on from its last checkpoint."
+        )
+    return code
+
+
+@contextmanager
+def _told(tell: Callable[[int], None]) -> Iterator[list[signal.Signals]]:
+    """Pass the first of the signals on; only the main thread can hear them."""
+    received: list[signal.Signals] = []
+
+    def hear(number: int, frame: Any) -> None:
+        received.append(signal.Signals(number))
+        if len(received) == 1:
+            tell(number)
+
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, hear) for number in STOP_SIGNALS} if here else {}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_job(job: dict[str, Any]) -> Path:
+    """Train and write the model folder (from the first process only)."""
+    from ..weights import save_model
+    from .train import Training, train_model
+
+    grid = load_grid(job.get("grid_mask"))
+    training = Training(**job["training"])
+    model, first = train_model(job["cache_files"], grid, training=training, work_dir=job["work_dir"], card=job["card"])
+    return save_model(model, job["model_dir"]) if first else Path(job["model_dir"])
+
+
+if __name__ == "__main__":
+    try:
+        run_job(read_json(sys.argv[1]))
+    except (ScaaeError, Interrupted) as error:
+        sys.exit(str(error))

@@ -1,0 +1,288 @@
+"""Training: from cached volumes to a model with a card."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from ...errors import ModelError, UsageError
+from ...grid import Grid
+from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_device
+from ..extraction.fused import FusedReader
+from ..network.contextual import ContextualSCAAE
+from ..network.reading import branch_signs
+from ..presets import RECIPES, Recipe, preset_named
+from ..weights import Model, new_network
+from .fitted_context import train_contextual
+from .learner import Learner, SettledNetworks
+from .trainer import fit
+from .volumes import VolumeCache
+
+__all__ = ["ENOUGH_VOLUMES", "Training", "train_model", "volume_budget"]
+
+ENOUGH_VOLUMES = 2400
+"""Volumes shown below which a model counts as undertrained: branches are still inverted or dense before that."""
+
+LOOK_EVERY = 400
+"""Volumes between two looks at the probe set."""
+
+PROBE_VOLUMES = 32
+"""Volumes over which batch-norm statistics, signs and stability are measured, spread over all runs."""
+
+POLES = {"above the mean": 1, "below the mean": -1}
+"""What the branches of a contextual network mark, and the sign of its correlation with the volume."""
+
+FLAGGED_BELOW = 0.9
+"""Share of volumes that must agree with a branch's sign."""
+
+
+def volume_budget(n_volumes: int, recipe: Recipe, requested: int | None = None) -> int:
+    """Give the number of volumes to show in training: as asked for, else the recipe's epochs up to its largest budget.
+
+    >>> volume_budget(100, RECIPES["calibrated"]), volume_budget(10**5, RECIPES["calibrated"])
+    (400, 2400)
+    >>> volume_budget(100, RECIPES["paper"])
+    2000
+    """
+    if requested is not None:
+        return requested
+    budget = n_volumes * recipe.epochs
+    return budget if recipe.largest_budget is None else min(budget, recipe.largest_budget)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train and how.
+
+    Parameters
+    ----------
+    preset : str
+    mode : {"calibrated", "paper"}
+    volumes : int, optional
+        Volumes to show; default: `volume_budget`.
+    seed : int
+    precision : {"auto", "bf16", "fp32"}
+        ``auto``: bf16 where the device computes in it natively.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:0`` …
+    processes : int
+        Devices (CUDA) or processes (CPU) that share the work.
+    """
+
+    preset: str = "contextual"
+    mode: str = "calibrated"
+    volumes: int | None = None
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+    processes: int = 1
+
+    def resolved_precision(self, device: torch.device) -> str:
+        """Decide between bf16 and fp32."""
+        if self.precision == "auto":
+            return "bf16" if bf16_is_fast(device) else "fp32"
+        return self.precision
+
+
+def train_model(
+    cache_files: Sequence[str | Path],
+    grid: Grid,
+    *,
+    training: Training,
+    work_dir: str | Path,
+    card: dict[str, Any] | None = None,
+) -> tuple[Model, bool]:
+    """Train a network and measure what its card has to say.
+
+    An interrupted training goes on from its last checkpoint in `work_dir`, to the same result.
+
+    Parameters
+    ----------
+    cache_files : sequence of path
+        Array files of `scaae_nipype.model.training.volumes.write_cache`, one a run.
+    grid : Grid
+    training : Training
+    work_dir : path
+        For checkpoints and logs (CSV, TensorBoard). Private: checkpoints are not for exchange.
+    card : dict, optional
+        What else the card should say (runs, preparation).
+
+    Returns
+    -------
+    model : Model
+    first : bool
+        Whether this is the first of the processes that take part, whose model is the one to keep.
+
+    Raises
+    ------
+    ModelError
+        If there is nothing to train on, the work folder cannot be written, a checkpoint there belongs to another
+        training, or bf16 is asked for and does not agree with fp32.
+    """
+    cache = VolumeCache.open(cache_files, grid)
+    device = resolve_device(training.device)
+    recipe, preset = RECIPES[training.mode], preset_named(training.preset)
+    network = new_network(preset, grid, seed=training.seed)
+    model = Model(network, grid, {**(card or {}), "Precision": training.resolved_precision(device)})
+    if isinstance(network, ContextualSCAAE):
+        if training.volumes is not None:
+            raise UsageError(
+                f"Preset {training.preset!r} is fitted, not trained step by step: leave the number of training volumes "
+                "out, or choose `preset` autoencoder."
+            )
+        train_contextual(model, cache, seed=training.seed)
+        network.eval()
+        first = int(os.environ.get("RANK", "0")) == 0
+    else:
+        first = _train_autoencoder(model, cache, training=training, recipe=recipe, device=device, work_dir=work_dir)
+    model.card |= {
+        "Name": f"{training.preset}-{training.mode}",
+        "Mode": training.mode,
+        "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=recipe.signed),
+        "Licence": "not stated",
+    }
+    if model.card["Precision"] == "bf16":
+        _check_bf16(model, demanded=training.precision == "bf16")
+    return model, first
+
+
+def _train_autoencoder(
+    model: Model,
+    cache: VolumeCache,
+    *,
+    training: Training,
+    recipe: Recipe,
+    device: torch.device,
+    work_dir: str | Path,
+) -> bool:
+    """Train by reconstruction, and complete the card; tell whether this is the first of the processes."""
+    started = time.monotonic()
+    network, grid, precision = model.network, model.grid, model.card["Precision"]
+    recipe = replace(recipe, batch_size=_batch_size(recipe, len(cache), training.processes))
+    n_steps = max(1, math.ceil(volume_budget(len(cache), recipe, training.volumes) / recipe.batch_size))
+    mask = np.ascontiguousarray(grid.mask[model.box])
+    learner = Learner(network, recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)  # type: ignore[arg-type]
+    identity = {
+        "preset": training.preset,
+        "seed": training.seed,
+        "precision": precision,
+        "steps": n_steps,
+        "training_volumes": len(cache),
+        "data": cache.checksum,
+        "grid": grid.checksum,
+        **asdict(recipe),
+    }
+    probes = cache.sample(PROBE_VOLUMES // 2)
+    settled = SettledNetworks(
+        lambda network: _probe_networks(network, model, probes),
+        interval=max(1, LOOK_EVERY // recipe.batch_size),
+        first=math.ceil(ENOUGH_VOLUMES / recipe.batch_size),
+    )
+    trainer = fit(
+        learner,
+        cache,
+        seed=training.seed,
+        bf16=precision == "bf16",
+        device=device,
+        processes=training.processes,
+        callbacks=[settled],
+        identity=identity,
+        work_dir=Path(work_dir),
+    )
+    network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    recompute_batch_norm(model, cache.sample(PROBE_VOLUMES), batch_size=recipe.batch_size)
+    seen = trainer.global_step * recipe.batch_size
+    model.card |= {
+        "Seed": training.seed,
+        "Training": {
+            "Runs": len(cache.runs),
+            **model.card.get("Training", {}),
+            "Volumes": len(cache),
+            "VolumesSeen": seen,
+            "Steps": trainer.global_step,
+            "BatchSize": recipe.batch_size,
+            "LearningRate": recipe.learning_rate,
+            "Loss": "mean squared error over the " + ("brain mask" if recipe.masked_loss else "whole field"),
+            "FinalLoss": float(trainer.callback_metrics["loss"]) if "loss" in trainer.callback_metrics else None,
+            "StoppedEarly": trainer.global_step < n_steps,
+            "Undertrained": seen < ENOUGH_VOLUMES,
+            "Seconds": round(time.monotonic() - started, 1),
+        },
+    }
+    return trainer.is_global_zero
+
+
+def _batch_size(recipe: Recipe, n_volumes: int, processes: int) -> int:
+    """Give the recipe's batch, at most all volumes, a multiple of the number of processes."""
+    return max(processes, min(recipe.batch_size, n_volumes) // processes * processes)
+
+
+@torch.inference_mode()
+def _probe_networks(network: nn.Module, model: Model, vectors: np.ndarray) -> np.ndarray:
+    """Give the signed maps (n, 2, n_voxels) of a few volumes from the network as it is."""
+    dtype = torch.bfloat16 if model.card["Precision"] == "bf16" else torch.float32
+    parameter = next(network.parameters())
+    read = FusedReader(network, dtype=dtype).to(parameter.device).eval()  # type: ignore[arg-type]
+    volumes = (model.volumes(vector[None]).to(parameter.device) for vector in vectors)
+    return np.stack([model.vectors(read(volume).maps.cpu())[0] for volume in volumes])
+
+
+def recompute_batch_norm(model: Model, vectors: np.ndarray, *, batch_size: int) -> None:
+    """Replace the running statistics of batch norm by those of a fixed sample.
+
+    Running averages lag behind the weights and, on CPU, differ between the processes of one training; a fixed sample
+    makes them a property of the weights alone.
+    """
+    batches = [vectors[start : start + batch_size] for start in range(0, len(vectors), batch_size)]
+    dtype = torch.bfloat16 if model.card["Precision"] == "bf16" else torch.float32
+    with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        layout = torch.channels_last_3d
+        update_bn((model.volumes(batch).contiguous(memory_format=layout) for batch in batches), model.network)
+    model.network.eval()
+
+
+def _branches(model: Model, vectors: np.ndarray, *, signed: bool) -> list[dict[str, Any]]:
+    """Measure the sign of each branch on a probe set.
+
+    No sign is applied in paper mode, nor to the branches of a contextual network, which have one by design: the first
+    marks what is above a voxel's mean, the second what is below.
+    """
+    signs, agreement = branch_signs(_probe_networks(model.network, model, vectors), vectors)
+    by_design = isinstance(model.network, ContextualSCAAE)
+    branches = []
+    for sign, share, pole in zip(signs, agreement, POLES, strict=True):
+        if by_design and sign != POLES[pole]:
+            share = 1 - share
+        branches.append(
+            {
+                "Sign": int(sign) if signed and not by_design else 1,
+                "MeasuredSign": int(sign),
+                "SignAgreement": round(float(share), 4),
+                "Flagged": bool(share < FLAGGED_BELOW),
+                **({"Marks": pole} if by_design else {}),
+            }
+        )
+    return branches
+
+
+def _check_bf16(model: Model, *, demanded: bool) -> None:
+    """Fall back to fp32 extraction where bf16 maps do not agree; refuse where bf16 was demanded."""
+    agreement = Extractor(model).agreement_with_fp32
+    if agreement >= AGREEMENT:
+        return
+    if demanded:
+        raise ModelError(
+            f"bf16 is asked for, but its FBNs correlate only {agreement:.4f} with fp32 ones (needed: {AGREEMENT}); use "
+            "`precision` fp32 or auto."
+        )
+    model.card["Precision"] = "fp32"

@@ -1,0 +1,524 @@
+"""``scaae-bids IN OUT group`` from end to end on outputs written by hand, and what it says of bad ones."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.output.records import RunRecord
+from scaae_nipype.bids_app.settings.configuration import configuration_hash, scores_of
+from scaae_nipype.derivatives.names import group_outputs, group_path, output_path, run_stem
+from scaae_nipype.files import read_json, read_table, write_json, write_table
+from scaae_nipype.grid import load_grid
+
+CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
+DIGEST = configuration_hash(CONFIGURATION)
+METHODS, TEMPLATES = ("fbn1", "fbn2", "volume", "volume_negated"), ("Visual", "DefaultMode", "NA")
+SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
+
+
+def write_dataset(root: Path) -> Path:
+    write_json(CONFIGURATION, root / "logs" / "configuration.json")
+    write_json({"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}, root / "dataset_description.json")
+    return root
+
+
+def write_run(
+    root: Path,
+    participant: str,
+    *,
+    run: str | None = None,
+    session: str | None = None,
+    repetition_time: float = 2.0,
+    n_volumes: int = 30,
+    n_numbers: int = 6,
+    iou: float = 0.3,
+    consecutive: float = 0.5,
+    code_shift: float = 0.0,
+    displacement: float = 0.1,
+    configuration: str = DIGEST,
+    model: str = "0123456789",
+    seed: int = 0,
+) -> str:
+    """Write one run; its stem."""
+    rng = np.random.default_rng(seed)
+    entities = {"sub": participant, "ses": session, "task": "rest", "run": run, "space": "MNI152NLin6Asym"}
+    entities = {key: label for key, label in entities.items() if label is not None}
+
+    def target(meaning, extension=None):
+        return root / output_path(entities, meaning, extension)
+
+    kept = np.arange(n_volumes) >= 2
+    samples = pd.DataFrame({"volume": range(n_volumes), "kept": kept.astype(int), "dummy": (~kept).astype(int)})
+    write_table(samples.assign(censored=0, framewise_displacement=displacement), target("samples"))
+    write_json({"Preparation": {"RepetitionTime": repetition_time}}, target("samples", ".json"))
+    names = [f"code{number:02d}" for number in range(1, n_numbers + 1)]
+    code = pd.DataFrame(rng.standard_normal((n_volumes, n_numbers)) + code_shift, columns=names)
+    write_table(code[kept].reindex(code.index).assign(kept=kept.astype(int)), target("code"))
+    rows = []
+    for method in METHODS:
+        for number, template in enumerate(TEMPLATES):
+            row = {"method": method, "template": template, "template_density": 0.05, "template_coverage": 0.9}
+            value = iou if method == "fbn1" and number == 0 else 0.2 + 0.01 * rng.standard_normal()
+            rows.append(row | {f"{kind}_{score}": value for score in SCORES for kind in ("best", "best_of_20", "mean")})
+    write_table(pd.DataFrame(rows), target("overlap"))
+    lags = [
+        {"method": method, "lag": lag, "lag_seconds": lag * repetition_time, "mean_iou": consecutive / lag}
+        | {"sd_iou": 0.1, "n_pairs": 20, "density": 0.3, "chance_iou": 0.3 / 1.7}
+        for method in METHODS[:3]
+        for lag in (1, 2)
+    ]
+    write_table(pd.DataFrame(lags), target("gradualchange"))
+    stem = run_stem(entities)
+    RunRecord(stem, participant, "finished", "", configuration, model, {}).write(root)
+    return stem
+
+
+def write_states(root: Path, stem: str, occupancy: float) -> None:
+    """Write a run's tables of states beside its others."""
+    folder = next(root.glob(f"sub-*/**/{stem}_desc-overlap_metrics.tsv")).parent
+    metrics = [
+        {"method": method, "state": state, "occupancy": share, "mean_dwell_seconds": 4.0, "n_visits": 3}
+        for method in METHODS[:3]
+        for state, share in (("Visual", occupancy), ("DefaultMode", occupancy / 2))
+    ]
+    write_table(pd.DataFrame(metrics), folder / f"{stem}_desc-states_metrics.tsv")
+    counts = [
+        {"method": "fbn1", "from": one, "to": other, "count": 3 if one == other else 1, "probability": 0.5}
+        for one in ("Visual", "DefaultMode")
+        for other in ("Visual", "DefaultMode")
+    ]
+    write_table(pd.DataFrame(counts), folder / f"{stem}_desc-transitions_relmat.tsv")
+
+
+def write_baselines(root: Path, stem: str, best: str) -> None:
+    """Write a run's scores of two smoothed volumes, of which `best` has the higher ones."""
+    path = next(root.glob(f"sub-*/**/{stem}_desc-overlap_metrics.tsv"))
+    overlap = read_table(path)
+    own = overlap[overlap["method"] == "volume"]
+    scores = [name for name in own if name.startswith(("best", "mean"))]
+    made = [
+        own.assign(method=method, **dict.fromkeys(scores, 0.6 if method == best else 0.4))
+        for method in ("smoothed_4mm", "smoothed_8mm")
+    ]
+    write_table(pd.concat(made), path.with_name(f"{stem}_desc-baselines_metrics.tsv"))
+
+
+def write_state_maps(root: Path, stem: str, *values: float) -> None:
+    """Write a map per state that has one value everywhere in the brain, 0 for a state that was never visited."""
+    folder = next(root.glob(f"sub-*/**/{stem}_desc-states_metrics.tsv")).parent
+    grid = load_grid()
+    maps = grid.image(np.repeat(np.array(values, "f4")[:, None], grid.n_voxels, axis=1))
+    for branch in ("fbn1", "fbn2"):
+        nib.save(maps, folder / f"{stem}_res-4_desc-{branch}states_boldmap.nii.gz")
+    write_json({"TemplateLabels": ["Visual", "DefaultMode"]}, folder / f"{stem}_desc-states_metrics.json")
+
+
+QUICK = ("--permutations", "99")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in", write_dataset(tmp_path / "out")
+
+
+@pytest.fixture
+def group(folders, capsys):
+    """Run the group level: exit code and what was said."""
+
+    def call(*options):
+        capsys.readouterr()
+        code = main([*map(str, folders), "group", *QUICK, *options])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return call
+
+
+def table(root, meaning, *index):
+    found = read_table(root / group_path(meaning))
+    return found.set_index(list(index)) if index else found
+
+
+def write_participants(root, rows, header="participant_id\tsite\tdx\tage"):
+    (root / "participants.tsv").write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n")
+
+
+@pytest.fixture
+def two_sites(folders):
+    """Twenty-four participants of two sites; controls overlap more with Visual, and their code is shifted."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        label, control = f"{number:02d}", number % 2 == 1
+        for run in ("1", "2"):
+            stem = write_run(
+                folders[1],
+                label,
+                run=run,
+                iou=0.3 + 0.1 * control + 0.02 * rng.standard_normal(),
+                consecutive=0.5 + 0.02 * rng.standard_normal(),
+                code_shift=1.0 * control,
+                displacement=0.1 + 0.02 * rng.standard_normal(),
+                seed=2 * number + int(run),
+            )
+            write_states(folders[1], stem, occupancy=0.2 + 0.2 * control + 0.02 * rng.standard_normal())
+        rows.append(
+            (f"sub-{label}", "NYU" if number < 12 else "KKI", "control" if control else "adhd", str(8 + number))
+        )
+    write_participants(folders[0], rows)
+    return folders[1]
+
+
+def test_everything_that_is_asked_for(two_sites, group):
+    code, said = group("--group-by", "dx", "--covariates", "age", "--predict", "dx")
+    assert code == 0, said
+    assert said.splitlines()[0].startswith("Group of 24 participants with 48 runs (TR 2 s)")
+    assert "All done: 11 files finished now." in said.splitlines()[-1]
+    assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {
+        group_path(meaning).name for meaning in group_outputs() if group_path(meaning).suffix == ".tsv"
+    }
+    counts = table(two_sites, "participants", "column", "level")
+    assert counts.loc[("site", "NYU"), ["n_participants", "n_runs", "n_volumes_kept"]].tolist() == [12, 24, 24 * 28]
+    assert counts.loc[("dx", "adhd"), "n_participants"] == 12
+    overlap = table(two_sites, "overlap", "column", "level", "method", "template")
+    control = overlap.loc[("dx", "control", "fbn1", "Visual")]
+    assert control["best_of_20_average_precision_mean"] == pytest.approx(0.4, abs=0.02)
+    assert 0 < control["best_of_20_average_precision_sd"] < 0.05
+    second = table(two_sites, "gradualchange", "column", "level", "method", "lag")
+    assert second.loc[("site", "KKI", "fbn1", 1), "mean_iou_mean"] == pytest.approx(0.5, abs=0.02)
+    tests = table(two_sites, "comparisons", "family", "outcome")
+    hit = tests.loc[("best of 20, average_precision", "fbn1: Visual")]
+    assert (hit["contrast"], hit["degrees_of_freedom"]) == ("control - adhd", 24 - 2 - 2 - 1)
+    assert hit["estimate"] == pytest.approx(0.1, abs=0.03)
+    assert hit["p_corrected"] == pytest.approx(0.01)
+    assert tests.loc[("best of 20, average_precision", "fbn2: Visual"), "p_corrected"] > 0.05
+    assert tests.loc[("occupancy", "fbn1: Visual"), "p_corrected"] == pytest.approx(0.01)
+    assert ("occupancy, no network", "volume: Visual") in tests.index
+    predicted = table(two_sites, "predictions", "source")
+    assert predicted.loc["code", "score"] > 0.95 and predicted.loc["code", "p"] == pytest.approx(0.01)
+    assert predicted.loc["motion alone", "p"] > 0.05
+    assert predicted.loc["code", "blocked"] == "sites"
+    assert table(two_sites, "reliability")["n_participants"].unique().tolist() == [24]
+    assert len(table(two_sites, "codefeatures")) == 24
+    assert table(two_sites, "transitions", "column", "from", "to").loc[("all", "Visual", "DefaultMode"), "count"] == 48
+
+
+def test_each_table_has_a_sidecar_and_the_validator_accepts_them(two_sites, group, validator_errors):
+    assert group("--group-by", "dx")[0] == 0
+    for path in (two_sites / "group").glob("*.tsv"):
+        sidecar = read_json(path.with_suffix(".json"))
+        assert sidecar["Group"]["GroupBy"] == "dx" and sidecar["Group"]["SiteColumn"] == "site"
+        assert "Description" in sidecar
+    assert [error for error in validator_errors(two_sites) if "group" in error.get("location", "")] == []
+
+
+def test_runs_that_do_not_belong_are_named_and_the_rest_is_done(folders, group):
+    root = folders[1]
+    for number in range(4):
+        write_run(root, f"{number}", seed=number)
+    other = write_run(root, "5", configuration="0" * 12)
+    retrained = write_run(root, "6", model="another")
+    damaged = write_run(root, "7")
+    next(root.glob("sub-7/func/*desc-overlap_metrics.tsv")).write_text("method\n1\n")
+    unrecorded = write_run(root, "8")
+    next(root.glob("sub-8/log/*.json")).unlink()
+    code, said = group()
+    assert code == 1
+    for stem, words in {
+        other: "made with another configuration (000000000000",
+        retrained: "made by another model (checksum another",
+        damaged: "lacks the column(s) template",
+        unrecorded: "there is no record",
+    }.items():
+        assert any(line.startswith(f"{stem}: left out: ") and words in line for line in said.splitlines()), said
+    assert said.splitlines()[-1].startswith("Something failed: 6 files finished, 4 failed")
+    assert table(root, "participants")["n_participants"].tolist() == [4]
+    assert read_json(root / "logs" / "status.json")["ExitCode"] == 1
+
+
+def test_one_participant_only(folders, group):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
+    code, said = group("--group-by", "dx", "--predict", "age")
+    assert code == 0
+    assert "There is one participant only: means have no spread, and nothing is compared or predicted." in said
+    assert "not predicted" not in said
+    assert np.isnan(table(folders[1], "overlap")["best_iou_sd"]).all()
+    assert not (folders[1] / group_path("comparisons")).exists()
+
+
+def test_missing_values_are_counted(folders, group):
+    for number in range(12):
+        write_run(folders[1], f"{number:02d}", seed=number, iou=0.2 + number / 100)
+    rows = [(f"sub-{n:02d}", "A", "n/a" if n < 2 else "ab"[n % 2], str(n)) for n in range(11)]
+    write_participants(folders[1], rows)
+    code, said = group("--group-by", "dx")
+    assert code == 0
+    assert "Note: 'dx': 3 participants of 12 without a value left out where it is used." in said
+    assert set(table(folders[1], "comparisons")["n_participants"]) == {9}  # sub-11 has no row at all
+
+
+def test_repetition_times_are_never_mixed(folders, group):
+    for number in range(6):
+        write_run(
+            folders[1], f"{number}", repetition_time=2.0 if number < 3 else 2.5, consecutive=0.4 if number < 3 else 0.6
+        )
+    code, said = group()
+    assert code == 0
+    assert "different repetition times (participants: 2 s: 3, 2.5 s: 3)" in said
+    found = table(folders[1], "gradualchange", "method", "lag", "repetition_time")
+    assert found.loc[("fbn1", 1, 2.0), "mean_iou_mean"] == pytest.approx(0.4)
+    assert found.loc[("fbn1", 1, 2.5), "mean_iou_mean"] == pytest.approx(0.6)
+
+
+def test_nothing_above_the_cut_off(folders, group):
+    for number in range(3):
+        write_states(folders[1], write_run(folders[1], f"{number}"), occupancy=0.0)
+    code, said = group()
+    assert code == 0
+    assert "No volume of any run is above the cut-off for a state in fbn1" in said
+
+
+def test_baselines_are_averaged_and_the_width_is_chosen_on_others(folders, group):
+    for number, best in enumerate(["smoothed_4mm", "smoothed_4mm", "smoothed_8mm"]):
+        write_baselines(folders[1], write_run(folders[1], f"{number}", seed=number), best)
+    assert group()[0] == 0
+    found = table(folders[1], "overlap", "method", "template")
+    assert found.loc[("smoothed_4mm", "Visual"), "best_of_20_average_precision_mean"] == pytest.approx(1.6 / 3)
+    # two choose 4 mm or 8 mm by one vote each way (the first wins: 4 mm); the third, outvoted, takes 4 mm and gets 0.4
+    assert found.loc[("smoothed_chosen", "Visual"), "best_of_20_average_precision_mean"] == pytest.approx(1.6 / 3)
+    html = (folders[1] / "group.html").read_text()
+    assert "smoothed, σ chosen" in html and "smoothed 8 mm" in html
+
+
+def test_state_maps_are_means_over_those_who_visit(folders, group):
+    first, again = (write_run(folders[1], "1", run=run, seed=int(run)) for run in "12")
+    second = write_run(folders[1], "2", seed=3)
+    for stem, maps in {first: (1.0, 0.0), again: (3.0, 0.0), second: (5.0, -2.0)}.items():
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, *maps)
+    code, said = group()
+    assert code == 0, said
+    image = nib.load(folders[1] / group_path("fbn1states"))
+    inside = image.get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(inside, np.tile([3.5, -2.0], (len(inside), 1)), atol=1e-3)
+    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    assert about["TemplateLabels"] == ["Visual", "DefaultMode"] and about["Participants"] == [2, 1]
+    html = (folders[1] / "group.html").read_text()
+    assert "Mean network of each state" in html and "Figure 6" in html
+
+
+def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
+    for number, (time, value) in enumerate([(2.0, 1.0), (2.0, 3.0), (2.5, 9.0)]):
+        stem = write_run(folders[1], f"{number}", repetition_time=time, seed=number)
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, value, 0.0)
+    code, said = group()
+    assert code == 0 and "State maps are averaged over the 2 participants with TR 2 s only." in said
+    found = nib.load(folders[1] / group_path("fbn2states")).get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("another grid", "lies on another grid or has other states than"),
+        ("one byte in the middle", "cannot be read as an image"),
+        ("one byte at the start", "cannot be read as an image"),
+        ("half a file", "cannot be read as an image"),
+        ("not finite", "holds values that are not finite"),
+        ("no image", "cannot be read as an image"),
+    ],
+)
+def test_a_bad_state_map_is_named_and_left_out_and_the_rest_is_done(folders, group, damage, words):
+    for number, value in enumerate((0.5, 9.0, 0.7)):
+        stem = write_run(folders[1], f"{number}", seed=number)
+        write_states(folders[1], stem, occupancy=0.3)
+        write_state_maps(folders[1], stem, value, 0.0, *([1.0] if damage == "another grid" and number == 1 else []))
+    bad = next(folders[1].glob("sub-1/**/*_desc-fbn1states_boldmap.nii.gz"))
+    content = bytearray(bad.read_bytes())
+    if damage == "half a file":
+        del content[len(content) // 2 :]
+    elif damage == "no image":
+        content = b"<html>404</html>"
+    elif damage == "not finite":
+        grid = load_grid()
+        maps = grid.volumes(np.full((2, grid.n_voxels), np.nan, "f4"))
+        nib.save(nib.Nifti1Image(np.moveaxis(maps, 0, -1), grid.affine), bad)
+        content = bad.read_bytes()
+    elif damage != "another grid":
+        content[len(content) // 2 if "middle" in damage else 1] ^= 0xFF
+    bad.write_bytes(content)
+    code, said = group()
+    assert code == 1
+    (line,) = [line for line in said.splitlines() if line.startswith(f"{bad.name}: FAILED")]
+    assert words in line
+    values = nib.load(folders[1] / group_path("fbn1states")).get_fdata()[load_grid().mask]
+    np.testing.assert_allclose(values[:, 0], 0.6, atol=1e-3)
+    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    assert (about["Participants"], about["MapsLeftOut"]) == ([2, 0], [bad.name])
+    for meaning in ("overlap", "states", "gradualchange", "runs"):
+        assert (folders[1] / group_path(meaning)).exists()
+    assert "Something failed: " in said
+
+
+def test_a_code_whose_mean_says_nothing_is_predicted_from_by_its_covariance(two_sites, group):
+    for path in two_sites.glob("sub-*/func/*_desc-code_timeseries.tsv"):
+        code = read_table(path)
+        own = [name for name in code if name.startswith("code")]
+        code[own] = code[own] - code[own].mean()
+        write_table(code, path)
+    code, said = group("--predict", "dx")
+    assert code == 0
+    assert "predictions rest on its covariance alone" in said
+    assert table(two_sites, "codefeatures").filter(like="mean_").abs().max(axis=None) < 1e-5
+    predicted = table(two_sites, "predictions", "source")  # what told the groups apart was the mean
+    assert predicted.loc["code", "score"] < 0.9
+
+
+def test_what_makes_networks_doubtful_is_said_on_the_page(folders, group):
+    for number in range(2):
+        stem = write_run(folders[1], f"{number}", seed=number)
+        path = next(folders[1].glob(f"sub-{number}/func/{stem}_desc-samples_timeseries.json"))
+        branches = [{"MeanDensity": 0.2, "SignAgreement": 1.0}, {"MeanDensity": 0.75, "SignAgreement": 0.6}]
+        branches[1] |= {"Sign": 1, "MeasuredSign": -1}
+        model = {"Undertrained": True, "Branches": branches, "ChannelWeightRange": [0.48, 0.51 + 0.5 * number]}
+        write_json(read_json(path) | {"Model": model}, path)
+    assert group()[0] == 0
+    html = (folders[1] / "group.html").read_text()
+    for words in ("The model is undertrained", "Branch 2 is saturated", "75 %", "The sign of branch 2 is uncertain"):
+        assert words in html
+    assert "Branch 2 is inverted" in html and "In 2 of 2 runs it runs against the input volumes" in html
+    assert "Channel attention selects nothing" in html and "In 1 of 2 runs all channel weights" in html
+    assert "Branch 1 is" not in html
+    assert table(folders[1], "runs")["undertrained"].tolist() == [1, 1]
+
+
+def test_states_that_were_not_computed(folders, group):
+    write_run(folders[1], "1")
+    write_run(folders[1], "2")
+    code, said = group()
+    assert code == 0
+    assert "The runs have no tables of states" in said
+    assert not (folders[1] / group_path("states")).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--group-by", "diagnosis"],
+            "--group-by diagnosis: .*participants.tsv has no such column .there are: site, dx, age",
+        ),
+        (["--covariates", "age", "iq"], "--covariates iq: "),
+        (["--site-column", "scanner"], "--site-column scanner: "),
+        (["--participant-label", "99"], "holds no results of sub-99"),
+        (["--task-id", "nback"], "holds no run of the sessions, tasks"),
+    ],
+)
+def test_impossible_questions_are_one_line_and_64(folders, group, options, words):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9")])
+    code, said = group(*options)
+    assert code == 64
+    assert len(said.splitlines()) == 1
+    assert re.search(words, said)
+
+
+def test_no_participants_table(folders, group):
+    write_run(folders[1], "01")
+    code, said = group("--predict", "age")
+    assert code == 64 and "there is no participants.tsv" in said
+    assert group()[0] == 0
+
+
+def test_nothing_usable(folders, group):
+    write_run(folders[1], "01", configuration="0" * 12)
+    code, said = group()
+    assert code == 70 and "no run can be used" in said
+
+
+def test_two_rows_for_one_participant(folders, group):
+    write_run(folders[1], "01")
+    write_participants(folders[0], [("sub-01", "A", "adhd", "9"), ("01", "A", "control", "9")])
+    code, said = group("--group-by", "dx")
+    assert code == 64 and "several different rows for sub-01" in said
+
+
+def test_a_dry_run_writes_nothing(folders, group):
+    write_run(folders[1], "01")
+    before = sorted(folders[1].rglob("*"))
+    code, said = group("--dry-run")
+    assert code == 0 and "nothing was written" in said
+    assert sorted(folders[1].rglob("*")) == before
+
+
+def test_reports_only_writes_the_page_again(folders, group):
+    write_run(folders[1], "1")
+    code, said = group("--reports-only")
+    assert code == 1 and "run the group level first" in said
+    group()
+    (folders[1] / "group.html").unlink()
+    code, said = group("--reports-only")
+    assert code == 0 and "All done: 1 file finished now." in said
+    assert "IoU of consecutive volumes" in (folders[1] / "group.html").read_text()
+
+
+def test_tables_of_an_earlier_question_do_not_stay(two_sites, group):
+    group("--group-by", "dx")
+    assert (two_sites / group_path("comparisons")).exists()
+    group()
+    assert not (two_sites / group_path("comparisons")).exists()
+    assert read_json(two_sites / "logs" / "configuration.json") == CONFIGURATION
+
+
+@pytest.mark.slow
+def test_a_thousand_participants_take_less_than_a_minute_and_two_gigabytes(folders, scaae_bids):
+    rng = np.random.default_rng(0)
+    for number in range(1000):
+        run = {"repetition_time": 2.0 if number < 750 else 2.5, "consecutive": rng.random(), "iou": rng.random()}
+        stem = write_run(folders[1], f"{number:04d}", **run, n_volumes=176, n_numbers=64, seed=number)
+        write_states(folders[1], stem, occupancy=rng.random() / 2)
+        write_baselines(folders[1], stem, "smoothed_4mm")
+        write_state_maps(folders[1], stem, *rng.random(2))
+    rows = [
+        (f"sub-{n:04d}", f"site{n // 125}", "ab"[rng.integers(2)], f"{8 + 10 * rng.random():.2f}") for n in range(1000)
+    ]
+    write_participants(folders[1], rows)
+    command = [scaae_bids, *folders, "group", "--group-by", "dx", "--predict", "dx"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert used.ru_utime + used.ru_stime < 60  # on one processor, whatever else the machine does
+    assert used.ru_maxrss < 2e6  # kB
+
+
+def with_scores(root, stem, **scores):
+    """Let a run's record say what its scores were computed with."""
+    (path,) = root.glob(f"sub-*/log/{stem}.json")
+    record = RunRecord(**read_json(path))
+    RunRecord(**{**vars(record), "scores": scores_of(scores), "configuration": DIGEST}).write(root)
+
+
+def test_runs_with_other_scores_are_left_out_and_those_with_fewer_baselines_named(folders, group):
+    root = folders[1]
+    stems = [write_run(root, name) for name in ("01", "02", "03", "04")]
+    write_json(CONFIGURATION | {"Baselines": ["pca", "ica"]}, root / "logs" / "configuration.json")
+    with_scores(root, stems[0], Baselines=["pca", "ica"])
+    with_scores(root, stems[1], Baselines=["pca"])
+    with_scores(root, stems[2], Baselines=["pca", "ica"], Templates="smith2009")
+    with_scores(root, stems[3], Baselines=["pca", "ica"], Surrogates=19)
+    code, said = group("--dry-run")
+    assert code == 0
+    assert "Group of 2 participants with 2 runs" in said
+    assert "(templates: smith2009, the others default); run the participant level again" in said
+    assert "(surrogate templates: 99, the others 0); run the participant level again" in said
+    assert f"Note: Scores of baselines ica are missing in 1 of 2 runs ({stems[1]})" in said

@@ -1,0 +1,180 @@
+"""When a run counts as finished, and when it has to be done again."""
+
+import dataclasses
+import os
+
+import pytest
+
+from scaae_nipype.bids_app.output.records import (
+    RunRecord,
+    fingerprints,
+    read_record,
+    read_records,
+    record_path,
+    understood,
+    whats_new,
+)
+from scaae_nipype.bids_app.settings.configuration import configuration_hash, scores_of
+
+OUTPUT = "sub-01/func/sub-01_desc-x_boldmap.nii.gz"
+
+
+@pytest.fixture
+def bold(tmp_path):
+    path = tmp_path / "in" / "bold.nii.gz"
+    path.parent.mkdir()
+    path.write_text("1234")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    out = tmp_path / "out"
+    (out / OUTPUT).parent.mkdir(parents=True)
+    (out / OUTPUT).touch()
+    return out
+
+
+@pytest.fixture
+def record(bold):
+    return RunRecord(
+        run="sub-01_task-rest",
+        participant="01",
+        status="finished",
+        message="",
+        configuration="c1",
+        model="m1",
+        inputs=fingerprints([bold, None, bold.with_name("missing")]),
+        outputs=(OUTPUT,),
+    )
+
+
+def news(record, out, bold, **today):
+    asked = {"configuration": "c1", "model": "m1", "inputs": fingerprints([bold]), "wanted": [OUTPUT], **today}
+    return whats_new(record, out, **asked).reason
+
+
+def test_a_record_read_back_still_holds(record, out, bold):
+    path = record.write(out)
+    assert path == record_path(out, "01", "sub-01_task-rest") == out / "sub-01" / "log" / "sub-01_task-rest.json"
+    again = read_record(path)
+    assert news(again, out, bold) == ""
+    assert [found.run for found in read_records(out)] == ["sub-01_task-rest"]
+
+
+@pytest.mark.parametrize(
+    ("today", "reason"),
+    [
+        ({"configuration": "c2"}, "other settings"),
+        ({"model": "m2"}, "another model"),
+        ({"model": None}, "another model"),
+        ({"wanted": [OUTPUT, "sub-01/func/more.tsv"]}, "sub-01/func/more.tsv is missing"),
+    ],
+)
+def test_what_makes_a_run_due(record, out, bold, today, reason):
+    assert news(record, out, bold, **today) == reason
+
+
+def test_a_run_is_due_when_its_files_change(record, out, bold):
+    os.utime(bold, ns=(1, 1))
+    assert news(record, out, bold) == "its input has changed"
+
+
+def test_a_run_is_due_when_an_output_is_gone(record, out, bold):
+    (out / OUTPUT).unlink()
+    assert news(record, out, bold, wanted=[]) == f"{OUTPUT} is missing"
+
+
+def test_a_run_is_due_when_it_failed_or_nobody_knows(record, out, bold):
+    assert news(dataclasses.replace(record, status="failed"), out, bold) == "failed before"
+    assert news(None, out, bold) == "not done yet"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"run": "a"}', '{"unknown": 1}'])
+def test_a_damaged_record_counts_as_none(tmp_path, content):
+    path = tmp_path / "record.json"
+    path.write_text(content)
+    assert read_record(path) is None
+    assert read_record(tmp_path / "missing.json") is None
+
+
+SCORES = scores_of({"Baselines": ["pca"], "Atlas": "default", "Surrogates": 19})
+FUNC = "sub-01/func/sub-01_task-rest"
+
+
+def due(record, out, bold, **today):
+    asked = {"configuration": "c1", "model": "m1", "inputs": fingerprints([bold]), "wanted": [OUTPUT], "scores": SCORES}
+    return whats_new(dataclasses.replace(record, scores=SCORES), out, **asked | today)
+
+
+@pytest.mark.parametrize(
+    ("asked", "parts", "words"),
+    [
+        ({}, set(), ""),
+        ({"Baselines": []}, set(), ""),
+        ({"Surrogates": 0, "SurrogateTemplates": 0, "Atlas": None}, set(), ""),
+        ({"Baselines": ["smoothed"]}, {"baselines"}, "scores to be added: baselines smoothed"),
+        (
+            {"Atlas": "smith2009"},
+            {"regions"},
+            "other atlas (default there, smith2009 now): scores to be computed again",
+        ),
+        ({"Surrogates": 99}, {"dynamics_null"}, "other surrogates (19 there, 99 now): scores to be computed again"),
+        ({"CrossFit": 2}, {"dynamics_null"}, "scores to be added: cross-fit 2"),
+        ({"SurrogateTemplates": 19}, {"matches", "states"}, "other surrogate templates (99 there, 19 now): scores"),
+        (
+            {"Templates": "a.nii sha256:1"},
+            {"evaluation", "states", "baselines", "matches", "dynamics_null"},
+            "other templates (default there, a.nii now): scores to be computed again",
+        ),
+    ],
+)
+def test_other_scores_are_due_alone_and_less_is_not_due(record, out, bold, asked, parts, words):
+    found = due(record, out, bold, scores=SCORES | asked)
+    assert (found.parts, bool(found)) == (parts, bool(parts))
+    assert found.reason.startswith(words) and bool(found.reason) == bool(words)
+
+
+def test_in_paper_mode_surrogate_templates_decide_on_no_state(record, out, bold):
+    asked = SCORES | {"SurrogateTemplates": 19}
+    assert due(record, out, bold, scores=asked, mode="paper").parts == {"matches"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("desc-overlap_metrics.tsv", {"evaluation"}),
+        ("desc-baselines_metrics.json", {"baselines"}),
+        ("desc-states_timeseries.tsv", {"states", "matches"}),
+        ("res-4_desc-fbn1signed_boldmap.nii.gz", {"signed_maps"}),
+        ("res-4_desc-fbn1_boldmap.nii.gz", set()),
+        ("desc-code_timeseries.tsv", set()),
+    ],
+)
+def test_a_missing_score_is_made_again_and_a_missing_map_with_all_that_follows(record, out, bold, name, parts):
+    found = due(record, out, bold, wanted=[f"{FUNC}_{name}"])
+    assert found and found.parts == parts
+    assert ("networks to be extracted" in str(found)) is not bool(parts)
+
+
+def test_another_table_of_events_changes_no_map(record, out, bold):
+    events = bold.with_name("events.tsv")
+    events.touch()
+    found = due(record, out, bold, inputs=fingerprints([bold, events]), events=events)
+    assert (found.parts, found.reason) == ({"events"}, "scores to be added: events")
+    assert due(record, out, bold, inputs=fingerprints([bold, events])).parts == set()  # some other file
+
+
+def test_scores_in_the_making_are_due_under_any_settings(record, out, bold):
+    found = due(dataclasses.replace(record, pending=["states"]), out, bold)
+    assert found.parts == {"states", "matches"}
+    assert "an earlier call ended while it computed scores" in found.reason
+
+
+def test_a_record_of_an_earlier_version_is_understood_by_what_the_dataset_held(record):
+    content = {"Mode": "calibrated", "Seed": 0, "Templates": "default", "Baselines": ["pca"], "Surrogates": 0}
+    old = dataclasses.replace(record, configuration=configuration_hash(content))
+    new = understood(old, {configuration_hash(content): content})
+    assert new.configuration == configuration_hash({"Mode": "calibrated", "Seed": 0})
+    assert new.scores == scores_of(content) and new.scores["Baselines"] == ["pca"]
+    assert understood(old, {}) == old and understood(None, {}) is None

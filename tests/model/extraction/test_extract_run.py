@@ -1,0 +1,90 @@
+"""From a prepared run on disk to networks on disk."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaae_nipype.errors import InputError, ModelError
+from scaae_nipype.files import read_json, read_table, write_table
+from scaae_nipype.grid import Grid
+from scaae_nipype.interfaces.model import ExtractNetworks
+from scaae_nipype.model import extract_networks, save_model
+from scaae_nipype.model.extraction.extract_run import extract_run
+
+DROPPED = [0, 7]
+
+
+@pytest.fixture
+def run(grid, vectors, tmp_path):
+    """Write a prepared run of which two volumes are dropped and some voxels not covered."""
+    kept = np.ones(len(vectors), dtype=int)
+    kept[DROPPED] = 0
+    region = np.ones(grid.n_voxels, dtype=bool)
+    region[:50] = False
+    data = vectors * kept[:, None] * region
+    nib.save(grid.image(data, 1.5), tmp_path / "run.nii.gz")
+    nib.save(grid.image(region), tmp_path / "mask.nii.gz")
+    write_table(pd.DataFrame({"volume": range(len(kept)), "kept": kept}), tmp_path / "samples.tsv")
+    return {
+        "in_file": tmp_path / "run.nii.gz",
+        "in_mask": tmp_path / "mask.nii.gz",
+        "in_samples": tmp_path / "samples.tsv",
+    }
+
+
+def test_files_hold_what_the_function_gives(run, tiny, grid, vectors, tmp_path):
+    model_dir = save_model(tiny, tmp_path / "model")
+    result = ExtractNetworks(
+        **{key: str(path) for key, path in run.items()}, model_dir=str(model_dir), save_signed=True
+    ).run(cwd=str(tmp_path))
+    outputs = result.outputs.get()
+    kept = np.setdiff1d(np.arange(len(vectors)), DROPPED)
+    region = grid.read_vectors(run["in_mask"]) > 0
+    networks = extract_networks(grid.read_vectors(run["in_file"])[kept], tiny)
+    for branch in range(2):
+        image = nib.load(outputs["fbn_maps"][branch])
+        assert image.get_data_dtype() == np.int16
+        assert image.header.get_zooms()[3] == 1.5
+        maps = grid.read_vectors(outputs["fbn_maps"][branch])
+        np.testing.assert_allclose(maps[kept], networks.scaled(region)[branch], atol=1e-4)
+        assert not maps[DROPPED].any()
+        assert not maps[:, ~region].any()
+        signed = grid.read_vectors(outputs["signed_maps"][branch])[kept]
+        np.testing.assert_allclose(signed[:, region], networks.signed[branch][:, region], atol=1e-3)
+    weights = read_table(outputs["channel_weights"])
+    assert list(weights.columns[:2]) == ["kept", "channel01"]
+    assert weights["channel01"].isna().sum() == len(DROPPED)
+    np.testing.assert_allclose(weights.iloc[kept, 1:], networks.channel_weights, rtol=1e-4)
+    codes = read_table(outputs["codes"])
+    assert codes.shape == (len(vectors), 65)
+    metadata = read_json(outputs["out_metadata"])
+    assert metadata["Branches"][0]["Sign"] == -1
+    assert metadata["Branches"][1]["Flagged"] is True
+    density = (networks.scaled(region)[0][:, region] > 0.3).mean()
+    assert metadata["Branches"][0]["MeanDensity"] == pytest.approx(density)
+
+
+def test_the_batch_size_does_not_matter_and_signs_are_applied(tiny, vectors):
+    one, four = (extract_networks(vectors[:4], tiny, batch_size=size) for size in (1, 4))
+    np.testing.assert_allclose(one.signed, four.signed, atol=1e-5)
+    np.testing.assert_allclose(one.codes, four.codes, atol=1e-5)
+    tiny.card["Branches"][0]["Sign"] = 1
+    np.testing.assert_allclose(extract_networks(vectors[:4], tiny).signed[0], -one.signed[0], atol=1e-5)
+
+
+def test_a_model_of_another_grid_is_refused(run, tiny, grid, tmp_path):
+    other = Grid(grid.affine, grid.mask[:, :, :13])
+    tiny.grid = other
+    save_model(tiny, tmp_path / "model")
+    with pytest.raises(ModelError, match="made for another grid"):
+        extract_run(**run, model_dir=tmp_path / "model", out_dir=tmp_path)
+    with pytest.raises(ModelError, match="9 in-mask voxels"):
+        extract_networks(np.zeros((2, 9)), tiny)
+
+
+def test_a_table_that_does_not_fit(run, tiny, tmp_path):
+    save_model(tiny, tmp_path / "model")
+    write_table(pd.DataFrame({"kept": [0] * 16}), run["in_samples"])
+    with pytest.raises(InputError, match="marks 0 of 16 volumes as kept"):
+        extract_run(**run, model_dir=tmp_path / "model", out_dir=tmp_path)
