@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ...errors import ScaaeError, UsageError
+from ...options import Evaluation, Nulls, Preparation, Training
 from ..engine.machine import available_memory_gb, available_processors
 from .checks import FITTED_PRESET, check_settings
 from .group_options import GroupOptions
@@ -193,6 +194,53 @@ class Settings:
 
     def __post_init__(self):
         check_settings(self)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How runs are prepared."""
+        return Preparation(
+            strategy=self.nuisance,
+            smoothing_fwhm=self.smoothing_fwhm,
+            high_pass=self.filter_of("high_pass", denoised=False),
+            low_pass=self.filter_of("low_pass", denoised=False),
+            fd_threshold=self.fd_threshold,
+            dummy_scans=self.dummy_scans,
+        )
+
+    @property
+    def training(self) -> Training:
+        """What network is fitted, and how."""
+        return Training(
+            preset=self.preset or FITTED_PRESET,
+            mode=self.mode,
+            train_volumes=self.train_volumes,
+            seed=self.seed,
+            precision=self.precision,
+            device=self.device,
+            processes=self.train_processes,
+        )
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What networks are held against."""
+        return Evaluation(
+            templates=self.templates,
+            template_labels=None if self.template_labels is None else str(self.template_labels),
+            template_kind=self.template_kind,
+            baselines=self.baselines,
+            atlas=self.atlas,
+            atlas_labels=None if self.atlas_labels is None else str(self.atlas_labels),
+            atlas_kind=self.atlas_kind,
+            mode=self.mode,
+            seed=self.seed,
+        )
+
+    @property
+    def nulls(self) -> Nulls:
+        """What chance is asked for."""
+        return Nulls(
+            n_surrogate_templates=self.surrogate_templates, n_surrogates=self.surrogates, n_folds=self.cross_fit
+        )
 
     @property
     def output_options(self) -> tuple[str, ...]:

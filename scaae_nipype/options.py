@@ -1,0 +1,294 @@
+"""What can be set: every scientific setting once, with its default, unit, range and a line on it.
+
+Settings that travel together are a group. A group goes as a whole from the command line or a pipeline to the function
+that uses it; Nipype's inputs and the options of the command line are made from its fields.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal
+
+from .errors import UsageError
+
+__all__ = [
+    "BASELINES",
+    "KINDS",
+    "LEAST_SURROGATES",
+    "MODES",
+    "USUAL_SURROGATES",
+    "About",
+    "Evaluation",
+    "Group",
+    "Nulls",
+    "Preparation",
+    "Training",
+    "about",
+    "setting",
+]
+
+BASELINES = ("smoothed", "context", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
+"""What can be scored besides the networks and the volume itself, in the order of all tables."""
+
+KINDS = ("auto", "continuous", "labels", "thresholded")
+"""What an image of templates can hold; ``auto`` recognises it."""
+
+MODES = ("calibrated", "paper")
+"""``paper`` is the published recipe."""
+
+LARGEST_SEED = 2**32 - 1
+"""What all generators take."""
+
+LEAST_SURROGATES = 19
+"""With fewer surrogates p cannot reach 0.05."""
+
+USUAL_SURROGATES = 99
+"""Surrogates where a null model is asked for without a number: p down to 0.01."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known about a setting besides its default.
+
+    Parameters
+    ----------
+    text : str
+        What it is, in a line.
+    unit : str
+    low, high : float, optional
+        Of numbers; both ends are possible.
+    words : tuple of str
+        What is possible besides numbers (``auto``), or at all.
+    zero : str
+        What 0 means where `low` is larger.
+    why : str
+        Why a number must not be lower.
+    kind : str
+        What the value names, where a room has to look: ``strategy``, ``templates``, ``preset``, ``device``, ``file``.
+    """
+
+    text: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    words: tuple[str, ...] = ()
+    zero: str = ""
+    why: str = ""
+    kind: str = ""
+
+    def trouble_with(self, value: Any) -> str:
+        """Say what a value must be, if it is not that; empty where it can be.
+
+        >>> About("", low=0, high=50, unit="mm").trouble_with(-1)
+        'must be 0 or larger'
+        >>> About("", low=19, zero="no test", why="fewer cannot give p <= 0.05").trouble_with(3)
+        'must be 0 (no test), or 19 or larger; fewer cannot give p <= 0.05'
+        """
+        if value is None or value in self.words or (self.zero and value == 0):
+            return ""
+        if self.low is None:
+            return f"must be one of {', '.join(self.words)}" if self.words and isinstance(value, str) else ""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and self.low <= value < float("inf") and (self.high is None or value <= self.high):
+            return ""
+        if is_number and self.high is not None and value > self.high:
+            return f"must be at most {self.high:g} {self.unit}".rstrip()
+        others = [*self.words, *([f"0 ({self.zero})"] if self.zero else [])]
+        possible = "".join(f"{other}, or " for other in others) + f"{self.low:g} or larger"
+        return f"must be {possible}" + (f"; {self.why}" if self.why else "")
+
+
+def setting(default: Any, text: str, **more: Any) -> Any:
+    """Make a field of a group; `more` as for `About`."""
+    return field(default=default, metadata={"about": About(text, **more)})
+
+
+def about(of: Field[Any]) -> About:
+    """Give what is known about a field of a group."""
+    told: About = of.metadata["about"]
+    return told
+
+
+@dataclass(frozen=True)
+class Group:
+    """Settings that travel together; values that cannot be are refused when it is made."""
+
+    def __post_init__(self) -> None:
+        """Check values.
+
+        Raises
+        ------
+        UsageError
+            Which setting, and what it must be.
+        """
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, one.name, os.fspath(value))
+            elif trouble := about(one).trouble_with(value):
+                raise UsageError(f"`{one.name}` {value}: {trouble}.")
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Give settings by name, all or some, without those that are left open (None)."""
+        chosen = names or tuple(one.name for one in fields(self))
+        return {name: value for name in chosen if (value := getattr(self, name)) is not None}
+
+
+def _mode() -> Any:
+    return setting("calibrated", "paper: the published recipe", words=MODES)
+
+
+def _seed() -> Any:
+    return setting(0, "seed of all that is drawn at random", low=0, high=LARGEST_SEED)
+
+
+def _labels(what: str) -> Any:
+    return setting(None, f"table with the names of the {what}", kind="file")
+
+
+def _kind(what: str) -> Any:
+    return setting("auto", f"what the image of the {what} holds (auto: recognised)", words=KINDS)
+
+
+@dataclass(frozen=True)
+class Preparation(Group):
+    """How runs are prepared.
+
+    Parameters
+    ----------
+    strategy : str
+        Nuisance strategy: a name, or a file that describes one.
+    smoothing_fwhm : float
+        In mm, 0 for none.
+    high_pass, low_pass : float, optional
+        Cut-offs in Hz, 0 for none; None: as the strategy says.
+    fd_threshold : float, optional
+        Framewise displacement in mm above which a volume is censored, 0 for none; None: as the strategy says.
+    dummy_scans : "auto" or int
+        Volumes to cut off at the beginning; ``auto``: as the confounds mark them.
+    """
+
+    strategy: str = setting("auto", "nuisance strategy by name, or a JSON file that describes one", kind="strategy")
+    smoothing_fwhm: float = setting(6.0, "full width at half maximum, 0: none", unit="mm", low=0, high=50)
+    high_pass: float | None = setting(None, "cut-off, 0: none; default: the strategy's", unit="Hz", low=0, high=10)
+    low_pass: float | None = setting(None, "cut-off, 0: none; default: the strategy's", unit="Hz", low=0, high=10)
+    fd_threshold: float | None = setting(
+        None, "largest framewise displacement, 0: any; default: the strategy's", unit="mm", low=0, high=100
+    )
+    dummy_scans: Literal["auto"] | int = setting(
+        "auto", "volumes to cut off at the beginning; auto: as the confounds mark them", low=0, words=("auto",)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low_pass and self.high_pass and self.low_pass <= self.high_pass:
+            raise UsageError(
+                f"`high_pass` {self.high_pass:g} must be lower than `low_pass` {self.low_pass:g} (both in Hz)."
+            )
+
+
+@dataclass(frozen=True)
+class Training(Group):
+    """What network is fitted, and how.
+
+    Parameters
+    ----------
+    preset : str
+        Network.
+    mode : {"calibrated", "paper"}
+        Recipe.
+    train_volumes : "auto" or int
+        Volumes shown to the network; ``auto``: as the recipe says.
+    seed : int
+    precision : {"auto", "bf16", "fp32"}
+        ``auto``: bf16 where the device computes in it natively.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:0`` …
+    processes : int
+        Devices (CUDA) or processes (CPU) that share the work.
+    """
+
+    preset: str = setting("contextual", "network to fit", kind="preset")
+    mode: str = _mode()
+    train_volumes: Literal["auto"] | int = setting(
+        "auto", "volumes shown to the network in training", low=1, words=("auto",)
+    )
+    seed: int = _seed()
+    precision: str = setting("auto", "precision of the network", words=("auto", "fp32", "bf16"))
+    device: str = setting("auto", "where networks compute: auto, cpu, cuda, cuda:1 …", kind="device")
+    processes: int = setting(1, "GPUs, or processes of the CPU, that share the training of an autoencoder", low=1)
+
+
+@dataclass(frozen=True)
+class Evaluation(Group):
+    """What networks are held against.
+
+    Parameters
+    ----------
+    templates : str
+        ``default``, ``smith2009``, or a 4D or label image.
+    template_labels : str, optional
+        Table with their names.
+    template_kind : {"auto", "continuous", "labels", "thresholded"}
+        What the image holds; ``auto`` recognises it.
+    baselines : tuple of str
+        What is scored besides the networks and the volume itself.
+    atlas, atlas_labels, atlas_kind : str, optional
+        Image, table and kind of the regions whose mean network is written.
+    mode : {"calibrated", "paper"}
+        Which score decides on states, and from where on.
+    state_cutoff : float, optional
+        The least score of a state, in place of the mode's.
+    seed : int
+        Of decompositions.
+    """
+
+    templates: str = setting("default", "network templates: default, smith2009, or an image", kind="templates")
+    template_labels: str | None = _labels("templates")
+    template_kind: str = _kind("templates")
+    baselines: tuple[str, ...] = setting(
+        ("smoothed", "context", "pca"), "what is scored beside the networks and the volume itself"
+    )
+    atlas: str | None = setting(None, "label or 4D image whose regions networks are averaged over", kind="templates")
+    atlas_labels: str | None = _labels("atlas' regions")
+    atlas_kind: str = _kind("atlas")
+    mode: str = _mode()
+    state_cutoff: float | None = setting(None, "the least score of a state, in place of the mode's", low=0, high=1)
+    seed: int = _seed()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named = (self.baselines,) if isinstance(self.baselines, str) else tuple(self.baselines)
+        object.__setattr__(self, "baselines", named)
+        if unknown := [name for name in named if name not in BASELINES]:
+            raise UsageError(f"`baselines` {unknown[0]}: unknown; choose from {', '.join(BASELINES)}.")
+        if self.atlas_labels and not self.atlas:
+            raise UsageError("`atlas_labels` has no effect without `atlas`: give the image that they name.")
+
+
+@dataclass(frozen=True)
+class Nulls(Group):
+    """What chance is asked for.
+
+    Parameters
+    ----------
+    n_surrogate_templates : int
+        Sets of surrogate templates for the spatial null; 0: no spatial null.
+    n_surrogates : int
+        Surrogates of every run for the temporal null; 0: no temporal null.
+    n_folds : int
+        Folds of participants whose temporal nulls go through models of the others; 0: the main model does.
+    """
+
+    n_surrogate_templates: int = setting(
+        0,
+        "sets of surrogate templates",
+        low=LEAST_SURROGATES,
+        zero="no spatial null",
+        why="fewer cannot give p <= 0.05",
+    )
+    n_surrogates: int = setting(
+        0, "surrogates of a run", low=LEAST_SURROGATES, zero="no temporal null", why="fewer cannot give p <= 0.05"
+    )
+    n_folds: int = setting(0, "parts of the participants, each left out of one model", low=2, zero="no cross-fitting")
