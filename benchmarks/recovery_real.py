@@ -20,11 +20,11 @@ import pandas as pd
 
 from benchmarks.recovery import context_maps, fitted_model
 from scaae_nipype.evaluation.baselines.candidates import BASELINES, baselines
-from scaae_nipype.evaluation.scores.overlap import scale
 from scaae_nipype.evaluation.scores.scoring import overlap_table, score_maps
 from scaae_nipype.evaluation.templates.template_set import TemplateSet, coverage, load_templates
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.maps import scale
 from scaae_nipype.model import Model, extract_networks
 from scaae_nipype.model.extraction.functions import context_function, untrained_function
 from scaae_nipype.preparation import PreparedRun, prepare_run

@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.planted import PlantedRun
 from benchmarks.recovery_scores import state_scores
-from scaae_nipype.evaluation.scores.overlap import binarise, rank_scores, scale
+from scaae_nipype.evaluation.scores.overlap import rank_scores
+from scaae_nipype.maps import binarise, scale
 
 __all__ = ["LOWER_IS_BETTER", "SCORES", "Target", "above_chance", "judge_maps"]
 

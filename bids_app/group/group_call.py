@@ -17,11 +17,11 @@ import nibabel as nib
 import pandas as pd
 
 from ...derivatives.names import group_outputs, group_path
-from ...derivatives.reading import BRANCHES
 from ...errors import InputError, ScaaeError
 from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...files import image_4d, replacing, write_json, write_table, write_text
+from ...maps import BRANCHES
 from ...report.group import group_report
 from ..cli import EXIT_OK
 from ..engine.locks import Claim

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ...derivatives.names import outputs
-from ...derivatives.reading import BRANCHES, Run, find_runs
+from ...derivatives.reading import Run, find_runs
 from ...errors import InputError, UsageError
 from ...evaluation.group.group_tables import GroupData
 from ...evaluation.group.prediction import CodeSummary, summarise_code
+from ...maps import BRANCHES
 from ...report.findings import channel_limits, is_inverted
 from ..inputs.bids_names import BidsFile
 from ..inputs.datasets import participant_labels

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...derivatives.names import output_path
-from ...derivatives.reading import BRANCHES
 from ...errors import InputError
 from ...files import read_image, read_json, write_json
+from ...maps import BRANCHES
 from ..settings.settings import Settings
 from .shelf import ShelvedModel
 

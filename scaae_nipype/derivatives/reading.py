@@ -16,16 +16,10 @@ from ..errors import InputError, UsageError
 from ..files import IMAGE_ERRORS, in_one_line, open_image, read_image, read_json, read_table, values_of
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
-from ..maps import LABELS
+from ..maps import BRANCHES, LABELS, THRESHOLD
 from .names import output_path, outputs, run_stem
 
-__all__ = ["BRANCHES", "THRESHOLD", "Networks", "Run", "find_runs"]
-
-BRANCHES = ("fbn1", "fbn2")
-"""Meanings, in the registry of names, of the two branches' networks."""
-
-THRESHOLD = 0.3
-"""An FBN is drawn and counted where it exceeds this share of its range (the paper's threshold)."""
+__all__ = ["Networks", "Run", "find_runs"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """How well maps agree with templates and with each other, beside what needs no network: arrays and files, no model."""
 
+from ..maps import THRESHOLD, binarise, scale
 from .baselines.candidates import BASELINES, Candidates, baselines, choose_on_other_runs
 from .baselines.score import score_baselines
 from .event_steps import lock_to_events
@@ -19,16 +20,13 @@ from .run_maps import RunMaps, read_run
 from .scores.gradual_change import lag_curve, lagged_iou
 from .scores.match import change_gradually, score_run, tabulate_regions
 from .scores.overlap import (
-    THRESHOLD,
     average_precision,
     best_of_n,
-    binarise,
     chance_iou,
     dice,
     iou,
     pearson_r,
     rank_scores,
-    scale,
     size_matched_iou,
     threshold_curve,
 )

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ..errors import InputError, refuse_unequal
 from ..files import read_json, read_table, replacing, write_json, write_table
+from ..maps import scale
 from . import states as dynamics
 from .run_maps import RunMaps, read_run, read_volumes, run_templates
 from .scores.match import about_templates
-from .scores.overlap import scale
 from .scores.scoring import score_maps, spread_over_run
 from .templates.template_set import TemplateSet
 

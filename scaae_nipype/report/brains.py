@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from scipy.ndimage import map_coordinates
 
 from ..grid import Grid
+from ..maps import BRANCHES, LABELS, THRESHOLD
 from .style import message, styled
 
 __all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
@@ -32,6 +33,7 @@ HEIGHTS = (-22, -8, 6, 22, 38, 54)
 _STEP = 2.0  # mm between the points at which images are sampled for display
 _X = np.arange(-76, 76.1, _STEP)
 _Y = np.arange(-110, 78.1, _STEP)
+_TITLES = tuple(LABELS[branch] for branch in BRANCHES)
 _NETWORK = ListedColormap(colormaps["plasma"](np.linspace(0.2, 0.97, 256)))
 
 
@@ -123,8 +125,8 @@ def fbn_mosaic(
     rows: Sequence[MosaicRow],
     affine: np.ndarray,
     *,
-    threshold: float = 0.3,
-    branches: Sequence[str] = ("FBN branch 1", "FBN branch 2"),
+    threshold: float = THRESHOLD,
+    branches: Sequence[str] = _TITLES,
     heights: Sequence[float] = HEIGHTS,
 ) -> Figure:
     """Draw networks over the MNI template, one line per volume, the branches side by side.
@@ -189,7 +191,7 @@ def state_mosaic(
     rows: Sequence[MosaicRow],
     affine: np.ndarray,
     *,
-    branches: Sequence[str] = ("FBN branch 1", "FBN branch 2"),
+    branches: Sequence[str] = _TITLES,
     heights: Sequence[float] = HEIGHTS,
     share: float = 0.15,
 ) -> Figure:

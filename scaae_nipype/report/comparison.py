@@ -10,21 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ..maps import BRANCHES, DECIDING, SCORE_LABELS
 from .figures import MOST_TEMPLATES
 from .findings import number
-from .methods import NETWORK, OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, ordered_methods
+from .methods import OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, ordered_methods
 from .page import Cell, Table
 from .style import message, shorten, styled
 
 __all__ = ["comparison_figure", "comparison_sentences", "comparison_table"]
 
-_SCORES = {
-    "average_precision": "Average precision",
-    "size_matched_iou": "Size-matched IoU",
-    "iou": "IoU at 0.3",
-    "r": "Pearson r",
-}
-_DECIDING = ("average_precision", "size_matched_iou")
+_SCORES = {score: label[0].upper() + label[1:] for score, label in SCORE_LABELS.items()}
 
 
 def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -45,7 +40,7 @@ def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
         ``method``, ``template`` and ``best_of_20_<score>`` with `suffix` (``_mean`` in the group's table).
     suffix : str
     """
-    columns = {score: f"best_of_20_{score}{suffix}" for score in _DECIDING}
+    columns = {score: f"best_of_20_{score}{suffix}" for score in DECIDING}
     columns = {score: column for score, column in columns.items() if column in scores}
     if not columns or scores.empty:
         figure = Figure(figsize=(11, 0.8))
@@ -76,7 +71,7 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
             if value == best:
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#D55E00", lw=1.8))
     axes.axhline(len(wide) - 0.5, color="white", linewidth=3)
-    n_network = sum(method in NETWORK for method in wide.columns)
+    n_network = sum(method in BRANCHES for method in wide.columns)
     if n_network:
         axes.axvline(n_network - 0.5, color="white", linewidth=3)
     axes.set_yticks(range(len(shown)), [shorten(name) for name in shown.index], fontsize=8)
@@ -131,13 +126,13 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         ``method``, ``template`` and ``best_of_20_<score>`` with `suffix`.
     suffix : str
     """
-    sentences, others = [], (*NETWORK, *OWN_CONTEXT, *PER_RUN, *UNTRAINED)
-    for score in _DECIDING:
+    sentences, others = [], (*BRANCHES, *OWN_CONTEXT, *PER_RUN, *UNTRAINED)
+    for score in DECIDING:
         column = f"best_of_20_{score}{suffix}"
         if column not in scores:
             continue
         means = _wide(scores, column).mean().dropna()
-        network = means[[name for name in means.index if name in NETWORK]]
+        network = means[[name for name in means.index if name in BRANCHES]]
         rivals = {
             "the best filter of single volumes": [n for n in means.index if n not in others],
             "the model's own linear context": [n for n in means.index if n in OWN_CONTEXT],

@@ -10,8 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from ..maps import LABELS
 from .figures import MOST_TEMPLATES, template_iou
-from .style import LABELS, message, methods_of, shorten, styled
+from .style import message, methods_of, shorten, styled
 
 __all__ = ["locking", "region_courses"]
 

@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, DROPPED, LABELS, MARKERS, message, methods_of, shorten, styled
+from ..maps import BRANCHES, LABELS, SCORE_LABELS
+from .style import COLOURS, DROPPED, MARKERS, message, methods_of, shorten, styled
 
 __all__ = [
     "MOST_TEMPLATES",
@@ -32,8 +33,11 @@ __all__ = [
 MOST_TEMPLATES = 40
 """More templates than this are not legible in one figure; those with the best scores are drawn."""
 
+SCORE_TITLES = SCORE_LABELS | {"average_precision": "average precision (AP)"}
+"""What the scores are called above a panel."""
+
 _WIDTH = 11.0  # of all figures, in inches
-_SCORES = {"iou": "IoU at 0.3", "size_matched_iou": "size-matched IoU", "average_precision": "average precision (AP)"}
+_SCORES = ("iou", "size_matched_iou", "average_precision")
 
 
 def _figure(height: float) -> Figure:
@@ -117,7 +121,7 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
     """
     methods = methods_of(overlap)
     scores = [score for score in _SCORES if f"best_of_20_{score}" in overlap and f"mean_{score}" in overlap]
-    ranking = overlap[overlap["method"].isin(("fbn1", "fbn2"))].groupby("template", sort=False)
+    ranking = overlap[overlap["method"].isin(BRANCHES)].groupby("template", sort=False)
     if not methods or not scores or not len(ranking):
         return _empty("The overlap table holds no scores.")
     order = ranking[f"best_of_20_{scores[-1]}"].max().sort_values(ascending=False, kind="stable").index[:MOST_TEMPLATES]
@@ -131,7 +135,7 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
             table = overlap[overlap["method"] == method].drop_duplicates("template").set_index("template")
             _score_dots(axes, table.reindex(order), score, method, offsets[method])
         _chance_marks(axes, overlap.drop_duplicates("template").set_index("template").reindex(order), score)
-        axes.set_title(_SCORES[score], fontweight="bold")
+        axes.set_title(SCORE_TITLES[score], fontweight="bold")
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#CCCCCC", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -270,7 +274,7 @@ def channel_weights(weights: np.ndarray, repetition_time: float | None = None) -
     low, mean, high = kept.min(axis=0), kept.mean(axis=0), kept.max(axis=0)
     half = n_channels / 2
     for channel in range(n_channels):
-        colour = COLOURS["fbn1" if channel < half else "fbn2"]
+        colour = COLOURS[BRANCHES[0] if channel < half else BRANCHES[1]]
         ranges.plot([low[channel], high[channel]], [channel, channel], color=colour, linewidth=3, alpha=0.45)
         ranges.plot(mean[channel], channel, color=colour, marker="o", markersize=3)
     for axes in (heat, ranges):

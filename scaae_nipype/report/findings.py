@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..derivatives.reading import Run
+from ..maps import BRANCHES, DECIDING, LABELS, NO_NETWORK, SCORE_LABELS
 from .page import Banner
-from .style import LABELS
 
 __all__ = [
     "CHANNEL_RANGE",
@@ -50,9 +50,6 @@ RECONSTRUCTION = "mean squared error"
 
 SEEDS_AGREE = (0.22, 0.44)
 """Lowest and highest mean correlation of maps of two such models, among three; ``python -m benchmarks.ablations``."""
-
-_NETWORK = ("fbn1", "fbn2")
-_BASELINE = ("volume", "volume_negated")
 
 
 def number(value: object, digits: int = 2) -> str:
@@ -241,8 +238,8 @@ def channel_sentence(weights: np.ndarray) -> str:
 def _better(overlap: pd.DataFrame, score: str, statistic: str) -> pd.DataFrame:
     """Per template, the better branch of the network against the better sign of the volume."""
     wide = overlap.pivot_table(index="template", columns="method", values=f"{statistic}_{score}", aggfunc="first")
-    wide = wide.reindex(columns=[*_NETWORK, *_BASELINE]).astype(float)
-    both = pd.DataFrame({"network": wide[list(_NETWORK)].max(axis=1), "volume": wide[list(_BASELINE)].max(axis=1)})
+    wide = wide.reindex(columns=[*BRANCHES, *NO_NETWORK]).astype(float)
+    both = pd.DataFrame({"network": wide[list(BRANCHES)].max(axis=1), "volume": wide[list(NO_NETWORK)].max(axis=1)})
     return both.dropna()
 
 
@@ -304,8 +301,7 @@ def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
     overlap : DataFrame
         The overlap table with columns ``method``, ``template`` and ``best_of_20_<score>``.
     """
-    scores = {"average_precision": "average precision", "size_matched_iou": "size-matched IoU"}
-    compared = {s: _better(overlap, s, "best_of_20") for s in scores if f"best_of_20_{s}" in overlap}
+    compared = {s: _better(overlap, s, "best_of_20") for s in DECIDING if f"best_of_20_{s}" in overlap}
     compared = {score: table for score, table in compared.items() if len(table)}
     if not compared:
         return ["The table holds no scores to compare the network with the volume itself."]
@@ -314,7 +310,7 @@ def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
         wins = int((table["network"] > table["volume"]).sum())
         majority.append(wins > len(table) / 2)
         means = f"mean {number(table['network'].mean())} against {number(table['volume'].mean())}"
-        parts.append(f"{scores[score]} for {wins} of {len(table)} templates ({means})")
+        parts.append(f"{SCORE_LABELS[score]} for {wins} of {len(table)} templates ({means})")
     if all(majority):
         verdict = "So on this run the network's maps match most templates better than the raw volume does."
     elif any(majority):

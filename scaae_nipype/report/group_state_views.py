@@ -6,14 +6,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..derivatives.names import group_path
-from ..derivatives.reading import BRANCHES
 from ..errors import InputError
 from ..files import read_image, read_json
+from ..maps import BRANCHES, LABELS
 from . import brains, comparison, state_figures
 from .findings import number
 from .group_views import Group, everybody, seconds, spread
 from .page import Cell, Table
-from .style import LABELS, methods_of, shorten
+from .style import methods_of, shorten
 
 __all__ = ["compare_figure", "compare_sentences", "compare_table", "graphs", "state_mosaic", "states"]
 
@@ -114,4 +114,4 @@ def state_mosaic(group: Group) -> Figure:
             rows.append(brains.MosaicRow(f"{shorten(name, 40)} ({notes})", found))
     if not rows:
         raise InputError("nobody has a volume above the cut-off, so there are no states to average.")
-    return brains.state_mosaic(rows, maps[BRANCHES[0]][1], branches=[LABELS[branch] for branch in BRANCHES])
+    return brains.state_mosaic(rows, maps[BRANCHES[0]][1])

@@ -15,10 +15,12 @@ from matplotlib.lines import Line2D
 from ..derivatives.names import group_path
 from ..errors import InputError
 from ..files import read_json, read_table
+from ..maps import DECIDING, LABELS, SCORE_LABELS
+from .figures import SCORE_TITLES
 from .findings import number
 from .methods import method_label
 from .page import Cell, Table
-from .style import COLOURS, LABELS, MARKERS, message, methods_of, shorten, styled
+from .style import COLOURS, MARKERS, message, methods_of, shorten, styled
 
 __all__ = [
     "Group",
@@ -38,7 +40,7 @@ __all__ = [
 MOST_ROWS = 20
 """Comparisons in the page; all are in the table's file."""
 
-_SCORES = {"average_precision": "average precision (AP)", "size_matched_iou": "size-matched IoU", "iou": "IoU at 0.3"}
+_SCORES = (*DECIDING, "iou")
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +176,7 @@ def overlap_figure(group: Group) -> Figure:
                     markersize=4.5,
                     linewidth=1,
                 )
-            axes.set_title(f"{_SCORES[score]}, TR {seconds(repetition_time)} s", fontweight="bold")
+            axes.set_title(f"{SCORE_TITLES[score]}, TR {seconds(repetition_time)} s", fontweight="bold")
             axes.set_xlim(left=0)
             axes.grid(axis="x", color="#CCCCCC", linewidth=0.5)
         line[0].set_yticks(range(len(templates)), [shorten(template) for template in templates])
@@ -218,7 +220,9 @@ def overlap_table(group: Group) -> Table:
 
 def _in_words(family: object) -> str:
     """Name a family of outcomes without the names of columns."""
-    return str(family).replace("average_precision", "average precision").replace("size_matched_iou", "size-matched IoU")
+    for score in DECIDING:
+        family = str(family).replace(score, SCORE_LABELS[score])
+    return str(family)
 
 
 def comparison_sentences(group: Group) -> list[str]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .style import LABELS
+from ..maps import BRANCHES, LABELS
 
-__all__ = ["NETWORK", "OWN_CONTEXT", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
-
-NETWORK = ("fbn1", "fbn2")
-"""Methods that are the network's."""
+__all__ = ["OWN_CONTEXT", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
 
 PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso")
 """Methods that give maps of the whole run, or of windows: their candidates are not volumes."""
@@ -18,7 +15,7 @@ PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso
 OWN_CONTEXT = ("context", "context_negated")
 """Methods that are the linear part of the model itself."""
 
-UNTRAINED = ("untrained_fbn1", "untrained_fbn2")
+UNTRAINED = tuple(f"untrained_{branch}" for branch in BRANCHES)
 """Methods that are the same network before training."""
 
 _NAMES = {

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ..derivatives.reading import Run
+from ..maps import LABELS
 from .findings import number, percent
 from .page import Cell, Table
-from .style import LABELS, methods_of
+from .style import methods_of
 
 __all__ = ["dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
 

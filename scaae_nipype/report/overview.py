@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ..derivatives.names import outputs
-from ..derivatives.reading import BRANCHES, Run
+from ..derivatives.reading import Run
 from ..errors import InputError
 from ..files import read_json
+from ..maps import BRANCHES, NO_NETWORK
 from .findings import channel_limits, number, percent
 from .page import Block, Cell, Link, Links, Table, Text
 
@@ -113,7 +114,7 @@ def _scores(run: Run, score: str) -> tuple[str, str]:
     if table is None:
         return "n/a", "n/a"
     means = pd.to_numeric(table[column], errors="coerce").groupby(table["method"]).mean()
-    volume = means.reindex(["volume", "volume_negated"]).max()
+    volume = means.reindex(list(NO_NETWORK)).max()
     return " · ".join(number(means.get(branch)) for branch in BRANCHES), number(volume)
 
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from ..evaluation.states import transition_graph
+from ..maps import LABELS
 from .figures import time_axis
-from .style import COLOURS, DROPPED, LABELS, message, shorten, styled
+from .style import COLOURS, DROPPED, message, shorten, styled
 
 __all__ = ["TransitionPanel", "panel_of", "state_sequence", "transition_graphs"]
 

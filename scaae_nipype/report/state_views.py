@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..derivatives.reading import BRANCHES, Run
+from ..derivatives.reading import Run
 from ..errors import InputError
+from ..maps import BRANCHES, LABELS, SCORE_LABELS
 from . import brains, comparison, event_figures, state_figures
 from .findings import branch_sentences, number, percent
 from .page import Cell, Table
-from .style import LABELS, message, shorten, styled
+from .style import message, shorten, styled
 
 __all__ = [
     "compare_figure",
@@ -33,8 +34,7 @@ __all__ = [
 MOST_LINES = 25
 """Lines of a table in the page; all are in the file."""
 
-_SEQUENCE = ("fbn1", "fbn2", "volume")
-_RULE = {"iou": "IoU at 0.3", "size_matched_iou": "size-matched IoU"}
+_SEQUENCE = (*BRANCHES, "volume")
 
 
 # ---- the paper's Figure 5 ----------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _metrics(run: Run) -> pd.DataFrame:
 def state_sentences(run: Run) -> list[str]:
     """Say by which rule states were assigned, how much was, and what never appears."""
     about, metrics = run.sidecar("statemetrics"), _metrics(run)
-    score = _RULE.get(str(about.get("Score")), str(about.get("Score")))
+    score = SCORE_LABELS.get(str(about.get("Score")), str(about.get("Score")))
     cut = about.get("CutOff")
     least = number(cut)
     if isinstance(cut, dict):

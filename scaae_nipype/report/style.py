@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from ..maps import LABELS
 
-__all__ = ["COLOURS", "DROPPED", "LABELS", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
+__all__ = ["COLOURS", "DROPPED", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
 
 P = ParamSpec("P")
 

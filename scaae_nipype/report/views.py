@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..derivatives.reading import BRANCHES, THRESHOLD, Run
+from ..derivatives.reading import Run
 from ..errors import InputError
 from ..grid import load_grid
+from ..maps import BRANCHES, LABELS, SCORE_LABELS, THRESHOLD
 from . import brains, figures, findings
 from .findings import number, percent
 from .page import Cell, Table
-from .style import LABELS, methods_of, shorten
+from .style import methods_of, shorten
 
 __all__ = [
     "best_mosaic",
@@ -44,12 +45,7 @@ __all__ = [
 N_SPREAD = 6
 N_BEST = 4
 
-_SCORES = {
-    "average_precision": "Average precision",
-    "size_matched_iou": "Size-matched IoU",
-    "iou": "IoU at 0.3",
-    "r": "Pearson r",
-}
+_SCORES = {score: label[0].upper() + label[1:] for score, label in SCORE_LABELS.items()}
 _STEPS = ("gradualchange", "statemetrics", "baselines", "fbn1regions", "events", "matches", "dynamicsnull")
 _GRADUAL = ("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "chance_iou")
 

@@ -12,12 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from ..errors import UsageError
 from ..grid import Grid
+from ..maps import binarise
 from .tissues import Tissues, fit_tissues
 
-__all__ = ["DENSITY_THRESHOLD", "PlantedNetworks", "planted_networks", "random_networks"]
-
-DENSITY_THRESHOLD = 0.3
-"""Share of a map's maximum above which a voxel belongs to the network (as for templates)."""
+__all__ = ["PlantedNetworks", "planted_networks", "random_networks"]
 
 REGION_SIGMA = 10.0
 """Gaussian width of a region in mm."""
@@ -66,8 +64,8 @@ class PlantedNetworks:
 
     @property
     def binary(self) -> np.ndarray:
-        """Voxels above 0.3 of each map's maximum: bool, (n_networks, n_voxels)."""
-        return self.maps > DENSITY_THRESHOLD * self.maps.max(axis=1, keepdims=True)
+        """Voxels that belong to each network, cut as templates are: bool, (n_networks, n_voxels)."""
+        return binarise(self.maps)
 
     @property
     def densities(self) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ...errors import UsageError
 from ...grid import Grid
-from ..scores.overlap import scale
+from ...maps import scale
 from .decompositions import canica, dictionary_learning, encoder_lasso, sliding_window_ica
 from .filters import N_COMPONENTS, cap_centroids, pca_projection, project, rectified_squared, smooth
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ...errors import InputError
+from ...maps import BRANCHES, DECIDING, NO_NETWORK, SCORES
 from ..baselines.candidates import choose_on_other_runs
-from ..scores.scoring import SCORES
 from .averages import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
 from .comparison import MOST_LEVELS, compare_outcomes
 from .prediction import CodeSummary, code_features, feature_names, predict
@@ -22,8 +22,6 @@ MOST_REFITS = 250
 NEGLIGIBLE = 1e-3
 """Mean of a number of the code, in its standard deviations, below which it is rounding error."""
 
-_NETWORK, _VOLUME = ("fbn1", "fbn2"), ("volume", "volume_negated")
-_DECIDING = ("average_precision", "size_matched_iou")
 _STATE_VALUES = ("occupancy", "mean_dwell_seconds", "n_visits", "mean_score", "split_half_r")
 
 
@@ -175,7 +173,7 @@ def _measures(data: GroupData) -> pd.DataFrame:
     """
     first = data.gradualchange[data.gradualchange["lag"] == 1]
     parts = [_family(first, "IoU of consecutive volumes", [], "mean_iou")]
-    for score in _DECIDING:
+    for score in DECIDING:
         if f"best_of_20_{score}" in data.overlap:
             parts.append(_family(data.overlap, f"best of 20, {score}", ["template"], f"best_of_20_{score}"))
     if data.states is not None:
@@ -190,11 +188,11 @@ def _measures(data: GroupData) -> pd.DataFrame:
 
 
 def _family(table: pd.DataFrame, family: str, names: Sequence[str], value: str) -> pd.DataFrame:
-    table = table[table["method"].isin(_NETWORK + _VOLUME)]
+    table = table[table["method"].isin(BRANCHES + NO_NETWORK)]
     label = table["method"].astype(str)
     for number, name in enumerate(names):
         label = label + (" to " if number else ": ") + table[name].astype(str)
-    own = table["method"].map(lambda method: family if method in _NETWORK else f"{family}, no network")
+    own = table["method"].map(lambda method: family if method in BRANCHES else f"{family}, no network")
     return pd.DataFrame({"run": table["run"], "family": own, "outcome": label, "value": table[value].astype(float)})
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from ...maps import binarise, scale
 from .. import states as dynamics
 from ..scores.gradual_change import lag_curve
-from ..scores.overlap import binarise, iou, rank_scores, scale
+from ..scores.overlap import iou, rank_scores
 from ..scores.scoring import spread_over_run
 from ..templates.template_set import TemplateSet
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...grid import Grid
-from ..scores.overlap import binarise, scale
+from ...maps import binarise, scale
 from ..states import RULES
 from ..templates.template_set import TemplateSet
 from .significance import check_number_of_surrogates, share_as_large

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ...errors import InputError, UsageError
 from ...files import write_json, write_table
 from ...grid import load_grid
+from ...maps import are_constant
 from ..run_maps import RunMaps, read_run, run_templates
 from ..scores.scoring import spread_over_run
 from ..states import RULES, Rule
@@ -91,7 +92,7 @@ def make_surrogate_templates(
 def _filled(templates: TemplateSet) -> np.ndarray:
     """Take the maps that surrogates are made of; a template without voxels cannot have any and is never scored."""
     maps = np.array(templates.values, dtype=np.float32)
-    maps[maps.max(axis=1) == maps.min(axis=1), 0] += 1  # has an order then, which nothing uses
+    maps[are_constant(maps), 0] += 1  # has an order then, which nothing uses
     return maps
 
 

@@ -31,6 +31,7 @@ from scipy.special import ndtri
 from ...errors import InputError, UsageError
 from ...files import replacing, reserve
 from ...grid import Grid
+from ...maps import are_constant
 
 __all__ = ["give_values", "read_surrogate_ranks", "surrogate_ranks", "variogram", "write_surrogate_ranks"]
 
@@ -80,7 +81,7 @@ def surrogate_ranks(maps: np.ndarray, grid: Grid, *, n_surrogates: int, seed: in
     500
     """
     maps = np.asarray(maps, dtype=np.float32)
-    constant = maps.max(axis=1) == maps.min(axis=1)
+    constant = are_constant(maps)
     if constant.any():
         raise InputError(f"Template number {np.flatnonzero(constant)[0] + 1} is the same everywhere in the brain mask.")
     box = _Box(grid)

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ...files import write_json, write_table
+from ...maps import NO_NETWORK, THRESHOLD, binarise, scale
 from ..run_maps import read_run, run_templates
 from ..states import rule_of
 from ..templates.template_set import TemplateSet
 from .gradual_change import lag_curve
-from .overlap import THRESHOLD, binarise, scale
 from .regions import region_means
 from .scoring import overlap_table, score_maps, spread_over_run, template_score_table, threshold_table
 
@@ -77,7 +77,7 @@ def score_run(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
     about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
-    methods = [*run.fbn, "volume", "volume_negated"]
+    methods = [*run.fbn, *NO_NETWORK]
     kept = slice(None) if run.kept.all() else run.kept  # a slice copies nothing
 
     def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:

@@ -11,68 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...maps import are_constant
+
 __all__ = [
-    "THRESHOLD",
     "average_precision",
     "best_of_n",
-    "binarise",
     "chance_iou",
     "dice",
     "iou",
     "pearson_r",
     "rank_scores",
-    "scale",
     "size_matched_iou",
     "threshold_curve",
 ]
-
-THRESHOLD = 0.3
-"""Share of its own maximum that a map has to exceed, the paper's; never tuned."""
-
-
-def scale(signed: ArrayLike) -> np.ndarray:
-    """Scale every map for display: min to max becomes 0 to 1, then squared (equation 9).
-
-    Parameters
-    ----------
-    signed : float array, (…, n_voxels)
-        Maps over the voxels of the region: minimum and maximum are taken there.
-
-    Returns
-    -------
-    float32 array, (…, n_voxels)
-        0 everywhere for a constant map.
-
-    >>> scale([[-1.0, 0.0, 1.0]])
-    array([[0.  , 0.25, 1.  ]], dtype=float32)
-    """
-    signed = np.asarray(signed, dtype=np.float32)
-    scaled = signed - signed.min(axis=-1, keepdims=True)
-    span = scaled.max(axis=-1, keepdims=True)
-    scaled /= np.where(span > 0, span, 1)
-    return np.square(scaled, out=scaled)
-
-
-def binarise(maps: ArrayLike, threshold: float = THRESHOLD) -> np.ndarray:
-    """Keep the voxels above `threshold` times each map's own maximum; negative values are dropped.
-
-    Parameters
-    ----------
-    maps : float array, (…, n_voxels)
-    threshold : float
-
-    Returns
-    -------
-    bool array, (…, n_voxels)
-        Nowhere true for a map without a positive value.
-
-    >>> binarise([[-5.0, 0.5, 1.0, 2.0], [-1.0, -2.0, 0.0, 0.0]])
-    array([[False, False,  True,  True],
-           [False, False, False, False]])
-    """
-    maps = np.asarray(maps)
-    highest = maps.max(axis=-1, keepdims=True)
-    return (maps > threshold * highest) & (highest > 0)
 
 
 def iou(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
@@ -201,10 +152,9 @@ def pearson_r(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
 def _standardise(maps: np.ndarray) -> np.ndarray:
     """Give rows mean 0 and length 1; rows without variation become NaN."""
     maps = np.asarray(maps, dtype=np.float32)
-    constant = maps.max(axis=1) == maps.min(axis=1)
     centred = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", centred, centred))[:, None]
-    length[constant] = np.nan
+    length[are_constant(maps)] = np.nan
     centred /= length
     return centred
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ...maps import SCORES, binarise
 from ..templates.template_set import TemplateSet
-from .overlap import best_of_n, binarise, iou, pearson_r, rank_scores, threshold_curve
+from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
 
 __all__ = [
     "CANDIDATES",
-    "SCORES",
     "THRESHOLDS",
     "overlap_columns",
     "overlap_table",
@@ -21,9 +21,6 @@ __all__ = [
     "template_score_table",
     "threshold_table",
 ]
-
-SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
-"""The scores of a map with a template, in the order of the tables."""
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
 """Shares of a map's maximum at which the threshold curve is measured. Scores are taken at 0.3 alone, the paper's."""

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from ...errors import InputError, UsageError
+from ...maps import THRESHOLD
 
 __all__ = ["Kind", "Labels", "Recognised", "as_labels", "checked_kind", "recognise"]
 
@@ -43,9 +44,9 @@ UNRELATED = 0.7
 PLATEAUS = 0.2
 """Share of exactly whole values among other ones above which labels were interpolated."""
 
-CONTINUOUS, THRESHOLDED = 0.2, 0.3
+CONTINUOUS, THRESHOLDED = 0.2, THRESHOLD
 """Smallest value above 0, as a share of the highest tenth: up to the first a map falls off, from the second on it was
-cut. 0.3 is where the paper cuts maps."""
+cut, as the paper cuts maps."""
 
 MOSTLY_ZERO = 0.5
 """Maps that were thresholded leave more than this share of the brain at exactly 0."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import InputError, UsageError
 from ...grid import Grid
-from ..scores.overlap import THRESHOLD, binarise
+from ...maps import THRESHOLD, binarise
 from .smith2009 import SMITH_NAMES, fetch_smith2009, find_smith2009, smith2009_folders
 from .template_images import in_mask, on_grid, read_templates
 from .template_kinds import Kind, Recognised, as_labels, checked_kind, recognise

@@ -15,14 +15,11 @@ from tqdm.auto import tqdm
 from ...errors import GridError, InputError, ModelError
 from ...files import read_image, read_table, replacing, write_json, write_table
 from ...headers import repetition_time_of
-from ..network.reading import scale
+from ...maps import THRESHOLD, scale
 from ..weights import load_model
 from .extractor import extract_networks, resolve_device
 
-__all__ = ["DENSITY_THRESHOLD", "check_same_maps", "extract_run"]
-
-DENSITY_THRESHOLD = 0.3
-"""The paper's threshold on FBNs after equation 9."""
+__all__ = ["check_same_maps", "extract_run"]
 
 _SAME = 1e-4
 """Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""
@@ -88,7 +85,7 @@ def extract_run(
     for branch, signed in enumerate(networks.signed, start=1):
         maps = np.zeros_like(vectors)
         maps[np.ix_(kept, region)] = scale(signed[:, region])
-        densities.append(float((maps[np.ix_(kept, region)] > DENSITY_THRESHOLD).mean()))
+        densities.append(float((maps[np.ix_(kept, region)] > THRESHOLD).mean()))
         outputs["fbn_maps"].append(_write(grid.image(maps, repetition_time), out_dir / f"fbn{branch}.nii.gz"))
         if save_signed:
             maps[np.ix_(kept, region)] = signed[:, region]

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ...errors import ModelError
+from ...maps import scale
 from ..device import check_device
-from ..network.reading import scale
 from ..weights import Model
 from .fused import FusedReader
 from .threads import map_in_threads

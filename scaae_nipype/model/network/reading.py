@@ -1,4 +1,4 @@
-"""From attention to functional brain networks (equations 7 to 9)."""
+"""From attention to functional brain networks (equations 7 and 8)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Reading", "branch_signs", "combine", "scale"]
+__all__ = ["Reading", "branch_signs", "combine"]
 
 
 class Reading(NamedTuple):
@@ -50,28 +50,6 @@ def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:
     weights = channel_weights[:, :, None] * own.to(channel_weights.dtype)
     maps = logits.movedim(1, -1).reshape(batch, -1, channels).to(weights.dtype)  # no copy where channels come last
     return (maps @ weights).movedim(-1, 1).reshape(batch, 2, *space)
-
-
-def scale(maps: np.ndarray) -> np.ndarray:
-    """Bring each map to 0 … 1 and square it (equation 9).
-
-    Parameters
-    ----------
-    maps : float array, (..., n_voxels)
-        Signed maps inside the evaluation region.
-
-    Returns
-    -------
-    float32 array, (..., n_voxels)
-        All zero where a map is constant.
-
-    >>> scale(np.array([[-1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])).tolist()
-    [[0.0, 0.25, 1.0], [0.0, 0.0, 0.0]]
-    """
-    maps = np.asarray(maps, dtype=np.float32)
-    lowest = maps.min(axis=-1, keepdims=True)
-    span = maps.max(axis=-1, keepdims=True) - lowest
-    return np.divide(maps - lowest, span, out=np.zeros_like(maps), where=span > 0) ** 2
 
 
 def branch_signs(maps: np.ndarray, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

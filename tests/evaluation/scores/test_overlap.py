@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score
 
 from scaae_nipype.evaluation.scores import overlap
+from scaae_nipype.maps import THRESHOLD, binarise, scale
 
 values = st.floats(-100, 100, width=32)
 maps_of = arrays(np.float32, (3, 40), elements=values)
@@ -18,20 +19,6 @@ templates_of = arrays(bool, (2, 40)).filter(lambda t: t.any(axis=1).all())
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def test_scale_is_equation_9():
-    assert overlap.scale([[2.0, 4.0, 6.0]]).tolist() == [[0.0, 0.25, 1.0]]
-    assert overlap.scale([[7.0, 7.0]]).tolist() == [[0.0, 0.0]]
-
-
-def test_binarise_is_relative_to_each_maps_own_maximum_and_strict():
-    maps = np.array([[0.3, 0.31, 1.0], [3.0, 3.1, 10.0]])
-    assert overlap.binarise(maps).tolist() == [[False, True, True]] * 2
-
-
-def test_binarise_drops_negative_values_of_a_negative_map():
-    assert not overlap.binarise(np.array([[-1.0, -3.0, -2.0]])).any()
 
 
 def test_iou_and_dice_agree_with_scikit_learn(rng):
@@ -54,16 +41,16 @@ def test_dice_follows_from_iou(maps, templates):
 
 
 def test_threshold_curve_at_the_papers_threshold_is_the_iou(rng):
-    maps, templates = overlap.scale(rng.standard_normal((3, 100))), rng.random((2, 100)) < 0.2
-    curve, density = overlap.threshold_curve(maps, templates, [0.1, overlap.THRESHOLD, 0.9])
+    maps, templates = scale(rng.standard_normal((3, 100))), rng.random((2, 100)) < 0.2
+    curve, density = overlap.threshold_curve(maps, templates, [0.1, THRESHOLD, 0.9])
     assert curve.shape == (3, 3, 2)
-    np.testing.assert_array_equal(curve[1], overlap.iou(overlap.binarise(maps), templates))
-    np.testing.assert_allclose(density[1], overlap.binarise(maps).mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(curve[1], overlap.iou(binarise(maps), templates))
+    np.testing.assert_allclose(density[1], binarise(maps).mean(axis=1), rtol=1e-6)
     assert not np.allclose(curve[0], curve[2])
 
 
 def test_a_threshold_curve_of_many_maps_agrees_with_scikit_learn(rng):
-    maps, templates = overlap.scale(rng.standard_normal((35, 60))), rng.random((2, 60)) < 0.2
+    maps, templates = scale(rng.standard_normal((35, 60))), rng.random((2, 60)) < 0.2
     templates[1] = False
     curve, _ = overlap.threshold_curve(maps, templates, [0.2, 1.0])
     expected = [jaccard_score(templates[0], own > 0.2 * own.max()) for own in maps]
@@ -144,7 +131,7 @@ def test_a_perfect_map_reaches_1_in_every_score(rng):
     maps = template + 0.1 * rng.random((1, 100))
     assert overlap.rank_scores(maps, template)[0] == 1
     assert overlap.rank_scores(maps, template)[1] == 1
-    assert overlap.iou(overlap.binarise(overlap.scale(maps)), template) == 1
+    assert overlap.iou(binarise(scale(maps)), template) == 1
 
 
 def test_rank_scores_of_an_empty_template_are_missing(rng):
@@ -162,7 +149,7 @@ def test_pearson_r_agrees_with_numpy_and_is_missing_for_constants(rng):
 def test_the_square_root_of_a_scaled_map_correlates_as_the_signed_map(rng):
     signed, templates = rng.standard_normal((3, 50)), rng.standard_normal((2, 50))
     np.testing.assert_allclose(
-        overlap.pearson_r(np.sqrt(overlap.scale(signed)), templates), overlap.pearson_r(signed, templates), atol=1e-5
+        overlap.pearson_r(np.sqrt(scale(signed)), templates), overlap.pearson_r(signed, templates), atol=1e-5
     )
 
 

@@ -1,12 +1,9 @@
-"""Equations 7 to 9 and the sign of a branch."""
+"""Equations 7 and 8, and the sign of a branch."""
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from scaae_nipype.model.network.reading import branch_signs, combine, scale
+from scaae_nipype.model.network.reading import branch_signs, combine
 
 
 def test_networks_are_channel_weighted_sums_of_each_branch():
@@ -16,25 +13,6 @@ def test_networks_are_channel_weighted_sums_of_each_branch():
         channels = slice(3 * branch, 3 * branch + 3)
         by_hand = sum(weights[:, c, None, None, None] * logits[:, c] for c in range(channels.start, channels.stop))
         torch.testing.assert_close(maps[:, branch], by_hand)
-
-
-@given(arrays(np.float32, (3, 20), elements=st.floats(-1e3, 1e3, width=32)))
-def test_scaling_is_within_bounds_and_keeps_the_order(maps):
-    scaled = scale(maps)
-    assert scaled.min() >= 0
-    assert scaled.max() <= 1
-    for before, after in zip(maps, scaled, strict=True):
-        assert (np.diff(after[np.argsort(before, kind="stable")]) >= 0).all()
-        if np.ptp(before) > 0:
-            assert after.max() == 1
-            assert after.min() == 0
-        else:
-            assert not after.any()
-
-
-def test_scaling_is_blind_to_an_affine_change():
-    maps = np.random.default_rng(0).standard_normal((2, 50))
-    np.testing.assert_allclose(scale(3 * maps + 7), scale(maps), atol=1e-5)
 
 
 def test_sign_is_that_of_the_mean_correlation_and_the_agreement_is_counted():
