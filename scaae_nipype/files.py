@@ -22,11 +22,11 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from .errors import InputError
+from .words import in_one_line
 
 __all__ = [
     "IMAGE_ERRORS",
     "image_4d",
-    "in_one_line",
     "open_image",
     "quantise",
     "read_image",
@@ -198,15 +198,6 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
-
-
-def in_one_line(error: BaseException) -> str:
-    r"""Give the words of an error without line breaks; its kind where it has none.
-
-    >>> in_one_line(ValueError("cannot read\n  this")), in_one_line(EOFError())
-    ('cannot read this', 'EOFError')
-    """
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:

@@ -13,9 +13,10 @@ import nibabel as nib
 import numpy as np
 
 from .errors import GridError, InputError
-from .files import IMAGE_ERRORS, image_4d, in_one_line, open_image, quantise, read_image, replacing, values_of
+from .files import IMAGE_ERRORS, image_4d, open_image, quantise, read_image, replacing, values_of
 from .headers import check_place
 from .masks import read_as_mask
+from .words import in_one_line
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
 

@@ -10,6 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.preparation import PrepareRun
 from ..preparation.strategies import Strategy, choose_strategy, regressed_in_words
+from ..words import listed
 from .arguments import check_resources
 
 __all__ = ["PREPARED", "init_prepare_run_wf"]
@@ -139,7 +140,7 @@ def _description(
 
 def _passed(high_pass: float | None, low_pass: float | None) -> str:
     named = (("high-pass", high_pass), ("low-pass", low_pass))
-    return " and ".join(f"{kind} {value:g} Hz" for kind, value in named if value)
+    return listed(f"{kind} {value:g} Hz" for kind, value in named if value)
 
 
 def _left_out(dummy_scans: Literal["auto"] | int, fd_threshold: float | None) -> str:

@@ -11,6 +11,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
+from ..words import counted
 from .arguments import check_resources
 
 __all__ = ["FITTED_PRESET", "init_training_wf"]
@@ -98,7 +99,7 @@ def init_training_wf(
 
 
 def _description(n_runs: int, preset: str, mode: str, train_volumes: Literal["auto"] | int, seed: int) -> str:
-    runs = f"{n_runs} run{'s' if n_runs != 1 else ''}"
+    runs = counted(n_runs, "run")
     if preset == FITTED_PRESET:
         return (
             f"The context of a spatial and channel-wise attention network (SCAAE, @scaae; preset *{preset}*), whose "

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ...errors import UsageError
+from ...words import one_line
 from ..settings.config_file import read_text
 from ..settings.parsing import did_you_mean
 
@@ -95,7 +96,7 @@ def _content(path: Path) -> dict[str, Any]:
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
-        raise UsageError(f"{_WANTED} (it is not valid {kind}: {' '.join(str(error).split())}).") from error
+        raise UsageError(f"{_WANTED} (it is not valid {kind}: {one_line(error)}).") from error
     if not isinstance(content, dict):
         raise UsageError(f"{_WANTED}.")
     return content

@@ -15,6 +15,7 @@ from nipype.pipeline.plugins import LinearPlugin
 from nipype.pipeline.plugins.base import PluginBase
 
 from ...errors import UsageError
+from ...words import in_one_line
 from .plugin_file import BATCH, LOCAL, PACKAGES, read_plugin_file
 from .workers import WatchfulMultiProcPlugin
 
@@ -57,7 +58,7 @@ def choose_plugin(
     try:
         return getattr(plugins, f"{name}Plugin")(plugin_args={**given, **arguments})
     except Exception as error:  # plugins look at their arguments in ways of their own
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = in_one_line(error)
         raise UsageError(f"--use-plugin {plugin_file}: {name} cannot be started like this ({reason}).") from error
 
 

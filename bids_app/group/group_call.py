@@ -23,6 +23,7 @@ from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...files import image_4d, replacing, write_json, write_table, write_text
 from ...maps import BRANCHES
 from ...report.group import group_report
+from ...words import counted, one_line
 from ..cli import EXIT_OK
 from ..engine.locks import Claim
 from ..engine.signals import stop_text
@@ -90,10 +91,7 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
     runs = inputs.data.runs
     times = ", ".join(f"{time:g} s" for time in sorted(runs["repetition_time"].unique()))
     people = runs["participant_id"].nunique()
-    lines = [
-        f"Group of {people} participant{'s' if people != 1 else ''} with {len(runs)} "
-        f"run{'s' if len(runs) != 1 else ''} (TR {times}) in {output_dir}"
-    ]
+    lines = [f"Group of {counted(people, 'participant')} with {counted(len(runs), 'run')} (TR {times}) in {output_dir}"]
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
     lines += [f"Note: {note}" for note in inputs.notes]
     return "\n".join(lines)
@@ -119,7 +117,7 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Ta
         tally.interrupted = stop_text(stop)
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error)[:300]
         tally.failed["the group"] = f"unexpected {type(error).__name__}: {text} (details: {path})"
     for name, message in tally.failed.items():
         console.say(f"{name}: FAILED: {message}")

@@ -19,9 +19,10 @@ from ...evaluation.group.group_tables import GroupData
 from ...evaluation.group.prediction import CodeSummary, summarise_code
 from ...maps import BRANCHES
 from ...report.findings import channel_limits, is_inverted
+from ...words import few_and_more, first_few
 from ..inputs.bids_names import BidsFile
 from ..inputs.datasets import participant_labels
-from ..inputs.participants import ParticipantsTable, listed, read_participants, similar_files
+from ..inputs.participants import ParticipantsTable, read_participants, similar_files
 from ..inputs.query import Query
 from ..job.additions import what_differs
 from ..output.dataset_files import participants_with_results
@@ -228,8 +229,8 @@ def _without_baselines(records: Mapping[str, RunRecord | None], made: _Made) -> 
         if missing:
             lacking.setdefault(" ".join(missing), []).append(run)
     return tuple(
-        f"Scores of baselines {names} are missing in {len(runs)} of {len(records)} runs ({', '.join(runs[:3])}"
-        f"{' …' if len(runs) > 3 else ''}): averages of them are over the others; run the participant level again."
+        f"Scores of baselines {names} are missing in {len(runs)} of {len(records)} runs ({first_few(runs, 3)}): "
+        "averages of them are over the others; run the participant level again."
         for names, runs in lacking.items()
     )
 
@@ -394,5 +395,5 @@ def _no_table(settings: Settings, problems: Sequence[str]) -> str:
         return f"{option}: {' '.join(problems)}"
     roots = (settings.output_dir, settings.bids_dir)
     near = similar_files(roots)
-    hint = f" (there is {listed(near)})" if near else ""
+    hint = f" (there is {few_and_more(near)})" if near else ""
     return f"{option}: there is no participants.tsv with a column participant_id in {roots[0]} or {roots[1]}{hint}."

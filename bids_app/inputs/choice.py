@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...files import open_image
+from ...words import counted
 from .bids_names import NUMBERED, BidsFile, trouble_with
 from .datasets import Dataset
 from .filters import LONG_KEYS, space_of
@@ -169,7 +170,8 @@ def _rank_resolution(candidate: Candidate) -> tuple[bool, float]:
 def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate]) -> list[str]:
     """Say in sentences which spaces, resolutions and pipelines were taken."""
     taken = Counter(" ".join(filter(None, [c.space, c.file.entities.get("res") and c.resolution])) for c in chosen)
-    notes = [f"Taken: {', '.join(f'{what} ({_runs(n)})' for what, n in taken.most_common())}."]
+    told = [f"{what} ({counted(n, 'run')})" for what, n in taken.most_common()]
+    notes = [f"Taken: {', '.join(told)}."]
     by_run = {candidate.run: candidate for candidate in chosen}
     if len({candidate.space for candidate in chosen}) > 1 and len(by_run) == len(chosen):
         notes.append("The runs are not all in one space; --space says which to take.")
@@ -182,7 +184,7 @@ def choice_notes(chosen: Collection[Candidate], candidates: Collection[Candidate
     for (mine, other, description), n in sorted(others.items()):
         hint = f' (a filter file takes the other: {{"bold": {{"desc": "{description}"}}}})'
         same = mine.startswith(f"desc-{description} ")
-        notes.append(f"{_runs(n)} with both {mine} and {other}: {mine} is taken{'' if same else hint}.")
+        notes.append(f"{counted(n, 'run')} with both {mine} and {other}: {mine} is taken{'' if same else hint}.")
     return notes
 
 
@@ -197,15 +199,11 @@ def _notes_on_alike(chosen: Collection[Candidate]) -> list[str]:
             name = LONG_KEYS.get(key)
             how = f'choose with a filter file: {{"bold": {{"{name}": …}}}}' if name else "keep one in the folder"
             notes.append(
-                f"{_runs(several)} differ from one another in {key}- alone and are all taken; if they are versions of "
-                f"one acquisition, {how}."
+                f"{counted(several, 'run')} differ from one another in {key}- alone and are all taken; if they are "
+                f"versions of one acquisition, {how}."
             )
     return notes
 
 
 def _origin(candidate: Candidate) -> str:
     return f"desc-{candidate.file.entities.get('desc')} ({candidate.dataset.name})"
-
-
-def _runs(n: int) -> str:
-    return f"{n} run" if n == 1 else f"{n} runs"

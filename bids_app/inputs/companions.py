@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import open_image
+from ...words import counted
 from .bids_names import (
     BidsFile,
     DirectoryCache,
@@ -61,7 +62,7 @@ def remark_notes(remarks: Iterable[Remark]) -> list[str]:
         alike[remark.text].append(remark)
     return [
         f"{text}: {own[0].file}, for {own[0].run}"
-        + (f" (and {len(own) - 1} more run{'s' if len(own) > 2 else ''})." if len(own) > 1 else ".")
+        + (f" (and {counted(len(own) - 1, 'more run')})." if len(own) > 1 else ".")
         for text, own in alike.items()
     ]
 

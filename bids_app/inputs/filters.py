@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import InputError, UsageError
 from ...files import read_text
+from ...words import counted
 from .bids_names import BidsFile, same_label
 
 __all__ = [
@@ -237,7 +238,7 @@ def nearest_misses(files: Iterable[BidsFile], asked: Collection[Criterion]) -> s
         " and ".join(_says(file, criterion.key) for criterion in refusing) or "the same labels"
         for refusing, file in near
     )
-    parts = [f"{n} file{'s' if n > 1 else ''} with {what}" for what, n in sorted(instead.items())[:5]]
+    parts = [f"{counted(n, 'file')} with {what}" for what, n in sorted(instead.items())[:5]]
     return f"Nearest: {', '.join(parts)}, e.g. {near[0][1].path.name}."
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import InputError, UsageError
+from ...words import counted, few_and_more
 from .absence import USABLE_SPACE
 from .bids_names import BidsFile, trouble_with
 from .choice import Candidate, Refusal, choice_notes, choose, run_key
@@ -114,7 +115,7 @@ def find_inputs(
     if participants:
         skipped += [_nothing_of(label, datasets, query, bold_files) for label in missing]
     elif missing:
-        skipped_only = f"No BOLD run to use: {_listed(f'sub-{label}' for label in missing)}."
+        skipped_only = f"No BOLD run to use: {few_and_more((f'sub-{label}' for label in missing), 10)}."
         join_notes.append(skipped_only)
     taken = [candidate for candidate in chosen if candidate.file.path in {run.bold for run in runs}]
     roots = {dataset.name: dataset.root for dataset in datasets.derivatives}
@@ -147,7 +148,7 @@ def _known_participants(query: Query, datasets: Datasets) -> list[str]:
     unknown = [label for label in named if label not in there]
     if unknown:
         near = {other: None for label in unknown for other in nearest(label, there)}
-        hint = f"nearest: {', '.join(near)}" if near else f"there are {_listed(there)}"
+        hint = f"nearest: {', '.join(near)}" if near else f"there are {few_and_more(there, 10)}"
         roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
         raise UsageError(f"--participant-label {' '.join(unknown)}: no such participant in {roots} ({hint}).")
     return list(dict.fromkeys(named)) or there
@@ -289,7 +290,7 @@ def _nothing_usable(skipped: Collection[Skipped], left: Collection[Candidate]) -
     """Say in one line why no run is left: the first reason, how many files there are of what kind, what would help."""
     faults = [skip for skip in skipped if skip.is_fault] or list(skipped)
     first = faults[0]
-    more = f" ({len(faults) - 1} more file{'s' if len(faults) > 2 else ''} skipped)" if len(faults) > 1 else ""
+    more = f" ({counted(len(faults) - 1, 'more file')} skipped)" if len(faults) > 1 else ""
     reasons = Counter(skip.reason for skip in faults)
     listed = (
         f" In all: {'; '.join(f'{n} {reason}' for reason, n in reasons.most_common(5))}." if len(reasons) > 1 else ""
@@ -321,9 +322,3 @@ def _nothing_of(label: str, datasets: Datasets, query: Query, files: Iterable[Bi
     else:
         reason = f"no BOLD run of this participant matches. {query.nearest_misses(theirs)}"
     return Skipped(folder, reason, is_fault=True)
-
-
-def _listed(labels: Iterable[str], most: int = 10) -> str:
-    labels = list(labels)
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return ", ".join(labels[:most]) + more

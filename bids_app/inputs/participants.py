@@ -13,8 +13,9 @@ import pandas as pd
 
 from ...errors import InputError
 from ...files import read_text
+from ...words import few_and_more
 
-__all__ = ["ParticipantsTable", "first_table", "listed", "read_participants", "similar_files"]
+__all__ = ["ParticipantsTable", "first_table", "read_participants", "similar_files"]
 
 ID = "participant_id"
 _SIMILAR_NAMES = {
@@ -60,9 +61,9 @@ class ParticipantsTable:
         if not absent:
             return ""
         others = [label for label in self.rows[ID].tolist() if label not in set(participants)]
-        beside = f"; it has {listed(others)}" if others else ""
+        beside = f"; it has {few_and_more(others)}" if others else ""
         whom = "any participant: " if len(absent) == len(participants) else ""
-        return f"{self.path} has no row for {whom}{listed(absent)}{beside}."
+        return f"{self.path} has no row for {whom}{few_and_more(absent)}{beside}."
 
 
 def read_participants(path: Path, known: Collection[str]) -> ParticipantsTable | None:
@@ -135,16 +136,6 @@ def similar_files(roots: Iterable[Path]) -> list[str]:
     return sorted(found - {str(root / "participants.tsv") for root in roots})
 
 
-def listed(names: Collection[str], most: int = 5) -> str:
-    """Give the first names, and the number of the others.
-
-    >>> listed(["a", "b", "c"], 2)
-    'a, b and 1 more'
-    """
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def _parsed(text: str, path: Path, notes: list[str]) -> pd.DataFrame:
     header = text.partition("\n")[0]
     separator = next((sign for sign in "\t;," if sign in header), "\t")
@@ -172,7 +163,7 @@ def _column_of_participants(names: list[str], path: Path) -> str:
         return same[0]
     near = [name for name in names if plain[name] in _SIMILAR_NAMES]
     hint = f"; rename '{near[0]}' if it holds them" if near else ""
-    raise InputError(f"{path}: has no column {ID}; its columns are {listed(names)}{hint}.")
+    raise InputError(f"{path}: has no column {ID}; its columns are {few_and_more(names)}{hint}.")
 
 
 def _matched(rows: list[str], known: Collection[str], path: Path, notes: list[str]) -> dict[str, str]:
@@ -190,10 +181,14 @@ def _matched(rows: list[str], known: Collection[str], path: Path, notes: list[st
             meant[min(spare_rows[key])] = min(spare_people[key])
         else:
             mine, theirs = sorted(spare_rows[key]), sorted(spare_people[key])
-            notes.append(f"{path}: {listed(mine)} may be {listed(theirs)}, which is ambiguous; write them alike.")
+            notes.append(
+                f"{path}: {few_and_more(mine)} may be {few_and_more(theirs)}, which is ambiguous; write them alike."
+            )
     if meant:
-        written = listed([row.removeprefix("sub-") for row in meant])
-        notes.append(f"{path} has {written} where the dataset has {listed(list(meant.values()))}; taken for the same.")
+        written = few_and_more([row.removeprefix("sub-") for row in meant])
+        notes.append(
+            f"{path} has {written} where the dataset has {few_and_more(list(meant.values()))}; taken for the same."
+        )
     return meant
 
 

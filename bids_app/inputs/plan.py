@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...derivatives.names import run_stem
+from ...words import counted
 
 __all__ = ["Inputs", "RunInput", "Skipped", "plan_text"]
 
@@ -130,13 +131,13 @@ def plan_text(
     lines = [f"Input: {name} in {root}" for name, root in inputs.roots.items()]
     lines += inputs.notes
     lines.append(
-        f"Will run: {_count(len(due), 'run')} of {_count(len({run.entities['sub'] for run in due}), 'participant')}"
+        f"Will run: {counted(len(due), 'run')} of {counted(len({run.entities['sub'] for run in due}), 'participant')}"
     )
     lines += [
         f"  {run.stem} ({_details(run)})" + (f": {reasons[run.stem]}" if run.stem in reasons else "") for run in due
     ]
     if done:
-        lines.append(f"Finished before: {_count(done, 'run')}")
+        lines.append(f"Finished before: {counted(done, 'run')}")
     files_by_reason: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
     for skip in inputs.skipped:
         files_by_reason[not skip.is_fault, skip.reason].append(skip.path)
@@ -152,7 +153,3 @@ def _details(run: RunInput) -> str:
     return ", ".join(
         [f"desc-{run.entities.get('desc')}", repetition_time, confounds, "mask" if run.mask else "no mask"]
     )
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

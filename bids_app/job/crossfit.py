@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...derivatives.names import participant_of
 from ...errors import ModelError, ScaaeError, UsageError
+from ...words import counted, duration
 from .shelf import ModelShelf, ShelvedModel
 
 __all__ = [
@@ -171,9 +172,7 @@ class FoldModels:
 
     def cost_sentence(self, due: Collection[Fold]) -> str:
         """Say before it starts what training the models of these folds will cost."""
-        from ...evaluation.nulls.steps import duration
-
-        many = f"{len(due)} further model{'s' if len(due) != 1 else ''}"
+        many = counted(len(due), "further model")
         seconds = self.main.card.get("Training", {}).get("Seconds")
         known = (
             f": that one took {duration(seconds)}, so about {duration(seconds * len(due))} in all" if seconds else ""

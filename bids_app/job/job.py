@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...derivatives.names import output_path, participant_of
 from ...errors import ScaaeError, UsageError
+from ...words import counted
 from ..engine.locks import Claim
 from ..inputs.find import Inputs, RunInput
 from ..output.citation import training_sentence, write_methods
@@ -276,7 +277,7 @@ class Job:
         if n_folds:  # before anything is trained, so that another number can still be given for this output
             check_participants({participant_of(stem) for stem in prepared}, n_folds)
         then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
-        self.console.say(f"Fitting a model to {len(prepared)} run{'s' if len(prepared) != 1 else ''}.{then}")
+        self.console.say(f"Fitting a model to {counted(len(prepared), 'run')}.{then}")
         return self._train(prepared)
 
     def _train(self, prepared: dict[str, PreparedFiles], name: str = "training_wf") -> Path:

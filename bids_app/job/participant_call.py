@@ -12,6 +12,7 @@ from typing import Literal
 
 from ...errors import ScaaeError, UsageError
 from ...files import write_text
+from ...words import one_line
 from ..cli import EXIT_OK
 from ..engine.machine import cache_environment
 from ..engine.plugins import check_plugin_file
@@ -137,9 +138,7 @@ def _judged(job: Job) -> Verdict:
         job.tally.interrupted = stop_text(stop)
     except Exception as error:
         path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
-        job.logbook.fail(
-            "this call", f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]} (details: {path})"
-        )
+        job.logbook.fail("this call", f"unexpected {type(error).__name__}: {one_line(error)[:300]} (details: {path})")
     job.close()
     return judge(job.tally, what=what)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..._version import __version__
 from ...files import write_json
+from ...words import counted, few_and_more
 from ..cli import EXIT_FAILED, EXIT_OK
 
 __all__ = ["Tally", "Verdict", "judge", "write_status"]
@@ -69,10 +70,9 @@ def judge(tally: Tally, *, what: str = "run") -> Verdict:
     done, before = len(tally.finished), len(tally.before)
     bad = [*tally.failed, *tally.missed]
     if bad or tally.left or tally.interrupted:
-        names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
-        clauses = [f"{_count(done, what)} finished"]
+        clauses = [f"{counted(done, what)} finished"]
         clauses += [f"{before} finished before"] if before else []
-        clauses += [f"{len(bad)} failed ({names})"] if bad else []
+        clauses += [f"{len(bad)} failed ({few_and_more(bad, 3)})"] if bad else []
         if tally.interrupted:
             clauses += [f"{len(tally.left)} not finished"] if tally.left else []
             return Verdict(EXIT_FAILED, f"Stopped: {', '.join(clauses)}; {tally.interrupted}")
@@ -80,8 +80,8 @@ def judge(tally: Tally, *, what: str = "run") -> Verdict:
         return Verdict(EXIT_FAILED, f"Something failed: {', '.join(clauses)}.")
     if not done:
         verb = "was" if before == 1 else "were"
-        return Verdict(EXIT_OK, f"Nothing to do: {_count(before, what)} {verb} finished before.")
-    return Verdict(EXIT_OK, f"All done: {_count(done, what)} finished now{f', {before} before' if before else ''}.")
+        return Verdict(EXIT_OK, f"Nothing to do: {counted(before, what)} {verb} finished before.")
+    return Verdict(EXIT_OK, f"All done: {counted(done, what)} finished now{f', {before} before' if before else ''}.")
 
 
 def write_status(
@@ -138,7 +138,3 @@ def _distinct(items: Iterable[str]) -> list[str]:
 
 def _stamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...headers import LONGEST_TR, SHORTEST_TR
+from ...words import plural
 from ..inputs.datasets import is_dataset
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def check_cuda(settings: Settings) -> None:
 
     there = torch.cuda.device_count()
     if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
-        found = f"{there or 'no'} CUDA device{'' if there == 1 else 's'}"
+        found = f"{there or 'no'} {plural(there, 'CUDA device')}"
         raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
 
 

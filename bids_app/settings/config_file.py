@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ...words import one_line
 from .parsing import Parser
 
 __all__ = ["ConfigFile", "read_config_file", "read_text"]
@@ -201,7 +202,7 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
         name = "TOML" if kind == ".toml" else "JSON"
         raise UsageError(f"is not valid {name} ({error}).") from error
     except Exception as error:  # yaml's errors share no base with the standard ones
-        raise UsageError(f"is not valid YAML ({' '.join(str(error).split())}).") from error
+        raise UsageError(f"is not valid YAML ({one_line(error)}).") from error
     if not isinstance(content, dict):
         raise UsageError("holds no options; write one per line, for example `nprocs: 2`.")
     return content

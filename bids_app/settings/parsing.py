@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from ...errors import UsageError
+from ...words import capitalised, one_line
 
 __all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "did_you_mean", "number_or_auto", "with_dashes"]
 
@@ -53,7 +54,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _split_lines(self, text: str, width: int) -> list[str]:
         # a second line of the same paragraph is moved in, where the paragraphs are a list
         first, *listed = text.split("\n")
-        wrapped = textwrap.wrap(" ".join(first.split()), width)
+        wrapped = textwrap.wrap(one_line(first), width)
         for line in listed:
             wrapped += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
         return wrapped
@@ -81,7 +82,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = _with_nearest_choice(message)
-        raise UsageError(f"{message[:1].upper()}{message[1:]} (see {self.prog} --help).")
+        raise UsageError(f"{capitalised(message)} (see {self.prog} --help).")
 
     def check_names(self, arguments: Iterable[str]) -> None:
         """Refuse options that do not exist, before their values are taken for something else.

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import IMAGE_ERRORS, in_one_line, open_image, read_image, read_json, read_table, values_of
+from ..files import IMAGE_ERRORS, open_image, read_image, read_json, read_table, values_of
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..maps import BRANCHES, LABELS, THRESHOLD
+from ..words import in_one_line
 from .names import output_path, outputs, run_stem
 
 __all__ = ["Networks", "Run", "find_runs"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from ..words import counted
 from .network.autoencoder import CODE_EDGE, SCAAE
 
 __all__ = ["published_names", "read_published_weights"]
@@ -105,7 +106,7 @@ def read_published_weights(path: str | os.PathLike, network: SCAAE) -> None:
     lacking, unknown = names.keys() - theirs.keys(), theirs.keys() - names.keys()
     for problem, found in (("lacks {} of", lacking), ("has {} unknown to", unknown)):
         if found:
-            count = problem.format(f"{len(found)} tensor{'s' if len(found) > 1 else ''}")
+            count = problem.format(counted(len(found), "tensor"))
             raise ModelError(f"{path}: {count} the published layout, such as {min(found)!r}.")
     own = network.state_dict()
     with torch.no_grad():

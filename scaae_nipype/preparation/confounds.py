@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import read_json
+from ..words import first_few, plural
 from .confound_values import empty_columns, numbers, read_cells
 from .strategies import Strategy
 
@@ -282,7 +283,7 @@ class _Taken:
             self.labels.append(_label(component, bases, model))
         if len(found) < len(all_wanted):
             amount = f"only {len(found)}" if found else "no"
-            what = f"regressor{'' if len(found) == 1 else 's'} of {IN_WORDS[component]}"
+            what = f"{plural(len(found), 'regressor')} of {IN_WORDS[component]}"
             self.notes.append(
                 f"The confounds hold {amount} {what} (of {len(all_wanted)} wanted{self._reasons(all_wanted)}), so the "
                 f"data {'may keep some of its effects' if found else 'keep its effects'}."
@@ -292,7 +293,7 @@ class _Taken:
     def _reasons(self, wanted: Iterable[str]) -> str:
         """Say of columns that are not taken, but seem to be there, why."""
         empty = [name for name in wanted if name in self.empty]
-        reasons = [f"; {_listed(empty)}: n/a in every row"] if empty else []
+        reasons = [f"; {_some(empty)}: n/a in every row"] if empty else []
         return "".join([*reasons, *(f"; {text}" for text in other_names(wanted, self.all))])
 
     def _compcor(self, missing: list[str]) -> set[str]:
@@ -330,7 +331,7 @@ class _Taken:
             near = "".join(f" ({text})" for text in other_names(absent, self.all))
             raise InputError(
                 f"{self.source}: {self.strategy.name} needs columns that are missing: {', '.join(missing)}; there are "
-                f"{_listed(self.all, 12)}{near}. {_OTHERWISE}"
+                f"{first_few(self.all, 12, end=', …')}{near}. {_OTHERWISE}"
             )
 
 
@@ -360,14 +361,14 @@ def _label(component: str, bases: Sequence[str], model: str) -> str:
     return f"{len(_expanded(bases, model))}P" if component == "motion" else " + ".join(SHORT[base] for base in bases)
 
 
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    return ", ".join(list(names)[:most]) + (", …" if len(names) > most else "")
+def _some(names: Iterable[str]) -> str:
+    return first_few(names, 6, end=", …")
 
 
 def _refuse_empty(strategy: str, empty: Sequence[str], source: Any) -> None:
     if empty:
         raise InputError(
-            f"{source}: {strategy} needs columns that hold no values (n/a in every row): {_listed(empty)}. {_OTHERWISE}"
+            f"{source}: {strategy} needs columns that hold no values (n/a in every row): {_some(empty)}. {_OTHERWISE}"
         )
 
 
@@ -377,7 +378,7 @@ def _about_constant(regressors: pd.DataFrame) -> list[str]:
     if not constant:
         return []
     verb = "is" if len(constant) == 1 else "are"
-    return [f"{_listed(constant)} {verb} the same in every volume: regressing that changes nothing."]
+    return [f"{_some(constant)} {verb} the same in every volume: regressing that changes nothing."]
 
 
 def _matching(strategy: Strategy, columns: Sequence[str], source: Any) -> list[str]:
@@ -398,7 +399,7 @@ def _about_late(given: pd.DataFrame) -> list[str]:
     if not late:
         return []
     have, their = ("has", "its first one stands") if len(late) == 1 else ("have", "their first ones stand")
-    return [f"{_listed(list(late))} {have} no value in the first {max(late.values())} volumes; {their} for them."]
+    return [f"{_some(list(late))} {have} no value in the first {max(late.values())} volumes; {their} for them."]
 
 
 def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
@@ -412,7 +413,7 @@ def _complete(regressors: pd.DataFrame, source: Any) -> pd.DataFrame:
         row = int(np.flatnonzero(gaps[first] if broken else np.isinf(regressors[first]))[0])
         value = "n/a" if np.isnan(regressors[first][row]) else f"{regressors[first][row]:g}"
         raise InputError(
-            f"{source}: {_listed(broken or infinite)} lack values in the middle of the run ({first} is {value} in row "
+            f"{source}: {_some(broken or infinite)} lack values in the middle of the run ({first} is {value} in row "
             f"{row + 1}); repair the table or choose a strategy without them (`strategy`)."
         )
     return regressors.bfill()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..grid import Grid
+from ..words import listed
 
 __all__ = ["describe"]
 
@@ -31,8 +32,7 @@ def describe(metadata: Mapping[str, Any], grid: Grid, *, denoised: bool = False)
     if n_regressors:
         steps.append(f"regression of {n_regressors} confounds ({metadata['NuisanceStrategy']})")
     steps.append("z-scoring")
-    listed = steps[0] if len(steps) == 1 else f"{', '.join(steps[:-1])} and {steps[-1]}"
-    return f"{first} Time series were cleaned by {listed}{_dropped(metadata)}."
+    return f"{first} Time series were cleaned by {listed(steps)}{_dropped(metadata)}."
 
 
 def _dropped(metadata: Mapping[str, Any]) -> str:
@@ -44,4 +44,4 @@ def _dropped(metadata: Mapping[str, Any]) -> str:
             f"{metadata['NumberOfVolumesCensored']} volumes with a framewise displacement above "
             f"{metadata['FramewiseDisplacementThreshold']:g} mm"
         )
-    return f", without {' and '.join(clauses)}" if clauses else ""
+    return f", without {listed(clauses)}" if clauses else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..files import read_json
+from ..words import listed
 
 __all__ = [
     "HIGHEST_FREQUENCY",
@@ -233,8 +234,8 @@ def regressed_in_words(strategy: Strategy) -> str:
         named.append(f"the columns {', '.join(strategy.columns)} of the confounds")
     if not named:
         return ""
-    listed = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-    return f"{listed}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else listed
+    what = listed(named)
+    return f"{what}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else what
 
 
 def refuse_on_denoised(

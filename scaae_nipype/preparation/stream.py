@@ -16,10 +16,11 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import GridError, InputError
-from ..files import IMAGE_ERRORS, image_4d, in_one_line, open_image, replacing, values_of
+from ..files import IMAGE_ERRORS, image_4d, open_image, replacing, values_of
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
 from ..masks import read_as_mask
+from ..words import in_one_line
 from .scratch import blocks, nothing
 
 __all__ = ["BoldFile", "load_image", "open_bold", "read_mask", "write_volumes"]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..words import few_and_more
 from .denoising import LEAST_VARIATION
 from .stream import BoldFile
 
@@ -121,12 +122,12 @@ class Contents:
                 continue
             share = min(counts[self.indices.index(i)] for i in broken) / n_voxels
             if counts is self.without_number:
-                what = f"{_listed(broken, 'has', 'have')} values that are not finite in the brain"
+                what = f"{_named(broken, 'has', 'have')} values that are not finite in the brain"
             elif set(broken) <= set(known):
-                what = f"{_listed(broken, 'has', 'have')} no values but 0 in the brain"
+                what = f"{_named(broken, 'has', 'have')} no values but 0 in the brain"
             else:
                 more = " or more" if len(broken) > 1 else ""
-                what = f"{_listed(broken, 'is', 'are')} 0 in {share:.0%} of the brain{more}"
+                what = f"{_named(broken, 'is', 'are')} 0 in {share:.0%} of the brain{more}"
             raise InputError(f"{self.bold.path}: {what}; {_way_out(broken, len(self.indices))}.")
 
     def holdings(self, mask: np.ndarray) -> Holdings:
@@ -195,18 +196,15 @@ def _notes(counts: dict[str, int]) -> list[str]:
     ]
 
 
-def _listed(volumes: Sequence[int], one: str, several: str) -> str:
+def _named(volumes: Sequence[int], one: str, several: str) -> str:
     """Name the first volumes, with a verb.
 
-    >>> _listed([3], "has", "have"), _listed([0, 1, 2, 3, 4, 5, 6], "has", "have")
+    >>> _named([3], "has", "have"), _named([0, 1, 2, 3, 4, 5, 6], "has", "have")
     ('volume 3 has', 'volumes 0, 1, 2, 3, 4 and 2 more have')
     """
     if len(volumes) == 1:
         return f"volume {volumes[0]} {one}"
-    first = ", ".join(map(str, volumes[:5]))
-    return (
-        f"volumes {first} and {len(volumes) - 5} more {several}" if len(volumes) > 5 else f"volumes {first} {several}"
-    )
+    return f"volumes {few_and_more(volumes)} {several}"
 
 
 def _way_out(volumes: Sequence[int], n_volumes: int) -> str:

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..maps import BRANCHES, DECIDING, SCORE_LABELS
+from ..words import capitalised, listed, number
 from .figures import MOST_TEMPLATES
-from .findings import number
 from .methods import OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, ordered_methods
 from .page import Cell, Table
 from .style import message, shorten, styled
 
 __all__ = ["comparison_figure", "comparison_sentences", "comparison_table"]
 
-_SCORES = {score: label[0].upper() + label[1:] for score, label in SCORE_LABELS.items()}
+_SCORES = {score: capitalised(label) for score, label in SCORE_LABELS.items()}
 
 
 def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
                 parts.append(f"{word} {kind} ({method_label(best)}, {number(means[best])})")
         sentences.append(
             f"{_SCORES[score]}, best of 20, mean over templates: the better branch has {number(network.max())}; that "
-            f"is {_listed(parts)}."
+            f"is {listed(parts)}."
         )
     if not sentences:
         return ["There are no baselines to compare the network with."]
@@ -157,10 +157,6 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         *sentences,
         "Filter and width are the best of those tried on the same data, which favours them a little; so is the branch.",
     ]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(parts[:-1])] if parts[:-1] else []), parts[-1]])
 
 
 def _against(ours: float, theirs: float) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..derivatives.reading import Run
 from ..maps import BRANCHES, DECIDING, LABELS, NO_NETWORK, SCORE_LABELS
+from ..words import listed, number, percent
 from .page import Banner
 
 __all__ = [
@@ -23,9 +24,7 @@ __all__ = [
     "channel_sentence",
     "gradual_sentences",
     "is_inverted",
-    "number",
     "overlap_sentences",
-    "percent",
     "region_sentences",
     "template_sentences",
 ]
@@ -52,39 +51,9 @@ SEEDS_AGREE = (0.22, 0.44)
 """Lowest and highest mean correlation of maps of two such models, among three; ``python -m benchmarks.ablations``."""
 
 
-def number(value: object, digits: int = 2) -> str:
-    """Write a number for the reader, ``n/a`` where there is none.
-
-    >>> number(0.12345), number(-0.001), number(None), number(float("nan")), number(True), number(148, 0)
-    ('0.12', '0.00', 'n/a', 'n/a', 'n/a', '148')
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return "n/a"
-    if not np.isfinite(value):
-        return "n/a"
-    return f"{round(float(value), digits) + 0.0:.{digits}f}"  # + 0.0 turns -0.0 into 0.0
-
-
-def percent(share: object, digits: int = 0) -> str:
-    """Write a share as a percentage.
-
-    >>> percent(0.876), percent(None)
-    ('88 %', 'n/a')
-    """
-    text = number(float(share) * 100 if isinstance(share, int | float | np.floating) else None, digits)
-    return text if text == "n/a" else f"{text} %"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(dict.fromkeys(names))
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def _branches_are(indices: Iterable[int], what: str) -> str:
     which = sorted(set(indices))
-    return (
-        f"Branch{'es' if len(which) > 1 else ''} {_listed(map(str, which))} {'are' if len(which) > 1 else 'is'} {what}"
-    )
+    return f"Branch{'es' if len(which) > 1 else ''} {listed(which)} {'are' if len(which) > 1 else 'is'} {what}"
 
 
 def branch_sentences(branches: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -125,10 +94,10 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> list
     branches = [(run, index, branch) for run in runs for index, branch in enumerate(run.branches, start=1)]
     flagged = [(r, i, b) for r, i, b in branches if b.get("Flagged") or _below(b.get("SignAgreement"), SIGN_AGREEMENT)]
     if flagged:
-        which = _listed(f"branch {i} ({percent(b.get('SignAgreement'))} of the volumes agree)" for _, i, b in flagged)
+        told = [f"branch {i} ({percent(b.get('SignAgreement'))} of the volumes agree)" for _, i, b in flagged]
         found.append(
             Banner(
-                f"The sign of {which} is uncertain",
+                f"The sign of {listed(dict.fromkeys(told))} is uncertain",
                 "A branch can come out inverted; its sign is judged by its correlation with the input volumes. Here "
                 f"fewer than {percent(SIGN_AGREEMENT)} of the volumes agree on it: in part of the volumes this branch "
                 "shows deactivation as activation, or nothing that follows the data. Do not interpret its polarity.",
@@ -183,7 +152,7 @@ def _undertrained(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -
         "brain. These maps show that the processing works; do not interpret them. Train on more runs or for longer, "
         "or apply a model that was."
     )
-    return [Banner(f"The model is undertrained ({_listed(names)})", text)]
+    return [Banner(f"The model is undertrained ({listed(dict.fromkeys(names))})", text)]
 
 
 def _left_to_the_seed(cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
@@ -195,7 +164,7 @@ def _left_to_the_seed(cards: Mapping[str, Mapping[str, Any]]) -> list[Banner]:
     low, high = (number(r) for r in SEEDS_AGREE)
     return [
         Banner(
-            f"Another seed may give other networks ({_listed(trained)})",
+            f"Another seed may give other networks ({listed(dict.fromkeys(trained))})",
             "A network that is trained to reconstruct volumes is free in what its branches mark. On simulated runs, "
             f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
             "again with another seed, and interpret what stays.",

@@ -14,6 +14,7 @@ from .._version import __version__
 from ..derivatives.names import group_outputs, group_path
 from ..errors import InputError
 from ..files import write_text
+from ..words import counted, first_few
 from . import group_state_views as state_views
 from . import group_views as views
 from .group_findings import group_banners
@@ -242,13 +243,8 @@ def _banners(group: Group) -> list[Banner]:
     left_out = left_out if isinstance(left_out, dict) else {}
     found = group_banners(group)
     if left_out:
-        named = "; ".join(f"{run}: {reason}" for run, reason in list(left_out.items())[:5])
-        found.append(
-            Banner(
-                f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} left out",
-                f"{named}{' …' * (len(left_out) > 5)}",
-            )
-        )
+        named = first_few((f"{run}: {reason}" for run, reason in left_out.items()), 5, separator="; ")
+        found.append(Banner(f"{counted(len(left_out), 'run')} left out", named))
     warnings = account.get("Warnings")
     if isinstance(warnings, list) and warnings:
         found.append(Banner("Before you read on", " ".join(map(str, warnings))))

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from .findings import CHANNEL_RANGE, DENSE, SIGN_AGREEMENT, percent
+from ..words import percent
+from .findings import CHANNEL_RANGE, DENSE, SIGN_AGREEMENT
 from .group_views import Group
 from .page import Banner
 

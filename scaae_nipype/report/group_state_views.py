@@ -9,8 +9,8 @@ from ..derivatives.names import group_path
 from ..errors import InputError
 from ..files import read_image, read_json
 from ..maps import BRANCHES, LABELS
+from ..words import number
 from . import brains, comparison, state_figures
-from .findings import number
 from .group_views import Group, everybody, seconds, spread
 from .page import Cell, Table
 from .style import methods_of, shorten

@@ -16,8 +16,8 @@ from ..derivatives.names import group_path
 from ..errors import InputError
 from ..files import read_json, read_table
 from ..maps import DECIDING, LABELS, SCORE_LABELS
+from ..words import first_few, number
 from .figures import SCORE_TITLES
-from .findings import number
 from .methods import method_label
 from .page import Cell, Table
 from .style import COLOURS, MARKERS, message, methods_of, shorten, styled
@@ -231,8 +231,7 @@ def comparison_sentences(group: Group) -> list[str]:
     sentences = []
     for family, part in table.groupby("family", sort=False):
         hits = part[part["p_corrected"] <= 0.05]
-        named = ", ".join(hits.sort_values("p_corrected")["outcome"].astype(str).head(4))
-        which = f": {named}{' …' if len(hits) > 4 else ''}" if len(hits) else ""
+        which = f": {first_few(hits.sort_values('p_corrected')['outcome'], 4)}" if len(hits) else ""
         sentences.append(f"{_in_words(family)}: {len(hits)} of {len(part)} outcomes with corrected p ≤ 0.05{which}.")
     return [
         f"Participants were compared by {table['effect'].iloc[0]} ({table['contrast'].iloc[0]}).",

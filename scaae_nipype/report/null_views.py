@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..derivatives.reading import Run
 from ..maps import LABELS
-from .findings import number, percent
+from ..words import number, percent, plural
 from .page import Cell, Table
 from .style import methods_of
 
@@ -128,7 +128,7 @@ def _cross_fitted(model: Any) -> str:
     n = model.get("NumberOfTrainingParticipants")
     return (
         f" It is that of fold {number(model['Fold'], 0)} of {number(model.get('NumberOfFolds'), 0)}, "
-        f"fitted to {number(n, 0)} other participant{'' if n == 1 else 's'} (cross-fitting); the "
+        f"fitted to {number(n, 0)} {plural(n, 'other participant')} (cross-fitting); the "
         "maps, and everything else, are those of the main model."
     )
 

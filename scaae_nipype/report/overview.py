@@ -17,7 +17,8 @@ from ..derivatives.reading import Run
 from ..errors import InputError
 from ..files import read_json
 from ..maps import BRANCHES, NO_NETWORK
-from .findings import channel_limits, number, percent
+from ..words import first_few, number, percent
+from .findings import channel_limits
 from .page import Block, Cell, Link, Links, Table, Text
 
 __all__ = ["cards_of", "facts", "files_of", "glance", "methods_text", "model_blocks"]
@@ -191,8 +192,7 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        shown = ", ".join(map(str, value[:12]))
-        return f"{shown} … ({len(value)} in all)" if len(value) > 12 else shown
+        return first_few(value, 12, end=f" … ({len(value)} in all)")
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from ..evaluation.states import transition_graph
 from ..maps import LABELS
+from ..words import counted
 from .figures import time_axis
 from .style import COLOURS, DROPPED, message, shorten, styled
 
@@ -188,7 +189,7 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
         axes.add_patch(arrow)
     never = [shorten(name, 20) for name in panel.names if name not in graph]
     total = int(_changes(panel).sum())
-    lines = [f"{total} change{'s' if total != 1 else ''} of state", *_wrapped("never: " + (", ".join(never) or "none"))]
+    lines = [f"{counted(total, 'change')} of state", *_wrapped("never: " + (", ".join(never) or "none"))]
     axes.text(0, -1.62, "\n".join(lines), ha="center", va="top", fontsize=8.5, color="#333333")
 
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from ..derivatives.reading import Run
 from ..errors import InputError
 from ..maps import BRANCHES, LABELS, SCORE_LABELS
+from ..words import first_few, number, percent
 from . import brains, comparison, event_figures, state_figures
-from .findings import branch_sentences, number, percent
+from .findings import branch_sentences
 from .page import Cell, Table
 from .style import message, shorten, styled
 
@@ -232,7 +233,7 @@ def event_sentences(run: Run) -> list[str]:
     for method in [name for name in _SEQUENCE if name in set(table["method"])]:
         hits = table[(table["method"] == method) & (table["p_corrected"] <= 0.05)].sort_values("p_corrected")
         named = [f"{row['template']} with {row['condition']} ({row['measure']})" for _, row in hits.iterrows()]
-        which = f": {', '.join(named[:6])}{' …' if len(named) > 6 else ''}" if named else ""
+        which = f": {first_few(named, 6)}" if named else ""
         sentences.append(f"{LABELS[method]}: {len(hits)} with corrected p ≤ 0.05{which}.")
     return [
         *sentences,

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ..maps import LABELS
+from ..words import one_line
 
 __all__ = ["COLOURS", "DROPPED", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
 
@@ -103,5 +104,5 @@ def shorten(label: object, length: int = 26) -> str:
     >>> shorten("Default mode network, posterior part", 20)
     'Default mode networ…'
     """
-    text = " ".join(str(label).split())
+    text = one_line(label)
     return text if len(text) <= length else text[: length - 1] + "…"

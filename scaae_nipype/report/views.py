@@ -13,8 +13,8 @@ from ..derivatives.reading import Run
 from ..errors import InputError
 from ..grid import load_grid
 from ..maps import BRANCHES, LABELS, SCORE_LABELS, THRESHOLD
+from ..words import capitalised, number, percent
 from . import brains, figures, findings
-from .findings import number, percent
 from .page import Cell, Table
 from .style import methods_of, shorten
 
@@ -45,7 +45,7 @@ __all__ = [
 N_SPREAD = 6
 N_BEST = 4
 
-_SCORES = {score: label[0].upper() + label[1:] for score, label in SCORE_LABELS.items()}
+_SCORES = {score: capitalised(label) for score, label in SCORE_LABELS.items()}
 _STEPS = ("gradualchange", "statemetrics", "baselines", "fbn1regions", "events", "matches", "dynamicsnull")
 _GRADUAL = ("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "chance_iou")
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...maps import BRANCHES, DECIDING, NO_NETWORK, SCORES
+from ...words import counted, first_few
 from ..baselines.candidates import choose_on_other_runs
 from .averages import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
 from .comparison import MOST_LEVELS, compare_outcomes
@@ -250,9 +251,7 @@ def _feature_table(data: GroupData, notes: list[str]) -> pd.DataFrame:
             continue
         rows.append((participant, repetition_time, *features))
     if without:
-        notes.append(
-            f"No codes of {', '.join(without[:3])}{' …' if len(without) > 3 else ''}: no features of the code."
-        )
+        notes.append(f"No codes of {first_few(without, 3)}: no features of the code.")
     names = feature_names(data.code_names)
     return pd.DataFrame(rows, columns=["participant_id", "repetition_time", *names])
 
@@ -327,7 +326,7 @@ def _notes_on_runs(runs: pd.DataFrame) -> list[str]:
     if without == runs["participant_id"].nunique():
         notes.append("No run has framewise displacement: motion is no covariate.")
     elif without:
-        notes.append(f"{_count(without)} without framewise displacement left out of comparisons.")
+        notes.append(f"{counted(without, 'participant')} without framewise displacement left out of comparisons.")
     return notes
 
 
@@ -349,11 +348,7 @@ def _notes_on_columns(runs: pd.DataFrame, question: Question) -> list[str]:
     people = runs.groupby("participant_id").first()
     missing = {column: int(people[column].isna().sum()) for column in dict.fromkeys(used) if column}
     return [
-        f"'{column}': {_count(count)} of {len(people)} without a value left out where it is used."
+        f"'{column}': {counted(count, 'participant')} of {len(people)} without a value left out where it is used."
         for column, count in missing.items()
         if count
     ]
-
-
-def _count(n: int) -> str:
-    return f"{n} participant{'s' if n != 1 else ''}"

@@ -16,6 +16,7 @@ from ...errors import InputError, UsageError
 from ...files import write_json, write_table
 from ...grid import load_grid
 from ...maps import are_constant
+from ...words import duration
 from ..run_maps import RunMaps, read_run, run_templates
 from ..scores.scoring import spread_over_run
 from ..states import RULES, Rule
@@ -27,7 +28,7 @@ from .surrogate_runs import check_kept
 from .surrogate_templates import read_surrogate_ranks, write_surrogate_ranks
 from .temporal import COLUMNS, MEANING, Network, TemporalNull, seconds_per_volume, temporal_null
 
-__all__ = ["check_dynamics", "check_matches", "duration", "make_surrogate_templates"]
+__all__ = ["check_dynamics", "check_matches", "make_surrogate_templates"]
 
 PathLike = str | os.PathLike
 
@@ -363,14 +364,3 @@ def _n_interpolated(kept: np.ndarray) -> int:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Say how long, for people.
-
-    >>> duration(42), duration(600), duration(7300)
-    ('42 s', '10 min', '2.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UsageError
+from ...words import one_line
 
 __all__ = ["SMITH_NAMES", "fetch_smith2009", "find_smith2009", "smith2009_folders"]
 
@@ -68,7 +69,7 @@ def fetch_smith2009() -> Path:
     try:
         fetch_atlas_smith_2009(dimension=10, resting=True, verbose=0)
     except Exception as error:  # whatever stands between this machine and the site
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error)[:120]
         raise UsageError(
             f"Templates 'smith2009': cannot be fetched ({type(error).__name__}: {reason}); get them where there is a "
             "network, or give the file itself as templates."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...words import percent
 from .template_set import GIVEN, TemplateSet
 
 __all__ = ["KINDS_IN_WORDS", "template_lines"]
@@ -52,4 +53,4 @@ def _one(templates: TemplateSet, place: int) -> str:
     text = f"{templates.names[place]} {templates.voxels[place]:,}"
     if templates.share_in_mask is None or not np.isfinite(templates.share_in_mask[place]):
         return text
-    return f"{text} ({100 * templates.share_in_mask[place]:.0f} %)"
+    return f"{text} ({percent(templates.share_in_mask[place])})"

@@ -8,9 +8,10 @@ import nibabel as nib
 import numpy as np
 
 from ...errors import InputError
-from ...files import IMAGE_ERRORS, in_one_line, open_image, values_of
+from ...files import IMAGE_ERRORS, open_image, values_of
 from ...grid import Grid
 from ...headers import check_place
+from ...words import in_one_line
 
 __all__ = ["in_mask", "on_grid", "read_templates"]
 

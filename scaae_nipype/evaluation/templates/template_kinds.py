@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import InputError, UsageError
 from ...maps import THRESHOLD
+from ...words import percent
 
 __all__ = ["Kind", "Labels", "Recognised", "as_labels", "checked_kind", "recognise"]
 
@@ -317,7 +318,7 @@ def _refuse_spoilt_labels(volume: np.ndarray, *, source: str, choose: str) -> No
     labels = np.unique(np.rint(positive[whole])) if whole.mean() > PLATEAUS else np.array([])
     if len(labels[labels > 0]) > 1:
         raise InputError(
-            f"{source}: {100 * whole.mean():.0f} % of its values above 0 are whole numbers and the rest lies between "
+            f"{source}: {percent(whole.mean())} of its values above 0 are whole numbers and the rest lies between "
             "them, as in a label image that was interpolated: make it again with nearest neighbours (or its "
             f"like for labels), or {choose}."
         )
@@ -365,7 +366,7 @@ def _of_maps(values: np.ndarray, zeros: Callable[[], float], *, source: str, cho
         odd = sum(ratio >= THRESHOLDED for ratio in lowest)
         return Recognised("continuous", reason, _mixed(odd, len(lowest), source, "continuous", choose))
     if (share := zeros()) <= MOSTLY_ZERO:
-        return Recognised("continuous", f"the maps leave only {100 * share:.0f} % of the brain at 0")
+        return Recognised("continuous", f"the maps leave only {percent(share)} of the brain at 0")
     if n_coarse > len(lowest) / 2:
         reason = "they hold few different values, the smallest above 0 one step from it"
     elif usual >= THRESHOLDED:
@@ -373,8 +374,8 @@ def _of_maps(values: np.ndarray, zeros: Callable[[], float], *, source: str, cho
         return Recognised("thresholded", reason, _mixed(odd, len(lowest), source, "thresholded", choose))
     else:
         reason += (
-            f", where continuous maps have {100 * CONTINUOUS:.0f} % or less and thresholded ones "
-            f"{100 * THRESHOLDED:.0f} % or more"
+            f", where continuous maps have {percent(CONTINUOUS)} or less and thresholded ones "
+            f"{percent(THRESHOLDED)} or more"
         )
     raise InputError(f"{source}: cannot tell whether its maps were thresholded before: {reason}: {choose}.")
 

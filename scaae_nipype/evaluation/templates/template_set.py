@@ -15,6 +15,7 @@ import numpy as np
 from ...errors import InputError, UsageError
 from ...grid import Grid
 from ...maps import THRESHOLD, binarise
+from ...words import counted, percent
 from .smith2009 import SMITH_NAMES, fetch_smith2009, find_smith2009, smith2009_folders
 from .template_images import in_mask, on_grid, read_templates
 from .template_kinds import Kind, Recognised, as_labels, checked_kind, recognise
@@ -364,12 +365,12 @@ def _lost(templates: TemplateSet) -> list[str]:
             said.append(f"Template {name} has no voxel in the model's brain mask.")
         elif not voxels:
             said.append(
-                f"Template {name} is lost: its {total} voxel{'s' if total > 1 else ''} of the image fall between those "
+                f"Template {name} is lost: its {counted(total, 'voxel')} of the image fall between those "
                 "of the model's grid."
             )
         elif share < LOST:
             said.append(
-                f"Template {name} lies mostly outside the model's brain mask: {100 * share:.0f} % of its {total} "
+                f"Template {name} lies mostly outside the model's brain mask: {percent(share)} of its {total} "
                 "voxels are inside."
             )
     return said

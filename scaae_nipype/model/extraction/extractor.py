@@ -12,6 +12,7 @@ from torch import nn
 
 from ...errors import ModelError
 from ...maps import scale
+from ...words import counted
 from ..device import check_device
 from ..weights import Model
 from .fused import FusedReader
@@ -71,7 +72,8 @@ def resolve_device(name: str) -> torch.device:
     device = torch.device(name)
     # By the number that was typed: torch.device takes cuda:256 for cuda:0.
     if device.type == "cuda" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
-        found = f"{torch.cuda.device_count() or 'no'} CUDA device{'s' * (torch.cuda.device_count() > 1)}"
+        there = torch.cuda.device_count()
+        found = counted(there, "CUDA device") if there else "no CUDA device"
         raise ModelError(f"Device {name!r} is asked for, but PyTorch finds {found}; use `device` cpu or auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError(f"Device {name!r} is asked for, but PyTorch finds none; use `device` cpu or auto.")
