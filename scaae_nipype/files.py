@@ -9,55 +9,27 @@ import json
 import os
 import stat
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.openers import ImageOpener
 
 from .errors import InputError
-from .words import in_one_line
 
 __all__ = [
-    "IMAGE_ERRORS",
-    "image_4d",
-    "open_image",
-    "quantise",
-    "read_image",
     "read_json",
     "read_table",
     "read_text",
     "replacing",
+    "replacing_folder",
     "reserve",
-    "values_of",
     "write_json",
     "write_table",
     "write_text",
 ]
-
-COMPRESSED = (".gz", ".bz2", ".zst")
-"""Endings of files with a checksum at their end."""
-
-IMAGE_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    MemoryError,  # a damaged header may ask for more values than there are atoms
-    zlib.error,
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    nib.wrapstruct.WrapStructError,
-)
-"""What nibabel and its decompressors raise on files that are missing, truncated, damaged or something else."""
 
 
 @contextmanager
@@ -80,6 +52,28 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """Give the name of a folder to be made beside `folder`; put it in the place of `folder` when the block ends well.
+
+    Otherwise it is removed, and what was there stays as it was.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as beside:
+        new, old = Path(beside, "new"), Path(beside, "old")
+        yield new
+        there = folder.exists()
+        if there:
+            folder.replace(old)
+        try:
+            new.replace(folder)
+        except OSError:
+            if there:
+                old.replace(folder)
+            raise
 
 
 def reserve(descriptor: int, n_bytes: int) -> None:
@@ -198,108 +192,3 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
-
-
-def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
-    """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
-
-    Parameters
-    ----------
-    path : path
-    what : str
-        What it should be, for the message.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or its header cannot be read.
-    """
-    try:
-        return cast(nib.Nifti1Image, nib.load(path))
-    except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
-
-
-@contextmanager
-def values_of(image: nib.spatialimages.SpatialImage, *, is_scaled: bool = True) -> Iterator[Any]:
-    """Give an opened image's values, to be sliced in the order of the file; then read the file to its end.
-
-    A compressed file ends with its checksum, and nobody compares that who stops where the values end.
-
-    Parameters
-    ----------
-    image : SpatialImage
-        From `open_image`.
-    is_scaled : bool
-        False for the numbers as they are stored.
-
-    Raises
-    ------
-    IMAGE_ERRORS
-    """
-    proxy: Any = image.dataobj
-    if not isinstance(proxy, ArrayProxy):
-        yield proxy
-        return
-    scaling = (proxy.slope, proxy.inter) if is_scaled else (1.0, 0.0)
-    with ImageOpener(proxy.file_like) as stream:
-        yield ArrayProxy(stream, (proxy.shape, proxy.dtype, proxy.offset, *scaling))
-        if str(proxy.file_like).endswith(COMPRESSED):
-            while stream.read(2**20):
-                pass
-
-
-def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
-    """Read an image whole: its values as float32, and the image with header and affine.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, truncated or damaged.
-    """
-    image = open_image(path, what=what)
-    try:
-        with values_of(image) as values:
-            return np.asanyarray(values, dtype=np.float32), image
-    except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
-
-
-def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Round to int16 with one slope for all, row by row, so that no second array of floats is made.
-
-    >>> quantise(np.array([[0.0, -2.0], [1.0, 0.5]]))[0].tolist()
-    [[0, -32767], [16384, 8192]]
-    """
-    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    slope = largest / 32767 if largest > 0 else 1.0
-    rounded = np.empty(values.shape, dtype=np.int16)
-    for row, target in zip(values, rounded, strict=True):
-        target[...] = np.rint(row / slope)
-    return rounded, slope
-
-
-def image_4d(
-    volumes: np.ndarray, affine: np.ndarray, repetition_time: float, *, slope: float | None = None
-) -> nib.Nifti1Image:
-    """Make a compact 4D image: int16 with one slope for all, MNI space, seconds in the header.
-
-    Parameters
-    ----------
-    volumes : float array, (X, Y, Z, T)
-    affine : float array, (4, 4)
-        Voxel to world, in mm.
-    repetition_time : float
-        In s.
-    slope : float, optional
-        If the volumes have been through `quantise`: their slope.
-    """
-    if slope is None:
-        volumes, slope = quantise(volumes)
-    image = nib.Nifti1Image(volumes, affine)
-    image.header.set_slope_inter(slope, 0)
-    image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(affine, code="mni")
-    image.set_qform(affine, code="mni")
-    return image

@@ -13,10 +13,9 @@ import nibabel as nib
 import numpy as np
 
 from .errors import GridError, InputError
-from .files import IMAGE_ERRORS, image_4d, open_image, quantise, read_image, replacing, values_of
 from .headers import check_place
+from .images import image_4d, open_image, quantise, read_image, reading_image, values_of, write_image
 from .masks import read_as_mask
-from .words import in_one_line
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
 
@@ -152,7 +151,7 @@ class Grid:
         InputError
             If it is unreadable, or has other axes than three, or a fourth for time.
         """
-        try:
+        with reading_image(path):
             image = open_image(path)
             if not self.matches(image):
                 raise GridError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
@@ -171,15 +170,11 @@ class Grid:
                     if (slope, intercept) != (1, 0):  # only the mask's need scaling
                         inside = inside * np.float64(slope) + np.float64(intercept)
                     vectors[part] = inside
-        except IMAGE_ERRORS as error:
-            raise InputError(f"{path}: cannot be read as an image ({in_one_line(error)}).") from error
         return vectors
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""
-        with replacing(path) as temporary:
-            nib.save(self.image(np.ones(self.n_voxels, dtype=bool)), temporary)
-        return Path(path)
+        return write_image(self.image(np.ones(self.n_voxels, dtype=bool)), path)
 
 
 def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:

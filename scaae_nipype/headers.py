@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
-from .files import open_image
+from .images import open_image
 
 __all__ = ["HeaderTime", "check_place", "header_time", "largest_shift", "repetition_time_of"]
 

@@ -13,9 +13,9 @@ from scaae_nipype.bids_app.job.memory import memory_gb
 from scaae_nipype.errors import InputError
 from scaae_nipype.evaluation.group.state_maps import mean_state_maps
 from scaae_nipype.evaluation.templates.template_set import load_templates
-from scaae_nipype.files import read_image
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.headers import repetition_time_of
+from scaae_nipype.images import read_image
 from scaae_nipype.preparation.stream import open_bold, read_mask
 from scaae_nipype.preparation.timing import choose_timing
 

@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and tables keep what they say."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,16 @@ import pytest
 
 from scaae_nipype.derivatives.names import output_name, output_path, outputs
 from scaae_nipype.errors import InputError
-from scaae_nipype.files import read_json, read_table, replacing, reserve, write_json, write_table, write_text
+from scaae_nipype.files import (
+    read_json,
+    read_table,
+    replacing,
+    replacing_folder,
+    reserve,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -36,8 +46,6 @@ def test_the_temporary_name_keeps_the_extension(tmp_path):
 
 
 def test_outputs_follow_the_umask(tmp_path):
-    import os
-
     before = os.umask(0o027)
     try:
         path = write_text("", tmp_path / "file.txt")
@@ -98,8 +106,6 @@ def test_other_encodings_are_read_or_named(tmp_path):
 
 
 def test_reading_never_blocks(tmp_path):
-    import os
-
     for read, name in ((read_json, "x.json"), (read_table, "x.tsv")):
         os.mkfifo(tmp_path / name)
         with pytest.raises(InputError, match="no regular file"):
@@ -119,3 +125,39 @@ def test_every_registered_name_is_unique_and_described():
     assert all(entry["description"] for entry in outputs().values())
     assert all("run-01" in name and "res-2" not in name for name in names)
     assert str(output_path(entities, "fbn1")).startswith("sub-01/ses-a/func/sub-01_ses-a_task-rest_run-01_space-")
+
+
+def _make(folder, word):
+    folder.mkdir()
+    write_text(word, folder / "word.txt")
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    for word in ("old", "new"):
+        with replacing_folder(tmp_path / "models" / "a") as fresh:
+            _make(fresh, word)
+            write_text("", fresh / f"{word}.txt")
+    assert sorted(path.name for path in (tmp_path / "models" / "a").iterdir()) == ["new.txt", "word.txt"]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["a"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+    _make(tmp_path / "a", "old")
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "a") as fresh:
+        _make(fresh, "half")
+        raise RuntimeError
+    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "a"):
+        pass  # nothing was made that could be put there
+    assert (tmp_path / "a" / "word.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_folders_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing_folder(tmp_path / "a") as fresh:
+            _make(fresh, "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "a" / "word.txt").stat().st_mode & 0o777 == 0o640

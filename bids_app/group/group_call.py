@@ -13,20 +13,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import pandas as pd
 
 from ...derivatives.names import group_outputs, group_path
 from ...errors import InputError, ScaaeError
 from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
-from ...files import image_4d, replacing, write_json, write_table, write_text
+from ...files import write_json, write_table, write_text
+from ...images import image_4d, write_image
 from ...maps import BRANCHES
 from ...report.group import group_report
+from ..engine.signals import stop_text
 from ...words import counted, one_line
 from ..cli import EXIT_OK
 from ..engine.locks import Claim
-from ..engine.signals import stop_text
 from ..output.dataset_files import check_writable, ignore
 from ..output.verdict import Tally, judge, write_status
 from ..settings.console import Console
@@ -157,11 +157,6 @@ def _state_maps(
     return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}
 
 
-def _write_maps(maps: GroupStateMaps, path: Path) -> None:
-    with replacing(path) as temporary:
-        nib.save(image_4d(maps.values, maps.affine, 1.0), temporary)
-
-
 def _write(
     root: Path,
     tables: Mapping[str, pd.DataFrame],
@@ -197,7 +192,7 @@ def _write(
             content |= {"Participants": maps[meaning].n_participants.tolist(), "SpatialReference": "n/a"}
             content |= {"MapsLeftOut": sorted(Path(path).name for path in maps[meaning].refused)}
             write_json(content, beside)
-            _write_maps(maps[meaning], target)
+            write_image(image_4d(maps[meaning].values, maps[meaning].affine, 1.0), target)
         else:
             target.unlink(missing_ok=True)
             beside.unlink(missing_ok=True)

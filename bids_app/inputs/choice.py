@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import InputError
-from ...files import open_image
+from ...images import open_image
 from ...words import counted
 from .bids_names import NUMBERED, BidsFile, trouble_with
 from .datasets import Dataset

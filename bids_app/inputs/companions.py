@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...files import open_image
+from ...images import open_image
 from ...words import counted
 from .bids_names import (
     BidsFile,

@@ -6,8 +6,6 @@ import fnmatch
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ...errors import InputError, UsageError
-from ...files import read_text
+from ...files import read_text, replacing_folder
 from .bids_names import BidsFile, trouble_with_name
 from .datasets import PREPROCESSED
 
@@ -229,12 +227,9 @@ def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: b
 
 def _fill(database: Path, root: Path, ignore: re.Pattern, state: str) -> list[str]:
     """Make an index beside its place and move it there, so that a killed job leaves no half of one."""
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=database.parent) as folder:
-        fresh = Path(folder) / "index"
+    with replacing_folder(database) as fresh:
         paths = _index(root, ignore, fresh)
         (fresh / "state.txt").write_text(state)
-        shutil.rmtree(database, ignore_errors=True)
-        fresh.rename(database)
     return paths
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...files import open_image, read_json
+from ...files import read_json
 from ...headers import LONGEST_TR, SHORTEST_TR
+from ...images import open_image
 
 __all__ = ["OPTION", "RunTiming", "read_timing"]
 

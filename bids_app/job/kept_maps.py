@@ -12,7 +12,8 @@ import numpy as np
 
 from ...derivatives.names import output_path
 from ...errors import InputError
-from ...files import read_image, read_json, write_json
+from ...files import read_json, write_json
+from ...images import read_image
 from ...maps import BRANCHES
 from ..settings.settings import Settings
 from .shelf import ShelvedModel

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...errors import InputError
-from ...files import open_image
+from ...images import open_image
 
 __all__ = ["baselines_gb", "memory_gb", "training_gb"]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...errors import ModelError
-from ...files import read_json, write_json
+from ...files import read_json, replacing_folder, write_json
 from ...grid import AFFINE, SHAPE
 from ..engine.locks import Claim
 from ..settings.checks import FITTED_PRESET
@@ -114,15 +113,10 @@ class ModelShelf:
             If there is no room or no permission.
         """
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder.parent) as temporary:
-                copy = Path(temporary, "new")
+            with replacing_folder(self.folder) as copy:
                 shutil.copytree(model_dir, copy)
                 if self.more_card:
                     write_json(read_json(copy / "card.json") | dict(self.more_card), copy / "card.json")
-                if self.folder.exists():
-                    self.folder.rename(Path(temporary, "old"))
-                copy.rename(self.folder)
         except OSError as error:
             raise ModelError(f"{self.folder}: the model cannot be written ({error.strerror}).") from error
         found = self.find()

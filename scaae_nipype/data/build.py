@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..files import replacing, write_table
+from ..files import write_table
 from ..grid import AFFINE, SHAPE, Grid
+from ..images import write_image
 
 __all__ = ["brain_grid", "grey_matter", "seitzman_labels"]
 
@@ -88,8 +89,7 @@ def main(folder: str | os.PathLike = Path(__file__).parent) -> None:
     grid = brain_grid()
     grid.save(Path(folder) / "mask_4mm.nii.gz")
     labels, table = seitzman_labels(grid)
-    with replacing(Path(folder) / "seitzman2018_dseg_4mm.nii.gz") as temporary:
-        nib.save(grid.image(labels), temporary)
+    write_image(grid.image(labels), Path(folder) / "seitzman2018_dseg_4mm.nii.gz")
     write_table(table, Path(folder) / "seitzman2018_dseg.tsv")
 
 

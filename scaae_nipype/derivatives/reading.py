@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import IMAGE_ERRORS, open_image, read_image, read_json, read_table, values_of
+from ..files import read_json, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
+from ..images import open_image, read_image, reading_image, values_of
 from ..maps import BRANCHES, LABELS, THRESHOLD
-from ..words import in_one_line
 from .names import output_path, outputs, run_stem
 
 __all__ = ["Networks", "Run", "find_runs"]
@@ -194,7 +194,7 @@ class Run:
         known = self._cache.get(branch)
         if known is not None and wanted <= set(known.volumes):
             return known
-        try:
+        with reading_image(path.name):
             image = open_image(path)
             if len(image.shape) != 4:
                 raise InputError(f"{path.name}: is not a 4D image.")
@@ -209,8 +209,6 @@ class Run:
                         density[volume] = (values[region] > THRESHOLD).mean()
                     if volume in wanted:
                         taken[volume] = values
-        except IMAGE_ERRORS as error:
-            raise InputError(f"{path.name}: cannot be read as an image ({in_one_line(error)}).") from error
         self._cache[branch] = Networks(image.affine, taken, density)
         return self._cache[branch]
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError, refuse_unequal
-from ..files import read_json, read_table, replacing, write_json, write_table
+from ..files import read_json, read_table, write_json, write_table
+from ..images import write_image
 from ..maps import scale
 from . import states as dynamics
 from .run_maps import RunMaps, read_run, read_volumes, run_templates
@@ -171,9 +171,7 @@ def _transitions(found: dict[str, dynamics.Assignment], names: Sequence[str]) ->
 
 
 def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
-    with replacing(path) as temporary:
-        nib.save(run.region.image(np.nan_to_num(maps)), temporary)
-    return path
+    return write_image(run.region.image(np.nan_to_num(maps)), path)
 
 
 def _about_states(

@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
-from ..files import read_json, write_json
+from ..files import read_json, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
 from .folder import CARD, MASK, WEIGHTS, check_model_folder
 from .network.autoencoder import SCAAE
@@ -91,32 +89,18 @@ def save_model(model: Model, folder: str | os.PathLike) -> Path:
         If the folder cannot be written (disk full, no permission); an older model there stays as it was.
     """
     folder = Path(folder)
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network.state_dict().items()}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise ModelError(f"{folder}: the model cannot be written ({error.strerror}).") from error
-    try:
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network.state_dict().items()}
-        save_file(tensors, temporary / WEIGHTS)
-        model.grid.save(temporary / MASK)
-        model.card = _complete(model, temporary / WEIGHTS)
-        write_json(model.card, temporary / CARD)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        (temporary / WEIGHTS).chmod(0o666 & ~umask)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            folder.replace(old)
-            temporary.replace(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(folder)
+        with replacing_folder(folder) as new:
+            new.mkdir()
+            with replacing(new / WEIGHTS) as weights:  # safetensors makes files private
+                save_file(tensors, weights)
+            model.grid.save(new / MASK)
+            model.card = _complete(model, new / WEIGHTS)
+            write_json(model.card, new / CARD)
     except (OSError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{folder}: the model cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{folder}: the model cannot be written ({reason}).") from error
     return folder
 
 

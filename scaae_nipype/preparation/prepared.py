@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json, read_table, replacing, write_json, write_table
+from ..files import read_json, read_table, write_json, write_table
 from ..grid import Grid
+from ..images import write_image
 from .scratch import nothing
 from .stream import write_volumes
 
@@ -73,8 +73,7 @@ def write_prepared(run: PreparedRun, folder: str | os.PathLike, *, grid: Grid) -
     """Write a prepared run into a folder: 4D image (int16 with slope), region, samples table, metadata."""
     files = PreparedFiles.in_folder(folder)
     write_volumes(files.out_file, run.data, grid, run.repetition_time, run.release)
-    with replacing(files.out_mask) as temporary:
-        nib.save(grid.image(run.region), temporary)
+    write_image(grid.image(run.region), files.out_mask)
     write_table(run.samples, files.out_samples)
     write_json(run.metadata, files.out_metadata)
     return files

@@ -16,9 +16,10 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import GridError, InputError
-from ..files import IMAGE_ERRORS, image_4d, open_image, replacing, values_of
+from ..files import replacing
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
+from ..images import IMAGE_ERRORS, image_4d, open_image, values_of
 from ..masks import read_as_mask
 from ..words import in_one_line
 from .scratch import blocks, nothing

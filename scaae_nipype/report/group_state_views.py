@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from ..derivatives.names import group_path
 from ..errors import InputError
-from ..files import read_image, read_json
+from ..files import read_json
+from ..images import read_image
 from ..maps import BRANCHES, LABELS
 from ..words import number
 from . import brains, comparison, state_figures

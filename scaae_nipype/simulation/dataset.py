@@ -16,8 +16,9 @@ import pandas as pd
 from .._version import __version__
 from ..derivatives.names import run_stem
 from ..errors import InputError, UsageError
-from ..files import read_json, replacing, write_json, write_table, write_text
+from ..files import read_json, write_json, write_table, write_text
 from ..grid import Grid
+from ..images import write_image
 from .planted import PlantedNetworks, planted_networks
 from .simulate import RunSettings, SimulatedRun, simulate_run
 from .timecourses import Block
@@ -273,9 +274,7 @@ class _Writer:
         self.files.append(write_json(content, self.folder / name))
 
     def image(self, image: nib.Nifti1Image, name: str | Path) -> None:
-        with replacing(self.folder / name) as temporary:
-            nib.save(image, temporary)
-        self.files.append(self.folder / name)
+        self.files.append(write_image(image, self.folder / name))
 
     def dataset(self, participants: pd.DataFrame) -> None:
         """Write what belongs to all participants; the description first, by which the folder is known as ours."""

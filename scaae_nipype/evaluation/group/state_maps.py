@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...errors import InputError
-from ...files import open_image, read_image
+from ...images import open_image, read_image
 
 __all__ = ["GroupStateMaps", "mean_state_maps"]
 

@@ -8,10 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from ...errors import InputError
-from ...files import IMAGE_ERRORS, open_image, values_of
 from ...grid import Grid
 from ...headers import check_place
-from ...words import in_one_line
+from ...images import open_image, reading_image, values_of
 
 __all__ = ["in_mask", "on_grid", "read_templates"]
 
@@ -49,11 +48,8 @@ def read_templates(path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
     if len(shape) not in (3, 4) or 0 in shape:
         raise InputError(f"{path}: has {len(shape)} dimensions; templates are a 3D label image or a 4D image.")
     doubts = _place(image, path)
-    try:
-        with values_of(image) as stored:
-            values = np.asanyarray(stored, dtype=np.float64 if len(shape) == 3 or shape[3] == 1 else np.float32)
-    except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as an image ({in_one_line(error)}).") from error
+    with reading_image(path), values_of(image) as stored:
+        values = np.asanyarray(stored, dtype=np.float64 if len(shape) == 3 or shape[3] == 1 else np.float32)
     values = np.nan_to_num(values.reshape(*shape[:3], -1), posinf=0, neginf=0)
     largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
     if largest < _WHOLE_IN_FLOAT32:

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from ...errors import GridError, InputError, ModelError
-from ...files import read_image, read_table, replacing, write_json, write_table
+from ...files import read_table, write_json, write_table
 from ...headers import repetition_time_of
+from ...images import read_image, write_image
 from ...maps import THRESHOLD, scale
 from ..weights import load_model
 from .extractor import extract_networks, resolve_device
@@ -86,12 +86,11 @@ def extract_run(
         maps = np.zeros_like(vectors)
         maps[np.ix_(kept, region)] = scale(signed[:, region])
         densities.append(float((maps[np.ix_(kept, region)] > THRESHOLD).mean()))
-        outputs["fbn_maps"].append(_write(grid.image(maps, repetition_time), out_dir / f"fbn{branch}.nii.gz"))
+        outputs["fbn_maps"].append(str(write_image(grid.image(maps, repetition_time), out_dir / f"fbn{branch}.nii.gz")))
         if save_signed:
             maps[np.ix_(kept, region)] = signed[:, region]
-            outputs["signed_maps"].append(
-                _write(grid.image(maps, repetition_time), out_dir / f"fbn{branch}signed.nii.gz")
-            )
+            place = out_dir / f"fbn{branch}signed.nii.gz"
+            outputs["signed_maps"].append(str(write_image(grid.image(maps, repetition_time), place)))
     for key, prefix, values in (
         ("channel_weights", "channel", networks.channel_weights),
         ("codes", "code", networks.codes),
@@ -112,12 +111,6 @@ def extract_run(
     }
     outputs["out_metadata"] = str(write_json(metadata, out_dir / "networks.json"))
     return outputs
-
-
-def _write(image: nib.Nifti1Image, path: Path) -> str:
-    with replacing(path) as temporary:
-        nib.save(image, temporary)
-    return str(path)
 
 
 def _per_volume(values: np.ndarray, kept: np.ndarray, prefix: str) -> pd.DataFrame:

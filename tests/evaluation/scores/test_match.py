@@ -6,8 +6,9 @@ from nipype.pipeline import engine as pe
 
 from scaae_nipype.errors import InputError
 from scaae_nipype.evaluation import change_gradually, iou, read_run, score_run
-from scaae_nipype.files import image_4d, read_json, read_table, write_table
+from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.grid import Grid
+from scaae_nipype.images import image_4d
 from scaae_nipype.interfaces.evaluation import GradualChange, MatchTemplates
 
 AFFINE = np.diag([4.0, 4, 4, 1])

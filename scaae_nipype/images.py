@@ -1,0 +1,177 @@
+"""Images: opened and read with one notion of what a damaged file is, made compact, and written."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.openers import ImageOpener
+
+from .errors import InputError
+from .files import replacing
+from .words import in_one_line
+
+__all__ = [
+    "IMAGE_ERRORS",
+    "image_4d",
+    "open_image",
+    "quantise",
+    "read_image",
+    "reading_image",
+    "values_of",
+    "write_image",
+]
+
+COMPRESSED = (".gz", ".bz2", ".zst")
+"""Endings of files with a checksum at their end."""
+
+IMAGE_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,  # a damaged header may ask for more values than there are atoms
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+)
+"""What nibabel and its decompressors raise on files that are missing, truncated, damaged or something else."""
+
+
+@contextmanager
+def reading_image(path: str | os.PathLike, *, what: str = "an image") -> Iterator[None]:
+    """Turn what goes wrong in a block that reads an image into an error for the user.
+
+    Parameters
+    ----------
+    path : path
+        What the message begins with.
+    what : str
+        What the file should be.
+
+    Raises
+    ------
+    InputError
+        If the block raises one of `IMAGE_ERRORS`.
+    """
+    try:
+        yield
+    except IMAGE_ERRORS as error:
+        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
+
+
+def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
+    """Open an image without reading its data (`reading_image` says what can go wrong when they are read).
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What it should be, for the message.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or its header cannot be read.
+    """
+    with reading_image(path, what=what):
+        return cast(nib.Nifti1Image, nib.load(path))
+
+
+@contextmanager
+def values_of(image: nib.spatialimages.SpatialImage, *, is_scaled: bool = True) -> Iterator[Any]:
+    """Give an opened image's values, to be sliced in the order of the file; then read the file to its end.
+
+    A compressed file ends with its checksum, and nobody compares that who stops where the values end.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        From `open_image`. Read its values within `reading_image`.
+    is_scaled : bool
+        False for the numbers as they are stored.
+
+    Raises
+    ------
+    IMAGE_ERRORS
+    """
+    proxy: Any = image.dataobj
+    if not isinstance(proxy, ArrayProxy):
+        yield proxy
+        return
+    scaling = (proxy.slope, proxy.inter) if is_scaled else (1.0, 0.0)
+    with ImageOpener(proxy.file_like) as stream:
+        yield ArrayProxy(stream, (proxy.shape, proxy.dtype, proxy.offset, *scaling))
+        if str(proxy.file_like).endswith(COMPRESSED):
+            while stream.read(2**20):
+                pass
+
+
+def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
+    """Read an image whole: its values as float32, and the image with header and affine.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or damaged.
+    """
+    image = open_image(path, what=what)
+    with reading_image(path, what=what), values_of(image) as values:
+        return np.asanyarray(values, dtype=np.float32), image
+
+
+def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Round to int16 with one slope for all, row by row, so that no second array of floats is made.
+
+    >>> quantise(np.array([[0.0, -2.0], [1.0, 0.5]]))[0].tolist()
+    [[0, -32767], [16384, 8192]]
+    """
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    slope = largest / 32767 if largest > 0 else 1.0
+    rounded = np.empty(values.shape, dtype=np.int16)
+    for row, target in zip(values, rounded, strict=True):
+        target[...] = np.rint(row / slope)
+    return rounded, slope
+
+
+def image_4d(
+    volumes: np.ndarray, affine: np.ndarray, repetition_time: float, *, slope: float | None = None
+) -> nib.Nifti1Image:
+    """Make a compact 4D image: int16 with one slope for all, MNI space, seconds in the header.
+
+    Parameters
+    ----------
+    volumes : float array, (X, Y, Z, T)
+    affine : float array, (4, 4)
+        Voxel to world, in mm.
+    repetition_time : float
+        In s.
+    slope : float, optional
+        If the volumes have been through `quantise`: their slope.
+    """
+    if slope is None:
+        volumes, slope = quantise(volumes)
+    image = nib.Nifti1Image(volumes, affine)
+    image.header.set_slope_inter(slope, 0)
+    image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine, code="mni")
+    image.set_qform(affine, code="mni")
+    return image
+
+
+def write_image(image: nib.Nifti1Image, path: str | os.PathLike) -> Path:
+    """Write an image, in the format that the extension names."""
+    with replacing(path) as temporary:
+        nib.save(image, temporary)
+    return Path(path)
