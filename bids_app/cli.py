@@ -10,8 +10,8 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import ScaaeError, UsageError
+from ..signals import stop_in_order, stop_text
 from .engine.machine import memory_in_gb
-from .engine.signals import stop_in_order, stop_text
 from .settings.config_file import ConfigFile, read_config_file
 from .settings.group_options import add_group_options
 from .settings.parsing import Collect, HelpFormatter, Parser, number_or_auto, with_dashes

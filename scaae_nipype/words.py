@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-def plural(n: int, noun: str) -> str:
+def plural(n: object, noun: str) -> str:
     """Give a noun as it stands behind a number.
 
     >>> plural(1, "run"), plural(0, "run")

@@ -16,8 +16,8 @@ from pathlib import Path
 from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
+from ...signals import be_deaf, hear_as_worker
 from .machine import peak_memory_gb, restart_peak_memory
-from .signals import be_deaf, hear_as_worker
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 

@@ -23,7 +23,7 @@ from ...files import write_json, write_table, write_text
 from ...images import image_4d, write_image
 from ...maps import BRANCHES
 from ...report.group import group_report
-from ..engine.signals import stop_text
+from ...signals import stop_text
 from ...words import counted, one_line
 from ..cli import EXIT_OK
 from ..engine.locks import Claim

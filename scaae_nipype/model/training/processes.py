@@ -9,9 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,9 @@ import torch
 from ...errors import Interrupted, ModelError, ScaaeError
 from ...files import read_json, write_json
 from ...grid import load_grid
+from ...signals import listen
 
 __all__ = ["run_job", "start_job"]
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What the processes of a training hear, and save after (`scaae_nipype.model.training.trainer.SaveOnSignal`)."""
 
 LONGEST_STEP = 300
 """Seconds that ``torchrun`` gives its processes to end a step and save, before it kills them."""
@@ -78,9 +75,17 @@ def start_job(job: dict[str, Any], folder: Path) -> Path:
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a program that hears what this process is told; give its exit code."""
+    received: list[signal.Signals] = []
     process = subprocess.Popen(command, env=environment)
+
+    def pass_on(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:  # once is enough
+            process.send_signal(number)
+
     try:
-        with _told(process.send_signal) as received:
+        with ExitStack() as listening:
+            listening.callback(listen(pass_on))
             code = process.wait()
     except BaseException:
         process.terminate()
@@ -91,25 +96,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
             f"Training was interrupted by {received[0].name}; the same command goes on from its last checkpoint."
         )
     return code
-
-
-@contextmanager
-def _told(tell: Callable[[int], None]) -> Iterator[list[signal.Signals]]:
-    """Pass the first of the signals on; only the main thread can hear them."""
-    received: list[signal.Signals] = []
-
-    def hear(number: int, frame: Any) -> None:
-        received.append(signal.Signals(number))
-        if len(received) == 1:
-            tell(number)
-
-    here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, hear) for number in STOP_SIGNALS} if here else {}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_job(job: dict[str, Any]) -> Path:

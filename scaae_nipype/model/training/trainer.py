@@ -7,7 +7,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from ...errors import Interrupted, ModelError
 from ...files import replacing
+from ...signals import listen
 from .learner import Learner, Progress
 from .volumes import VolumeCache, VolumeStream
 
@@ -168,21 +169,18 @@ class SaveOnSignal(pl.Callback):
         Of the checkpoints.
     """
 
-    signals = (signal.SIGTERM, signal.SIGUSR1)
-
     def __init__(self, folder: Path):
         self.folder = folder
         self.received: signal.Signals | None = None
         self.is_saved = False
-        self.previous: dict[signal.Signals, Any] = {}
+        self.listening = ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen, in place of Lightning, which would stop without a checkpoint."""
-        if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self._note) for number in self.signals}
+        self.listening.callback(listen(self._note))
 
-    def _note(self, number: int, frame: Any) -> None:
-        self.received = signal.Signals(number)
+    def _note(self, number: signal.Signals) -> None:
+        self.received = number
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Save between two steps, where the state is whole; of several processes, all after the same step."""
@@ -204,20 +202,15 @@ class SaveOnSignal(pl.Callback):
         """Give the signals back, or stop after the very last step."""
         if self.is_saved:
             self._stop(trainer)
-        self._stop_listening()
+        self.listening.close()
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        self._stop_listening()
+        self.listening.close()
         by = f" by {self.received.name}" if self.received else ""
         raise Interrupted(
             f"Training was interrupted{by} after {trainer.global_step} of {trainer.max_steps} steps; the same command "
             "goes on from there."
         )
-
-    def _stop_listening(self) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        self.previous = {}
 
 
 def _last_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:

@@ -1,15 +1,17 @@
-"""How a call is stopped from outside: by the scheduler, which warns or ends a job, or by Ctrl-C."""
+"""How work is stopped from outside: by the scheduler, which warns or ends a job, or by Ctrl-C."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
-from ...errors import Interrupted
+from .errors import Interrupted
 
-__all__ = ["STOP_SIGNALS", "be_deaf", "hear_as_worker", "stop_in_order", "stop_text"]
+__all__ = ["STOP_SIGNALS", "be_deaf", "hear_as_worker", "listen", "stop_in_order", "stop_text"]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """The end of a job's time, and Slurm's warning before it (``--signal=USR1@…``)."""
@@ -21,10 +23,26 @@ def stop_in_order() -> None:
         signal.signal(number, _stop)
 
 
-def _stop(number, frame) -> NoReturn:
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for each in STOP_SIGNALS:  # once is enough: a shell that passes a signal on would disturb the orderly end
         signal.signal(each, signal.SIG_IGN)
     raise Interrupted(f"interrupted by {signal.Signals(number).name}; the same command goes on where it stopped.")
+
+
+def listen(hear: Callable[[signal.Signals], object]) -> Callable[[], None]:
+    """Tell `hear` of these signals; give what lets those hear again who heard before. Only the main thread can hear."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        hear(signal.Signals(number))
+
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS} if here else {}
+
+    def stop_listening() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return stop_listening
 
 
 def stop_text(stop: KeyboardInterrupt) -> str:
