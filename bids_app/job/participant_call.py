@@ -8,15 +8,16 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from ...errors import ScaaeError, UsageError
 from ...files import write_text
+from ...signals import stop_text
 from ...words import one_line
 from ..cli import EXIT_OK
 from ..engine.machine import cache_environment
 from ..engine.plugins import check_plugin_file
-from ..engine.signals import stop_text
 from ..inputs.find import Inputs, find_inputs, plan_text
 from ..output.dataset_files import check_writable, participants_with_results
 from ..output.verdict import Verdict, judge, write_status
@@ -178,7 +179,8 @@ def _check_templates(settings: Settings, what: Literal["template", "atlas"], con
         found = load_templates(image, grid=grid, labels=labels, kind=kind, what=what)
     except ScaaeError as error:
         names = ("default", "smith2009")
-        near = "" if image in names or "did you mean" in str(error) else did_you_mean(image, names)
+        # Of what is not there, `load_templates` has named the nearest already.
+        near = did_you_mean(image, names) if image not in names and Path(image).exists() else ""
         option = "--templates" if what == "template" else "--atlas"
         raise type(error)(f"{option}: {str(error).rstrip('.') + near if near else error}") from error
     console.say("\n".join(template_lines(found, what=what)))
