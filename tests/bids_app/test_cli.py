@@ -6,7 +6,6 @@ import re
 import stat
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -245,26 +244,22 @@ def test_wrong_usage_is_one_line_and_64(tmp_path, monkeypatch, capsys, arguments
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
-def test_answers_at_once_and_with_a_home_nobody_may_write_to(tmp_path, option):
+def test_answers_without_heavy_imports_and_with_a_home_nobody_may_write_to(tmp_path, option):
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(stat.S_IRUSR | stat.S_IXUSR)
     environment = {**os.environ, "HOME": str(home), "PYTHONPATH": ""}
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        result = subprocess.run(
-            [sys.executable, "-X", "importtime", "-c", LIGHT, option],
-            env=environment,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=True,
-        )
-        seconds.append(time.perf_counter() - started)
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", LIGHT, option],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
     assert "scaae-bids" in result.stdout
     heavy = {"numpy", "torch", "nipype", "nibabel", "pandas", "bids", "nilearn", "yaml"}
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert not imported & heavy
-    assert min(seconds) < 1.0  # 0.1 s on an idle machine; tests share theirs
+    assert len(imported) < 300  # 130 modules: 0.1 s
     assert not list(home.iterdir())

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import fields
 
 import pytest
@@ -16,10 +15,8 @@ COMMAND = [sys.executable, "-m", "scaae_nipype.bids_app.simulate_cli"]
 SMALL = ["--voxel-size", "10", "--volumes", "8", "--participants", "1"]
 
 
-def test_help_is_quick_and_names_every_option():
-    start = time.perf_counter()
+def test_help_names_every_option():
     result = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 1.0  # 0.05 s on an idle machine
     for option in ("--preset", "--snr", "--motion-spikes", "--global-signal", "--seed", "--task"):
         assert option in result.stdout
 
@@ -28,6 +25,7 @@ def test_help_imports_nothing_heavy():
     code = "import scaae_nipype.bids_app.simulate_cli as c, sys; c.build_parser().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "nibabel", "nilearn", "torch", "nipype", "pandas"} & set(loaded)
+    assert len(loaded) < 300  # 90 modules beside Python's own: 0.05 s
 
 
 def test_options_agree_with_the_library():

@@ -112,9 +112,13 @@ def test_a_contradiction_that_comes_later_is_refused_before_anything_is_read(bol
 
 
 def test_what_is_consistent_is_taken():
-    PrepareRun(denoised=True, strategy="none", high_pass=0.0, fd_threshold=0.5)
-    PrepareRun(strategy="acompcor-GSR", high_pass=0.01, low_pass=0.0, smoothing_fwhm=np.float32(4), dummy_scans=0)
-    TrainModel(preset="tiny", train_volumes=99, processes=2, device="cuda:1")
+    denoised = PrepareRun(denoised=True, strategy="none", high_pass=0.0, fd_threshold=0.5).inputs
+    assert (denoised.strategy, denoised.high_pass, denoised.fd_threshold) == ("none", 0.0, 0.5)
+    given = {"strategy": "acompcor-GSR", "high_pass": 0.01, "low_pass": 0.0, "smoothing_fwhm": 4.0, "dummy_scans": 0}
+    prepared = PrepareRun(**given | {"smoothing_fwhm": np.float32(4)}).inputs
+    assert {name: getattr(prepared, name) for name in given} == given
+    training = {"preset": "tiny", "train_volumes": 99, "processes": 2, "device": "cuda:1"}
+    assert {name: getattr(TrainModel(**training).inputs, name) for name in training} == training
 
 
 def test_a_cutoff_is_given_once(tmp_path):

@@ -338,4 +338,4 @@ def test_what_would_have_no_effect_on_a_denoised_run_is_refused(make_run, grid, 
 def test_what_comes_to_the_same_on_a_denoised_run_is_fine():
     for strategy in ("auto", "none"):
         for cutoff in (None, 0, "default"):
-            refuse_on_denoised(strategy=strategy, high_pass=cutoff, low_pass=cutoff)
+            assert refuse_on_denoised(strategy=strategy, high_pass=cutoff, low_pass=cutoff) is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scaae_nipype.errors import InputError
+from scaae_nipype.preparation import stream
 from scaae_nipype.preparation.stream import open_bold, read_mask
 from scaae_nipype.preparation.timing import choose_timing
 
@@ -52,10 +53,25 @@ def test_memory_does_not_grow_with_the_number_of_volumes(tmp_path):
     assert peaks[2] < peaks[1] + 2 * math.prod(shape) * np.dtype("i2").itemsize
 
 
-def test_a_reader_may_stop_early(tmp_path):
-    volumes = open_bold(save(tmp_path / "run.nii.gz", ramp("i2"))).volumes()
+def test_a_reader_may_stop_early(tmp_path, monkeypatch):
+    opened, read = [], []
+
+    class Opener(stream.ImageOpener):
+        def __init__(self, *arguments, **keywords):
+            super().__init__(*arguments, **keywords)
+            opened.append(self)
+
+        def read(self, *arguments):
+            read.append(arguments)
+            return super().read(*arguments)
+
+    bold = open_bold(save(tmp_path / "run.nii.gz", ramp("i2", (3, 4, 5, 40))))
+    monkeypatch.setattr(stream, "ImageOpener", Opener)
+    volumes = bold.volumes()
     next(volumes)
     volumes.close()
+    assert [opener.closed for opener in opened] == [True], "the file stays open"
+    assert len(read) <= 2, "more is read than the volume that was asked for and the next"
 
 
 @pytest.mark.parametrize(

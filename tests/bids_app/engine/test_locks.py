@@ -1,6 +1,7 @@
 """Two jobs on one thing: one works, the other waits, and the dead hold nothing."""
 
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
@@ -72,8 +73,6 @@ def test_two_jobs_that_retrain_replace_the_model_once(tmp_path):
 
 
 def take_and_die(path, taken):
-    import os
-
     claim = Claim(Path(path), "it")
     assert claim.try_acquire()
     taken.set()
@@ -120,10 +119,9 @@ def test_a_claim_from_another_machine_that_gives_no_sign_of_life_is_taken_over(t
     path.write_text("\n".join(lines) + "\n")
     waiting, said = Claim(path, "it", lease_seconds=4), []
     assert not waiting.try_acquire()
-    started = time.monotonic()
     waiting.acquire(said.append)
-    assert 3 < time.monotonic() - started < 30
     assert "elsewhere-" in said[0]
+    assert waiting.owner.startswith(f"process {os.getpid()} on ") and "elsewhere-" not in waiting.owner
 
 
 def test_a_damaged_model_is_named_or_replaced(tmp_path):

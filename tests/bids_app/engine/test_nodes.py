@@ -1,6 +1,7 @@
 """What becomes of nodes that fail, are killed, or never start."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from scaae_nipype.errors import Interrupted, UsageError
 
 def double(value):
     return 2 * value
+
+
+def rest(value):
+    import time
+
+    time.sleep(0.2)
+    return value
 
 
 def refuse(value):
@@ -106,10 +114,11 @@ def test_our_errors_become_their_line_and_others_keep_a_crash_file(tmp_path, run
 
 
 def test_peak_memory_and_time_of_every_step_are_kept(tmp_path, run):
-    outcome, _ = run(chain(tmp_path, healthy=double))
+    began = time.monotonic()
+    outcome, _ = run(chain(tmp_path, healthy=rest))
     step = outcome.steps["all_wf.healthy.begin"]
     assert 0 < step["peak_memory_gb"] < 4
-    assert step["seconds"] >= 0
+    assert 0.2 <= step["seconds"] <= time.monotonic() - began
     assert step["declared_memory_gb"] == 0.1
 
 

@@ -1,0 +1,81 @@
+"""Rules of the house that can be counted: sizes, names, rooms, and tests that show something."""
+
+import ast
+from collections import Counter
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("scaae_nipype", "workflows", "bids_app")
+PRODUCT = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py"))
+LONGEST = 400
+
+TOO_LONG = {
+    "bids_app/job/job.py",
+    "bids_app/settings/settings.py",
+    "scaae_nipype/preparation/confounds.py",
+}
+"""Files that are still longer. The list only shrinks: who cuts one takes its name out, and nobody adds one."""
+
+
+def floor_of(path: Path) -> tuple[str, ...]:
+    """Give the floor of a product file: a room of the library, or one of the two folders above it."""
+    return path.parts[:2] if path.parts[0] == "scaae_nipype" and len(path.parts) > 2 else path.parts[:1]
+
+
+def lines_of(path: Path) -> int:
+    return len((ROOT / path).read_text(encoding="utf-8").splitlines())
+
+
+def test_no_product_file_is_longer_than_one_can_read():
+    assert {str(path) for path in PRODUCT if lines_of(path) > LONGEST} == TOO_LONG
+
+
+def test_no_test_file_is_longer_than_one_can_read():
+    assert [str(path) for path in TESTS if lines_of(path) > LONGEST] == []
+
+
+def test_a_subject_appears_once_per_floor():
+    names = Counter((floor_of(path), path.name) for path in PRODUCT if path.name != "__init__.py")
+    assert [name for name, times in names.items() if times > 1] == []
+
+
+def test_every_package_is_installed():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    folders = {path.parent for path in PRODUCT}
+    assert folders == {path.parent for path in PRODUCT if path.name == "__init__.py"}
+    inside = {".".join(("scaae_nipype", *folder.parts)).replace(".scaae_nipype", "", 1) for folder in folders}
+    assert sorted(setup["options"]["packages"].split()) == sorted(inside)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in TESTS} - {Path("tests")}), ids=str)
+def test_tests_stand_in_the_room_that_they_are_of(folder):
+    room = Path(*folder.parts[1:])
+    assert any((ROOT / above / room).is_dir() for above in ("", "scaae_nipype"))
+
+
+def shows_something(function: ast.FunctionDef, helpers: set[str]) -> bool:
+    """Tell whether a test asserts, expects an error or a warning, or calls a function of its file that does."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in helpers | {"raises", "warns", "fail"} or name.startswith("assert_"):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("path", TESTS, ids=str)
+def test_every_test_shows_something(path):
+    functions = [
+        node for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))) if isinstance(node, ast.FunctionDef)
+    ]
+    helpers = {one.name for one in functions if not one.name.startswith("test") and shows_something(one, set())}
+    tests = [one for one in functions if one.name.startswith("test")]
+    assert tests
+    assert [one.name for one in tests if not shows_something(one, helpers)] == []
