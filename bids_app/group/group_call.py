@@ -22,7 +22,7 @@ from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...files import write_json, write_table, write_text
 from ...images import image_4d, write_image
 from ...maps import BRANCHES
-from ...report.group import group_report
+from ...report.group_page import group_report
 from ...signals import stop_text
 from ...words import counted, one_line
 from ..cli import EXIT_OK

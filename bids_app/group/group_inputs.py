@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ...derivatives.names import outputs
-from ...derivatives.reading import Run, find_runs
+from ...derivatives.reading import Run, find_runs, is_inverted
 from ...errors import InputError, UsageError
 from ...evaluation.group.group_tables import GroupData
 from ...evaluation.group.prediction import CodeSummary, summarise_code
 from ...maps import BRANCHES
-from ...report.findings import channel_limits, is_inverted
 from ...words import few_and_more, first_few
 from ..inputs.bids_names import BidsFile
 from ..inputs.datasets import participant_labels
@@ -281,9 +280,9 @@ def _flags(run: Run) -> dict[str, float]:
             value = branch.get(key)
             flags[f"{name}_fbn{number}"] = float(value) if isinstance(value, int | float) else np.nan
         flags[f"inverted_fbn{number}"] = float(is_inverted(branch))
-    limits = channel_limits(run)
-    if limits is not None:
-        flags["channel_weight_range"] = limits[1] - limits[0]
+    if run.channel_limits is not None:
+        low, high = run.channel_limits
+        flags["channel_weight_range"] = high - low
     return flags
 
 

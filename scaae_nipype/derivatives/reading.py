@@ -1,13 +1,14 @@
-"""What an output dataset says about a participant: its runs, their tables, sidecars and images."""
+"""What an output dataset says: the runs of a participant and the group, their tables, sidecars and images."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,9 @@ from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..images import open_image, read_image, reading_image, values_of
 from ..maps import BRANCHES, LABELS, THRESHOLD
-from .names import output_path, outputs, run_stem
+from .names import group_path, output_path, outputs, run_stem
 
-__all__ = ["Networks", "Run", "find_runs"]
+__all__ = ["Group", "Networks", "Run", "find_runs", "is_inverted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,93 @@ class Networks:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run of the output dataset; everything is read when it is asked for.
+class _Outputs(ABC):
+    """Outputs of a run or of the group, by their names in the registry; each is read once, when it is asked for."""
+
+    root: Path
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @abstractmethod
+    def path(self, output: str, extension: str | None = None) -> Path:
+        """Where the file of an output lies, whether it exists or not."""
+
+    def has(self, output: str) -> bool:
+        """Tell whether the file of an output exists."""
+        return self.path(output).is_file()
+
+    def table(self, output: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+        """Read a table once.
+
+        Raises
+        ------
+        InputError
+            If the table is missing, unreadable, or lacks one of `columns`.
+        """
+        path = self.path(output)
+        if output not in self._cache:
+            self._cache[output] = read_table(path)
+        table: pd.DataFrame = self._cache[output]
+        missing = [column for column in columns if column not in table.columns]
+        if missing:
+            raise InputError(f"{path.name}: lacks the column(s) {', '.join(missing)}.")
+        return table
+
+    def sidecar(self, output: str) -> dict[str, Any]:
+        """Read the sidecar of an output; an empty one where it is missing or damaged."""
+        key = f"{output}.json"
+        if key not in self._cache:
+            self._cache[key] = _read_or_empty(self.path(output, ".json"))
+        content: dict[str, Any] = self._cache[key]
+        return content
+
+    def state_maps(self, branch: str) -> Networks:
+        """Read the mean maps of the states of a branch, by the names of the states.
+
+        Raises
+        ------
+        InputError
+            If the image is missing or damaged, or its sidecar does not name its volumes.
+        """
+        path = self.path(f"{branch}states")
+        names = self.sidecar(f"{branch}states").get("TemplateLabels")
+        values, image = read_image(path)
+        if not isinstance(names, list) or values.shape[3:] != (len(names),):
+            raise InputError(f"{path.name}: its sidecar does not name its volumes (TemplateLabels).")
+        volumes = {str(name): values[..., index] for index, name in enumerate(names)}
+        return Networks(image.affine, volumes, np.empty(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Group(_Outputs):
+    """The group level's outputs in an output dataset.
+
+    Parameters
+    ----------
+    root : Path
+        The output dataset.
+    """
+
+    title: ClassVar[str] = ""  # there is one
+
+    def path(self, output: str, extension: str | None = None) -> Path:
+        """Where the file of an output lies, whether it exists or not."""
+        return self.root / group_path(output, extension)
+
+    def everybody(self, output: str, columns: Iterable[str]) -> pd.DataFrame:
+        """Give the lines of a table that are about all participants; raises as `table`."""
+        table = self.table(output, ["column", "repetition_time", *columns])
+        return table[table["column"] == "all"]
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What was asked, left out and warned of, as the sidecars tell it."""
+        account = self.sidecar("participants").get("Group")
+        return account if isinstance(account, dict) else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Run(_Outputs):
+    """One run of the output dataset.
 
     Parameters
     ----------
@@ -56,52 +142,21 @@ class Run:
         What the reader calls it: what tells it from the participant's other runs.
     """
 
-    root: Path
     entities: Mapping[str, str]
     title: str
-    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def stem(self) -> str:
         """What all file names of the run begin with."""
         return run_stem(self.entities)
 
-    def path(self, meaning: str, extension: str | None = None) -> Path:
-        """Where the file of a meaning lies, whether it exists or not."""
-        return self.root / output_path(self.entities, meaning, extension)
-
-    def has(self, meaning: str) -> bool:
-        """Tell whether the file of a meaning exists."""
-        return self.path(meaning).is_file()
-
-    def table(self, meaning: str, columns: Iterable[str] = ()) -> pd.DataFrame:
-        """Read a table of the run once.
-
-        Raises
-        ------
-        InputError
-            If the table is missing, unreadable, or lacks one of `columns`.
-        """
-        path = self.path(meaning)
-        if meaning not in self._cache:
-            self._cache[meaning] = read_table(path)
-        table: pd.DataFrame = self._cache[meaning]
-        missing = [column for column in columns if column not in table.columns]
-        if missing:
-            raise InputError(f"{path.name}: lacks the column(s) {', '.join(missing)}.")
-        return table
-
-    def sidecar(self, meaning: str) -> dict[str, Any]:
-        """Read the sidecar of a meaning; an empty one where it is missing or damaged."""
-        key = f"{meaning}.json"
-        if key not in self._cache:
-            self._cache[key] = _read_or_empty(self.path(meaning, ".json"))
-        content: dict[str, Any] = self._cache[key]
-        return content
+    def path(self, output: str, extension: str | None = None) -> Path:
+        """Where the file of an output lies, whether it exists or not."""
+        return self.root / output_path(self.entities, output, extension)
 
     def _from_sidecars(self, key: str) -> dict[str, Any]:
-        for meaning in outputs():
-            content = self.sidecar(meaning).get(key)
+        for output in outputs():
+            content = self.sidecar(output).get(key)
             if isinstance(content, dict):
                 return content
         return {}
@@ -144,6 +199,14 @@ class Run:
         return _objects(self.model.get("Branches"))
 
     @property
+    def channel_limits(self) -> tuple[float, float] | None:
+        """Lowest and highest channel weight, as the sidecars tell; None where they do not."""
+        limits = self.model.get("ChannelWeightRange")
+        if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(v, int | float) for v in limits):
+            return None
+        return float(limits[0]), float(limits[1])
+
+    @property
     def branch_titles(self) -> list[str]:
         """Names of the branches, with what they mark where that is known by design."""
         marks = [str(branch.get("Marks", "")) for branch in self.branches] + [""] * len(BRANCHES)
@@ -152,11 +215,9 @@ class Run:
     @cached_property
     def repetition_time(self) -> float | None:
         """In s; None where no sidecar and no header knows it."""
-        candidates = [self.sidecar(meaning).get("RepetitionTime") for meaning in BRANCHES]
+        candidates = [self.sidecar(branch).get("RepetitionTime") for branch in BRANCHES]
         candidates.append(self.preparation.get("RepetitionTime"))
-        for meaning in BRANCHES:
-            if self.has(meaning):
-                candidates.append(_header_repetition_time(self.path(meaning)))
+        candidates += [_header_repetition_time(self.path(branch)) for branch in BRANCHES if self.has(branch)]
         return next((float(value) for value in candidates if isinstance(value, int | float) and value > 0), None)
 
     @cached_property
@@ -179,8 +240,8 @@ class Run:
         InputError
             If there is no table to tell.
         """
-        meaning = "samples" if self.has("samples") or not self.has("templateiou") else "templateiou"
-        return self.table(meaning, ["kept"])["kept"].to_numpy() == 1
+        output = "samples" if self.has("samples") or not self.has("templateiou") else "templateiou"
+        return np.asarray(self.table(output, ["kept"])["kept"] == 1)
 
     def networks(self, branch: str, volumes: Iterable[int] = ()) -> Networks:
         """Read an FBN image once, volume by volume, so that long runs need little memory.
@@ -191,7 +252,7 @@ class Run:
             If the image or the evaluation region is missing or damaged, or the image is not 4D.
         """
         path, wanted = self.path(branch), set(volumes)
-        known = self._cache.get(branch)
+        known: Networks | None = self._cache.get(branch)
         if known is not None and wanted <= set(known.volumes):
             return known
         with reading_image(path.name):
@@ -209,24 +270,13 @@ class Run:
                         density[volume] = (values[region] > THRESHOLD).mean()
                     if volume in wanted:
                         taken[volume] = values
-        self._cache[branch] = Networks(image.affine, taken, density)
-        return self._cache[branch]
+        networks = self._cache[branch] = Networks(image.affine, taken, density)
+        return networks
 
-    def state_maps(self, branch: str) -> Networks:
-        """Read the mean maps of the states of a branch, by the names of the states.
 
-        Raises
-        ------
-        InputError
-            If the image is missing or damaged, or its sidecar does not name its volumes.
-        """
-        path = self.path(f"{branch}states")
-        names = self.sidecar(f"{branch}states").get("TemplateLabels")
-        values, image = read_image(path)
-        if not isinstance(names, list) or values.ndim != 4 or values.shape[3] != len(names):
-            raise InputError(f"{path.name}: its sidecar does not name its volumes (TemplateLabels).")
-        volumes = {str(name): values[..., index] for index, name in enumerate(names)}
-        return Networks(image.affine, volumes, np.empty(0))
+def is_inverted(branch: Mapping[str, Any]) -> bool:
+    """Tell whether a branch, of `Run.branches`, runs against its volumes and was left so (paper mode)."""
+    return "Marks" not in branch and branch.get("Sign") == 1 and branch.get("MeasuredSign") == -1
 
 
 def _read_or_empty(path: Path) -> dict[str, Any]:
@@ -243,7 +293,7 @@ def _header_repetition_time(path: Path) -> float | None:
         return None
 
 
-def find_runs(output_dir: str | os.PathLike, participant: str) -> list[Run]:
+def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]:
     """Find the runs of a participant by the files that belong to the registry of names.
 
     Parameters

@@ -6,7 +6,7 @@ shown like any other: left on the left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,12 +23,18 @@ from scipy.ndimage import map_coordinates
 
 from ..grid import Grid
 from ..maps import BRANCHES, LABELS, THRESHOLD
-from .style import message, styled
+from .style import empty, styled
 
 __all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
 
 HEIGHTS = (-22, -8, 6, 22, 38, 54)
 """z in mm of the slices of a mosaic."""
+
+REGION_HEIGHTS = (-46, -30, -14, 2, 18, 34, 50, 66)
+"""The same of the evaluation region."""
+
+SHOWN = 0.15
+"""Share of the voxels of a state's mean map, those furthest from its mean, that are shown."""
 
 _STEP = 2.0  # mm between the points at which images are sampled for display
 _X = np.arange(-76, 76.1, _STEP)
@@ -71,7 +77,8 @@ def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float
     """
     x, y, z = np.meshgrid(_X, _Y, np.asarray(heights, dtype=float), indexing="ij")
     voxels = nib.affines.apply_affine(np.linalg.inv(affine), np.stack([x, y, z], axis=-1))
-    samples = map_coordinates(volume.astype(np.float32), np.moveaxis(voxels, -1, 0), order=order, mode="constant")
+    at = np.moveaxis(voxels, -1, 0)
+    samples: np.ndarray = map_coordinates(volume.astype(np.float32), at, order=order, mode="constant")
     return samples.transpose(2, 1, 0)
 
 
@@ -125,9 +132,7 @@ def fbn_mosaic(
     rows: Sequence[MosaicRow],
     affine: np.ndarray,
     *,
-    threshold: float = THRESHOLD,
     branches: Sequence[str] = _TITLES,
-    heights: Sequence[float] = HEIGHTS,
 ) -> Figure:
     """Draw networks over the MNI template, one line per volume, the branches side by side.
 
@@ -136,33 +141,45 @@ def fbn_mosaic(
     rows : sequence of MosaicRow
     affine : float array, (4, 4)
         Of all maps, voxel to world, in mm.
-    threshold : float
-        Only larger values are shown.
     branches : sequence of str
         Names of the columns.
-    heights : sequence of float
-        z of the slices in mm.
     """
     if not rows:
-        figure = Figure(figsize=(11.5, 1))
-        message(figure.add_subplot(), "No volume was kept: there is no network to show.")
-        return figure
-    figure, panels = _lines(rows, branches, heights)
-    colours = None
+        return empty("No volume was kept: there is no network to show.", (11.5, 1))
+
+    def overlay(network: np.ndarray | None) -> np.ndarray | str:
+        if network is None:
+            return "no image"
+        return np.ma.masked_less_equal(_montage(axial_slices(network, affine, HEIGHTS)), THRESHOLD)
+
+    colours = {"cmap": _NETWORK, "vmin": THRESHOLD, "vmax": 1}
+    return _mosaic(rows, overlay, branches, colours, "FBN value (0 to 1, equation 9)")
+
+
+def _mosaic(
+    rows: Sequence[MosaicRow],
+    overlay: Callable[[np.ndarray | None], np.ndarray | str],
+    branches: Sequence[str],
+    colours: Mapping[str, Any],
+    label: str,
+) -> Figure:
+    """Lay what `overlay` makes of each map over the brains, or write why there is nothing."""
+    figure, panels = _lines(rows, branches)
+    drawn = None
     for row, line in zip(rows, panels, strict=True):
-        for axes, network in zip(line, row.maps, strict=True):
-            if network is None:
-                _note(axes, "no image")
-                continue
-            overlay = np.ma.masked_less_equal(_montage(axial_slices(network, affine, heights)), threshold)
-            colours = axes.imshow(overlay, cmap=_NETWORK, vmin=threshold, vmax=1, origin="lower")
-    if colours is not None:
-        bar = figure.colorbar(colours, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
-        bar.set_label("FBN value (0 to 1, equation 9)")
+        for axes, values in zip(line, row.maps, strict=True):
+            shown = overlay(values)
+            if isinstance(shown, str):
+                _note(axes, shown)
+            else:
+                drawn = axes.imshow(shown, origin="lower", **colours)
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
+        bar.set_label(label)
     return figure
 
 
-def _lines(rows: Sequence[MosaicRow], branches: Sequence[str], heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
+def _lines(rows: Sequence[MosaicRow], branches: Sequence[str]) -> tuple[Figure, np.ndarray]:
     """Lay out a mosaic: brains, titles of the lines, names of the columns, heights of the slices."""
     height = 1.42 * len(rows) + 1.1
     figure = Figure(figsize=(11.5, height))
@@ -171,7 +188,7 @@ def _lines(rows: Sequence[MosaicRow], branches: Sequence[str], heights: Sequence
     panels = figure.subplots(len(rows), len(branches), squeeze=False)
     for row, line in zip(rows, panels, strict=True):
         for axes in line:
-            _brain(axes, heights)
+            _brain(axes, HEIGHTS)
             _sides(axes)
         line[0].set_title(row.title, fontsize=9, pad=2)
         for axes in line[1:]:
@@ -182,7 +199,7 @@ def _lines(rows: Sequence[MosaicRow], branches: Sequence[str], heights: Sequence
             branch, (0.5, 1), (0, 20), xycoords=middle, textcoords=above, ha="center", fontsize=11, fontweight="bold"
         )
     for axes in panels[-1]:
-        _slice_labels(axes, heights)
+        _slice_labels(axes, HEIGHTS)
     return figure, panels
 
 
@@ -192,8 +209,6 @@ def state_mosaic(
     affine: np.ndarray,
     *,
     branches: Sequence[str] = _TITLES,
-    heights: Sequence[float] = HEIGHTS,
-    share: float = 0.15,
 ) -> Figure:
     """Draw mean signed maps of states: each in its own standard deviations from its mean, the strongest part of it.
 
@@ -205,34 +220,23 @@ def state_mosaic(
         Of all maps, voxel to world, in mm.
     branches : sequence of str
         Names of the columns.
-    heights : sequence of float
-        z of the slices in mm.
-    share : float
-        Of a map's voxels, those furthest from its mean are shown.
     """
-    figure, panels = _lines(rows, branches, heights)
-    colours = None
-    for row, line in zip(rows, panels, strict=True):
-        for axes, mean in zip(line, row.maps, strict=True):
-            if mean is None or not mean.any():
-                _note(axes, "this branch is never in this state")
-                continue
-            inside = mean != 0
-            scaled = np.where(inside, (mean - mean[inside].mean()) / (mean[inside].std() or 1), 0)
-            cut = np.quantile(np.abs(scaled[inside]), 1 - share)
-            slices = _montage(axial_slices(scaled, affine, heights))
-            overlay = np.ma.masked_where(np.abs(slices) < cut, slices)
-            colours = axes.imshow(overlay, cmap="RdBu_r", vmin=-4, vmax=4, origin="lower")
-    if colours is not None:
-        bar = figure.colorbar(colours, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
-        bar.set_label("SD from the mean of the map")
-    return figure
+
+    def overlay(mean: np.ndarray | None) -> np.ndarray | str:
+        if mean is None or not mean.any():
+            return "this branch is never in this state"
+        inside = mean != 0
+        scaled = np.where(inside, (mean - mean[inside].mean()) / (mean[inside].std() or 1), 0)
+        cut = np.quantile(np.abs(scaled[inside]), 1 - SHOWN)
+        slices = _montage(axial_slices(scaled, affine, HEIGHTS))
+        return np.ma.masked_where(np.abs(slices) < cut, slices)
+
+    colours = {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}
+    return _mosaic(rows, overlay, branches, colours, "SD from the mean of the map")
 
 
 @styled
-def region_outline(
-    region: Grid, model: Grid | None = None, *, heights: Sequence[float] = (-46, -30, -14, 2, 18, 34, 50, 66)
-) -> Figure:
+def region_outline(region: Grid, model: Grid | None = None) -> Figure:
     """Draw the outline of the evaluation region on the MNI template, and what the model's mask has beyond it.
 
     Parameters
@@ -241,23 +245,21 @@ def region_outline(
         The evaluation region.
     model : Grid, optional
         The model's mask; ignored where it lies on another grid.
-    heights : sequence of float
-        z of the slices in mm.
     """
     figure = Figure(figsize=(11.5, 2.15))
     axes = figure.subplots()
-    _brain(axes, heights)
+    _brain(axes, REGION_HEIGHTS)
     handles: list[Line2D | Patch] = [Line2D([], [], color="#0072B2", linewidth=1.5, label="evaluation region")]
     if model is not None and model.shape == region.shape and np.allclose(model.affine, region.affine, atol=1e-3):
         lost = model.mask & ~region.mask
-        shown = np.ma.masked_equal(_montage(axial_slices(lost, region.affine, heights, order=0)) > 0, False)
+        shown = np.ma.masked_equal(_montage(axial_slices(lost, region.affine, REGION_HEIGHTS, order=0)) > 0, False)
         axes.imshow(shown, cmap=ListedColormap(["#E69F00"]), alpha=0.75, origin="lower")
         if lost.any():
             handles.append(Patch(color="#E69F00", alpha=0.75, label="in the model's mask, without data in this run"))
-    outline = _montage(axial_slices(region.mask, region.affine, heights))
+    outline = _montage(axial_slices(region.mask, region.affine, REGION_HEIGHTS))
     if outline.min() < 0.5 < outline.max():
         axes.contour(outline, levels=[0.5], colors=["#0072B2"], linewidths=1.2)
     _sides(axes)
-    _slice_labels(axes, heights)
+    _slice_labels(axes, REGION_HEIGHTS)
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure

@@ -11,9 +11,9 @@ from typing import Literal
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-_IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
+__all__ = ["Banner", "Block", "Cell", "Chapter", "Drawing", "Link", "Links", "Page", "Table", "Text", "render"]
 
-__all__ = ["Banner", "Block", "Cell", "Drawing", "Link", "Links", "Page", "Section", "Table", "Text", "render"]
+_IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
 
 
 @dataclass(frozen=True)
@@ -92,28 +92,28 @@ Block = Text | Banner | Drawing | Table | Links
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading with blocks and subsections; `key` is its anchor on the page."""
+class Chapter:
+    """A heading with blocks and chapters below it; `key` is its anchor on the page."""
 
     key: str
     title: str
     blocks: Sequence[Block] = ()
-    sections: Sequence[Section] = ()
+    chapters: Sequence[Chapter] = ()
 
 
 @dataclass(frozen=True)
 class Page:
-    """A report: title, facts (name, value), banners and sections."""
+    """A report: title, facts (name, value), banners and chapters."""
 
     title: str
     subtitle: str
     facts: Sequence[tuple[str, str]]
     banners: Sequence[Banner]
-    sections: Sequence[Section]
+    chapters: Sequence[Chapter]
     footer: str
 
 
-def render(page: Page, template: str = "participant.html") -> str:
+def render(page: Page) -> str:
     """Fill the template: everything that comes from files is escaped, nothing is fetched.
 
     >>> html = render(Page("<sub-01>", "", (), (), (), ""))
@@ -123,8 +123,8 @@ def render(page: Page, template: str = "participant.html") -> str:
     assets = resources.files("scaae_nipype.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["prose"] = _prose
-    style = Markup((assets / "participant.css").read_text(encoding="utf-8"))
-    text = (assets / template).read_text(encoding="utf-8")
+    style = Markup((assets / "page.css").read_text(encoding="utf-8"))
+    text = (assets / "page.html").read_text(encoding="utf-8")
     return environment.from_string(text).render(page=page, style=style) + "\n"
 
 

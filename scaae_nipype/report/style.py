@@ -9,16 +9,13 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import matplotlib
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from ..maps import LABELS
 from ..words import one_line
 
-__all__ = ["COLOURS", "DROPPED", "MARKERS", "data_uri", "message", "methods_of", "shorten", "styled"]
+__all__ = ["COLOURS", "DROPPED", "MARKERS", "WIDTH", "data_uri", "empty", "shorten", "styled"]
 
 P = ParamSpec("P")
 
@@ -30,6 +27,9 @@ MARKERS = {"fbn1": "o", "fbn2": "s", "volume": "D", "volume_negated": "v"}
 
 DROPPED = "#DDDDDD"
 """Volumes that were not used."""
+
+WIDTH = 11.0
+"""Of figures of lines and letters, in inches."""
 
 _STYLE: dict[Any, Any] = {
     # the user's backend stays: rc_context would not bring it back
@@ -50,16 +50,6 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a template may be called $x$
     "image.interpolation": "nearest",
 }
-
-
-def methods_of(table: pd.DataFrame) -> list[str]:
-    """Give the methods of a table that have a label, in the order in which readers see them.
-
-    >>> methods_of(pd.DataFrame({"method": ["volume", "fbn2", "other", "fbn2"]}))
-    ['fbn2', 'volume']
-    """
-    there = set(table["method"])
-    return [method for method in LABELS if method in there]
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -92,10 +82,14 @@ def data_uri(figure: Figure, *, vector: bool = True) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def message(axes: Axes, text: str) -> None:
-    """Write into otherwise empty axes why they are empty."""
+@styled
+def empty(text: str, size: tuple[float, float] = (WIDTH, 0.8)) -> Figure:
+    """Give a figure that says why there is nothing to see."""
+    figure = Figure(figsize=size)
+    axes = figure.add_subplot()
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color="#444444", transform=axes.transAxes)
+    return figure
 
 
 def shorten(label: object, length: int = 26) -> str:

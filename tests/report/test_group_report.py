@@ -9,7 +9,7 @@ from scaae_nipype.derivatives.names import group_path
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import write_json, write_table
 from scaae_nipype.report import group_report
-from scaae_nipype.report.group import GROUP_SECTIONS, HOW_TO_READ_GROUPS
+from scaae_nipype.report.group_page import GROUP_SECTIONS, HOW_TO_READ_GROUPS
 
 
 def put(root, meaning, rows, **account):

@@ -13,11 +13,11 @@ from scaae_nipype.derivatives.names import output_path, outputs
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.report import participant_report
-from scaae_nipype.report.specification import HOW_TO_READ, RUN_SECTIONS, FigureItem
+from scaae_nipype.report.participant_page import HOW_TO_READ, RUN_SECTIONS
 
 ENTITIES = {"sub": "01", "task": "rest", "run": "01", "space": "MNI152NLin6Asym"}
 VOID = {"meta", "img", "link", "br", "input", "hr"}
-FIGURES = [item for section in RUN_SECTIONS for item in section.items if isinstance(item, FigureItem)]
+FIGURES = [item for section in RUN_SECTIONS for item in section.items if item.title]
 
 
 class Page(HTMLParser):
@@ -95,7 +95,7 @@ def test_every_section_and_figure_of_every_run_is_there(page):
     for run in ("run1", "run2"):
         for section in RUN_SECTIONS:
             expected.append(f"{run}-{section.key}")
-            expected += [f"{run}-{section.key}-{item.key}" for item in section.items if isinstance(item, FigureItem)]
+            expected += [f"{run}-{section.key}-{item.key}" for item in section.items if item.title]
     assert len(set(page.keys)) == len(page.keys)
     assert sorted(key for key in page.keys if not key.startswith("caption")) == sorted(expected)
     assert [table["aria-labelledby"] for table in page.all("table")] == [
@@ -166,7 +166,7 @@ def test_missing_files_are_named(make_dataset, tmp_path):
         *("run1-data", "run1-data-motion"),
     ]
     always = [item for section in RUN_SECTIONS if not section.optional for item in section.items]
-    always = [item for item in always if isinstance(item, FigureItem)]
+    always = [item for item in always if item.title]
     for meaning in {meaning for item in always for meaning in item.needs} - {"samples"}:
         assert f"{file_of(root, meaning).name}" in page.text
     assert page.text.count("not shown, for want of") == len(always) - 1

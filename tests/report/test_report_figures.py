@@ -10,7 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from scaae_nipype.grid import AFFINE, Grid, load_grid
-from scaae_nipype.report import brains, figures
+from scaae_nipype.report import brains
+from scaae_nipype.report.figures import MOST_TEMPLATES, courses
+from scaae_nipype.report.sections.channels import channel_weights, code_over_time
+from scaae_nipype.report.sections.data import motion
+from scaae_nipype.report.sections.gradual import lag_curve
+from scaae_nipype.report.sections.networks import density_over_time
+from scaae_nipype.report.sections.templates import overlap_scores, threshold_curves
 from scaae_nipype.report.style import data_uri
 
 NAN = np.nan
@@ -57,36 +63,36 @@ def one(value: float, n: int = 1) -> dict[str, pd.DataFrame]:
 
 
 EDGES = {
-    "iou of one volume": lambda: figures.template_iou(one(0.2), 2.0),
-    "iou all n/a": lambda: figures.template_iou(one(NAN, 4), 2.0),
-    "iou all 0": lambda: figures.template_iou(one(0.0, 4)),
-    "iou without branches": lambda: figures.template_iou({}),
-    "overlap of one template": lambda: figures.overlap_scores(overlap(templates=["A"])),
-    "overlap of one method": lambda: figures.overlap_scores(overlap(methods=["fbn1"])),
-    "overlap all n/a": lambda: figures.overlap_scores(overlap(value=NAN)),
-    "overlap empty": lambda: figures.overlap_scores(overlap().iloc[:0]),
-    "overlap of volumes alone": lambda: figures.overlap_scores(overlap(methods=["volume"])),
-    "overlap of 300 templates": lambda: figures.overlap_scores(overlap(templates=[f"T{i}" for i in range(300)])),
-    "one lag": lambda: figures.gradual_change(lags(n=1)),
-    "lags all n/a": lambda: figures.gradual_change(lags(NAN)),
-    "lags empty": lambda: figures.gradual_change(lags().iloc[:0]),
-    "curve of one threshold": lambda: figures.threshold_curves(curve(thresholds=[0.3]), 0.3),
-    "curve all n/a": lambda: figures.threshold_curves(curve(NAN), 0.3),
-    "curve as words": lambda: figures.threshold_curves(curve("n/a"), 0.3),
-    "curve empty": lambda: figures.threshold_curves(curve().iloc[:0], 0.3),
-    "weights of one volume": lambda: figures.channel_weights(np.full((1, 32), 0.5), 2.0),
-    "weights all n/a": lambda: figures.channel_weights(np.full((5, 32), NAN), 2.0),
-    "weights empty": lambda: figures.channel_weights(np.zeros((0, 32))),
-    "one channel": lambda: figures.channel_weights(np.full((5, 1), 0.5)),
-    "code of one volume": lambda: figures.code_over_time(np.ones((1, 64)), 2.0),
-    "code all n/a": lambda: figures.code_over_time(np.full((5, 64), NAN)),
-    "code empty": lambda: figures.code_over_time(np.zeros((0, 0))),
-    "density of one volume": lambda: figures.density_over_time({"fbn1": np.array([0.2])}, 2.0),
-    "density all n/a": lambda: figures.density_over_time({"fbn1": np.array([NAN, NAN])}, 2.0),
-    "motion of one volume": lambda: figures.motion(samples(1), 2.0, 0.5),
-    "motion unknown": lambda: figures.motion(samples(5, NAN), 2.0, 0.5),
-    "motion as words": lambda: figures.motion(samples(5, "n/a"), None, None),
-    "motion empty": lambda: figures.motion(samples(0), 2.0),
+    "iou of one volume": lambda: courses(one(0.2), 2.0),
+    "iou all n/a": lambda: courses(one(NAN, 4), 2.0),
+    "iou all 0": lambda: courses(one(0.0, 4)),
+    "iou without branches": lambda: courses({}),
+    "overlap of one template": lambda: overlap_scores(overlap(templates=["A"])),
+    "overlap of one method": lambda: overlap_scores(overlap(methods=["fbn1"])),
+    "overlap all n/a": lambda: overlap_scores(overlap(value=NAN)),
+    "overlap empty": lambda: overlap_scores(overlap().iloc[:0]),
+    "overlap of volumes alone": lambda: overlap_scores(overlap(methods=["volume"])),
+    "overlap of 300 templates": lambda: overlap_scores(overlap(templates=[f"T{i}" for i in range(300)])),
+    "one lag": lambda: lag_curve(lags(n=1)),
+    "lags all n/a": lambda: lag_curve(lags(NAN)),
+    "lags empty": lambda: lag_curve(lags().iloc[:0]),
+    "curve of one threshold": lambda: threshold_curves(curve(thresholds=[0.3]), 0.3),
+    "curve all n/a": lambda: threshold_curves(curve(NAN), 0.3),
+    "curve as words": lambda: threshold_curves(curve("n/a"), 0.3),
+    "curve empty": lambda: threshold_curves(curve().iloc[:0], 0.3),
+    "weights of one volume": lambda: channel_weights(np.full((1, 32), 0.5), 2.0),
+    "weights all n/a": lambda: channel_weights(np.full((5, 32), NAN), 2.0),
+    "weights empty": lambda: channel_weights(np.zeros((0, 32))),
+    "one channel": lambda: channel_weights(np.full((5, 1), 0.5)),
+    "code of one volume": lambda: code_over_time(np.ones((1, 64)), 2.0),
+    "code all n/a": lambda: code_over_time(np.full((5, 64), NAN)),
+    "code empty": lambda: code_over_time(np.zeros((0, 0))),
+    "density of one volume": lambda: density_over_time({"fbn1": np.array([0.2])}, 2.0),
+    "density all n/a": lambda: density_over_time({"fbn1": np.array([NAN, NAN])}, 2.0),
+    "motion of one volume": lambda: motion(samples(1), 2.0, 0.5),
+    "motion unknown": lambda: motion(samples(5, NAN), 2.0, 0.5),
+    "motion as words": lambda: motion(samples(5, "n/a"), None, None),
+    "motion empty": lambda: motion(samples(0), 2.0),
     "mosaic without volumes": lambda: brains.fbn_mosaic([], AFFINE),
     "mosaic of an empty map": lambda: brains.fbn_mosaic(
         [brains.MosaicRow("x", [np.zeros((49, 58, 47)), None])], AFFINE
@@ -106,23 +112,23 @@ def test_edge_cases_draw_without_a_warning(draw):
 
 
 def test_figures_without_anything_to_show_say_so():
-    assert "No kept volume overlaps any template" in texts(figures.template_iou(one(NAN)))
-    assert "No volume was kept" in texts(figures.channel_weights(np.full((5, 32), NAN)))
-    assert "no framewise displacement known" in texts(figures.motion(samples(5, NAN)))
+    assert "No kept volume overlaps any template" in texts(courses(one(NAN)))
+    assert "No volume was kept" in texts(channel_weights(np.full((5, 32), NAN)))
+    assert "no framewise displacement known" in texts(motion(samples(5, NAN)))
 
 
 def test_heat_maps_share_one_scale_and_keep_gaps():
     table = one(0.1, 4)
     table["fbn2"].iloc[1, 0] = 0.6
     table["fbn1"].iloc[2, 0] = NAN
-    figure = figures.template_iou(table, 2.0)
+    figure = courses(table, 2.0)
     first, second = (axes.images[0] for axes in figure.axes[:2])
     assert first.get_clim() == second.get_clim() == (0, 0.6)
     assert first.get_array().mask.tolist() == [[False, False, True, False]]
 
 
 def test_volumes_and_seconds_stand_on_the_axes():
-    figure = figures.template_iou(one(0.2, 10), 2.5)
+    figure = courses(one(0.2, 10), 2.5)
     FigureCanvasAgg(figure).draw()
     seconds = figure.axes[0].child_axes[0]
     assert seconds.get_xlabel() == "time (s)"
@@ -133,7 +139,7 @@ def test_volumes_and_seconds_stand_on_the_axes():
 def test_a_threshold_curve_is_the_mean_over_templates_with_the_papers_threshold_marked():
     table = curve(0.2)
     table.loc[(table["template"] == "B") & (table["method"] == "fbn1"), "best_of_20_iou"] = [0.4, NAN, 0.6]
-    scores, density = figures.threshold_curves(table, 0.3).axes
+    scores, density = threshold_curves(table, 0.3).axes
     np.testing.assert_allclose(scores.lines[0].get_ydata(), [0.3, 0.2, 0.4])
     np.testing.assert_allclose(scores.lines[1].get_ydata(), 0.2)
     np.testing.assert_allclose(density.lines[0].get_ydata(), 20)
@@ -145,12 +151,12 @@ def test_overlap_is_ordered_by_the_average_precision_of_the_network():
     for template, value in (("low", 0.1), ("high", 0.5), ("middle", 0.3)):
         table.loc[(table["template"] == template) & (table["method"] == "fbn2"), "best_of_20_average_precision"] = value
         table.loc[(table["template"] == template) & (table["method"] == "fbn1"), "best_of_20_average_precision"] = 0.01
-    figure = figures.overlap_scores(table)
+    figure = overlap_scores(table)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["high", "middle", "low"]
 
 
 def test_chance_is_marked_where_the_size_of_the_template_gives_it():
-    figure = figures.overlap_scores(overlap(templates=["A"]))
+    figure = overlap_scores(overlap(templates=["A"]))
     marks = [
         [collection.get_segments()[0][0][0] for collection in axes.collections if collection.get_linestyles()[0][1]]
         for axes in figure.axes
@@ -159,8 +165,8 @@ def test_chance_is_marked_where_the_size_of_the_template_gives_it():
 
 
 def test_too_many_templates_are_cut_to_the_best():
-    figure = figures.overlap_scores(overlap(templates=[f"T{i}" for i in range(300)]))
-    assert len(figure.axes[0].get_yticklabels()) == figures.MOST_TEMPLATES
+    figure = overlap_scores(overlap(templates=[f"T{i}" for i in range(300)]))
+    assert len(figure.axes[0].get_yticklabels()) == MOST_TEMPLATES
     assert figure.get_figheight() < 25
 
 
@@ -169,7 +175,7 @@ def test_dropped_volumes_are_shaded_and_counted():
     table.loc[[0, 1], ["kept", "dummy"]] = [0, 1]
     table.loc[5, ["kept", "censored"]] = [0, 1]
     table.loc[9, "kept"] = 0
-    shown = texts(figures.motion(table, 2.0, 0.5))
+    shown = texts(motion(table, 2.0, 0.5))
     for text in ("dummy scan: 2", "censored for motion: 1", "dropped for another reason: 1", "threshold 0.5 mm"):
         assert text in shown
 
@@ -211,7 +217,7 @@ def test_mosaic_colours_the_right_half_of_each_slice():
 def test_mosaic_shows_only_what_exceeds_the_threshold():
     volume = np.full((49, 58, 47), 0.29, "f4")
     volume[20:30, 25:35, 20:30] = 0.4
-    figure = brains.fbn_mosaic([brains.MosaicRow("x", [volume])], AFFINE, branches=["one"], threshold=0.3)
+    figure = brains.fbn_mosaic([brains.MosaicRow("x", [volume])], AFFINE, branches=["one"])
     shown = figure.axes[0].images[1]
     assert shown.get_clim() == (0.3, 1)
     assert shown.get_array().min() > 0.3
@@ -231,12 +237,12 @@ def test_region_shows_what_the_models_mask_has_beyond_it():
 def test_users_matplotlib_settings_neither_matter_nor_change():
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "backend": "svg"}):
         before = dict(matplotlib.rcParams)
-        ours = data_uri(figures.gradual_change(lags()))
+        ours = data_uri(lag_curve(lags()))
         assert dict(matplotlib.rcParams) == before
-    assert ours == data_uri(figures.gradual_change(lags()))
+    assert ours == data_uri(lag_curve(lags()))
 
 
 def test_dollar_signs_are_letters():
     table = {"fbn1": pd.DataFrame({"$\\frac{": [0.1, 0.2]})}
-    svg = base64.b64decode(data_uri(figures.template_iou(table)).partition(",")[2])
+    svg = base64.b64decode(data_uri(courses(table)).partition(",")[2])
     assert svg.startswith(b"<?xml")

@@ -10,9 +10,10 @@ from scaae_nipype.derivatives.names import output_path
 from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, write_json
-from scaae_nipype.report.findings import banners, branch_sentences
-from scaae_nipype.report.overview import cards_of, model_blocks
-from scaae_nipype.report.views import settings_table
+from scaae_nipype.report.banners import banners
+from scaae_nipype.report.sections.data import settings_table
+from scaae_nipype.report.sections.model import cards_of, model_blocks
+from scaae_nipype.report.sections.networks import branch_sentences
 
 
 def touch(root: Path, meaning: str = "region", **entities: str) -> None:

@@ -12,10 +12,16 @@ from matplotlib.patches import FancyArrowPatch
 from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, read_table, write_json, write_table
-from scaae_nipype.report import state_views as views
-from scaae_nipype.report.comparison import comparison_figure, comparison_sentences, comparison_table
-from scaae_nipype.report.methods import method_label, ordered_methods
-from scaae_nipype.report.state_figures import TransitionPanel, state_sequence, transition_graphs
+from scaae_nipype.report.labels import method_label, ordered_methods
+from scaae_nipype.report.sections import states
+from scaae_nipype.report.sections.baselines import (
+    comparison_figure,
+    comparison_sentences,
+    comparison_table,
+    run_sentences,
+)
+from scaae_nipype.report.sections.events import event_sentences, event_table, locking
+from scaae_nipype.report.sections.transitions import TransitionPanel, transition_graphs
 
 
 def scores(**means):
@@ -109,7 +115,7 @@ def test_every_method_has_a_name_and_a_place():
 
 
 def test_baselines_that_could_not_be_computed_are_said(run):
-    assert any("Sliding-window ICA: no window" in text for text in views.compare_sentences(run))
+    assert any("Sliding-window ICA: no window" in text for text in run_sentences(run))
 
 
 # ---- states ------------------------------------------------------------------------------------------------------
@@ -146,15 +152,15 @@ def test_one_state_no_state_and_no_panel():
 
 def test_the_sequence_breaks_at_gaps():
     kept = np.array([1, 1, 0, 1, 1], bool)
-    states = ["A", "A", np.nan, "A", "unassigned"]
-    figure = state_sequence({"fbn1": states}, kept, ["A"], 2.0)
+    named = ["A", "A", np.nan, "A", "unassigned"]
+    figure = states.state_sequence({"fbn1": named}, kept, ["A"], 2.0)
     bars = [path.get_extents() for c in figure.axes[0].collections for path in c.get_paths()]
     assert sorted((bar.x0, bar.x1) for bar in bars) == [(-0.5, 1.5), (2.5, 3.5)]
     assert "FBN branch 1: 1 states, 75 % of the kept volumes assigned" in texts(figure)
 
 
 def test_sentences_of_states_name_rule_share_and_absence(run):
-    text = " ".join(views.state_sentences(run))
+    text = " ".join(states.state_sentences(run))
     assert "most similar template by size-matched IoU, if that is at least 0.20" in text
     assert len(re.findall(r"Never: (?:\w+, )*NA\.", text)) == 3
     assert "no evidence of dynamics" in text
@@ -165,18 +171,18 @@ def test_no_volume_above_the_cut_off_is_said_everywhere(make_dataset):
     run = find_runs(root, "01")[0]
     table = read_table(run.path("statemetrics"))
     write_table(table.assign(n_volumes=0, occupancy=0.0, n_visits=0), run.path("statemetrics"))
-    states = read_table(run.path("states"))
-    states.loc[states["kept"] == 1, states.columns[1:]] = "unassigned"
-    write_table(states, run.path("states"))
+    sequence = read_table(run.path("states"))
+    sequence.loc[sequence["kept"] == 1, sequence.columns[1:]] = "unassigned"
+    write_table(sequence, run.path("states"))
     write_table(read_table(run.path("transitions")).assign(count=0), run.path("transitions"))
     run = fresh(run, root)
-    sentences = views.state_sentences(run)
+    sentences = states.state_sentences(run)
     assert sum("no volume is above the cut-off, so there are no states" in text for text in sentences) == 3
-    assert "No volume is above the cut-off: there are no states." in texts(views.sequence(run))
+    assert "No volume is above the cut-off: there are no states." in texts(states.sequence(run))
     everything = "FBN branch 1, FBN branch 2, volume itself"
-    assert f"{everything}: no volume has a state." in texts(views.graphs(run))
-    assert "No volume is above the cut-off: there are no states to average." in texts(views.state_mosaic(run))
-    assert len(views.state_table(run).rows) == 5
+    assert f"{everything}: no volume has a state." in texts(states.graphs(run))
+    assert "No volume is above the cut-off: there are no states to average." in texts(states.state_mosaic(run))
+    assert len(states.state_table(run).rows) == 5
 
 
 def test_state_maps_go_by_the_names_in_the_sidecar(run, make_dataset):
@@ -193,25 +199,25 @@ def test_state_maps_go_by_the_names_in_the_sidecar(run, make_dataset):
 
 
 def test_what_follows_the_task_is_said_and_tabulated(run):
-    sentences = views.event_sentences(run)
+    sentences = event_sentences(run)
     assert sentences[0].startswith("FBN branch 1: 2 with corrected p ≤ 0.05: Visual with faces (score)")
     assert sentences[1].startswith("FBN branch 2: 0 with")
-    first = views.event_table(run).rows[0]
+    first = event_table(run).rows[0]
     assert [cell.text for cell in first[:2]] == ["faces", "Visual"] and first[-1].strong
-    figure = views.event_figure(run)
+    figure = locking(run.table("events"))
     dots = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata())]
     assert len(dots) == 2
     assert {"faces", "houses"} <= set(texts(figure))
 
 
 def test_a_run_without_events_has_no_section_of_them(make_dataset):
-    from scaae_nipype.report.participant import participant_page
+    from scaae_nipype.report.participant_page import participant_page
 
     root = make_dataset(n=8)
     run = find_runs(root, "01")[0]
     for meaning in ("events", "fbn1regions", "fbn2regions", "baselines"):
         run.path(meaning).unlink()
-    (section,) = [section for section in participant_page(root, "01").sections if section.key == "run1"]
-    keys = {part.key.removeprefix("run1-") for part in section.sections}
+    (section,) = [section for section in participant_page(root, "01").chapters if section.key == "run1"]
+    keys = {part.key.removeprefix("run1-") for part in section.chapters}
     assert not keys & {"events", "regions", "baselines"}
     assert "states" in keys

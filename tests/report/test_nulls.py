@@ -4,9 +4,9 @@ import pytest
 
 from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.files import read_json, read_table, write_json, write_table
-from scaae_nipype.report import null_views as views
-from scaae_nipype.report import state_views
-from scaae_nipype.report.participant import participant_page
+from scaae_nipype.report.participant_page import participant_page
+from scaae_nipype.report.sections import nulls
+from scaae_nipype.report.sections.states import state_sentences
 
 
 @pytest.fixture
@@ -19,37 +19,37 @@ def change(run, meaning: str, **values) -> None:
 
 
 def section(root, key="nulls"):
-    (own,) = [part for part in participant_page(root, "01").sections if part.key == "run1"]
-    return next((part for part in own.sections if part.key == f"run1-{key}"), None)
+    (own,) = [part for part in participant_page(root, "01").chapters if part.key == "run1"]
+    return next((part for part in own.chapters if part.key == f"run1-{key}"), None)
 
 
 def test_matches_are_counted_and_tabulated_with_p(run):
-    first, second, *_ = views.match_sentences(run)
+    first, second, *_ = nulls.match_sentences(run)
     assert first.startswith("FBN branch 1: the best volume of the run matches 1 of 5 templates with p ≤ 0.05: Visual.")
     assert "at most 0.220" in first and "matches 0 of 5" in second
-    assert "99 sets of surrogate templates, seed 3." in views.match_sentences(run)
-    row = next(row for row in views.match_table(run).rows if row[0].text == "Visual")
+    assert "99 sets of surrogate templates, seed 3." in nulls.match_sentences(run)
+    row = next(row for row in nulls.match_table(run).rows if row[0].text == "Visual")
     assert [cell.text for cell in row[1:4]] == ["0.30", "0.010", "4 %"]
     assert (row[2].strong, row[5].strong, row[1].small) == (True, False, "volume 7")
 
 
 def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
-    verdict, mark, meaning, lags = views.dynamics_sentences(run)
+    verdict, mark, meaning, lags = nulls.dynamics_sentences(run)
     assert "99 surrogates (seed 3)" in verdict and "p = 0.020, so it is not stationary" in verdict
     assert mark.startswith("In-sample: the model was fitted to this run")
     assert meaning == "A rejection means that the run is not stationary, linear and Gaussian."
     assert "z lies between 0.3 and 0.3" in lags and "expected near 0" in lags
-    tested = views.dynamics_table(run).rows[0]
+    tested = nulls.dynamics_table(run).rows[0]
     assert (tested[0].text, tested[4].text, tested[6].strong) == ("FBN branch 1", "4.0", True)
-    assert [row[0].text for row in views.lag_table(run).rows] == ["1 (2.0 s)", "2 (4.0 s)"]
-    assert [cell.text for cell in views.lag_table(run).rows[0][1:4]] == ["0.500", "0.400", "0.3"]
+    assert [row[0].text for row in nulls.lag_table(run).rows] == ["1 (2.0 s)", "2 (4.0 s)"]
+    assert [cell.text for cell in nulls.lag_table(run).rows[0][1:4]] == ["0.500", "0.400", "0.3"]
 
 
 def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     run = find_runs(make_dataset(n=8), "01")[0]
     change(run, "dynamicsnull", p_corrected=0.4, in_sample="no")
     write_json(read_json(run.path("dynamicsnull", ".json")) | {"InSample": "no"}, run.path("dynamicsnull", ".json"))
-    verdict, mark, *_ = views.dynamics_sentences(run)
+    verdict, mark, *_ = nulls.dynamics_sentences(run)
     assert "p = 0.400, so it is not told from a stationary mixture" in verdict
     assert mark == "The model of this test was not fitted to this run."
 
@@ -76,7 +76,7 @@ def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
     run = find_runs(make_dataset(n=8), "01")[0]
     path = run.path("statemetrics", ".json")
     write_json(read_json(path) | {"CutOff": {"fbn1": 0.21, "fbn2": 0.19, "volume": 0.2}}, path)
-    rule = state_views.state_sentences(run)[0]
+    rule = state_sentences(run)[0]
     assert "FBN branch 1 0.21, FBN branch 2 0.19, volume itself 0.20; see Null models" in rule
 
 
@@ -95,12 +95,12 @@ def test_cross_fitting_is_said(make_dataset):
     path = run.path("dynamicsnull", ".json")
     model = {"ModelName": "m-fold2of3", "Fold": 2, "NumberOfFolds": 3, "NumberOfTrainingParticipants": 8}
     write_json(read_json(path) | {"InSample": "no", "ModelOfTest": model}, path)
-    mark = views.dynamics_sentences(run)[1]
+    mark = nulls.dynamics_sentences(run)[1]
     assert mark.startswith(
         "The model of this test was not fitted to this run. It is that of fold 2 of 3, fitted to 8 other p"
     )
     write_json(read_json(path) | {"ModelOfTest": {"ModelName": "m", "Fold": None}}, path)
     assert (
-        views.dynamics_sentences(find_runs(run.root, "01")[0])[1]
+        nulls.dynamics_sentences(find_runs(run.root, "01")[0])[1]
         == "The model of this test was not fitted to this run."
     )

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..maps import BRANCHES, DECIDING, SCORE_LABELS
-from ..words import capitalised, listed, number
-from .figures import MOST_TEMPLATES
-from .methods import OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, ordered_methods
-from .page import Cell, Table
-from .style import message, shorten, styled
+from ...derivatives.reading import Group, Run
+from ...maps import BRANCHES, DECIDING, SCORE_LABELS
+from ...words import capitalised, listed, number
+from ..cells import of_most
+from ..figures import MOST_TEMPLATES, slanted_names
+from ..items import Item, Section
+from ..labels import OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, numbers, ordered_methods, seconds
+from ..page import Cell, Table
+from ..style import WIDTH, empty, shorten, styled
 
-__all__ = ["comparison_figure", "comparison_sentences", "comparison_table"]
-
-_SCORES = {score: capitalised(label) for score, label in SCORE_LABELS.items()}
+__all__ = ["GROUP_SECTION", "RUN_SECTION"]
 
 
 def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
     """Give a score as (templates × methods), both in order."""
-    values = scores.assign(value=pd.to_numeric(scores[column], errors="coerce"))
+    values = scores.assign(value=numbers(scores[column]))
     wide = values.pivot_table(index="template", columns="method", values="value", aggfunc="first", dropna=False)
     templates = [name for name in dict.fromkeys(scores["template"]) if name in wide.index]
     return wide.reindex(index=templates, columns=ordered_methods(scores["method"]))
@@ -43,15 +42,13 @@ def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
     columns = {score: f"best_of_20_{score}{suffix}" for score in DECIDING}
     columns = {score: column for score, column in columns.items() if column in scores}
     if not columns or scores.empty:
-        figure = Figure(figsize=(11, 0.8))
-        message(figure.add_subplot(), "There are no scores to compare.")
-        return figure
+        return empty("There are no scores to compare.")
     wides = {score: _wide(scores, column).head(MOST_TEMPLATES) for score, column in columns.items()}
     first = next(iter(wides.values()))
-    figure = Figure(figsize=(11, 1.5 + len(wides) * (0.55 + 0.24 * (len(first) + 1))))
+    figure = Figure(figsize=(WIDTH, 1.5 + len(wides) * (0.55 + 0.24 * (len(first) + 1))))
     panels = figure.subplots(len(wides), 1, squeeze=False)[:, 0]
     for index, (axes, (score, wide)) in enumerate(zip(panels, wides.items(), strict=True)):
-        _heat_map(axes, wide, f"{_SCORES[score]}, best of 20", labels=index == len(wides) - 1)
+        _heat_map(axes, wide, f"{capitalised(SCORE_LABELS[score])}, best of 20", labels=index == len(wides) - 1)
     return figure
 
 
@@ -76,8 +73,7 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
         axes.axvline(n_network - 0.5, color="white", linewidth=3)
     axes.set_yticks(range(len(shown)), [shorten(name) for name in shown.index], fontsize=8)
     names = [method_label(method) for method in wide.columns] if labels else []
-    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=40, ha="right", rotation_mode="anchor")
-    axes.tick_params(length=0)
+    slanted_names(axes, names)
     axes.set_title(title, fontweight="bold")
 
 
@@ -91,9 +87,9 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
     suffix, caption : str
     """
     columns = [
-        (f"{kind}_{score}{suffix}", score, heading)
-        for score in _SCORES
-        for kind, heading in (("best_of_20", "of 20"), ("mean", "mean"), ("best", "best"))
+        (f"{kind}_{score}{suffix}", score, word)
+        for score in SCORE_LABELS
+        for kind, word in (("best_of_20", "of 20"), ("mean", "mean"), ("best", "best"))
         if f"{kind}_{score}{suffix}" in scores
     ]
     methods = ordered_methods(scores["method"])
@@ -104,16 +100,15 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
     for method in methods:
         what = "maps" if method in PER_RUN else "volumes"
         small = "" if maps is None else f"{number(maps[method], 0)} {what}"
-        line = [Cell(method_label(method)), Cell(small)] if maps is not None else [Cell(method_label(method))]
-        line += [
-            Cell(number(value := means.loc[method, name]), strong=bool(value == best[name])) for name, *_ in columns
-        ]
+        line = [Cell(method_label(method)), *([] if maps is None else [Cell(small)])]
+        values = means.loc[method]
+        line += [Cell(number(values[name]), strong=bool(values[name] == best[name])) for name, *_ in columns]
         rows.append(line)
     groups = [("", 1 if maps is None else 2)]
-    for score in _SCORES:
+    for score in SCORE_LABELS:
         width = sum(own == score for _, own, _ in columns)
-        groups += [(_SCORES[score], width)] if width else []
-    headings = ["Method", *([] if maps is None else ["Candidates"]), *(heading for *_, heading in columns)]
+        groups += [(capitalised(SCORE_LABELS[score]), width)] if width else []
+    headings = ["Method", *([] if maps is None else ["Candidates"]), *(word for *_, word in columns)]
     return Table("Figure 5 as numbers: means over templates", headings, rows, caption, groups, narrow=True)
 
 
@@ -148,8 +143,8 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
                 word = _against(network.max(), means[best])
                 parts.append(f"{word} {kind} ({method_label(best)}, {number(means[best])})")
         sentences.append(
-            f"{_SCORES[score]}, best of 20, mean over templates: the better branch has {number(network.max())}; that "
-            f"is {listed(parts)}."
+            f"{capitalised(SCORE_LABELS[score])}, best of 20, mean over templates: the better branch has "
+            f"{number(network.max())}; that is {listed(parts)}."
         )
     if not sentences:
         return ["There are no baselines to compare the network with."]
@@ -165,6 +160,79 @@ def _against(ours: float, theirs: float) -> str:
     return "above" if ours > theirs else "below"
 
 
-def with_baselines(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put tables of scores one below the other; what is there already is not taken twice."""
+def _run_scores(run: Run) -> pd.DataFrame:
+    """Put the baselines below the network and the volume; what is there already is not taken twice."""
+    tables = [run.table(name, ["method", "template"]) for name in ("overlap", "baselines") if run.has(name)]
     return pd.concat(tables, ignore_index=True).drop_duplicates(["method", "template"])
+
+
+def run_sentences(run: Run) -> list[str]:
+    """Say how the network does against the best baselines, and which could not be computed."""
+    missing = [str(text) for text in run.sidecar("baselines").get("Warnings", []) if "leave" in str(text)]
+    return [*comparison_sentences(_run_scores(run)), *missing]
+
+
+def _run_table(run: Run) -> Table:
+    caption = (
+        "of 20: expected best of 20 candidates; mean: over all candidates; best: of all candidates, which grows with "
+        "their number (the paper's Figure 5 has the best IoU). smoothed²: smoothed, rectified and squared. Bold: the "
+        "best method."
+    )
+    return comparison_table(_run_scores(run), caption=caption)
+
+
+def _group_scores(group: Group) -> pd.DataFrame:
+    return of_most(group.everybody("overlap", ["method", "template", "n_participants"]))
+
+
+def _group_table(group: Group) -> Table:
+    table = _group_scores(group)
+    participants, time = number(table["n_participants"].max(), 0), seconds(table["repetition_time"].iloc[0])
+    caption = (
+        f"Means over templates and {participants} participants with TR {time} s. of 20: expected best of 20 "
+        "candidates; mean: over all; best: of all candidates, which grows with their number. Bold: the best method."
+    )
+    return comparison_table(table, "_mean", caption)
+
+
+RUN_SECTION: Section[Run] = Section(
+    "baselines",
+    "Beside what needs no trained network",
+    (
+        Item(run_sentences, ("overlap", "baselines")),
+        Item(
+            lambda run: comparison_figure(_run_scores(run)),
+            ("overlap", "baselines"),
+            key="comparison",
+            title="Every method with every template (the paper's Figure 5)",
+            caption="Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of "
+            "the white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
+            "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
+            "components of the run, no volumes. Context: the model's linear part alone. Untrained: the same network "
+            "before training.",
+            alt="Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
+        ),
+        Item(_run_table, ("overlap", "baselines")),
+    ),
+    optional=True,
+)
+
+GROUP_SECTION: Section[Group] = Section(
+    "baselines",
+    "Beside what needs no trained network",
+    (
+        Item(lambda group: comparison_sentences(_group_scores(group), "_mean"), ("overlap",)),
+        Item(
+            lambda group: comparison_figure(_group_scores(group), "_mean"),
+            ("overlap",),
+            key="figure2",
+            title="Every method with every template (the paper's Figure 5), averaged",
+            caption="Best of 20 candidates, mean over participants; the best method of a line is framed. Left of the "
+            "white line: the network. smoothed²: smoothed (Gaussian, σ in mm), rectified, squared; σ chosen: the "
+            "width that is best in the other participants. Untrained: the same network before training.",
+            alt="Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
+        ),
+        Item(_group_table, ("overlap",)),
+    ),
+    otherwise="There is no such table.",
+)

@@ -1,19 +1,20 @@
-"""From a run of the output dataset to what its null models gave."""
+"""Null models of a run: matches against surrogate templates, dynamics against surrogates of the run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..derivatives.reading import Run
-from ..maps import LABELS
-from ..words import number, percent, plural
-from .page import Cell, Table
-from .style import methods_of
+from ...derivatives.reading import Run
+from ...maps import LABELS
+from ...words import number, percent, plural
+from ..cells import over_methods, rows_abreast
+from ..items import Item, Section
+from ..labels import methods_of, numbers
+from ..page import Cell, Table
 
-__all__ = ["dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
+__all__ = ["RUN_SECTION", "dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
 
 _MATCHES = ("method", "template", "best_score", "best_volume", "p_best", "share_matched", "cutoff")
 _DYNAMICS = ("method", "family", "statistic", "observed", "surrogate_mean", "z", "p_family", "p_corrected", "in_sample")
@@ -31,16 +32,6 @@ _IN_SAMPLE = {
     "no": "The model of this test was not fitted to this run.",
     "unknown": "Whether the model was fitted to this run is not known; if it was, p may be too small.",
 }
-_MATCHES_UNTESTED = (
-    "Whether maps match templates by more than chance was not tested: no surrogate templates were asked for."
-)
-
-
-def _given(about: dict[str, Any], *keys: str) -> list[str]:
-    return [str(about[key]) for key in keys if about.get(key)]
-
-
-# ---- matches with templates --------------------------------------------------------------------------------------
 
 
 def match_sentences(run: Run) -> list[str]:
@@ -57,7 +48,7 @@ def match_sentences(run: Run) -> list[str]:
         )
     n = number(about.get("NumberOfSurrogates"), 0)
     sentences.append(f"{n} sets of surrogate templates, seed {number(about.get('Seed'), 0)}.")
-    sentences += _given(about, "Meaning")
+    sentences += [about["Meaning"]] if about.get("Meaning") else []
     if not run.has("dynamicsnull"):
         sentences.append(
             "Whether the run is more than a stationary mixture was not tested: no surrogates of runs were asked for."
@@ -69,18 +60,17 @@ def match_table(run: Run) -> Table:
     """Tabulate the best match with every template, with its p."""
     table = run.table("matches", _MATCHES)
     methods = methods_of(table)
-    cells = table.drop_duplicates(["template", "method"]).set_index(["template", "method"])
-    rows = []
-    for template in dict.fromkeys(table["template"]):
-        row = [Cell(str(template))]
-        for method in methods:
-            own = cells.loc[(template, method)]
-            row += [
-                Cell(number(own["best_score"]), f"volume {number(own['best_volume'], 0)}"),
-                Cell(number(own["p_best"], 3), strong=bool(own["p_best"] <= 0.05)),
-                Cell(percent(float(own["share_matched"]))),
-            ]
-        rows.append(row)
+    rows = rows_abreast(
+        table,
+        "template",
+        methods,
+        lambda part: [Cell(str(part["template"].iloc[0]))],
+        lambda own: [
+            Cell(number(own["best_score"]), f"volume {number(own['best_volume'], 0)}"),
+            Cell(number(own["p_best"], 3), strong=bool(own["p_best"] <= 0.05)),
+            Cell(percent(own["share_matched"])),
+        ],
+    )
     return Table(
         "Matches with templates against surrogate templates",
         ["Template", *(["best", "p", "share"] * len(methods))],
@@ -88,12 +78,9 @@ def match_table(run: Run) -> Table:
         "best: highest score over the run, and its volume; p: against surrogate templates, corrected over templates "
         "and volumes, bold at 0.05 or less; share: of the kept volumes whose own p (corrected over templates) is 0.05 "
         "or less. Maps that match nothing have a share of about 5 % for all templates together.",
-        [("", 1), *((LABELS[method], 3) for method in methods)],
+        over_methods(methods, 3),
         narrow=True,
     )
-
-
-# ---- dynamics ----------------------------------------------------------------------------------------------------
 
 
 def dynamics_sentences(run: Run) -> list[str]:
@@ -107,18 +94,16 @@ def dynamics_sentences(run: Run) -> list[str]:
     )
     known = str(about.get("InSample", table["in_sample"].iloc[0]))
     n, seed = number(about.get("NumberOfSurrogates"), 0), number(about.get("Seed"), 0)
-    return [
+    sentences = [
         f"Against {n} surrogates (seed {seed}) that went through the same network the run has p = {number(p, 3)}, "
         f"{verdict}.",
         _IN_SAMPLE.get(known, _IN_SAMPLE["unknown"]) + _cross_fitted(about.get("ModelOfTest")),
-        *_given(about, "Meaning"),
-        *_lag_sentence(table),
-        *(
-            []
-            if run.has("matches")
-            else ["Whether maps match templates was not tested: no surrogate templates were asked for."]
-        ),
     ]
+    sentences += [about["Meaning"]] if about.get("Meaning") else []
+    sentences += _lag_sentence(table)
+    if not run.has("matches"):
+        sentences.append("Whether maps match templates was not tested: no surrogate templates were asked for.")
+    return sentences
 
 
 def _cross_fitted(model: Any) -> str:
@@ -181,25 +166,37 @@ def lag_table(run: Run) -> Table:
     """Tabulate the lag curve of the run and its surrogates."""
     table = run.table("dynamicsnull", _DYNAMICS)
     curve = table[table["family"] == "gradual_change"].copy()
-    curve["lag"] = pd.to_numeric(curve["statistic"].astype(str).str.removeprefix("iou_lag"), errors="coerce")
-    methods = methods_of(curve)
-    cells = {(int(row["lag"]), row["method"]): row for row in curve.dropna(subset="lag").to_dict("records")}
-    seconds = run.repetition_time
-    rows = []
-    for lag in sorted({lag for lag, _ in cells}):
-        row = [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
-        for method in methods:
-            own = cells.get((lag, method), {})
-            row += [Cell(number(own.get(name, np.nan), digits)) for name, digits in _LAG_COLUMNS]
-        rows.append(row)
+    curve["lag"] = numbers(curve["statistic"].astype(str).str.removeprefix("iou_lag"))
+    curve = curve.dropna(subset="lag").astype({"lag": int}).sort_values("lag", kind="stable")
+    methods, seconds = methods_of(curve), run.repetition_time
+
+    def lead(part: pd.DataFrame) -> list[Cell]:
+        lag = part["lag"].iloc[0]
+        return [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
+
+    columns = {"observed": 3, "surrogate_mean": 3, "z": 1}
+    rows = rows_abreast(
+        curve, "lag", methods, lead, lambda own: [Cell(number(own[name], digits)) for name, digits in columns.items()]
+    )
     return Table(
         "Lag curve against surrogates",
         ["Lag", *(["run", "surrogates", "z"] * len(methods))],
         rows,
         "Mean IoU of two maps this many volumes apart. z near 0 is expected.",
-        [("", 1), *((LABELS[method], 3) for method in methods)],
+        over_methods(methods, 3),
         narrow=True,
     )
 
 
-_LAG_COLUMNS = (("observed", 3), ("surrogate_mean", 3), ("z", 1))
+RUN_SECTION: Section[Run] = Section(
+    "nulls",
+    "Null models",
+    (
+        Item(match_sentences, ("matches",), as_list=True),
+        Item(match_table, ("matches",)),
+        Item(dynamics_sentences, ("dynamicsnull",), as_list=True),
+        Item(dynamics_table, ("dynamicsnull",)),
+        Item(lag_table, ("dynamicsnull",)),
+    ),
+    optional=True,
+)

@@ -4,13 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaae_nipype.report.findings import (
-    channel_sentence,
-    gradual_sentences,
-    overlap_sentences,
-    region_sentences,
-    template_sentences,
-)
+from scaae_nipype.report.sections.channels import channel_sentences
+from scaae_nipype.report.sections.gradual import gradual_sentences
+from scaae_nipype.report.sections.templates import overlap_sentences, what_was_taken
 
 
 def overlap(network: list[float], volume: list[float], *, precision_only: bool = False) -> pd.DataFrame:
@@ -32,15 +28,17 @@ def test_templates_on_which_the_network_wins_are_counted():
 def test_what_was_taken_as_templates_is_said_with_kind_reason_and_voxels():
     about = {"Templates": "maps.nii.gz", "TemplateKind": "continuous", "TemplateKindReason": "values down to 1 %"}
     about |= {"TemplateVoxels": {"left": 20, "right": 0}, "TemplateShareInModelMask": {"left": 0.5, "right": None}}
-    first, second = template_sentences(about)
+    first, second = what_was_taken("Compared with", about, "Templates", "Template", "Template")
     assert first.startswith("Compared with maps.nii.gz: 2 continuous maps, each cut at 0.3")
     assert first.endswith("; values down to 1 %.")
     assert second.endswith("mask holds): left 20 (50 %), right 0.")
     about = {"Atlas": "atlas.nii.gz", "AtlasKind": "labels", "RegionVoxels": {f"r{n}": n for n in range(30, 0, -1)}}
-    first, second = region_sentences(about)
+    first, second = what_was_taken("Averaged over", about, "Atlas", "Atlas", "Region")
     assert first == "Averaged over atlas.nii.gz: 30 labels of one image."
     assert "1 to 30; the smallest 8: r1 1, r2 2" in second and second.endswith("r8 8.")
-    assert template_sentences({"Templates": "as earlier versions wrote it"}) == []
+    assert (
+        what_was_taken("Compared with", {"Templates": "as earlier versions"}, "Templates", "Template", "Template") == []
+    )
 
 
 def test_the_mean_over_volumes_is_held_against_chance():
@@ -94,8 +92,8 @@ def test_consecutive_volumes_and_chance():
 
 def test_channels_that_select_nothing():
     flat = np.array([[0.50, 0.55], [0.52, 0.56], [np.nan, np.nan]])
-    assert "range of 0.06), so nothing was selected" in channel_sentence(flat)
-    assert "nothing was selected" not in channel_sentence(flat * [[1, 0.5]])
-    assert "the same channels count the same in every volume" in channel_sentence(np.tile([0.3, 0.6], (4, 1)))
-    assert "count the same" not in channel_sentence(flat * [[1], [1.1], [1]])
-    assert channel_sentence(np.full((2, 2), np.nan)) == "No volume was kept."
+    assert "range of 0.06), so nothing was selected" in channel_sentences(flat)[0]
+    assert "nothing was selected" not in channel_sentences(flat * [[1, 0.5]])[0]
+    assert "the same channels count the same in every volume" in channel_sentences(np.tile([0.3, 0.6], (4, 1)))[0]
+    assert "count the same" not in channel_sentences(flat * [[1], [1.1], [1]])[0]
+    assert channel_sentences(np.full((2, 2), np.nan)) == ["No volume was kept."]

@@ -1,13 +1,25 @@
-"""What the methods of the tables are called for the reader, and in which order they come."""
+"""What methods are called for the reader, and in which order they come; columns and times of tables."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ..maps import BRANCHES, LABELS
+import pandas as pd
 
-__all__ = ["OWN_CONTEXT", "PER_RUN", "UNTRAINED", "method_label", "ordered_methods"]
+from ..maps import BRANCHES, LABELS
+from ..words import number
+
+__all__ = [
+    "OWN_CONTEXT",
+    "PER_RUN",
+    "UNTRAINED",
+    "method_label",
+    "methods_of",
+    "numbers",
+    "ordered_methods",
+    "seconds",
+]
 
 PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso")
 """Methods that give maps of the whole run, or of windows: their candidates are not volumes."""
@@ -59,7 +71,7 @@ def ordered_methods(methods: Iterable[str]) -> list[str]:
     """
     names = list(_NAMES)
 
-    def place(method: str) -> tuple:
+    def place(method: str) -> tuple[int, int, float]:
         if method in LABELS:
             return 0, names.index(method), 0.0
         smoothed = _SMOOTHED.fullmatch(method)
@@ -69,3 +81,27 @@ def ordered_methods(methods: Iterable[str]) -> list[str]:
         return 2, names.index(method) if method in names else len(names), 0.0
 
     return sorted(dict.fromkeys(methods), key=place)
+
+
+def methods_of(table: pd.DataFrame) -> list[str]:
+    """Give the methods of a table that have a label, in the order in which readers see them.
+
+    >>> methods_of(pd.DataFrame({"method": ["volume", "fbn2", "other", "fbn2"]}))
+    ['fbn2', 'volume']
+    """
+    there = set(table["method"])
+    return [method for method in LABELS if method in there]
+
+
+def seconds(value: object) -> str:
+    """Write a repetition time without trailing zeros.
+
+    >>> seconds(2.0), seconds(0.72), seconds(None)
+    ('2', '0.72', 'n/a')
+    """
+    return number(value, 3).rstrip("0").rstrip(".")
+
+
+def numbers(column: pd.Series) -> pd.Series:
+    """Give the numbers of a column, NaN where something else stands."""
+    return pd.to_numeric(column, errors="coerce")

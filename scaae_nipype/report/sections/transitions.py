@@ -1,8 +1,9 @@
-"""Figures of states: their sequence over time, and the graph of their transitions (the paper's Figure 6)."""
+"""Graphs of the transitions between states (the paper's Figure 6), of a run and over participants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -12,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ..evaluation.states import transition_graph
-from ..maps import LABELS
-from ..words import counted
-from .figures import time_axis
-from .style import COLOURS, DROPPED, message, shorten, styled
+from ...evaluation.states import transition_graph
+from ...maps import LABELS
+from ...words import counted
+from ..labels import methods_of, numbers
+from ..style import COLOURS, WIDTH, empty, shorten, styled
 
-__all__ = ["TransitionPanel", "panel_of", "state_sequence", "transition_graphs"]
+__all__ = ["TransitionPanel", "graphs_of", "transition_graphs"]
 
 _WIDEST, _LARGEST = 5.0, 2600.0  # line width in points of the most frequent change, area in points² of occupancy 1
 _POINTS = 90.0  # points per unit of the axes, about
@@ -49,53 +50,6 @@ class TransitionPanel:
 
 
 @styled
-def state_sequence(
-    states: Mapping[str, Sequence[object]], kept: np.ndarray, names: Sequence[str], repetition_time: float | None = None
-) -> Figure:
-    """Draw the state of every volume, a panel per method; gaps are grey, unassigned volumes empty.
-
-    Parameters
-    ----------
-    states : mapping
-        Method to a name per volume, (T,).
-    kept : bool array, (T,)
-    names : sequence of str
-        States to draw: those that some method visits.
-    repetition_time : float, optional
-        In s.
-    """
-    figure = Figure(figsize=(11, 0.9 + len(states) * (0.45 + 0.17 * max(len(names), 2))))
-    panels = figure.subplots(len(states), 1, squeeze=False)[:, 0]
-    for index, (axes, (method, own)) in enumerate(zip(panels, states.items(), strict=True)):
-        values = np.array([str(state) for state in own], dtype=object)
-        for gap in np.flatnonzero(~kept):
-            axes.axvspan(gap - 0.5, gap + 0.5, color=DROPPED, linewidth=0)
-        visited = [name for name in names if (kept & (values == name)).any()]
-        for row, name in enumerate(names):
-            for start, stop in _stretches(kept & (values == name)):
-                axes.broken_barh([(start - 0.5, stop - start)], (row - 0.42, 0.84), color=COLOURS[method])
-        assigned = np.isin(values[kept], list(names)).mean() if kept.any() else 0.0
-        axes.set_yticks(range(len(names)), [shorten(name) for name in names], fontsize=8)
-        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
-        axes.set_axisbelow(True)
-        what = f"{len(visited)} states, {100 * assigned:.0f} % of the kept volumes assigned"
-        axes.set_title(f"{LABELS[method]}: {what}", fontweight="bold")
-        time_axis(axes, len(kept), repetition_time, top=index == 0, bottom=index == len(states) - 1)
-    return figure
-
-
-def _stretches(where: np.ndarray) -> np.ndarray:
-    """Give start and end of the stretches in which `where` is true, (n, 2).
-
-    >>> _stretches(np.array([True, True, False, True])).tolist()
-    [[0, 2], [3, 4]]
-    """
-    return np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(int))).reshape(-1, 2)
-
-
-@styled
 def transition_graphs(panels: Sequence[TransitionPanel]) -> Figure:
     """Draw transition graphs side by side: width of a line for the count, size of a node for the occupancy.
 
@@ -105,13 +59,11 @@ def transition_graphs(panels: Sequence[TransitionPanel]) -> Figure:
     drawn = [panel for panel in panels if len(_visited(panel)) > 1]
     others = _said_of([panel for panel in panels if panel not in drawn])
     if not drawn:
-        figure = Figure(figsize=(11, 0.8))
-        message(figure.add_subplot(), others or "There are no states.")
-        return figure
+        return empty(others or "There are no states.")
     most = max(float(_changes(panel).max(initial=0)) for panel in drawn)
     columns = min(len(drawn), 2)
     rows = -(-len(drawn) // columns)
-    figure = Figure(figsize=(11, 5.2 * rows))
+    figure = Figure(figsize=(WIDTH, 5.2 * rows))
     for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), drawn, strict=False):
         _draw_graph(axes, panel, most)
     for axes in figure.axes[len(drawn) :]:
@@ -132,9 +84,8 @@ def _said_of(panels: Sequence[TransitionPanel]) -> str:
     lines = [f"{none}: no volume has a state."] if none else []
     for panel in panels:
         for index in _visited(panel):
-            lines.append(
-                f"{panel.title}: {panel.names[index]} is the only state ({100 * panel.occupancy[index]:.1f} %)."
-            )
+            share = f"{100 * panel.occupancy[index]:.1f} %"
+            lines.append(f"{panel.title}: {panel.names[index]} is the only state ({share}).")
     return "\n".join(lines)
 
 
@@ -156,15 +107,8 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
         share = graph.nodes[name].get("occupancy", 0.0)  # damaged tables may have changes of absent states
         area = 30 + _LARGEST * share
         radii[name] = np.sqrt(area / np.pi) + 1.5
-        axes.scatter(
-            place[0],
-            place[1],
-            s=area,
-            color=_NODE.get(panel.method, "#DDDDDD"),
-            edgecolor=colour,
-            linewidth=1,
-            zorder=3,
-        )
+        filled = _NODE.get(panel.method, "#DDDDDD")
+        axes.scatter(place[0], place[1], s=area, color=filled, edgecolor=colour, linewidth=1, zorder=3)
         room = 1.08 + radii[name] / _POINTS  # beyond the circle, in units of the axes
         away = np.asarray(place, float) * room if len(graph) > 1 else np.array([0.0, room - 0.8])
         side = "left" if away[0] > 0.15 else "right" if away[0] < -0.15 else "center"
@@ -194,28 +138,30 @@ def _draw_graph(axes: Axes, panel: TransitionPanel, most: float) -> None:
 
 
 def _wrapped(text: str, width: int = 76, most: int = 3) -> list[str]:
-    import textwrap
-
     lines = textwrap.wrap(text, width)
     return lines if len(lines) <= most else [*lines[:most], "…"]
 
 
-def panel_of(
-    method: str, title: str, transitions: pd.DataFrame, metrics: pd.DataFrame, occupancy: str
-) -> TransitionPanel:
-    """Make a panel from the long tables of one method.
+def graphs_of(metrics: pd.DataFrame, transitions: pd.DataFrame, occupancy: str, where: str = "") -> Figure:
+    """Draw the graph of every method of the long tables.
 
     Parameters
     ----------
-    method, title : str
-    transitions : DataFrame
-        ``from``, ``to``, ``count``.
     metrics : DataFrame
-        ``state`` and the column `occupancy`.
+        ``method``, ``state`` and the column `occupancy`.
+    transitions : DataFrame
+        ``method``, ``from``, ``to``, ``count``.
+    occupancy : str
+    where : str
+        What stands behind the names of the methods.
     """
-    names = [str(name) for name in dict.fromkeys(metrics["state"])]
-    wide = transitions.assign(**{"from": transitions["from"].astype(str), "to": transitions["to"].astype(str)})
-    counts = wide.pivot_table(index="from", columns="to", values="count", aggfunc="sum", fill_value=0)
-    square = counts.reindex(index=names, columns=names, fill_value=0).to_numpy()
-    shares = pd.to_numeric(metrics[occupancy], errors="coerce").fillna(0).to_numpy(dtype=float)
-    return TransitionPanel(title, method, names, square, shares)
+    panels = []
+    for method in methods_of(metrics):
+        own = metrics[metrics["method"] == method]
+        names = [str(name) for name in dict.fromkeys(own["state"])]
+        changes = transitions[transitions["method"] == method].astype({"from": str, "to": str})
+        counts = changes.pivot_table(index="from", columns="to", values="count", aggfunc="sum", fill_value=0)
+        square = counts.reindex(index=names, columns=names, fill_value=0).to_numpy()
+        shares = numbers(own[occupancy]).fillna(0).to_numpy(dtype=float)
+        panels.append(TransitionPanel(f"{LABELS[method]}{where}", method, names, square, shares))
+    return transition_graphs(panels)

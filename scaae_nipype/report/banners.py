@@ -1,0 +1,163 @@
+"""What a reader must know about the networks before looking at the figures, of a participant and of the group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..derivatives.reading import Group, Run, is_inverted
+from ..errors import InputError
+from ..words import counted, first_few, listed, number, percent
+from .labels import numbers
+from .page import Banner
+
+__all__ = ["CHANNEL_RANGE", "banners", "group_banners"]
+
+SIGN_AGREEMENT = 0.9
+"""A branch whose sign fewer volumes than this share agree with is flagged."""
+
+DENSE = 0.6
+"""A branch that marks more than this share of the region, on average, is saturated."""
+
+CHANNEL_RANGE = 0.1
+"""Channel weights that stay within a range narrower than this select nothing."""
+
+RECONSTRUCTION = "mean squared error"
+"""How the card of a model that was trained to reconstruct its input begins to describe its loss."""
+
+SEEDS_AGREE = (0.22, 0.44)
+"""Lowest and highest mean correlation of maps of two such models, among three; ``python -m benchmarks.ablations``."""
+
+_DOUBTS = ["undertrained", "channel_weight_range"]
+_DOUBTS += [f"{what}_fbn{branch}" for what in ("density", "sign_agreement", "inverted") for branch in (1, 2)]
+
+
+def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
+    """Give what a reader must know before looking at the figures of a participant.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    cards : mapping
+        Model name to model card.
+    """
+    training = {name: card.get("Training", {}) for name, card in cards.items()}
+    undertrained = [name for name, told in training.items() if told.get("Undertrained")]
+    undertrained += [str(run.model.get("ModelName", "without a name")) for run in runs if run.model.get("Undertrained")]
+    if undertrained:
+        yield Banner(
+            f"The model is undertrained ({listed(dict.fromkeys(undertrained))})",
+            "It has seen too few volumes for its maps to have settled: branches may still be inverted or mark most of "
+            "the brain. These maps show that the processing works; do not interpret them. Train on more runs or for "
+            "longer, or apply a model that was.",
+        )
+    seeded = [name for name, told in training.items() if str(told.get("Loss", "")).startswith(RECONSTRUCTION)]
+    if seeded:
+        low, high = (number(r) for r in SEEDS_AGREE)
+        yield Banner(
+            f"Another seed may give other networks ({listed(dict.fromkeys(seeded))})",
+            "A network that is trained to reconstruct volumes is free in what its branches mark. On simulated runs, "
+            f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
+            "again with another seed, and interpret what stays.",
+        )
+    branches = [(run, index, branch) for run in runs for index, branch in enumerate(run.branches, start=1)]
+    flagged = [(i, b) for _, i, b in branches if b.get("Flagged") or _number(b.get("SignAgreement")) < SIGN_AGREEMENT]
+    if flagged:
+        told = [f"branch {i} ({percent(b.get('SignAgreement'))} of the volumes agree)" for i, b in flagged]
+        yield Banner(
+            f"The sign of {listed(dict.fromkeys(told))} is uncertain",
+            "A branch can come out inverted; its sign is judged by its correlation with the input volumes. Here "
+            f"fewer than {percent(SIGN_AGREEMENT)} of the volumes agree on it: in part of the volumes this branch "
+            "shows deactivation as activation, or nothing that follows the data. Do not interpret its polarity.",
+        )
+    against = [index for _, index, branch in branches if is_inverted(branch)]
+    if against:
+        yield Banner(
+            _branches_are(against, "inverted"),
+            "It runs against the input volumes, and in paper mode no sign is applied, as in the published code: "
+            "what it shows as active is deactivated. The calibrated mode turns such a branch round.",
+        )
+    dense = [(r, i, b) for r, i, b in branches if _number(b.get("MeanDensity")) > DENSE]
+    if dense:
+        which = "; ".join(f"{r.title}, branch {i}: {percent(b['MeanDensity'])}" for r, i, b in dense)
+        yield Banner(
+            _branches_are([index for _, index, _ in dense], "saturated"),
+            f"On average more than {percent(DENSE)} of the brain is marked in a volume ({which}). Such a map is no "
+            "network: it overlaps everything, its IoU with any template is bounded by the template's small size, "
+            "and its overlap from volume to volume is high whatever the brain does.",
+        )
+    flat = [(run, limits) for run in runs if (limits := run.channel_limits) and limits[1] - limits[0] < CHANNEL_RANGE]
+    if flat:
+        which = "; ".join(f"{run.title}: {number(low)} to {number(high)}" for run, (low, high) in flat)
+        yield Banner(
+            "Channel attention selects nothing",
+            f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE} ({which}): "
+            "every channel enters the network map with nearly the same weight. The maps are then what a fixed "
+            "local filter of the volume gives; nothing is chosen automatically.",
+        )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan
+
+
+def _branches_are(indices: Iterable[int], what: str) -> str:
+    which = sorted(set(indices))
+    return f"Branch{'es' if len(which) > 1 else ''} {listed(which)} {'are' if len(which) > 1 else 'is'} {what}"
+
+
+def group_banners(group: Group) -> Iterator[Banner]:
+    """Give what a reader must know before looking at the figures of the group."""
+    with suppress(InputError):
+        yield from _of_all_runs(group.table("runs", ["run"]))
+    left_out, warnings = group.account.get("LeftOut"), group.account.get("Warnings")
+    if isinstance(left_out, dict) and left_out:
+        named = first_few((f"{run}: {reason}" for run, reason in left_out.items()), 5, separator="; ")
+        yield Banner(f"{counted(len(left_out), 'run')} left out", named)
+    if isinstance(warnings, list) and warnings:
+        yield Banner("Before you read on", " ".join(map(str, warnings)))
+
+
+def _of_all_runs(runs: pd.DataFrame) -> Iterator[Banner]:
+    """Say in how many runs what the participants' pages warn of occurs."""
+    runs = runs.reindex(columns=_DOUBTS).apply(numbers)
+    if (runs["undertrained"] > 0).any():
+        yield Banner(
+            "The model is undertrained",
+            "It has seen too few volumes for its maps to have settled: branches may still be inverted or mark most of "
+            "the brain. The tables show that the processing works; do not interpret them.",
+        )
+    for branch in (1, 2):
+        density, agreement = runs[f"density_fbn{branch}"], runs[f"sign_agreement_fbn{branch}"].min()
+        if (density > DENSE).any():
+            yield Banner(
+                f"Branch {branch} is saturated",
+                f"In {(density > DENSE).sum()} of {len(runs)} runs it marks more than {percent(DENSE)} of the brain in "
+                f"a volume, {percent(density.mean())} on average over all runs. Such a map is no network: it overlaps "
+                "everything, and its overlap from volume to volume is high whatever the brain does.",
+            )
+        if agreement < SIGN_AGREEMENT:
+            yield Banner(
+                f"The sign of branch {branch} is uncertain",
+                f"Only {percent(agreement)} of the volumes agree on it: in part of the volumes this branch shows "
+                "deactivation as activation, or nothing that follows the data.",
+            )
+        against = (runs[f"inverted_fbn{branch}"] > 0).sum()
+        if against:
+            yield Banner(
+                f"Branch {branch} is inverted",
+                f"In {against} of {len(runs)} runs it runs against the input volumes, and in paper mode no sign is "
+                "applied, as in the published code: what it shows as active is deactivated.",
+            )
+    flat = (runs["channel_weight_range"] < CHANNEL_RANGE).sum()
+    if flat:
+        yield Banner(
+            "Channel attention selects nothing",
+            f"In {flat} of {len(runs)} runs all channel weights of all volumes lie within a range narrower than "
+            f"{CHANNEL_RANGE}: every channel enters the network map with nearly the same weight. The maps are then "
+            "what a fixed local filter of the volume gives; nothing is chosen automatically.",
+        )

@@ -1,0 +1,1 @@
+"""What the pages show: a file per subject, with its figures, tables and sentences."""

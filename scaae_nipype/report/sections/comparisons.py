@@ -1,0 +1,139 @@
+"""Comparisons of participants, reliability over repeated runs, and prediction from the code."""
+
+from __future__ import annotations
+
+from ...derivatives.names import group_path
+from ...derivatives.reading import Group
+from ...maps import DECIDING, SCORE_LABELS
+from ...words import first_few, number
+from ..items import Item, Section
+from ..labels import seconds
+from ..page import Cell, Table, Text
+
+__all__ = ["GROUP_SECTIONS", "comparison_sentences", "comparisons", "predictions", "reliability"]
+
+MOST_ROWS = 20
+"""Comparisons in the page; all are in the table's file."""
+
+MOST_PARAGRAPHS = 4
+"""More sentences than this are a list of points."""
+
+
+def _in_words(family: object) -> str:
+    """Name a family of outcomes without the names of columns."""
+    words = str(family)
+    for score in DECIDING:
+        words = words.replace(score, SCORE_LABELS[score])
+    return words
+
+
+def comparison_sentences(group: Group) -> Text:
+    """Say how many outcomes differ after correction, and whether the volume itself differs too."""
+    table = group.table("comparisons", ["family", "outcome", "effect", "contrast", "p_corrected"])
+    sentences = []
+    for family, part in table.groupby("family", sort=False):
+        hits = part[part["p_corrected"] <= 0.05]
+        which = f": {first_few(hits.sort_values('p_corrected')['outcome'], 4)}" if len(hits) else ""
+        sentences.append(f"{_in_words(family)}: {len(hits)} of {len(part)} outcomes with corrected p ≤ 0.05{which}.")
+    sentences = [
+        f"Participants were compared by {table['effect'].iloc[0]} ({table['contrast'].iloc[0]}).",
+        *sentences,
+        "Families that end in “no network” hold the volume itself: an effect that is there too is not the network's. "
+        "Correction is within a family, not over families.",
+    ]
+    return Text(sentences, "list" if len(sentences) > MOST_PARAGRAPHS else "text")
+
+
+def comparisons(group: Group) -> Table:
+    """Tabulate the outcomes with the smallest p."""
+    needed = ["repetition_time", "family", "outcome", "n_participants", "estimate", "statistic_name", "statistic"]
+    table = group.table("comparisons", [*needed, "degrees_of_freedom", "p", "p_corrected"])
+    shown = table.dropna(subset="p").sort_values(["p_corrected", "p"], kind="stable").head(MOST_ROWS)
+    rows = [
+        [
+            Cell(str(row["outcome"]), _in_words(row["family"])),
+            Cell(seconds(row["repetition_time"])),
+            Cell(number(row["n_participants"], 0)),
+            Cell(number(row["estimate"], 3)),
+            Cell(f"{row['statistic_name']} = {number(row['statistic'])}", f"df {number(row['degrees_of_freedom'], 0)}"),
+            Cell(number(row["p"], 4)),
+            Cell(number(row["p_corrected"], 4), strong=bool(row["p_corrected"] <= 0.05)),
+        ]
+        for _, row in shown.iterrows()
+    ]
+    return Table(
+        "Outcomes with the smallest p",
+        ["Outcome", "TR (s)", "Participants", "Estimate", "Statistic", "p", "p corrected"],
+        rows,
+        f"Freedman–Lane permutations; corrected by the maximum statistic over the family. {len(shown)} of {len(table)} "
+        f"outcomes; all are in {group_path('comparisons').name}.",
+    )
+
+
+def reliability(group: Group) -> Table:
+    """Tabulate intraclass correlations: the median and range over each family's outcomes."""
+    needed = ["repetition_time", "task", "family", "n_participants", "n_repeats", "repeats", "icc_2_1", "icc_3_1"]
+    table = group.table("reliability", needed)
+    rows = []
+    for (repetition_time, task, family), part in table.groupby(["repetition_time", "task", "family"], sort=False):
+        line = [Cell(_in_words(family), str(part["repeats"].iloc[0])), Cell(seconds(repetition_time)), Cell(str(task))]
+        line += [Cell(number(part["n_participants"].max(), 0)), Cell(str(len(part)))]
+        for icc in ("icc_2_1", "icc_3_1"):
+            values = part[icc].dropna()
+            line.append(Cell(number(values.median()), f"{number(values.min())} to {number(values.max())}"))
+        rows.append(line)
+    return Table(
+        "Intraclass correlations over repeated runs",
+        ["Measure", "TR (s)", "Task", "Participants", "Outcomes", "ICC(2,1)", "ICC(3,1)"],
+        rows,
+        "Median and range over outcomes. ICC(2,1): absolute agreement; ICC(3,1): consistency. Limits of every outcome "
+        f"are in {group_path('reliability').name}.",
+    )
+
+
+def predictions(group: Group) -> Table:
+    """Tabulate how well the column was predicted, from the code and from motion alone."""
+    needed = ["repetition_time", "target", "source", "score", "score_name", "second_score", "second_name", "p"]
+    table = group.table("predictions", [*needed, "n_participants", "n_folds", "blocked"])
+    rows = [
+        [
+            Cell(f"{row['target']} from {row['source']}"),
+            Cell(seconds(row["repetition_time"])),
+            Cell(number(row["n_participants"], 0)),
+            Cell(f"{row['n_folds']} of {row['blocked']}"),
+            Cell(
+                f"{row['score_name']} = {number(row['score'])}", f"{row['second_name']} = {number(row['second_score'])}"
+            ),
+            Cell(number(row["p"], 3)),
+        ]
+        for _, row in table.iterrows()
+    ]
+    return Table(
+        "Cross-validated prediction",
+        ["", "TR (s)", "Participants", "Folds", "Score", "p"],
+        rows,
+        "For participants that the prediction had not seen; auc 0.5 and r 0 are chance. What motion alone predicts as "
+        "well is no finding about networks.",
+    )
+
+
+GROUP_SECTIONS: tuple[Section[Group], ...] = (
+    Section(
+        "comparisons",
+        "Comparisons",
+        (Item(comparison_sentences, ("comparisons",)), Item(comparisons, ("comparisons",))),
+        otherwise="Nothing was compared: no column to compare by was named, or it could not be tested.",
+    ),
+    Section(
+        "reliability",
+        "Reliability",
+        (Item(reliability, ("reliability",)),),
+        otherwise="No sessions or runs repeat within participants, so nothing is known about reliability.",
+    ),
+    Section(
+        "predictions",
+        "Prediction from the code",
+        (Item(predictions, ("predictions",)),),
+        otherwise="Nothing was predicted: no column to predict was named, or it could not be predicted.",
+    ),
+)
