@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.planted import PlantedRun
 from scaae_nipype.evaluation.scores.overlap import binarise, iou, rank_scores, scale
-from scaae_nipype.evaluation.states import transition_counts, transition_probabilities
+from scaae_nipype.evaluation.transitions import transition_counts, transition_probabilities
 
 __all__ = ["oriented", "recovery", "score_maps", "state_scores"]
 

@@ -25,8 +25,10 @@ from .errors import InputError
 
 __all__ = [
     "IMAGE_ERRORS",
+    "ImageLike",
     "image_4d",
     "in_one_line",
+    "name_of",
     "open_image",
     "quantise",
     "read_image",
@@ -40,6 +42,9 @@ __all__ = [
     "write_table",
     "write_text",
 ]
+
+ImageLike = str | os.PathLike[str] | nib.spatialimages.SpatialImage
+"""An image: a file of it, or one that nibabel holds."""
 
 COMPRESSED = (".gz", ".bz2", ".zst")
 """Endings of files with a checksum at their end."""
@@ -209,12 +214,20 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
+def name_of(image: ImageLike) -> str:
+    """Name an image for messages: its file, or what it is where it was made in memory."""
+    if isinstance(image, nib.spatialimages.SpatialImage):
+        return image.get_filename() or "the image"
+    return os.fspath(image)
+
+
+def open_image(path: ImageLike, *, what: str = "an image") -> nib.Nifti1Image:
     """Open an image without reading its data (reading them can raise `IMAGE_ERRORS`, too).
 
     Parameters
     ----------
-    path : path
+    path : path or image
+        An image that is open already is given back.
     what : str
         What it should be, for the message.
 
@@ -223,6 +236,8 @@ def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1
     InputError
         If the file is missing or its header cannot be read.
     """
+    if isinstance(path, nib.spatialimages.SpatialImage):
+        return cast(nib.Nifti1Image, path)
     try:
         return cast(nib.Nifti1Image, nib.load(path))
     except IMAGE_ERRORS as error:
@@ -258,7 +273,7 @@ def values_of(image: nib.spatialimages.SpatialImage, *, is_scaled: bool = True) 
                 pass
 
 
-def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
+def read_image(path: ImageLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
     """Read an image whole: its values as float32, and the image with header and affine.
 
     Raises
@@ -271,7 +286,7 @@ def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.n
         with values_of(image) as values:
             return np.asanyarray(values, dtype=np.float32), image
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
+        raise InputError(f"{name_of(path)}: cannot be read as {what} ({in_one_line(error)}).") from error
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:

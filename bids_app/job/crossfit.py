@@ -171,7 +171,7 @@ class FoldModels:
 
     def cost_sentence(self, due: Collection[Fold]) -> str:
         """Say before it starts what training the models of these folds will cost."""
-        from ...evaluation.nulls.steps import duration
+        from ...evaluation.nulls.temporal import duration
 
         many = f"{len(due)} further model{'s' if len(due) != 1 else ''}"
         seconds = self.main.card.get("Training", {}).get("Seconds")

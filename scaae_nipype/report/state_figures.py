@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ..evaluation.states import transition_graph
+from ..evaluation.transitions import transition_graph
 from .figures import time_axis
 from .style import COLOURS, DROPPED, LABELS, message, shorten, styled
 

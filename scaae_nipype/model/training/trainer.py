@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 
 from ...errors import Interrupted, ModelError
 from ...files import replacing
-from .learner import Learner, Progress
+from ...progress import Progress
+from .learner import Learner, StepsTold
 from .volumes import VolumeCache, VolumeStream
 
 __all__ = ["fit"]
@@ -43,6 +44,7 @@ def fit(
     callbacks: Sequence[pl.Callback],
     identity: dict[str, Any],
     work_dir: Path,
+    progress: Progress,
 ) -> pl.Trainer:
     """Fit a network to cached volumes, from the last checkpoint if there is one.
 
@@ -62,6 +64,8 @@ def fit(
     identity : dict
         What this training is; a checkpoint of another one is refused. ``batch_size`` is read from it.
     work_dir : Path
+    progress : Progress
+        Counts volumes.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def fit(
             callbacks=[
                 *callbacks,
                 _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=every),
-                Progress(batch_size=batch_size, n_steps=learner.n_steps),
+                StepsTold(progress, batch_size=batch_size, n_steps=learner.n_steps),
                 SaveOnSignal(checkpoints),
             ],
             logger=[
