@@ -201,7 +201,7 @@ class Grid:
             raise GridError(f"Maps of shape {vectors.shape} are not (n_maps, {self.n_voxels}), as on this grid.")
         return vectors
 
-    def save(self, path: str | os.PathLike) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""
         with replacing(path) as temporary:
             nib.save(self.image(np.ones(self.n_voxels, dtype=bool)), temporary)

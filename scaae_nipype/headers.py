@@ -109,7 +109,7 @@ def repetition_time_of(path: ImageLike) -> float:
     return time.seconds
 
 
-def check_place(image: nib.Nifti1Pair, path: str | os.PathLike) -> tuple[str, ...]:
+def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[str, ...]:
     """See that a header says where its voxels are, without contradiction.
 
     Parameters
@@ -152,7 +152,7 @@ def check_place(image: nib.Nifti1Pair, path: str | os.PathLike) -> tuple[str, ..
     return _doubts(image, path, edges)
 
 
-def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike, edges: np.ndarray) -> tuple[str, ...]:
+def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike[str], edges: np.ndarray) -> tuple[str, ...]:
     header, name, doubts = image.header, os.path.basename(os.fspath(path)), []  # noqa: PTH119 - a str as well
     sform, s_code = header.get_sform(coded=True)
     try:

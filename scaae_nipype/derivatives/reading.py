@@ -250,7 +250,7 @@ def _header_repetition_time(path: Path) -> float | None:
         return None
 
 
-def find_runs(output_dir: str | os.PathLike, participant: str) -> list[Run]:
+def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]:
     """Find the runs of a participant by the files that belong to the registry of names.
 
     Parameters
@@ -290,7 +290,7 @@ def find_runs(output_dir: str | os.PathLike, participant: str) -> list[Run]:
     return [Run(root, entities, _title(entities, runs)) for entities in runs]
 
 
-def read_run(output_dir: str | os.PathLike, run: str) -> Run:
+def read_run(output_dir: str | os.PathLike[str], run: str) -> Run:
     """Read a run of an output dataset back: its tables, sidecars and images.
 
     Parameters

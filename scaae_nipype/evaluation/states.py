@@ -102,9 +102,9 @@ def assign_states(
         repetition_time = np.nan if isinstance(maps, np.ndarray) else header_repetition_time(maps) or np.nan
     values, local = over_templates(maps, templates, region)
     averaged = values if signed is None else over_templates(signed, templates, region)[0]
-    kept = values.any(axis=1) if kept is None else np.asarray(kept, dtype=bool)
-    scores = every_score(values[kept], local, signed=values[kept])[rule.score]
-    found = assign(spread_over_run(scores, kept), kept, rule.cutoff)
+    used = np.asarray(values.any(axis=1) if kept is None else kept, dtype=bool)
+    scores = every_score(values[used], local, signed=values[used])[rule.score]
+    found = assign(spread_over_run(scores, used), used, rule.cutoff)
     return StateTables(
         _sequence(found, local.names),
         _metrics(found, averaged, local.names, repetition_time),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..headers import header_repetition_time
 __all__ = ["Prepared", "RunLike", "Volumes", "volumes_of"]
 
 
+@runtime_checkable
 class Prepared(Protocol):
     """A prepared run, as `prepare_run` gives it."""
 
@@ -75,13 +76,13 @@ def volumes_of(run: RunLike, grid: Grid) -> Volumes:
         If the image cannot be read, or no volume is kept.
     """
     try:
-        if hasattr(run, "kept"):
-            data, kept, region, repetition_time = run.data, run.kept, run.region, run.repetition_time
+        if isinstance(run, Prepared):
             if run.grid.checksum != grid.checksum:
                 raise GridError("the voxels of the run are not those of the model")
+            data, kept, region, repetition_time = run.data, run.kept, run.region, run.repetition_time
         else:
             data = grid.as_vectors(run)
-            kept, region = data.any(axis=1), data.any(axis=0)
+            kept, region = np.asarray(data.any(axis=1)), np.asarray(data.any(axis=0))
             repetition_time = 0.0 if isinstance(run, np.ndarray) else header_repetition_time(run) or 0.0
     except GridError as error:
         raise ModelError(

@@ -104,7 +104,7 @@ def read_confounds(source: PathLike | pd.DataFrame, n_volumes: int) -> pd.DataFr
     if isinstance(source, pd.DataFrame):
         table, name = source.reset_index(drop=True), TABLE
     else:
-        table, name = read_cells(source), source
+        table, name = read_cells(source), os.fspath(source)
     if len(table) != n_volumes:
         raise InputError(
             f"{name}: has {len(table)} rows, but the run has {n_volumes} volumes; use the confounds of this run."
