@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from scaae_nipype.grid import load_grid
-from scaae_nipype.model import Training, train_model
+from scaae_nipype.model import Training
 from scaae_nipype.model.extraction.extractor import extract_networks
+from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.training.volumes import write_cache
 
 from .engine import RESULTS, machine
@@ -31,12 +32,12 @@ def extraction(preset: str, precision: str) -> dict[str, float]:
     model = _model(preset, precision)
     volumes = _noise(N_VOLUMES, model.grid)
     cuda = torch.device("cuda")
-    extract_networks(volumes[:16], model, device=cuda)
+    extract_networks(model, volumes[:16], device=cuda)
     torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    maps = extract_networks(volumes, model, device=cuda).signed
+    maps = extract_networks(model, volumes, device=cuda).signed
     seconds = (time.perf_counter() - started) / N_VOLUMES
-    ours = extract_networks(volumes[:2], _model(preset, "fp32"), device=torch.device("cpu")).signed
+    ours = extract_networks(_model(preset, "fp32"), volumes[:2], device="cpu").signed
     pairs = zip(maps[:, :2].reshape(4, -1), ours.reshape(4, -1), strict=True)
     differences = [(float(np.corrcoef(a, b)[0, 1]), float(np.abs(a - b).max() / b.std())) for a, b in pairs]
     return {
@@ -55,7 +56,7 @@ def training(precision: str) -> dict[str, float]:
         torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
         wanted = Training(preset="autoencoder", volumes=N_TRAINED, precision=precision, device="cuda")
-        train_model([cache], grid, training=wanted, work_dir=folder)
+        train_on_caches([cache], grid, training=wanted, work_dir=folder)
         return {
             "seconds_per_volume": (time.perf_counter() - started) / N_TRAINED,
             "peak_gb": torch.cuda.max_memory_allocated() / 1e9,

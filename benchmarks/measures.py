@@ -147,7 +147,7 @@ def whole_run(method: str, n_volumes: int = 148) -> dict:
         from scaae_nipype.model import extract_networks
 
         model = _model("contextual", method.partition("-")[2])
-        seconds = median_seconds(lambda: extract_networks(data, model), 1)
+        seconds = median_seconds(lambda: extract_networks(model, data), 1)
     else:
         from nilearn.decomposition import CanICA, DictLearning
         from nilearn.image import new_img_like
@@ -219,7 +219,7 @@ def prepare_and_extract(path: str) -> dict:
         started = time.perf_counter()
         grid = load_grid()
         run = prepare_run(path, grid=grid, strategy="published-code", high_pass=HIGH_PASS, scratch_dir=folder)
-        files = write_prepared(run, folder, grid=grid)
+        files = write_prepared(run, folder)
         del run
         prepared = time.perf_counter() - started
         model = save_model(_model("contextual", fast_precision()), Path(folder) / "model")
@@ -233,7 +233,8 @@ def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
     import pandas as pd
     from scipy.ndimage import gaussian_filter
 
-    from scaae_nipype.evaluation import assign_states, change_gradually, load_templates, scale, score_maps, score_run
+    from scaae_nipype.evaluation import assign_states_of_run, change_gradually, load_templates, scale, score_run
+    from scaae_nipype.evaluation.scores.scoring import every_score
     from scaae_nipype.files import write_table
     from scaae_nipype.grid import load_grid
 
@@ -248,7 +249,7 @@ def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
         peaked = np.sign(volumes[:n_templates]) * np.abs(volumes[:n_templates]) ** 1.5
         nib.save(grid.image(peaked, 1.0), folder / "templates.nii.gz")
         templates = load_templates(folder / "templates.nii.gz", grid=grid)
-        seconds = {"scores": median_seconds(lambda: [score_maps(own, templates) for own in maps.values()])}
+        seconds = {"scores": median_seconds(lambda: [every_score(own, templates) for own in maps.values()])}
         for key, own in {"run": volumes, **maps}.items():
             nib.save(grid.image(own, 2.0), folder / f"{key}.nii.gz")
         grid.save(folder / "mask.nii.gz")
@@ -258,7 +259,7 @@ def evaluation(n_volumes: int = 176, n_templates: int = 10) -> dict:
         against = {"templates": folder / "templates.nii.gz", "out_dir": folder}
         scores = score_run(**run, **against)[3]
         seconds["match_templates"] = median_seconds(lambda: score_run(**run, **against, num_threads=2), 5)
-        seconds["states"] = median_seconds(lambda: assign_states(**run, **against, scores=scores), 3)
+        seconds["states"] = median_seconds(lambda: assign_states_of_run(**run, **against, scores=scores), 3)
         seconds["gradual_change"] = median_seconds(lambda: change_gradually(**run, out_dir=folder), 3)
     return {"seconds": seconds}
 

@@ -24,7 +24,7 @@ from benchmarks.machine import fast_precision
 from benchmarks.planted import PlantedRun, grid_of_model, planted_run
 from benchmarks.recovery_report import report
 from benchmarks.recovery_scores import score_maps
-from scaae_nipype.evaluation.baselines.candidates import baselines
+from scaae_nipype.evaluation.baselines.candidates import make_baselines
 from scaae_nipype.evaluation.baselines.filters import smooth
 from scaae_nipype.files import write_json
 from scaae_nipype.model import PRESETS, Model, extract_networks
@@ -87,7 +87,7 @@ def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndar
 def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield every method's maps, (n_branches, n_volumes, n_voxels)."""
     grid = grid_of_model()
-    for made in baselines(names, run.data, grid, repetition_time=2.0):
+    for made in make_baselines(names, run.data, grid, repetition_time=2.0):
         if made.per_volume and made.method != "volume_negated":
             yield made.method, made.signed[None]
     for name, model in models.items():
@@ -95,7 +95,7 @@ def candidates(run: PlantedRun, models: dict[str, Model], names: tuple[str, ...]
             context, guess = context_maps(model, run.data)
             yield name.replace("scaae", "context"), context[None]
             yield name.replace("scaae", "first_guess"), guess[None]
-        yield name, extract_networks(run.data, model).signed
+        yield name, extract_networks(model, run.data).signed
 
 
 def score_seed(regime: str, snr: float, seed: int, models: dict[str, Model], names: tuple[str, ...]) -> dict[str, Any]:

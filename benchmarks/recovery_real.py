@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.recovery import context_maps, fitted_model
-from scaae_nipype.evaluation.baselines.candidates import BASELINES, baselines
-from scaae_nipype.evaluation.scores.scoring import overlap_table, score_maps
-from scaae_nipype.evaluation.templates.template_set import TemplateSet, coverage, load_templates
+from scaae_nipype.evaluation.baselines.candidates import BASELINES, make_baselines
+from scaae_nipype.evaluation.scores.scoring import every_score, overlap_table
+from scaae_nipype.evaluation.templates.loading import load_templates
+from scaae_nipype.evaluation.templates.template_set import TemplateSet, coverage
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.maps import scale
@@ -49,21 +50,21 @@ def prepared(folder: Path, label: str, grid: Grid) -> PreparedRun:
     return prepare_run(
         f"{space}-preproc_bold.nii.gz",
         grid=grid,
-        mask_file=f"{space}-brain_mask.nii.gz",
-        confounds_file=f"{stem}_desc-confounds_timeseries.tsv",
+        mask=f"{space}-brain_mask.nii.gz",
+        confounds=f"{stem}_desc-confounds_timeseries.tsv",
     )
 
 
 def methods_of(run: PreparedRun, model: Model) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield name, maps for thresholding and signed maps, over the run's region."""
-    data, region = np.asarray(run.data), run.region
+    data, region = np.asarray(run.data)[run.kept], run.region
     inside = Grid(model.grid.affine, model.grid.volumes(region))
-    networks = extract_networks(data, model)
+    networks = extract_networks(model, data)
     for branch, maps in enumerate(networks.signed, start=1):
         yield f"fbn{branch}", scale(maps[:, region]), maps[:, region]
     first_guess = context_maps(model, data)[1][:, region]
     yield "first_guess", scale(first_guess), first_guess
-    for made in baselines(
+    for made in make_baselines(
         tuple(BASELINES),
         data[:, region],
         inside,
@@ -82,7 +83,7 @@ def score_person(run: PreparedRun, model: Model, templates: TemplateSet) -> pd.D
     local, covered = templates.inside(inside), coverage(templates, inside)
     tables = []
     for name, display, signed in methods_of(run, model):
-        scores = score_maps(display, local, signed=signed)
+        scores = every_score(display, local, signed=signed)
         tables.append(overlap_table(scores, display, local, method=name, volumes=None, template_coverage=covered))
     return pd.concat(tables).groupby("method")[COLUMNS].mean()
 

@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from benchmarks.planted import PlantedRun
 from scaae_nipype.evaluation.scores.overlap import iou, rank_scores
-from scaae_nipype.evaluation.states import transition_counts, transition_probabilities
+from scaae_nipype.evaluation.transitions import transition_counts, transition_probabilities
 from scaae_nipype.maps import binarise, scale
 
 __all__ = ["oriented", "recovery", "score_maps", "state_scores"]

@@ -1,5 +1,5 @@
 """Functional brain networks from every single fMRI volume (SCAAE, arXiv 2205.09576)."""
 
-from ._version import __version__
+from .lazy import attach
 
-__all__ = ["__version__"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -14,7 +14,17 @@ import numpy as np
 
 from .errors import GridError, InputError
 from .headers import check_place
-from .images import image_4d, open_image, quantise, read_image, reading_image, values_of, write_image
+from .images import (
+    ImageLike,
+    image_4d,
+    name_of,
+    open_image,
+    quantise,
+    read_image,
+    reading_image,
+    values_of,
+    write_image,
+)
 from .masks import read_as_mask
 
 __all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
@@ -59,7 +69,7 @@ class Grid:
     affine: np.ndarray
     mask: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "affine", np.asarray(self.affine, dtype=np.float64))
         object.__setattr__(self, "mask", np.asarray(self.mask, dtype=bool))
         if self.mask.ndim != 3 or self.affine.shape != (4, 4):
@@ -141,7 +151,7 @@ class Grid:
         """Tell whether an image lies on this grid (same voxels, affine equal to 1 µm)."""
         return tuple(image.shape[:3]) == self.shape and bool(np.allclose(image.affine, self.affine, atol=1e-3))
 
-    def read_vectors(self, path: str | os.PathLike) -> np.ndarray:
+    def read_vectors(self, path: ImageLike) -> np.ndarray:
         """Read an image that lies on this grid: (n_voxels,) of a 3D, (T, n_voxels) of a 4D image, float32.
 
         Raises
@@ -151,12 +161,13 @@ class Grid:
         InputError
             If it is unreadable, or has other axes than three, or a fourth for time.
         """
+        name = name_of(path)
         with reading_image(path):
             image = open_image(path)
             if not self.matches(image):
-                raise GridError(f"{path}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
+                raise GridError(f"{name}: lies on another grid ({image.shape[:3]}) than the model's ({self.shape}).")
             if len(image.shape) > 4:
-                raise InputError(f"{path}: has {len(image.shape)} axes; three, or four with time, are needed.")
+                raise InputError(f"{name}: has {len(image.shape)} axes; three, or four with time, are needed.")
             if len(image.shape) == 3:
                 with values_of(image) as values:
                     return np.asanyarray(values)[self.mask].astype(np.float32)
@@ -172,12 +183,27 @@ class Grid:
                     vectors[part] = inside
         return vectors
 
-    def save(self, path: str | os.PathLike) -> Path:
+    def as_vectors(self, maps: np.ndarray | ImageLike) -> np.ndarray:
+        """Take maps as they come: (n_maps, n_voxels) of an array of that shape, or of a 3D or 4D image on this grid.
+
+        Raises
+        ------
+        GridError
+            If they lie on another grid.
+        InputError
+            If the image is unreadable.
+        """
+        vectors = np.atleast_2d(maps if isinstance(maps, np.ndarray) else self.read_vectors(maps))
+        if vectors.ndim != 2 or vectors.shape[1] != self.n_voxels:
+            raise GridError(f"Maps of shape {vectors.shape} are not (n_maps, {self.n_voxels}), as on this grid.")
+        return vectors
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""
         return write_image(self.image(np.ones(self.n_voxels, dtype=bool)), path)
 
 
-def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
+def load_grid(mask_file: ImageLike | None = None) -> Grid:
     """Load a grid from a mask image, or the one that ships with the package.
 
     The shipped mask is nilearn's bundled MNI152 brain mask on the 4 mm grid of the paper (`scaae_nipype.data.build`).
@@ -190,18 +216,19 @@ def load_grid(mask_file: str | os.PathLike | None = None) -> Grid:
     if mask_file is None:
         with resources.as_file(resources.files("scaae_nipype.data") / "mask_4mm.nii.gz") as shipped:
             return load_grid(shipped)
+    name = name_of(mask_file)
     values, image = read_image(mask_file, what="a mask image")
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     try:
         mask, decided = read_as_mask(values)
     except InputError as error:
-        raise InputError(f"{mask_file}: {error}.") from error
+        raise InputError(f"{name}: {error}.") from error
     if decided:  # nobody would hear of it, and a grid is made once
-        raise InputError(f"{mask_file}: {decided[0]}, which is not asked of a grid; make it a mask of 0 and 1.")
+        raise InputError(f"{name}: {decided[0]}, which is not asked of a grid; make it a mask of 0 and 1.")
     if isinstance(image, nib.Nifti1Pair):
-        check_place(image, mask_file)
+        check_place(image, name)
     try:
         return Grid(image.affine, mask)
     except InputError as error:
-        raise InputError(f"{mask_file}: {error}") from error
+        raise InputError(f"{name}: {error}") from error

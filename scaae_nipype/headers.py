@@ -11,9 +11,9 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
-from .images import open_image
+from .images import ImageLike, name_of, open_image
 
-__all__ = ["HeaderTime", "check_place", "header_time", "largest_shift", "repetition_time_of"]
+__all__ = ["HeaderTime", "check_place", "header_repetition_time", "header_time", "largest_shift", "repetition_time_of"]
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """What one unit of the header's time axis is in s."""
@@ -81,7 +81,19 @@ def header_time(header: nib.Nifti1Header) -> HeaderTime:
     return HeaderTime(round(value, 7), f"gives {value:g} without a unit of time", is_plain=False)
 
 
-def repetition_time_of(path: str | os.PathLike) -> float:
+def header_repetition_time(image: ImageLike) -> float | None:
+    """Give the repetition time (s) that an image's header tells; None where it leaves it open.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read.
+    """
+    header = open_image(image).header
+    return header_time(header).seconds if isinstance(header, nib.Nifti1Header) else None
+
+
+def repetition_time_of(path: ImageLike) -> float:
     """Read the repetition time (s) of a prepared run or of its maps.
 
     Raises
@@ -93,11 +105,11 @@ def repetition_time_of(path: str | os.PathLike) -> float:
     time = header_time(header) if isinstance(header, nib.Nifti1Header) else None
     if time is None or time.seconds is None:
         said = "" if time is None else f" (it {time.said})"
-        raise InputError(f"{path}: its header holds no repetition time{said}; prepare the run again.")
+        raise InputError(f"{name_of(path)}: its header holds no repetition time{said}; prepare the run again.")
     return time.seconds
 
 
-def check_place(image: nib.Nifti1Pair, path: str | os.PathLike) -> tuple[str, ...]:
+def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[str, ...]:
     """See that a header says where its voxels are, without contradiction.
 
     Parameters
@@ -140,7 +152,7 @@ def check_place(image: nib.Nifti1Pair, path: str | os.PathLike) -> tuple[str, ..
     return _doubts(image, path, edges)
 
 
-def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike, edges: np.ndarray) -> tuple[str, ...]:
+def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike[str], edges: np.ndarray) -> tuple[str, ...]:
     header, name, doubts = image.header, os.path.basename(os.fspath(path)), []  # noqa: PTH119 - a str as well
     sform, s_code = header.get_sform(coded=True)
     try:

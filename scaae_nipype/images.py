@@ -20,7 +20,9 @@ from .words import in_one_line
 
 __all__ = [
     "IMAGE_ERRORS",
+    "ImageLike",
     "image_4d",
+    "name_of",
     "open_image",
     "quantise",
     "read_image",
@@ -28,6 +30,9 @@ __all__ = [
     "values_of",
     "write_image",
 ]
+
+ImageLike = str | os.PathLike[str] | nib.spatialimages.SpatialImage
+"""An image: a file of it, or one that nibabel holds."""
 
 COMPRESSED = (".gz", ".bz2", ".zst")
 """Endings of files with a checksum at their end."""
@@ -48,8 +53,15 @@ IMAGE_ERRORS = (
 """What nibabel and its decompressors raise on files that are missing, truncated, damaged or something else."""
 
 
+def name_of(image: ImageLike) -> str:
+    """Name an image for messages: its file, or what it is where it was made in memory."""
+    if isinstance(image, nib.spatialimages.SpatialImage):
+        return image.get_filename() or "the image"
+    return os.fspath(image)
+
+
 @contextmanager
-def reading_image(path: str | os.PathLike, *, what: str = "an image") -> Iterator[None]:
+def reading_image(path: ImageLike, *, what: str = "an image") -> Iterator[None]:
     """Turn what goes wrong in a block that reads an image into an error for the user.
 
     Parameters
@@ -67,15 +79,16 @@ def reading_image(path: str | os.PathLike, *, what: str = "an image") -> Iterato
     try:
         yield
     except IMAGE_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as {what} ({in_one_line(error)}).") from error
+        raise InputError(f"{name_of(path)}: cannot be read as {what} ({in_one_line(error)}).") from error
 
 
-def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1Image:
+def open_image(path: ImageLike, *, what: str = "an image") -> nib.Nifti1Image:
     """Open an image without reading its data (`reading_image` says what can go wrong when they are read).
 
     Parameters
     ----------
-    path : path
+    path : path or image
+        An image that is open already is given back.
     what : str
         What it should be, for the message.
 
@@ -84,6 +97,8 @@ def open_image(path: str | os.PathLike, *, what: str = "an image") -> nib.Nifti1
     InputError
         If the file is missing or its header cannot be read.
     """
+    if isinstance(path, nib.spatialimages.SpatialImage):
+        return cast(nib.Nifti1Image, path)
     with reading_image(path, what=what):
         return cast(nib.Nifti1Image, nib.load(path))
 
@@ -117,7 +132,7 @@ def values_of(image: nib.spatialimages.SpatialImage, *, is_scaled: bool = True) 
                 pass
 
 
-def read_image(path: str | os.PathLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
+def read_image(path: ImageLike, *, what: str = "an image") -> tuple[np.ndarray, nib.Nifti1Image]:
     """Read an image whole: its values as float32, and the image with header and affine.
 
     Raises
@@ -170,7 +185,7 @@ def image_4d(
     return image
 
 
-def write_image(image: nib.Nifti1Image, path: str | os.PathLike) -> Path:
+def write_image(image: nib.Nifti1Image, path: str | os.PathLike[str]) -> Path:
     """Write an image, in the format that the extension names."""
     with replacing(path) as temporary:
         nib.save(image, temporary)

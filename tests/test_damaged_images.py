@@ -12,7 +12,7 @@ from scaae_nipype.bids_app.inputs.datasets import Dataset
 from scaae_nipype.bids_app.job.memory import memory_gb
 from scaae_nipype.errors import InputError
 from scaae_nipype.evaluation.group.state_maps import mean_state_maps
-from scaae_nipype.evaluation.templates.template_set import load_templates
+from scaae_nipype.evaluation.templates.loading import load_templates
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.headers import repetition_time_of
 from scaae_nipype.images import read_image

@@ -11,7 +11,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
-from ..evaluation.states import rule_of
+from ..evaluation.scores.rules import rule_of
 from ..interfaces.evaluation import (
     AssignStates,
     GradualChange,

@@ -27,7 +27,8 @@ from benchmarks.judge.runs import Group, Run
 from benchmarks.judge.seeds import TUNING, choose_settings
 from benchmarks.planted import grid_of_model
 from scaae_nipype.evaluation.scores.overlap import best_of_n, pearson_r, rank_scores
-from scaae_nipype.evaluation.templates.template_set import TemplateSet, load_templates
+from scaae_nipype.evaluation.templates.loading import load_templates
+from scaae_nipype.evaluation.templates.template_set import TemplateSet
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid
 

@@ -149,7 +149,7 @@ def _check_before_start(settings: Settings, job: Job, console: Console) -> None:
     if settings.plugin_file is not None:
         check_plugin_file(settings.plugin_file)
     if settings.fetch_templates and not settings.dry_run:
-        from ...evaluation.templates.template_set import fetch_smith2009
+        from ...evaluation.templates.smith2009 import fetch_smith2009
 
         fetch_smith2009()
     if settings.dry_run or settings.templates != "default" or settings.template_labels is not None:

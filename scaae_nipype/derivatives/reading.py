@@ -19,9 +19,9 @@ from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..images import open_image, read_image, reading_image, values_of
 from ..maps import BRANCHES, LABELS, THRESHOLD
-from .names import group_path, output_path, outputs, run_stem
+from .names import group_path, output_path, outputs, participant_of, run_stem
 
-__all__ = ["Group", "Networks", "Run", "find_runs", "is_inverted"]
+__all__ = ["Group", "Networks", "Run", "find_runs", "is_inverted", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,6 +331,34 @@ def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]
         raise InputError(f"{root}: holds no outputs of participant {label}; run the participant level first.")
     runs = [found[stem] for stem in sorted(found)]
     return [Run(root, entities, _title(entities, runs)) for entities in runs]
+
+
+def read_run(output_dir: str | os.PathLike[str], run: str) -> Run:
+    """Read a run of an output dataset back: its tables, sidecars and images.
+
+    Parameters
+    ----------
+    output_dir : path
+        The output dataset.
+    run : str
+        What the names of its files begin with (``sub-01_task-rest_run-1``), or as much of it as tells it from the
+        participant's other runs (``sub-01``).
+
+    Raises
+    ------
+    UsageError
+        If the participant has several such runs; they are named.
+    InputError
+        If there is none.
+    """
+    runs = find_runs(output_dir, participant_of(run))
+    wanted = {part for part in run.split("_") if "-" in part}
+    found = [one for one in runs if wanted <= set(one.stem.split("_"))]
+    if not found:
+        raise InputError(f"{output_dir}: holds no run {run}; there are {', '.join(one.stem for one in runs)}.")
+    if len(found) > 1:
+        raise UsageError(f"{run}: is one of {', '.join(one.stem for one in found)}; say which.")
+    return found[0]
 
 
 def _entities(name: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from ..errors import InputError
 from ..files import read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
-from .templates.template_set import TemplateSet, coverage, load_templates
+from .templates.loading import load_templates
+from .templates.template_set import TemplateSet, coverage
 
-__all__ = ["RunMaps", "read_run", "read_volumes", "run_templates"]
+__all__ = ["RunMaps", "read_run_maps", "read_volumes", "run_templates"]
+
+PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +46,11 @@ class RunMaps:
     volume: np.ndarray
 
 
-def read_run(
-    fbn_maps: Sequence[str | os.PathLike],
-    in_file: str | os.PathLike,
-    in_mask: str | os.PathLike,
-    in_samples: str | os.PathLike,
+def read_run_maps(
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
     *,
     num_threads: int = 1,
 ) -> RunMaps:
@@ -84,7 +87,7 @@ def read_run(
     return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume)
 
 
-def read_volumes(path: str | os.PathLike, region: Grid, count: int) -> np.ndarray:
+def read_volumes(path: PathLike, region: Grid, count: int) -> np.ndarray:
     """Read a 4D image with the run's number of volumes: (n_volumes, n_voxels).
 
     Raises
@@ -101,13 +104,13 @@ def read_volumes(path: str | os.PathLike, region: Grid, count: int) -> np.ndarra
 
 def run_templates(
     run: RunMaps,
-    spec: str | os.PathLike,
+    spec: PathLike,
     *,
-    labels: str | os.PathLike | None,
+    labels: PathLike | None,
     kind: str = "auto",
     what: Literal["template", "atlas"] = "template",
-    grid_mask: str | os.PathLike | None,
-    in_mask: str | os.PathLike,
+    grid_mask: PathLike | None,
+    in_mask: PathLike,
 ) -> tuple[TemplateSet, np.ndarray]:
     """Load templates on the model's grid and cut them to the region of a run.
 
@@ -130,7 +133,7 @@ def run_templates(
     ------
     InputError, UsageError
     """
-    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels, kind=cast("Any", kind), what=what)
+    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels, kind=kind, what=what)
     try:
         return whole.inside(run.region), coverage(whole, run.region)
     except InputError as error:

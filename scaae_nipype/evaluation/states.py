@@ -1,303 +1,294 @@
-"""Which network shows at each volume, how long it stays and what follows it (the paper's Figure 6)."""
+"""Which network shows at each volume, how long it stays and what follows it: of maps, and of a run's files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import networkx as nx
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from ..errors import UsageError
+from ..errors import InputError, refuse_unequal
+from ..files import read_json, read_table, replacing, write_json, write_table
+from ..headers import header_repetition_time
+from ..images import ImageLike
+from ..maps import scale
+from .assignment import Assignment, assign, split_half_r, state_maps, state_table
+from .run_maps import RunMaps, read_run_maps, read_volumes, run_templates
+from .scores.match import about_templates
+from .scores.rules import Rule, rule_of
+from .scores.scoring import every_score, over_templates, spread_over_run
+from .templates.template_set import TemplateSet
+from .transitions import UNASSIGNED, entropy_rate, occupancy_entropy, transition_counts, transition_probabilities
 
-__all__ = [
-    "RULES",
-    "UNASSIGNED",
-    "Assignment",
-    "Rule",
-    "assign",
-    "entropy_rate",
-    "occupancy_entropy",
-    "rule_of",
-    "split_half_r",
-    "state_maps",
-    "state_table",
-    "transition_counts",
-    "transition_graph",
-    "transition_probabilities",
-    "visits",
-]
+__all__ = ["RunStates", "StateTables", "assign_states", "assign_states_of_run"]
 
-UNASSIGNED = -1
-"""Number of the state of a volume that no template is similar enough to, or that was not kept."""
+PathLike = str | os.PathLike[str]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """The score that decides, and the least of it that a state needs."""
-
-    score: str
-    cutoff: float
-
-    @property
-    def score_in_words(self) -> str:
-        """Name the score as texts do."""
-        return {"iou": "IoU", "size_matched_iou": "size-matched IoU"}[self.score]
-
-
-RULES = MappingProxyType({"paper": Rule("iou", 0.3), "calibrated": Rule("size_matched_iou", 0.2)})
-"""Per mode. The paper leaves out volumes below IoU 0.3. The calibrated cut is on a score that no rescaling of the map
-moves, and fixed: 0.2 is what the *best* of 150 unsmoothed volumes of real runs reached with a template, on average."""
-
-
-def rule_of(mode: str, cutoff: float | None = None) -> Rule:
-    """Give the rule of a mode, with another cut-off if one is given.
-
-    Raises
-    ------
-    UsageError
-        For an unknown mode.
-
-    >>> rule_of("paper"), rule_of("calibrated", cutoff=0.25)
-    (Rule(score='iou', cutoff=0.3), Rule(score='size_matched_iou', cutoff=0.25))
-    """
-    if mode not in RULES:
-        raise UsageError(f"Mode '{mode}' is unknown; choose from {', '.join(RULES)}.")
-    rule = RULES[mode]
-    return rule if cutoff is None else Rule(rule.score, float(cutoff))
-
-
-@dataclass(frozen=True, eq=False)
-class Assignment:
-    """The state of every volume of a run.
+class StateTables(NamedTuple):
+    """The states of a series of maps.
 
     Attributes
     ----------
-    states : int array, (n_volumes,)
-        Number of the template, or `UNASSIGNED`.
-    best : int array, (n_volumes,)
-        The most similar template, whether or not it passed the cut; `UNASSIGNED` where a volume was not kept.
-    score, margin : float array, (n_volumes,)
-        Score of the best template, and how far it is ahead of the second; NaN where there is none.
-    kept : bool array, (n_volumes,)
+    states : DataFrame
+        A row per volume: ``state`` (``unassigned`` below the cut-off, missing where not kept), ``best`` (the most
+        similar template, passed or not), its ``score``, and the ``margin`` to the second.
+    state_metrics : DataFrame
+        A row per template: occupancy, visits, dwell times, split-half correlation of the state's mean map.
+    transitions : DataFrame
+        A row per pair of templates: ``from``, ``to``, ``count``, ``probability``.
     """
 
-    states: np.ndarray
-    best: np.ndarray
-    score: np.ndarray
-    margin: np.ndarray
-    kept: np.ndarray
+    states: pd.DataFrame
+    state_metrics: pd.DataFrame
+    transitions: pd.DataFrame
 
 
-def assign(scores: np.ndarray, kept: np.ndarray, cutoff: float) -> Assignment:
-    """Give every volume its most similar template, or none.
+class RunStates(NamedTuple):
+    """Files with the states of a run: see `assign_states_of_run`."""
+
+    states: Path
+    state_metrics: Path
+    transitions: Path
+    state_maps: list[Path]
+    metadata: Path
+
+
+def assign_states(
+    maps: np.ndarray | ImageLike,
+    templates: TemplateSet | ImageLike = "default",
+    *,
+    mode: str = "calibrated",
+    cutoff: float | None = None,
+    signed: np.ndarray | ImageLike | None = None,
+    kept: np.ndarray | None = None,
+    region: np.ndarray | None = None,
+    repetition_time: float | None = None,
+) -> StateTables:
+    """Give every map of a series the template that it is most like, and say how long states last.
 
     Parameters
     ----------
-    scores : float array, (n_volumes, n_templates)
-        Of all volumes of the run; a template without scores (NaN) is never chosen. Of equal scores the first wins,
-        with margin 0.
-    kept : bool array, (n_volumes,)
-    cutoff : float
-        Lower scores leave a volume unassigned.
+    maps, templates, region
+        As for `score_maps`; the maps are in the order of time.
+    mode : str
+        Key of `RULES`: which score decides, and from where on.
+    cutoff : float, optional
+        The least score of a state, instead of the rule's.
+    signed : array or image, optional
+        Maps that are averaged per state; by default `maps`.
+    kept : bool array, (n_volumes,), optional
+        Volumes that count; by default those that are not 0 everywhere.
+    repetition_time : float, optional
+        In s; by default the image's. Dwell times of an array without it are missing.
 
-    >>> found = assign(np.array([[0.5, 0.4], [0.1, 0.2]]), np.array([True, True]), cutoff=0.3)
-    >>> found.states, found.margin.round(2)
-    (array([ 0, -1]), array([0.1, 0.1]))
+    Raises
+    ------
+    InputError, UsageError
+
+    Examples
+    --------
+    >>> from scaae_nipype.evaluation import load_templates
+    >>> templates = load_templates("default")
+    >>> shown = templates.binary[[2, 2, 0]].astype("f4")
+    >>> assign_states(shown, templates, repetition_time=2.0).states["state"].tolist()
+    ['DefaultMode', 'DefaultMode', 'Auditory']
     """
-    kept = np.asarray(kept, dtype=bool)
-    usable = np.where(np.isnan(scores) | ~kept[:, None], -np.inf, scores)
-    best = usable.argmax(axis=1)
-    ordered = np.sort(usable, axis=1)
-    score = np.where(np.isfinite(ordered[:, -1]), ordered[:, -1], np.nan)
-    second = ordered[:, -2] if scores.shape[1] > 1 else np.full(len(scores), -np.inf)
-    margin = np.where(np.isfinite(second), score - np.where(np.isfinite(second), second, 0), np.nan)
-    best = np.where(np.isnan(score), UNASSIGNED, best)
-    passed = np.nan_to_num(score, nan=-np.inf) >= cutoff
-    return Assignment(np.where(passed, best, UNASSIGNED), best, score, margin, kept)
+    rule = rule_of(mode, cutoff)
+    if repetition_time is None:
+        repetition_time = np.nan if isinstance(maps, np.ndarray) else header_repetition_time(maps) or np.nan
+    values, local = over_templates(maps, templates, region)
+    averaged = values if signed is None else over_templates(signed, templates, region)[0]
+    used = np.asarray(values.any(axis=1) if kept is None else kept, dtype=bool)
+    scores = every_score(values[used], local, signed=values[used])[rule.score]
+    found = assign(spread_over_run(scores, used), used, rule.cutoff)
+    return StateTables(
+        _sequence(found, local.names),
+        _metrics(found, averaged, local.names, repetition_time),
+        _transitions(found, local.names),
+    )
 
 
-def visits(states: np.ndarray, kept: np.ndarray) -> pd.DataFrame:
-    """List the visits to states: stretches of volumes in one state, inside a stretch of kept volumes.
+def assign_states_of_run(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    signed_maps: Sequence[PathLike] | None = None,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    mode: str = "calibrated",
+    cutoff: float | None = None,
+    cutoffs: PathLike | None = None,
+    scores: PathLike | None = None,
+    out_dir: PathLike = ".",
+) -> RunStates:
+    """Give every volume a state per branch, and for comparison by the volume itself: files in, files out.
 
     Parameters
     ----------
-    states : int array, (n_volumes,)
-    kept : bool array, (n_volumes,)
+    fbn_maps, in_file, in_mask, in_samples : paths
+        As for `read_run_maps`.
+    signed_maps : paths, optional
+        The maps before equation 9, which are averaged per state. Without them the square root of the scaled maps is,
+        which differs from them by an offset and a factor per volume.
+    templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
+    mode : str
+        Key of `RULES`: which score decides, and from where on.
+    cutoff : float, optional
+        The least score of a state, instead of the rule's.
+    cutoffs : path, optional
+        JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `cutoff`.
+    scores : path, optional
+        Table that `score_run` wrote of this run in the same mode, so that nothing is scored twice.
+    out_dir : path
 
     Returns
     -------
-    DataFrame
-        ``state``, ``start`` (volume), ``length`` (volumes) and ``truncated``: whether the visit touches a dropped
-        volume or an end of the run, so that it may have been longer.
+    states : Path
+        Table, a row per volume: ``kept``, then per method the columns of `StateTables.states` (``fbn1_state`` …).
+    state_metrics : Path
+        Table, a row per ``method`` and template.
+    transitions : Path
+        Table, a row per ``method`` and pair of templates.
+    state_maps : list of Path
+        Per branch a 4D image, one mean map per template, 0 for states never visited.
+    metadata : Path
+        JSON: the rule, entropies, states never visited and warnings.
 
-    >>> visits(np.array([0, 0, 1, -1, 1]), np.ones(5, bool)).to_numpy().tolist()
-    [[0, 0, 2, True], [1, 2, 1, False], [1, 4, 1, True]]
+    Raises
+    ------
+    InputError, UsageError
     """
-    states = np.where(kept, states, UNASSIGNED)
-    starts = np.flatnonzero(np.concatenate([[True], states[1:] != states[:-1]])) if len(states) else np.empty(0, int)
-    ends = np.append(starts[1:], len(states))
-    beyond = np.concatenate([[False], np.asarray(kept, dtype=bool), [False]])  # is there a kept volume before, after?
-    table = pd.DataFrame(
+    rule = rule_of(mode, cutoff)
+    refuse_unequal("branch", fbn_maps=fbn_maps, signed_maps=signed_maps or None)
+    scaled_maps_matter = scores is None or not signed_maps
+    run = read_run_maps(fbn_maps if scaled_maps_matter else [], in_file, in_mask, in_samples)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
+    if signed_maps:
+        averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
+    else:
+        averaged = [np.sqrt(maps) for maps in run.fbn.values()]
+    branches = [f"fbn{number}" for number in range(1, len(fbn_maps) + 1)]
+    methods = [*branches, "volume"]
+    known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
+    least = dict.fromkeys(methods, rule.cutoff)
+    if cutoffs is not None and cutoff is None:
+        least = _read_cutoffs(cutoffs, methods, rule.score)
+    found = {method: assign(known[method], run.kept, least[method]) for method in methods}
+    signed = dict(zip(methods, [*averaged, run.volume], strict=True))
+    kept = pd.DataFrame({"kept": run.kept.astype(int)})
+    sequences = [_sequence(own, local.names).add_prefix(f"{method}_") for method, own in found.items()]
+    metrics = {name: _metrics(own, signed[name], local.names, run.repetition_time) for name, own in found.items()}
+    transitions = {method: _transitions(own, local.names) for method, own in found.items()}
+    out_dir = Path(out_dir).absolute()
+    return RunStates(
+        write_table(pd.concat([kept, *sequences], axis=1), out_dir / "states.tsv"),
+        write_table(_below_each_other(metrics), out_dir / "statemetrics.tsv"),
+        write_table(_below_each_other(transitions), out_dir / "transitions.tsv"),
+        [
+            _write_maps(state_maps(signed[branch], found[branch].states, len(local.names)), run, path)
+            for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in branches)
+        ],
+        write_json(about_templates(local) | _about_states(found, local, mode, rule, least), out_dir / "states.json"),
+    )
+
+
+def _computed(run: RunMaps, templates: TemplateSet, score: str) -> dict[str, np.ndarray]:
+    maps = {**run.fbn, "volume": scale(run.volume)}
+    return {name: spread_over_run(every_score(own[run.kept], templates)[score], run.kept) for name, own in maps.items()}
+
+
+def _read_scores(path: PathLike, methods: Sequence[str], names: Sequence[str], run: RunMaps) -> dict[str, np.ndarray]:
+    table = read_table(path)
+    columns = {method: [f"{method}_{name}" for name in names] for method in methods}
+    missing = [column for method in methods for column in columns[method] if column not in table]
+    if missing or len(table) != len(run.kept):
+        lacks = f"lacks the column {missing[0]}" if missing else f"has {len(table)} rows for {len(run.kept)} volumes"
+        raise InputError(f"{path}: {lacks}; score the run again with the same templates.")
+    return {method: table[columns[method]].to_numpy(dtype=float) for method in methods}
+
+
+def _read_cutoffs(path: PathLike, methods: Sequence[str], score: str) -> dict[str, float]:
+    about = read_json(path)
+    told = about.get("CutOff")
+    if about.get("Score") != score or not isinstance(told, dict) or not all(told.get(m) is not None for m in methods):
+        raise InputError(f"{path}: has no cut-offs of {score} for {', '.join(methods)}; test the matches in this mode.")
+    return {method: float(told[method]) for method in methods}
+
+
+def _sequence(found: Assignment, names: Sequence[str]) -> pd.DataFrame:
+    labels = np.array([*names, "unassigned"], dtype=object)  # UNASSIGNED is the last
+    return pd.DataFrame(
         {
-            "state": states[starts],
-            "start": starts,
-            "length": ends - starts,
-            "truncated": ~(beyond[starts] & beyond[ends + 1]),
+            "state": pd.Series(labels[found.states]).where(found.kept),
+            "best": pd.Series(labels[found.best]).where(found.kept),
+            "score": found.score,
+            "margin": found.margin,
         }
     )
-    return table[table["state"] != UNASSIGNED].reset_index(drop=True)
 
 
-def transition_counts(states: np.ndarray, kept: np.ndarray, n_states: int) -> np.ndarray:
-    """Count how often a state follows a state from one volume to the next.
-
-    Both volumes must be kept and assigned: nothing is counted across a dropped or unassigned volume.
-
-    Returns
-    -------
-    int array, (n_states, n_states)
-        From row to column; staying is on the diagonal.
-
-    >>> transition_counts(np.array([0, 0, 1, -1, 0]), np.ones(5, bool), 2)
-    array([[1, 1],
-           [0, 0]])
-    """
-    assigned = np.asarray(kept, dtype=bool) & (states != UNASSIGNED)
-    pairs = assigned[:-1] & assigned[1:]
-    counts = np.zeros((n_states, n_states), dtype=int)
-    np.add.at(counts, (states[:-1][pairs], states[1:][pairs]), 1)
-    return counts
+def _metrics(found: Assignment, signed: np.ndarray, names: Sequence[str], repetition_time: float) -> pd.DataFrame:
+    table = state_table(found, names, repetition_time)
+    return table.assign(split_half_r=split_half_r(signed, found, len(names)))
 
 
-def transition_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Divide every row of transition counts by its sum; NaN for states that nothing was seen to follow.
-
-    >>> transition_probabilities(np.array([[3, 1], [0, 0]]))
-    array([[0.75, 0.25],
-           [ nan,  nan]])
-    """
-    total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+def _transitions(found: Assignment, names: Sequence[str]) -> pd.DataFrame:
+    counts = transition_counts(found.states, found.kept, len(names))
+    probabilities = transition_probabilities(counts)
+    rows = [(names[i], names[j], counts[i, j], probabilities[i, j]) for i, j in np.ndindex(counts.shape)]
+    return pd.DataFrame(rows, columns=["from", "to", "count", "probability"])
 
 
-def _entropy(probabilities: np.ndarray) -> float:
-    positive = probabilities[probabilities > 0]
-    return float(-(positive * np.log2(positive)).sum()) + 0.0
+def _below_each_other(table_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the tables of methods below each other, with a first column that says whose a row is."""
+    for method, table in table_of.items():
+        table.insert(0, "method", method)
+    return pd.concat(list(table_of.values()), ignore_index=True)
 
 
-def occupancy_entropy(states: np.ndarray, n_states: int) -> float:
-    """Entropy in bits of how assigned volumes share out among states; NaN without one.
-
-    >>> occupancy_entropy(np.array([0, 1, 0, 1, -1]), 3)
-    1.0
-    """
-    counts = np.bincount(states[states != UNASSIGNED], minlength=n_states)
-    return _entropy(counts / counts.sum()) if counts.sum() else np.nan
+def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
+    with replacing(path) as temporary:
+        nib.save(run.region.image(np.nan_to_num(maps)), temporary)
+    return path
 
 
-def entropy_rate(counts: np.ndarray) -> float:
-    """Entropy in bits of the next state given the present one; NaN without a transition.
-
-    0 means that the sequence is fixed by its present state, log2 of the number of states that it forgets it.
-
-    >>> entropy_rate(np.array([[0, 5], [5, 0]])), entropy_rate(np.array([[5, 5], [5, 5]]))
-    (0.0, 1.0)
-    """
-    if not counts.sum():
-        return np.nan
-    weights = counts.sum(axis=1) / counts.sum()
-    rows = np.nan_to_num(transition_probabilities(counts))
-    return float(sum(weight * _entropy(row) for weight, row in zip(weights, rows, strict=True)))
-
-
-def state_table(assignment: Assignment, names: Sequence[str], repetition_time: float) -> pd.DataFrame:
-    """Summarise the states of a run: a row per template, also for those that never appear.
-
-    Returns
-    -------
-    DataFrame
-        ``state``, ``n_volumes``, ``occupancy`` (share of kept volumes), ``n_visits``, ``n_visits_truncated``,
-        ``mean_dwell_seconds`` (over all visits; truncated ones count with what was seen of them),
-        ``longest_dwell_seconds`` and ``mean_score``. NaN for dwell times and scores of states never visited.
-    """
-    seen = visits(assignment.states, assignment.kept)
-    rows = []
-    for number, name in enumerate(names):
-        own = seen[seen["state"] == number]
-        inside = assignment.states == number
-        rows.append(
-            {
-                "state": name,
-                "n_volumes": int(inside.sum()),
-                "occupancy": inside.sum() / max(int(assignment.kept.sum()), 1),
-                "n_visits": len(own),
-                "n_visits_truncated": int(own["truncated"].sum()),
-                "mean_dwell_seconds": own["length"].mean() * repetition_time,
-                "longest_dwell_seconds": own["length"].max() * repetition_time,
-                "mean_score": assignment.score[inside].mean() if inside.any() else np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def transition_graph(counts: np.ndarray, names: Sequence[str], occupancy: Sequence[float]) -> nx.DiGraph:
-    """Draw transitions as a graph: a node per visited state, an edge per observed change (Figure 6).
-
-    Returns
-    -------
-    networkx.DiGraph
-        Nodes carry ``occupancy``, edges ``count`` and ``probability`` (of the changes out of their state); staying
-        is no edge.
-    """
-    changes = counts * ~np.eye(len(counts), dtype=bool)
-    probabilities = transition_probabilities(changes)
-    graph = nx.DiGraph()
-    graph.add_nodes_from(
-        (name, {"occupancy": float(share)}) for name, share in zip(names, occupancy, strict=True) if share > 0
-    )
-    graph.add_edges_from(
-        (names[i], names[j], {"count": int(changes[i, j]), "probability": float(probabilities[i, j])})
-        for i, j in np.argwhere(changes)
-    )
-    return graph
-
-
-def state_maps(maps: np.ndarray, states: np.ndarray, n_states: int) -> np.ndarray:
-    """Average the signed maps of the volumes in each state.
-
-    Parameters
-    ----------
-    maps : float array, (n_volumes, n_voxels)
-    states : int array, (n_volumes,)
-    n_states : int
-
-    Returns
-    -------
-    float32 array, (n_states, n_voxels)
-        NaN for states never visited.
-    """
-    means = np.full((n_states, maps.shape[1]), np.nan, dtype=np.float32)
-    for state in np.unique(states[states != UNASSIGNED]):
-        means[state] = maps[states == state].mean(axis=0)
-    return means
-
-
-def split_half_r(maps: np.ndarray, assignment: Assignment, n_states: int) -> np.ndarray:
-    """Correlate every state's mean map of the first half of the run with that of the second half.
-
-    The volumes of both halves were chosen by the same template, so maps without structure agree to some degree too:
-    compare it with a baseline's, not with 0.
-
-    Returns
-    -------
-    float array, (n_states,)
-        NaN where a state is missing in a half.
-    """
-    middle = int(np.searchsorted(np.cumsum(assignment.kept), assignment.kept.sum() / 2)) + 1
-    first, second = (
-        state_maps(maps[half], assignment.states[half], n_states) for half in (slice(middle), slice(middle, None))
-    )
-    return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)])
+def _about_states(
+    found: Mapping[str, Assignment], templates: TemplateSet, mode: str, rule: Rule, least: Mapping[str, float]
+) -> dict[str, Any]:
+    count = len(templates.names)
+    methods, warnings = {}, list(templates.warnings)
+    for method, assignment in found.items():
+        states = assignment.states
+        assigned = int((states != UNASSIGNED).sum())
+        counts = transition_counts(states, assignment.kept, count)
+        methods[method] = {
+            "CutOff": least[method],
+            "AssignedVolumes": assigned,
+            "OccupancyEntropyBits": occupancy_entropy(states, count),
+            "EntropyRateBits": entropy_rate(counts),
+            "NeverVisited": [name for number, name in enumerate(templates.names) if number not in states],
+        }
+        if not assigned:
+            warnings.append(
+                f"No states of {method}: its {rule.score_in_words} with every template stays below {least[method]:.3g}."
+            )
+    fixed = len({*least.values()}) == 1
+    return {
+        "Mode": mode,
+        "Score": rule.score,
+        "CutOff": next(iter(least.values())) if fixed else dict(least),
+        "Methods": methods,
+        "Warnings": warnings,
+    }

@@ -8,7 +8,7 @@ from typing import Any
 from nipype.interfaces.base import Directory, File, TraitError, Undefined, traits
 
 from ..errors import ScaaeError
-from ..evaluation.templates.template_set import TEMPLATE_NAMES, check_templates
+from ..evaluation.templates.loading import TEMPLATE_NAMES, check_templates
 from ..model.device import check_device
 from ..model.folder import check_model_folder
 from ..preparation.strategies import read_strategy, strategy_names

@@ -9,8 +9,8 @@ from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, Tr
 
 from ..errors import UsageError, refuse_unequal
 from ..evaluation.baselines.candidates import BASELINES
-from ..evaluation.states import RULES
-from ..evaluation.templates.template_kinds import Kind
+from ..evaluation.scores.rules import RULES
+from ..evaluation.templates.template_set import Kind
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
 from .checked import Device, ExistingFile, ModelFolder, Quantity, Templates
 from .model import DEVICE, LARGEST_SEED
@@ -132,12 +132,12 @@ class AssignStates(FunctionInterface):
     output_spec = _AssignStatesOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation import assign_states
+        from ..evaluation import assign_states_of_run
 
         return dict(
             zip(
                 ("out_states", "out_metrics", "out_transitions", "out_maps", "out_metadata"),
-                assign_states(**given, out_dir=folder),
+                assign_states_of_run(**given, out_dir=folder),
                 strict=True,
             )
         )

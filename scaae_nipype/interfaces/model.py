@@ -86,6 +86,7 @@ class TrainModel(FunctionInterface):
         from ..grid import load_grid
         from ..model.training.processes import start_job
         from ..model.training.volumes import cache_run
+        from ..progress import bar
 
         limit_threads(given["num_threads"])
         mask = given.get("grid_mask")
@@ -105,7 +106,7 @@ class TrainModel(FunctionInterface):
             "work_dir": str(work_dir),
             "model_dir": str(folder / "model"),
         }
-        model = _named_by_weights(start_job(job, folder))
+        model = _named_by_weights(start_job(job, folder, progress=bar))
         for path in caches:
             path.unlink()
         shutil.rmtree(work_dir / "checkpoints", ignore_errors=True)  # another training must not go on from this one
@@ -174,10 +175,12 @@ class ExtractNetworks(FunctionInterface):
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..model.extraction.extract_run import extract_run
+        from ..progress import bar
 
         limit_threads(given.pop("num_threads"))
         name = given.pop("run_name", None)
-        return extract_run(**given, name=name, out_dir=folder)
+        names = ("fbn_maps", "signed_maps", "channel_weights", "codes", "out_metadata")
+        return dict(zip(names, extract_run(**given, name=name, progress=bar, out_dir=folder), strict=True))
 
 
 class _ConfirmNetworksInputSpec(FunctionInputSpec):

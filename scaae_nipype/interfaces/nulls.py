@@ -34,9 +34,10 @@ class SurrogateTemplates(FunctionInterface):
     output_spec = _SurrogateTemplatesOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.nulls.steps import make_surrogate_templates
+        from ..evaluation.nulls.surrogate_templates import make_surrogate_templates
+        from ..progress import bar
 
-        return {"out_file": make_surrogate_templates(**given, out_dir=folder)}
+        return {"out_file": make_surrogate_templates(**given, progress=bar, out_dir=folder)}
 
 
 class _CheckMatchesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
@@ -58,10 +59,11 @@ class CheckMatches(FunctionInterface):
     output_spec = _CheckMatchesOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.nulls.steps import check_matches
+        from ..evaluation.nulls.spatial import check_matches
+        from ..progress import bar
 
         names = ("out_volumes", "out_matches", "out_metadata")
-        return dict(zip(names, check_matches(**given, out_dir=folder), strict=True))
+        return dict(zip(names, check_matches(**given, progress=bar, out_dir=folder), strict=True))
 
 
 class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
@@ -88,11 +90,12 @@ class CheckDynamics(FunctionInterface):
     output_spec = _CheckDynamicsOutputSpec
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation.nulls.steps import check_dynamics
+        from ..evaluation.nulls.temporal import check_dynamics
         from ..grid import load_grid
         from ..model.extraction.extractor import resolve_device
         from ..model.extraction.functions import account_of, network_function, was_trained_on
         from ..model.weights import load_model
+        from ..progress import bar, say
 
         limit_threads(given.pop("num_threads"))
         model_dir = Path(given.pop("model_dir"))
@@ -103,6 +106,8 @@ class CheckDynamics(FunctionInterface):
             network=network,
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
             model=account_of(model.card, model_dir.name),
+            report=say,
+            progress=bar,
             out_dir=folder,
             **given,
         )

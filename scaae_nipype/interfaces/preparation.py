@@ -100,6 +100,11 @@ class PrepareRun(FunctionInterface):
 
         grid = load_grid(given.pop("grid_mask", None))
         run = prepare_run(
-            given.pop("in_file"), grid=grid, mask_file=given.pop("in_mask", None), scratch_dir=folder, **given
+            given.pop("in_file"),
+            grid=grid,
+            mask=given.pop("in_mask", None),
+            confounds=given.pop("confounds_file", None),
+            scratch_dir=folder,
+            **given,
         )
-        return write_prepared(run, folder, grid=grid)._asdict()
+        return write_prepared(run, folder)._asdict()

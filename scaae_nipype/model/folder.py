@@ -12,7 +12,7 @@ __all__ = ["CARD", "MASK", "WEIGHTS", "check_model_folder"]
 WEIGHTS, CARD, MASK = "weights.safetensors", "card.json", "mask.nii.gz"
 
 
-def check_model_folder(folder: str | os.PathLike) -> None:
+def check_model_folder(folder: str | os.PathLike[str]) -> None:
     """See that nothing of a model is missing; what is in the files is for `load_model` to check.
 
     Raises

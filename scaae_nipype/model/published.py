@@ -74,7 +74,7 @@ def published_names(network: SCAAE) -> dict[str, tuple[str, int | None]]:
     return names
 
 
-def read_published_weights(path: str | os.PathLike, network: SCAAE) -> None:
+def read_published_weights(path: str | os.PathLike[str], network: SCAAE) -> None:
     """Load a state dict in the published layout into a network of the ``published`` preset.
 
     Only tensors are read (``weights_only=True``): a file with anything else in it is refused, nothing of it is run.

@@ -78,7 +78,7 @@ def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualS
         return SCAAE(preset, field=(x, y, z))
 
 
-def save_model(model: Model, folder: str | os.PathLike) -> Path:
+def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
     """Write a model folder, complete or not at all.
 
     The weights' checksum, the grid and the versions are added to the card.
@@ -117,7 +117,7 @@ def _complete(model: Model, weights: Path) -> dict[str, Any]:
     }
 
 
-def load_model(folder: str | os.PathLike) -> Model:
+def load_model(folder: str | os.PathLike[str]) -> Model:
     """Load a model folder and check that its parts belong together. Nothing in it is executed.
 
     Raises

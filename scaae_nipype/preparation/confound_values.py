@@ -25,7 +25,7 @@ MISSING = ("n/a", "")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
-def read_cells(path: str | os.PathLike) -> pd.DataFrame:
+def read_cells(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a tab-separated table, also one that is gzip'ed, begins with a byte order mark or is in Latin-1.
 
     Columns whose cells are all numbers, booleans or missing become float; others stay text, and so do no harm until
@@ -67,7 +67,7 @@ def read_cells(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
-def _text(path: str | os.PathLike) -> str:
+def _text(path: str | os.PathLike[str]) -> str:
     try:
         content = Path(path).read_bytes()
         if content.startswith(b"\x1f\x8b"):

@@ -1,4 +1,4 @@
-"""A run's table of confounds: dummy volumes, framewise displacement, and the regressors of a strategy."""
+"""A run's table of confounds, and the regressors that a strategy takes from it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from .confound_values import empty_columns, numbers, read_cells
 from .strategies import Strategy
 
 __all__ = [
+    "TABLE",
     "Nuisance",
     "choose_nuisance",
-    "count_dummy_scans",
-    "dummy_marks",
-    "framewise_displacement",
     "other_names",
     "read_confounds",
 ]
@@ -65,6 +63,11 @@ TISSUES = {"w": "WM", "c": "CSF"}
 
 _OTHERWISE = "Choose another strategy (`strategy`), or auto, which takes what there is."
 
+PathLike = str | os.PathLike[str]
+
+TABLE = "the table of confounds"
+"""What messages call a table that comes without a file."""
+
 COSINES = "cosine"
 """Beginning of the names of the discrete cosines that are fMRIPrep's high-pass filter."""
 
@@ -91,80 +94,23 @@ class Nuisance:
     lacks_cosines: bool = False
 
 
-def read_confounds(path: str | os.PathLike, n_volumes: int) -> pd.DataFrame:
-    """Read a table of confounds and check that it belongs to a run of `n_volumes`.
+def read_confounds(source: PathLike | pd.DataFrame, n_volumes: int) -> pd.DataFrame:
+    """Read a table of confounds, or take one, and check that it belongs to a run of `n_volumes`.
 
     Raises
     ------
     InputError
         If it cannot be read, or has another number of rows than the run has volumes.
     """
-    table = read_cells(path)
+    if isinstance(source, pd.DataFrame):
+        table, name = source.reset_index(drop=True), TABLE
+    else:
+        table, name = read_cells(source), os.fspath(source)
     if len(table) != n_volumes:
         raise InputError(
-            f"{path}: has {len(table)} rows, but the run has {n_volumes} volumes; use the confounds of this run."
+            f"{name}: has {len(table)} rows, but the run has {n_volumes} volumes; use the confounds of this run."
         )
     return table
-
-
-def count_dummy_scans(table: pd.DataFrame | None, source: str | os.PathLike | None = None) -> int:
-    """Count the volumes up to the last one that ``non_steady_state_outlier…`` columns mark.
-
-    Raises
-    ------
-    InputError
-        If such a column holds something else than 1 and 0.
-
-    >>> count_dummy_scans(pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0], "csf": [1, 2, 3]}))
-    1
-    """
-    marked = np.flatnonzero(dummy_marks(table, source))
-    return int(marked[-1]) + 1 if marked.size else 0
-
-
-def dummy_marks(table: pd.DataFrame | None, source: str | os.PathLike | None = None) -> np.ndarray:
-    """Tell which volumes ``non_steady_state_outlier…`` columns mark: bool, (n_volumes,).
-
-    Raises
-    ------
-    InputError
-        If such a column holds something else than 1 and 0.
-    """
-    if table is None:
-        return np.zeros(0, dtype=bool)
-    columns = [name for name in table.columns if name.startswith("non_steady_state_outlier")]
-    marks = numbers(table, columns, source)
-    for name in columns:
-        odd = np.flatnonzero(~marks[name].isin([0, 1]) & marks[name].notna())
-        if odd.size:
-            raise InputError(
-                f"{source}: column {name}, row {odd[0] + 1}, holds {marks[name][odd[0]]:g}, and marks are 1 or 0; "
-                "repair the table, or say how many volumes to leave out (`dummy_scans`)."
-            )
-    return (marks == 1).any(axis=1).to_numpy()
-
-
-def framewise_displacement(
-    table: pd.DataFrame | None, n_volumes: int, source: str | os.PathLike | None = None
-) -> np.ndarray:
-    """Give framewise displacement in mm, (n_volumes,); NaN where it is unknown.
-
-    Raises
-    ------
-    InputError
-        If a value is no displacement: text, negative or infinite.
-    """
-    name = "framewise_displacement"
-    if table is None or name not in table.columns:
-        return np.full(n_volumes, np.nan)
-    values = numbers(table, [name], source)[name].to_numpy()
-    wrong = np.flatnonzero((values < 0) | np.isinf(values))
-    if wrong.size:
-        raise InputError(
-            f"{source}: column {name}, row {wrong[0] + 1}, holds {values[wrong[0]]:g}, which is no displacement in mm; "
-            "repair the table, or censor nothing (`fd_threshold` 0)."
-        )
-    return values
 
 
 def choose_nuisance(
@@ -172,8 +118,8 @@ def choose_nuisance(
     table: pd.DataFrame | None,
     *,
     n_volumes: int,
-    confounds_file: str | os.PathLike | None = None,
-    confounds_metadata: str | os.PathLike | None = None,
+    confounds_file: PathLike | None = None,
+    confounds_metadata: PathLike | None = None,
 ) -> Nuisance:
     """Take the strategy's regressors from the table of a run.
 
@@ -238,7 +184,7 @@ def _columns(component: str, model: str) -> list[str]:
 class _Taken:
     """What a strategy of components takes from a table: columns, a label for each component, sentences for the user."""
 
-    def __init__(self, strategy: Strategy, table: pd.DataFrame, source: Any, metadata_file: str | os.PathLike):
+    def __init__(self, strategy: Strategy, table: pd.DataFrame, source: Any, metadata_file: PathLike):
         self.strategy, self.source, self.metadata_file = strategy, source, metadata_file
         self.all = [str(name) for name in table.columns]
         self.empty = empty_columns(table)

@@ -11,16 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..grid import Grid
-from ..words import counted, first_few
-from .confounds import (
-    Nuisance,
-    choose_nuisance,
-    dummy_marks,
-    framewise_displacement,
-    other_names,
-    read_confounds,
-)
+from ..grid import Grid, load_grid
+from ..images import ImageLike
+from .censoring import choose_volumes
+from .confounds import TABLE, Nuisance, choose_nuisance, read_confounds
 from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
 from .describing import describe
 from .masking import LEAST_COVERAGE, check_coverage, check_overlap, estimate_mask, mask_on_grid
@@ -34,20 +28,22 @@ from .timing import choose_timing
 
 __all__ = ["prepare_run"]
 
+PathLike = str | os.PathLike[str]
+
 FEW_DEGREES = 15
 """Degrees of freedom below which a warning says so."""
 
 
 def prepare_run(
-    bold_file: str | os.PathLike,
+    bold: ImageLike,
     *,
-    grid: Grid,
-    mask_file: str | os.PathLike | None = None,
-    confounds_file: str | os.PathLike | None = None,
-    confounds_metadata: str | os.PathLike | None = None,
+    mask: ImageLike | None = None,
+    confounds: PathLike | pd.DataFrame | None = None,
+    confounds_metadata: PathLike | None = None,
+    grid: Grid | None = None,
     repetition_time: float | None = None,
     repetition_time_source: str | None = None,
-    strategy: str | os.PathLike = "auto",
+    strategy: PathLike = "auto",
     smoothing_fwhm: float = 6.0,
     high_pass: float | Literal["default"] | None = "default",
     low_pass: float | Literal["default"] | None = "default",
@@ -55,7 +51,7 @@ def prepare_run(
     dummy_scans: int | Literal["auto"] = "auto",
     denoised: bool = False,
     known: Sequence[str] = (),
-    scratch_dir: str | os.PathLike | None = None,
+    scratch_dir: PathLike | None = None,
 ) -> PreparedRun:
     """Resample, smooth, denoise, censor and standardise a run.
 
@@ -65,16 +61,16 @@ def prepare_run(
 
     Parameters
     ----------
-    bold_file : path
+    bold : path or image
         4D NIfTI image in MNI space.
-    grid : Grid
-        The model's.
-    mask_file : path, optional
+    mask : path or image, optional
         Brain mask on the voxels of the run; estimated from the data (with a warning) where it is missing.
-    confounds_file : path, optional
+    confounds : path or DataFrame, optional
         fMRIPrep's table, one row per volume.
     confounds_metadata : path, optional
         Its JSON sidecar; by default the one beside it.
+    grid : Grid, optional
+        The model's (`Model.grid`); by default that of the shipped mask.
     repetition_time : float, optional
         In s; by default the header's, which must name a unit, or something else than 1.
     repetition_time_source : str, optional
@@ -112,11 +108,13 @@ def prepare_run(
     """
     if denoised:
         refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
-    bold = open_bold(bold_file)
-    timing = choose_timing(bold, repetition_time, repetition_time_source)
+    grid = load_grid() if grid is None else grid
+    run = open_bold(bold)
+    timing = choose_timing(run, repetition_time, repetition_time_source)
     repetition_time = timing.repetition_time
-    table = None if confounds_file is None else read_confounds(confounds_file, bold.n_volumes)
-    notes: list[str] = [*known, *timing.notes, *bold.doubts]
+    table = None if confounds is None else read_confounds(confounds, run.n_volumes)
+    source = TABLE if isinstance(confounds, pd.DataFrame) else confounds
+    notes: list[str] = [*known, *timing.notes, *run.doubts]
     chosen = choose_strategy(
         strategy,
         denoised=denoised,
@@ -124,10 +122,10 @@ def prepare_run(
         low_pass=_or_none(low_pass),
         fd_threshold=_or_none(fd_threshold),
     )
-    samples = _choose_volumes(table, bold, chosen.fd_threshold, dummy_scans, notes, confounds_file)
+    samples = choose_volumes(table, run, chosen.fd_threshold, dummy_scans, notes, source)
     kept = samples["kept"].to_numpy() == 1
     nuisance = choose_nuisance(
-        chosen, table, n_volumes=len(kept), confounds_file=confounds_file, confounds_metadata=confounds_metadata
+        chosen, table, n_volumes=len(kept), confounds_file=source, confounds_metadata=confounds_metadata
     )
     notes.extend(nuisance.warnings)
     if nuisance.lacks_cosines:
@@ -136,18 +134,18 @@ def prepare_run(
         chosen = _fit_filter(chosen, repetition_time, notes)
         operator = _make_operator(chosen, nuisance, kept, repetition_time, notes)
     except InputError as error:
-        raise InputError(f"{bold.path}: {error}") from error
+        raise InputError(f"{run.path}: {error}") from error
 
     data, release = zeros((len(kept), grid.n_voxels), scratch_dir)
-    covered, found = _resample(data, release, bold, grid, mask_file, smoothing_fwhm, kept, notes)
+    covered, found = _resample(data, release, run, grid, mask, smoothing_fwhm, kept, notes)
     region = clean_in_place(data, kept, operator, covered, release)
     if region.mean() < LEAST_COVERAGE:
         raise InputError(
-            f"{bold.path}: only {region.mean():.0%} of the model's brain varies over time; is it a time series?"
+            f"{run.path}: only {region.mean():.0%} of the model's brain varies over time; is it a time series?"
         )
     if constant := int((covered & ~region).sum()):
         notes.append(f"{constant} voxels of the model's grid left the region: cleaning leaves no signal in them.")
-    notes.extend(check_coverage(region, bold))
+    notes.extend(check_coverage(region, run))
     metadata = {
         "RepetitionTime": repetition_time,
         "RepetitionTimeSource": timing.source,
@@ -168,92 +166,12 @@ def prepare_run(
         "Warnings": notes,
     }
     metadata["Description"] = describe(metadata, grid, denoised=denoised)
-    return PreparedRun(data, region, samples, repetition_time, metadata, release)
+    return PreparedRun(data, region, samples, repetition_time, metadata, grid, release)
 
 
 def _or_none(value: float | str | None) -> float | None:
     """Turn "default" and None, as this function has them, into None and 0, as a strategy is asked."""
     return None if value == "default" else float(value or 0)
-
-
-def _choose_volumes(
-    table: pd.DataFrame | None,
-    bold: BoldFile,
-    fd_threshold: float | None,
-    dummy_scans: int | Literal["auto"],
-    notes: list[str],
-    source: str | os.PathLike | None = None,
-) -> pd.DataFrame:
-    """Make the table of volumes: which are kept, and why the others are not."""
-    displacement = _displacement(table, bold.n_volumes, source, notes, is_used=fd_threshold is not None)
-    if fd_threshold is not None and not fd_threshold >= 0:
-        raise InputError(f"`fd_threshold` must be a displacement in mm, or 0 for no censoring, not {fd_threshold:g}.")
-    n_dummies = _marked_dummies(table, source, notes) if dummy_scans == "auto" else int(dummy_scans)
-    if not 0 <= n_dummies < bold.n_volumes:
-        raise InputError(
-            f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change `dummy_scans`."
-        )
-    volume = np.arange(bold.n_volumes)
-    dummy = volume < n_dummies
-    censored = np.zeros(bold.n_volumes, dtype=bool)
-    if fd_threshold is not None:
-        notes.extend(_about_displacement(table, displacement, n_dummies))
-        censored = ~dummy & (displacement > fd_threshold)
-    return pd.DataFrame(
-        {
-            "volume": volume,
-            "kept": (~dummy & ~censored).astype(int),
-            "dummy": dummy.astype(int),
-            "censored": censored.astype(int),
-            "framewise_displacement": displacement,
-        }
-    )
-
-
-def _marked_dummies(table: pd.DataFrame | None, source: str | os.PathLike | None, notes: list[str]) -> int:
-    """Count the volumes up to the last one that the confounds mark; say if not all of these are marked."""
-    marked = dummy_marks(table, source)
-    n_dummies = int(np.flatnonzero(marked)[-1]) + 1 if marked.any() else 0
-    if unmarked := n_dummies - int(marked.sum()):
-        notes.append(
-            f"The confounds mark volumes that are not in a steady state up to volume {n_dummies - 1} (counted from 0), "
-            f"{unmarked} of which {'is' if unmarked == 1 else 'are'} not marked; all {n_dummies} were cut off "
-            "(`dummy_scans` says otherwise)."
-        )
-    return n_dummies
-
-
-def _displacement(
-    table: pd.DataFrame | None, n_volumes: int, source: str | os.PathLike | None, notes: list[str], *, is_used: bool
-) -> np.ndarray:
-    """Read framewise displacement; where nothing is censored by it, a column that cannot be read is only said."""
-    try:
-        return framewise_displacement(table, n_volumes, source)
-    except InputError as error:
-        if is_used:
-            raise
-        notes.append(f"Framewise displacement is unknown: {error}")
-        return np.full(n_volumes, np.nan)
-
-
-def _about_displacement(table: pd.DataFrame | None, displacement: np.ndarray, n_dummies: int) -> list[str]:
-    """Say where censoring for motion had nothing to go by."""
-    if table is None or "framewise_displacement" not in table.columns:
-        near = other_names(["framewise_displacement"], [] if table is None else list(table.columns))
-        hint = f" ({near[0]})" if near else ""
-        return [f"No volume was censored for motion: the run has no column framewise_displacement{hint}."]
-    unknown = np.isnan(displacement)
-    if unknown.all():
-        return ["No volume was censored for motion: the column framewise_displacement is n/a in every row."]
-    if not displacement[~unknown].any():
-        return ["No volume was censored for motion: the column framewise_displacement is 0 in every row."]
-    gaps = np.flatnonzero(unknown[max(n_dummies, 1) :]) + max(n_dummies, 1)  # the first volume never has a value
-    if gaps.size:
-        return [
-            f"framewise_displacement is n/a in {counted(gaps.size, 'volume')} after the first "
-            f"({first_few(gaps, 5, end=', …')}, counted from 0), which were kept whatever their motion."
-        ]
-    return []
 
 
 def _in_place_of_cosines(chosen: Strategy, asked: float | str | None, notes: list[str]) -> Strategy:
@@ -319,7 +237,7 @@ def _resample(
     release: Callable[[], None],
     bold: BoldFile,
     grid: Grid,
-    mask_file: str | os.PathLike | None,
+    mask_image: ImageLike | None,
     smoothing_fwhm: float,
     kept: np.ndarray,
     notes: list[str],
@@ -331,8 +249,8 @@ def _resample(
     """
     resample = make_resampler(bold.shape, bold.affine, grid, smoothing_fwhm=smoothing_fwhm)
     mask = None
-    if mask_file is not None:
-        mask, decided = read_mask(mask_file, bold)
+    if mask_image is not None:
+        mask, decided = read_mask(mask_image, bold)
         notes.extend(decided)
     # Before the long part: does the mask, or at least the field of view, cover the brain?
     reach = np.ones(bold.shape, dtype=bool) if mask is None else mask

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -19,6 +20,8 @@ from .scratch import nothing
 from .stream import write_volumes
 
 __all__ = ["PreparedFiles", "PreparedRun", "read_prepared", "write_prepared"]
+
+PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class PreparedRun:
         In s.
     metadata : dict
         What was done, ready for JSON.
+    grid : Grid
+        The model's.
     release : callable
         Lends memory back where a file holds `data` (`prepare_run` with a scratch folder); does nothing otherwise.
     """
@@ -46,12 +51,18 @@ class PreparedRun:
     samples: pd.DataFrame
     repetition_time: float
     metadata: dict[str, Any]
+    grid: Grid
     release: Callable[[], None] = field(default=nothing, repr=False)
 
     @property
     def kept(self) -> np.ndarray:
         """Volumes that are neither dummy nor censored: bool, (T,)."""
-        return self.samples["kept"].to_numpy() == 1
+        kept: np.ndarray = self.samples["kept"].to_numpy() == 1
+        return kept
+
+    def to_image(self) -> nib.Nifti1Image:
+        """Give the volumes as a 4D image (int16 with a slope)."""
+        return self.grid.image(self.data, self.repetition_time)
 
 
 class PreparedFiles(NamedTuple):
@@ -63,17 +74,17 @@ class PreparedFiles(NamedTuple):
     out_metadata: Path
 
     @classmethod
-    def in_folder(cls, folder: str | os.PathLike) -> PreparedFiles:
+    def in_folder(cls, folder: PathLike) -> PreparedFiles:
         """Name the files of a folder."""
         names = ("prepared_bold.nii.gz", "prepared_mask.nii.gz", "prepared_samples.tsv", "prepared_metadata.json")
         return cls(*(Path(folder).resolve() / name for name in names))
 
 
-def write_prepared(run: PreparedRun, folder: str | os.PathLike, *, grid: Grid) -> PreparedFiles:
+def write_prepared(run: PreparedRun, folder: PathLike) -> PreparedFiles:
     """Write a prepared run into a folder: 4D image (int16 with slope), region, samples table, metadata."""
     files = PreparedFiles.in_folder(folder)
-    write_volumes(files.out_file, run.data, grid, run.repetition_time, run.release)
-    write_image(grid.image(run.region), files.out_mask)
+    write_volumes(files.out_file, run.data, run.grid, run.repetition_time, run.release)
+    write_image(run.grid.image(run.region), files.out_mask)
     write_table(run.samples, files.out_samples)
     write_json(run.metadata, files.out_metadata)
     return files
@@ -98,4 +109,5 @@ def read_prepared(files: PreparedFiles, *, grid: Grid) -> PreparedRun:
         samples=samples,
         repetition_time=float(metadata["RepetitionTime"]),
         metadata=metadata,
+        grid=grid,
     )

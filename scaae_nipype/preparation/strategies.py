@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -131,7 +131,7 @@ def strategy_names() -> list[str]:
     ]
 
 
-def read_strategy(strategy: str | os.PathLike) -> Strategy:
+def read_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     """Find a strategy by its name, or read it from a JSON file.
 
     Parameters
@@ -171,7 +171,7 @@ def read_strategy(strategy: str | os.PathLike) -> Strategy:
 
 
 def choose_strategy(
-    strategy: str | os.PathLike,
+    strategy: str | os.PathLike[str],
     *,
     denoised: bool = False,
     high_pass: float | None = None,
@@ -240,7 +240,7 @@ def regressed_in_words(strategy: Strategy) -> str:
 
 def refuse_on_denoised(
     *,
-    strategy: str | os.PathLike,
+    strategy: str | os.PathLike[str],
     high_pass: float | str | None = None,
     low_pass: float | str | None = None,
 ) -> None:
@@ -276,7 +276,7 @@ def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
     return replace(strategy, name=strategy.name + suffix, components=MappingProxyType(components))
 
 
-def _number(low: float, high: float):
+def _number(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: (
         value is None or (isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high)
     )

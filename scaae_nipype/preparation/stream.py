@@ -19,7 +19,7 @@ from ..errors import GridError, InputError
 from ..files import replacing
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
-from ..images import IMAGE_ERRORS, image_4d, open_image, values_of
+from ..images import IMAGE_ERRORS, ImageLike, image_4d, name_of, open_image, values_of
 from ..masks import read_as_mask
 from ..words import in_one_line
 from .scratch import blocks, nothing
@@ -35,14 +35,15 @@ SAME_PLACE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class BoldFile:
-    """A 4D image on disk, whose volumes are read one after the other.
+    """A 4D image, whose volumes are read one after the other.
 
-    The file is decompressed once, from its beginning to its end: time is linear in the number of volumes, and memory
-    holds two of them.
+    A file is decompressed once, from its beginning to its end: time is linear in the number of volumes, and memory
+    holds two of them. Of an image that was made in memory, volumes are taken as they are.
 
     Parameters
     ----------
     path : Path
+        What messages call it.
     shape : tuple of int
         (X, Y, Z).
     n_volumes : int
@@ -60,11 +61,8 @@ class BoldFile:
     affine: np.ndarray
     time: HeaderTime
     doubts: tuple[str, ...]
+    _stored: ArrayProxy | np.ndarray
     _data_file: str
-    _dtype: np.dtype
-    _offset: int
-    _slope: float
-    _intercept: float
 
     def volumes(self) -> Iterator[np.ndarray]:
         """Give the volumes in their order, (X, Y, Z) each: as stored, or float32 where the header scales them.
@@ -74,12 +72,16 @@ class BoldFile:
         InputError
             If the file is truncated or damaged.
         """
-        n_bytes = math.prod(self.shape) * self._dtype.itemsize
+        stored = self._stored
+        if not isinstance(stored, ArrayProxy):
+            yield from np.moveaxis(stored.reshape(*self.shape, -1), -1, 0)
+            return
+        n_bytes = math.prod(self.shape) * stored.dtype.itemsize
         index = 0
         try:
             # Decompression and the arithmetic of the caller both release the interpreter: one volume is read ahead.
             with ImageOpener(self._data_file) as stream, ThreadPoolExecutor(1) as ahead:
-                stream.seek(self._offset)
+                stream.seek(stored.offset)
                 pending = ahead.submit(stream.read, n_bytes)
                 for index in range(self.n_volumes):
                     raw = pending.result()
@@ -87,7 +89,8 @@ class BoldFile:
                         raise EOFError("the file ends too early")
                     # The read after the last volume makes gzip compare its checksum.
                     pending = ahead.submit(stream.read, n_bytes if index + 1 < self.n_volumes else 1)
-                    yield self._scaled(np.frombuffer(raw, self._dtype).reshape(self.shape, order="F"))
+                    volume = np.frombuffer(raw, stored.dtype).reshape(self.shape, order="F")
+                    yield _scaled(volume, float(stored.slope), float(stored.inter))
                 pending.result()
         except IMAGE_ERRORS as error:
             raise InputError(
@@ -95,16 +98,17 @@ class BoldFile:
                 "truncated or damaged: copy or make it again."
             ) from error
 
-    def _scaled(self, volume: np.ndarray) -> np.ndarray:
-        if (self._slope, self._intercept) == (1.0, 0.0):
-            return volume
-        scaled = volume.astype(np.float32)
-        scaled *= np.float32(self._slope)
-        scaled += np.float32(self._intercept)
-        return scaled
+
+def _scaled(volume: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    if (slope, intercept) == (1.0, 0.0):
+        return volume
+    scaled = volume.astype(np.float32)
+    scaled *= np.float32(slope)
+    scaled += np.float32(intercept)
+    return scaled
 
 
-def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
+def load_image(source: ImageLike) -> nib.Nifti1Pair:
     """Open an image without reading its data.
 
     Raises
@@ -113,13 +117,14 @@ def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
         If there is no such file, a DataLad link without content, or something else than a NIfTI image with a place in
         space (`check_place`).
     """
-    path = Path(path)
-    if path.is_symlink() and not path.exists():
-        raise InputError(f"{path}: is a link to content that is not there; fetch it with `datalad get`.")
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file.")
-    image = open_image(path, what="a NIfTI image")
-    if not isinstance(image, nib.Nifti1Pair) or not isinstance(image.dataobj, ArrayProxy):
+    path = Path(name_of(source))
+    if not isinstance(source, nib.spatialimages.SpatialImage):
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{path}: is a link to content that is not there; fetch it with `datalad get`.")
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file.")
+    image = open_image(source, what="a NIfTI image")
+    if not isinstance(image, nib.Nifti1Pair) or not isinstance(image.dataobj, ArrayProxy | np.ndarray):
         raise InputError(f"{path}: is not a NIfTI image; convert it to .nii or .nii.gz.")
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path}: holds {image.get_data_dtype()} values; an image of real numbers is needed.")
@@ -127,7 +132,7 @@ def load_image(path: str | os.PathLike) -> nib.Nifti1Pair:
     return image
 
 
-def open_bold(path: str | os.PathLike) -> BoldFile:
+def open_bold(source: ImageLike) -> BoldFile:
     """Open a BOLD run.
 
     Raises
@@ -135,39 +140,35 @@ def open_bold(path: str | os.PathLike) -> BoldFile:
     InputError
         If it cannot be read or has not four dimensions.
     """
-    image = load_image(path)
+    image, path = load_image(source), Path(name_of(source))
     x, y, z, *times = (*image.shape, *(1,) * (3 - len(image.shape)))
     n_volumes = math.prod(times)
     if n_volumes < 2 or sum(n > 1 for n in times) > 1 or min(x, y, z) < 1:
         raise InputError(
             f"{path}: has the shape {'x'.join(map(str, image.shape))}; a 4D image with several volumes is needed."
         )
-    proxy = cast(ArrayProxy, image.dataobj)
     doubts = list(check_place(image, path))
     if len(times) > 1:
-        doubts.append(f"{Path(path).name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the long one.")
+        doubts.append(f"{path.name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the long one.")
     try:
         intent = str(image.header.get_intent()[0])
     except KeyError:
         intent = f"unknown code {image.header['intent_code']}"
     if intent not in SERIES_INTENTS:
-        doubts.append(f"The header of {Path(path).name} says that it holds '{intent}', not a time series.")
+        doubts.append(f"The header of {path.name} says that it holds '{intent}', not a time series.")
     return BoldFile(
-        path=Path(path),
+        path=path,
         shape=(x, y, z),
         n_volumes=n_volumes,
         affine=image.affine,
         time=header_time(image.header),
         doubts=tuple(doubts),
+        _stored=cast("ArrayProxy | np.ndarray", image.dataobj),
         _data_file=os.fspath(image.file_map["image"].filename or path),
-        _dtype=proxy.dtype,
-        _offset=proxy.offset,
-        _slope=float(proxy.slope),
-        _intercept=float(proxy.inter),
     )
 
 
-def read_mask(path: str | os.PathLike, bold: BoldFile) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_mask(source: ImageLike, bold: BoldFile) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read the brain mask of a run: bool, (X, Y, Z) of the run, and what was decided about it, in sentences.
 
     Raises
@@ -175,7 +176,7 @@ def read_mask(path: str | os.PathLike, bold: BoldFile) -> tuple[np.ndarray, tupl
     InputError
         If it cannot be read, is empty, holds something else than a mask, or lies on another grid than the run.
     """
-    image, name = load_image(path), Path(path).name
+    image, path = load_image(source), Path(name_of(source))
     shape = image.shape[:3] if math.prod(image.shape[3:]) == 1 else image.shape
     if shape != bold.shape:
         raise GridError(
@@ -198,11 +199,11 @@ def read_mask(path: str | os.PathLike, bold: BoldFile) -> tuple[np.ndarray, tupl
     if not mask.any():
         said = f" ({'; '.join(decided)})" if decided else ""
         raise InputError(f"{path}: the brain mask is empty{said}; make it again or leave it out.")
-    return mask, (*check_place(image, path), *(f"The mask {name} {what}." for what in decided))
+    return mask, (*check_place(image, path), *(f"The mask {path.name} {what}." for what in decided))
 
 
 def write_volumes(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     vectors: np.ndarray,
     grid: Grid,
     repetition_time: float,

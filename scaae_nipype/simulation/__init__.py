@@ -5,25 +5,6 @@ signal (`noise`, `motion`) on a brain of any resolution (`tissues`); `run` puts 
 confounds (`confounds`), and `dataset` writes many of them as an fMRIPrep-style derivative dataset.
 """
 
-from .dataset import WrittenDataset, write_dataset
-from .planted import PlantedNetworks, planted_networks, random_networks
-from .simulate import NOISE_SD, RunSettings, SimulatedRun, simulate_run
-from .timecourses import REGIMES, Block
-from .tissues import Tissues, fit_tissues, source_grid
+from ..lazy import attach
 
-__all__ = [
-    "NOISE_SD",
-    "REGIMES",
-    "Block",
-    "PlantedNetworks",
-    "RunSettings",
-    "SimulatedRun",
-    "Tissues",
-    "WrittenDataset",
-    "fit_tissues",
-    "planted_networks",
-    "random_networks",
-    "simulate_run",
-    "source_grid",
-    "write_dataset",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -64,7 +64,7 @@ class WrittenDataset:
 
 
 def write_dataset(
-    out_dir: str | os.PathLike,
+    out_dir: str | os.PathLike[str],
     *,
     n_participants: int = 2,
     n_sessions: int = 1,

@@ -94,7 +94,7 @@ class RunSettings:
     motion_spikes: int = 0
     n_dummies: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.regime not in REGIMES:
             raise UsageError(f"The regime {self.regime!r} is unknown; choose one of {', '.join(REGIMES)}.")
         for name, lowest in (

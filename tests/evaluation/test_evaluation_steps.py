@@ -6,7 +6,7 @@ from nipype.pipeline import engine as pe
 from traits.api import TraitError
 
 from scaae_nipype.errors import InputError, UsageError
-from scaae_nipype.evaluation import assign_states, read_run, score_baselines, score_run, tabulate_regions
+from scaae_nipype.evaluation import assign_states_of_run, read_run_maps, score_baselines, score_run, tabulate_regions
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.interfaces.evaluation import AssignStates, RegionTimeCourses, ScoreBaselines
 
@@ -25,7 +25,7 @@ def volumes(matching):
 
 def test_states_in_paper_mode_follow_the_iou_table(matching, tmp_path):
     per_volume = read_table(score_run(**matching, out_dir=tmp_path)[0])
-    states, *_ = assign_states(**matching, mode="paper", out_dir=tmp_path)
+    states, *_ = assign_states_of_run(**matching, mode="paper", out_dir=tmp_path)
     table = read_table(states)
     assert len(table) == N_VOLUMES
     assert np.flatnonzero(table["fbn1_state"].isna()).tolist() == DROPPED
@@ -40,7 +40,7 @@ def test_states_in_paper_mode_follow_the_iou_table(matching, tmp_path):
 
 
 def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
-    states, metrics, transitions, maps, metadata = assign_states(**matching, out_dir=tmp_path)
+    states, metrics, transitions, maps, metadata = assign_states_of_run(**matching, out_dir=tmp_path)
     about = read_json(metadata)
     assert (about["Mode"], about["Score"], about["CutOff"]) == ("calibrated", "size_matched_iou", 0.2)
     table = read_table(states)
@@ -62,7 +62,7 @@ def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
 def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_path):
     cuts = {"fbn1": 0.5, "fbn2": 0.0, "volume": 2.0}
     told = write_json({"Score": "size_matched_iou", "CutOff": cuts}, tmp_path / "matches.json")
-    states, *_, metadata = assign_states(**matching, cutoffs=told, out_dir=tmp_path)
+    states, *_, metadata = assign_states_of_run(**matching, cutoffs=told, out_dir=tmp_path)
     about, table = read_json(metadata), read_table(states)
     assert about["CutOff"] == cuts == {method: told["CutOff"] for method, told in about["Methods"].items()}
     kept = table["kept"] == 1
@@ -73,17 +73,17 @@ def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_pa
     with pytest.raises(
         InputError, match=r"has no cut-offs of iou for fbn1, fbn2, volume; test the matches in this mode"
     ):
-        assign_states(**matching, mode="paper", cutoffs=told, out_dir=tmp_path)
+        assign_states_of_run(**matching, mode="paper", cutoffs=told, out_dir=tmp_path)
 
 
 def test_state_maps_are_means_of_the_signed_maps(matching, run, tmp_path):
-    run_maps = read_run(**run)
+    run_maps = read_run_maps(**run)
     signed = []
     for branch in ("fbn1", "fbn2"):
         path = tmp_path / f"{branch}signed.nii.gz"
         nib.save(run_maps.region.image(run_maps.volume - 5 * run_maps.kept[:, None], 2.5), path)
         signed.append(path)
-    states, _, _, maps, _ = assign_states(**matching, signed_maps=signed, mode="paper", out_dir=tmp_path / "out")
+    states, _, _, maps, _ = assign_states_of_run(**matching, signed_maps=signed, mode="paper", out_dir=tmp_path / "out")
     left = read_table(states)["fbn1_state"].to_numpy() == "left"
     found = run_maps.region.read_vectors(maps[0])[0]
     np.testing.assert_allclose(found, run_maps.volume[left].mean(axis=0) - 5, atol=2e-3)
@@ -91,19 +91,19 @@ def test_state_maps_are_means_of_the_signed_maps(matching, run, tmp_path):
 
 def test_scaled_maps_are_not_read_where_scores_and_signed_maps_tell_all(matching, run, tmp_path):
     scores, signed = score_run(**matching, out_dir=tmp_path)[3], run["fbn_maps"][::-1]
-    first = assign_states(**matching, signed_maps=signed, out_dir=tmp_path / "a")
+    first = assign_states_of_run(**matching, signed_maps=signed, out_dir=tmp_path / "a")
     gone = matching | {"fbn_maps": [tmp_path / "gone1.nii.gz", tmp_path / "gone2.nii.gz"]}
-    second = assign_states(**gone, signed_maps=signed, scores=scores, out_dir=tmp_path / "b")
+    second = assign_states_of_run(**gone, signed_maps=signed, scores=scores, out_dir=tmp_path / "b")
     for one, other in zip(first[:3], second[:3], strict=True):
         pd.testing.assert_frame_equal(read_table(one), read_table(other), rtol=1e-4)
     assert [path.name for path in first[3]] == [path.name for path in second[3]]
 
 
 def test_nothing_above_the_cut_is_said_and_the_rest_written(matching, run, tmp_path):
-    region = read_run(**run).region
+    region = read_run_maps(**run).region
     ramp = np.random.default_rng(0).permutation(np.linspace(0, 1, region.n_voxels)) ** 20  # few voxels above 0.3
     nib.save(region.image(np.tile(ramp, (N_VOLUMES, 1)), 2.5), tmp_path / "fbn2.nii.gz")
-    *_, metadata = assign_states(**matching, mode="paper", out_dir=tmp_path / "out")
+    *_, metadata = assign_states_of_run(**matching, mode="paper", out_dir=tmp_path / "out")
     about = read_json(metadata)
     assert about["Methods"]["fbn2"]["AssignedVolumes"] == 0
     assert about["Methods"]["fbn1"]["AssignedVolumes"] > 0
@@ -113,7 +113,7 @@ def test_nothing_above_the_cut_is_said_and_the_rest_written(matching, run, tmp_p
 
 def test_an_unknown_mode_is_refused(matching):
     with pytest.raises(UsageError, match="Mode 'loose' is unknown; choose from paper, calibrated"):
-        assign_states(**matching, mode="loose")
+        assign_states_of_run(**matching, mode="loose")
 
 
 def test_baselines_are_scored_as_the_run_is(matching, volumes, tmp_path):

@@ -5,8 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from scaae_nipype.evaluation import RULES, assign, transition_counts, transition_graph, transition_probabilities
-from scaae_nipype.evaluation import states as dynamics
+from scaae_nipype.evaluation import (
+    RULES,
+    assign,
+    assignment,
+    transition_counts,
+    transition_graph,
+    transition_probabilities,
+    transitions,
+)
+from scaae_nipype.evaluation.scores.rules import Rule
 
 sequences = st.lists(st.tuples(st.integers(-1, 2), st.booleans()), min_size=1, max_size=40).map(
     lambda pairs: (np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]))
@@ -22,7 +30,7 @@ def markov_chain(probabilities, length, seed=0):
 
 
 def test_the_papers_rule_is_iou_at_0_3():
-    assert RULES["paper"] == dynamics.Rule("iou", 0.3)
+    assert RULES["paper"] == Rule("iou", 0.3)
 
 
 def test_a_volume_takes_its_best_template_at_or_above_the_cut():
@@ -52,7 +60,7 @@ def test_one_template_alone_has_no_margin():
 def test_visits_end_at_gaps_and_say_whether_they_were_cut():
     states = np.array([0, 0, 1, 1, 1, 0, 0, 0, -1, 2])
     kept = np.array([1, 1, 1, 1, 1, 1, 0, 1, 1, 1], bool)
-    table = dynamics.visits(states, kept)
+    table = transitions.visits(states, kept)
     assert table["state"].tolist() == [0, 1, 0, 0, 2]
     assert table["start"].tolist() == [0, 2, 5, 7, 9]
     assert table["length"].tolist() == [2, 3, 1, 1, 1]
@@ -62,7 +70,7 @@ def test_visits_end_at_gaps_and_say_whether_they_were_cut():
 @given(sequences)
 def test_visits_cover_every_assigned_volume_once(sequence):
     states, kept = sequence
-    table = dynamics.visits(states, kept)
+    table = transitions.visits(states, kept)
     assert table["length"].sum() == ((states >= 0) & kept).sum()
     covered = [
         v for start, length in zip(table["start"], table["length"], strict=True) for v in range(start, start + length)
@@ -83,7 +91,7 @@ def test_transitions_agree_with_a_plain_loop(sequence):
 @given(sequences)
 def test_visits_and_transitions_count_the_same_staying(sequence):
     states, kept = sequence
-    table = dynamics.visits(states, kept)
+    table = transitions.visits(states, kept)
     assert np.trace(transition_counts(states, kept, 3)) == (table["length"] - 1).sum()
 
 
@@ -98,7 +106,7 @@ def test_dwell_times_of_a_markov_chain_are_geometric():
     truth = np.array([[0.9, 0.1], [0.5, 0.5]])
     states = markov_chain(truth, 20000)
     found = assign(np.eye(2)[states], np.ones(len(states), bool), cutoff=0.5)
-    table = dynamics.state_table(found, ["slow", "fast"], repetition_time=2.0).set_index("state")
+    table = assignment.state_table(found, ["slow", "fast"], repetition_time=2.0).set_index("state")
     assert table.loc["slow", "mean_dwell_seconds"] == pytest.approx(2.0 / 0.1, rel=0.05)
     assert table.loc["fast", "mean_dwell_seconds"] == pytest.approx(2.0 / 0.5, rel=0.05)
     assert table.loc["slow", "occupancy"] == pytest.approx(5 / 6, abs=0.02)  # stationary distribution
@@ -109,18 +117,18 @@ def test_entropies_agree_with_scipy_and_theory():
     truth = np.array([[0.9, 0.1], [0.5, 0.5]])
     states = markov_chain(truth, 20000)
     counts = transition_counts(states, np.ones(len(states), bool), 2)
-    assert dynamics.occupancy_entropy(states, 2) == pytest.approx(entropy(np.bincount(states), base=2))
+    assert transitions.occupancy_entropy(states, 2) == pytest.approx(entropy(np.bincount(states), base=2))
     expected = 5 / 6 * entropy(truth[0], base=2) + 1 / 6 * entropy(truth[1], base=2)
-    assert dynamics.entropy_rate(counts) == pytest.approx(expected, abs=0.02)
+    assert transitions.entropy_rate(counts) == pytest.approx(expected, abs=0.02)
 
 
 def test_nothing_above_the_cut_gives_missing_values_not_zeros():
     found = assign(np.full((5, 2), 0.1), np.ones(5, bool), cutoff=0.3)
-    table = dynamics.state_table(found, ["a", "b"], repetition_time=2.0)
+    table = assignment.state_table(found, ["a", "b"], repetition_time=2.0)
     assert table["occupancy"].tolist() == [0, 0]
     assert table[["mean_dwell_seconds", "longest_dwell_seconds", "mean_score"]].isna().all(axis=None)
-    assert np.isnan(dynamics.occupancy_entropy(found.states, 2))
-    assert np.isnan(dynamics.entropy_rate(np.zeros((2, 2), int)))
+    assert np.isnan(transitions.occupancy_entropy(found.states, 2))
+    assert np.isnan(transitions.entropy_rate(np.zeros((2, 2), int)))
     assert transition_graph(np.zeros((2, 2), int), ["a", "b"], [0, 0]).number_of_nodes() == 0
 
 
@@ -135,7 +143,7 @@ def test_graph_shows_changes_between_visited_states():
 
 def test_state_maps_are_means_and_missing_where_never_visited():
     maps = np.array([[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]])
-    found = dynamics.state_maps(maps, np.array([1, 1, -1]), 3)
+    found = assignment.state_maps(maps, np.array([1, 1, -1]), 3)
     np.testing.assert_array_equal(found[1], [2.0, 3.0])
     assert np.isnan(found[[0, 2]]).all()
 
@@ -148,10 +156,10 @@ def test_split_half_finds_what_both_halves_share():
     maps = truth[states] + 0.5 * rng.standard_normal((40, 500))
     kept = np.ones(40, bool)
     kept[:6] = False
-    found = dynamics.Assignment(np.where(kept, states, -1), states, np.ones(40), np.ones(40), kept)
-    r = dynamics.split_half_r(maps, found, 3)
+    found = assignment.Assignment(np.where(kept, states, -1), states, np.ones(40), np.ones(40), kept)
+    r = assignment.split_half_r(maps, found, 3)
     assert (r[:2] > 0.95).all()
     assert np.isnan(r[2])
     swapped = maps.copy()
     swapped[23:] = truth[1 - np.minimum(states[23:], 1)]  # the 34 kept volumes are halved at volume 23
-    assert (dynamics.split_half_r(swapped, found, 3)[:2] < 0.2).all()
+    assert (assignment.split_half_r(swapped, found, 3)[:2] < 0.2).all()

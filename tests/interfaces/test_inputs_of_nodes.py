@@ -8,7 +8,7 @@ from nipype.interfaces.base import TraitError
 from nipype.pipeline import engine as pe
 
 from scaae_nipype.errors import InputError, UsageError
-from scaae_nipype.evaluation import BASELINES, RULES, assign_states
+from scaae_nipype.evaluation import BASELINES, RULES, assign_states_of_run
 from scaae_nipype.files import read_json, write_json
 from scaae_nipype.interfaces.derivatives import SaveDerivatives
 from scaae_nipype.interfaces.evaluation import (
@@ -169,7 +169,7 @@ def test_lists_of_unequal_length_are_named(runs, tmp_path, grid_mask):
     with pytest.raises(UsageError, match=r"AssignStates: `fbn_maps` has 2 entries, `signed_maps` 1: .* per branch"):
         states.run(cwd=str(tmp_path))
     with pytest.raises(UsageError, match="`fbn_maps` has 2 entries, `signed_maps` 1"):
-        assign_states(**runs[0], fbn_maps=images, signed_maps=images[:1], grid_mask=grid_mask, out_dir=tmp_path)
+        assign_states_of_run(**runs[0], fbn_maps=images, signed_maps=images[:1], grid_mask=grid_mask, out_dir=tmp_path)
     save = SaveDerivatives(base_directory=str(tmp_path), entities={"sub": "01"})
     save.inputs.trait_set(fbn_maps=images, region_tables=tables[:1])
     with pytest.raises(UsageError, match="SaveDerivatives: `fbn_maps` has 2 entries, `region_tables` 1"):

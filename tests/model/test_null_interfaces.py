@@ -26,7 +26,7 @@ def region(grid):
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_the_function_gives_what_extraction_gives_inside_the_region(tiny, grid, region, vectors, batch_size):
     inside = grid.vectors(region.mask)
-    expected = extract_networks(vectors * inside, tiny).signed[..., inside]
+    expected = extract_networks(tiny, vectors * inside).signed[..., inside]
     found = network_function(tiny, region, batch_size=batch_size)(vectors[:, inside])
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

@@ -62,8 +62,8 @@ def test_the_plain_network_computes_the_published_numbers(published, expected):
 def test_the_fused_path_gives_the_published_networks(published, expected, precision):
     grid = published.grid
     model = Model(published.network, grid, {"Precision": precision})
-    networks = extract_networks(grid.vectors(expected["volumes"]), model)
-    maps = networks.scaled(np.ones(grid.n_voxels, dtype=bool)).swapaxes(0, 1)
+    networks = extract_networks(model, grid.vectors(expected["volumes"]))
+    maps = np.stack([networks.maps(branch) for branch in ("fbn1", "fbn2")], axis=1)
     if precision == "fp32":
         np.testing.assert_allclose(networks.channel_weights, expected["channel_weights"], atol=SMALL)
         np.testing.assert_allclose(maps, expected["fbn_in_mask"], atol=SMALL)

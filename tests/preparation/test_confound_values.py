@@ -11,12 +11,8 @@ from nilearn.interfaces.fmriprep import load_confounds
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import write_json, write_table
 from scaae_nipype.preparation import prepare_run
-from scaae_nipype.preparation.confounds import (
-    choose_nuisance,
-    count_dummy_scans,
-    framewise_displacement,
-    read_confounds,
-)
+from scaae_nipype.preparation.censoring import count_dummy_scans, framewise_displacement
+from scaae_nipype.preparation.confounds import choose_nuisance, read_confounds
 from scaae_nipype.preparation.strategies import read_strategy, refuse_on_denoised
 from scaae_nipype.workflows import init_prepare_run_wf
 
@@ -195,7 +191,7 @@ def test_names_from_before_fmriprep_1_2_are_named(files, tmp_path):
 
 
 def prepared(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, mask_file=files.mask, confounds_file=files.confounds, **arguments)
+    return prepare_run(files.bold, grid=grid, mask=files.mask, confounds=files.confounds, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ N = 60
 
 
 def prepare(files, grid, **arguments):
-    given = {"mask_file": files.mask, "confounds_file": files.confounds, **arguments}
+    given = {"mask": files.mask, "confounds": files.confounds, **arguments}
     return prepare_run(files.bold, grid=grid, **given)
 
 
@@ -96,4 +96,4 @@ def test_data_of_which_no_mask_can_be_made_ask_for_one(make_run, grid):
         data /= data.std(axis=-1, keepdims=True)
 
     with pytest.raises(InputError, match=r"no brain mask, and the one made from .* only 0% of the MNI brain; give"):
-        prepare(make_run(N, change=standardise), grid, mask_file=None)
+        prepare(make_run(N, change=standardise), grid, mask=None)

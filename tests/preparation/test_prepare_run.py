@@ -17,7 +17,7 @@ from scaae_nipype.preparation.masking import mask_on_grid
 
 
 def prepare(files, grid, **arguments):
-    given = {"mask_file": files.mask, "confounds_file": files.confounds, **arguments}
+    given = {"mask": files.mask, "confounds": files.confounds, **arguments}
     return prepare_run(files.bold, grid=grid, **given)
 
 
@@ -152,7 +152,7 @@ def test_a_denoised_run_is_not_denoised_twice(make_run, grid):
     assert (run.metadata["HighPass"], run.metadata["Detrend"], run.metadata["NuisanceRegressors"]) == (None, False, [])
     assert run.metadata["FramewiseDisplacementThreshold"] == 0.5
     assert "had been denoised before; every voxel was z-scored" in run.metadata["Description"]
-    assert prepare(files, grid, denoised=True, confounds_file=None).metadata["NuisanceRegressors"] == []
+    assert prepare(files, grid, denoised=True, confounds=None).metadata["NuisanceRegressors"] == []
 
 
 @pytest.mark.parametrize("background", ["noise", "zero"])
@@ -162,7 +162,7 @@ def test_a_missing_mask_is_made_from_the_data(make_run, grid, background):
             data[data.mean(axis=-1) < 100] = 0
 
     files = make_run(change=blank)
-    with_mask, without = prepare(files, grid), prepare(files, grid, mask_file=None)
+    with_mask, without = prepare(files, grid), prepare(files, grid, mask=None)
     agreement = (with_mask.region & without.region).sum() / (with_mask.region | without.region).sum()
     assert agreement > 0.9
     how = "the voxels that are not zero" if background == "zero" else "the intensities of its mean volume"
@@ -175,7 +175,7 @@ def test_values_that_are_not_numbers_are_nothing_outside_the_brain(make_run, gri
     files = make_run(change=lambda data, table: data.__setitem__(data.mean(axis=-1) < 100, np.nan))
     np.testing.assert_array_equal(prepare(files, grid).data, expected.data)
     np.testing.assert_array_equal(
-        prepare(files, grid, mask_file=None).region, prepare(replace(files), grid, mask_file=None).region
+        prepare(files, grid, mask=None).region, prepare(replace(files), grid, mask=None).region
     )
 
 
@@ -195,7 +195,7 @@ def break_volumes(*volumes, value=np.nan, voxels=(10, 11, 9)):
 def test_volumes_that_cannot_be_used_are_named(make_run, grid, change, message, mask):
     files = make_run(change=change)
     with pytest.raises(InputError, match=rf"bold\.nii\.gz: .*({message})"):
-        prepare(files, grid, **({} if mask else {"mask_file": None}))
+        prepare(files, grid, **({} if mask else {"mask": None}))
 
 
 def test_volumes_that_are_dropped_may_be_broken(make_run, grid):
@@ -241,7 +241,7 @@ FAILURES = [
     ),
     ({"high_pass": -0.1}, InputError, r"`high_pass` must be a frequency in Hz, or 0 for no filter, not -0\.1"),
     ({"smoothing_fwhm": -6}, UsageError, r"smoothing width of -6 mm"),
-    ({"strategy": "24P", "confounds_file": None}, InputError, r"24P needs a table of confounds"),
+    ({"strategy": "24P", "confounds": None}, InputError, r"24P needs a table of confounds"),
 ]
 
 
@@ -256,7 +256,7 @@ def test_impossible_requests_are_refused_in_one_line(make_run, grid, arguments, 
 def test_an_image_elsewhere_is_refused(make_run, grid, with_mask):
     away = Grid(grid.affine + np.array([[0, 0, 0, 90], *[[0, 0, 0, 0]] * 3]), grid.mask)
     with pytest.raises(InputError, match=r"bold\.nii\.gz: only \d% of the MNI brain .*; is the image in MNI space"):
-        prepare(make_run(), away, **({} if with_mask else {"mask_file": None}))
+        prepare(make_run(), away, **({} if with_mask else {"mask": None}))
 
 
 def test_an_image_that_does_not_change_is_refused(make_run, grid):
@@ -279,7 +279,7 @@ def test_memory_in_a_file_changes_nothing(make_run, grid, tmp_path):
     run = prepare(files, grid, scratch_dir=tmp_path / "scratch")
     assert not list((tmp_path / "scratch").iterdir()), "the file has a name"
     np.testing.assert_array_equal(run.data, prepare(files, grid).data)
-    written = write_prepared(run, tmp_path / "out", grid=grid)
+    written = write_prepared(run, tmp_path / "out")
     nib.save(grid.image(run.data, 2.0), tmp_path / "whole.nii.gz")
     by_volumes, whole = nib.load(written.out_file), nib.load(tmp_path / "whole.nii.gz")
     assert by_volumes.header == whole.header
@@ -318,7 +318,7 @@ def test_oblique_runs_are_prepared(make_run, grid):
 
 def test_what_is_written_is_read_again(make_run, grid, tmp_path):
     run = prepare(make_run(), grid, dummy_scans=2)
-    files = write_prepared(run, tmp_path / "out", grid=grid)
+    files = write_prepared(run, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in files)
     again = read_prepared(files, grid=grid)
     np.testing.assert_allclose(again.data, run.data, atol=np.abs(run.data).max() / 32767)

@@ -6,12 +6,8 @@ import pytest
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import write_json, write_table
-from scaae_nipype.preparation.confounds import (
-    choose_nuisance,
-    count_dummy_scans,
-    framewise_displacement,
-    read_confounds,
-)
+from scaae_nipype.preparation.censoring import count_dummy_scans, framewise_displacement
+from scaae_nipype.preparation.confounds import choose_nuisance, read_confounds
 from scaae_nipype.preparation.strategies import STRATEGIES, read_strategy, strategy_names
 
 N = 60

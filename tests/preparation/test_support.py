@@ -17,7 +17,7 @@ CUT = 10
 
 
 def prepare(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, **{"mask_file": files.mask, "strategy": "none", **arguments})
+    return prepare_run(files.bold, grid=grid, **{"mask": files.mask, "strategy": "none", **arguments})
 
 
 def plant(data, table):
@@ -85,7 +85,7 @@ def test_a_field_of_view_that_is_smaller_than_the_grid_ends_the_region(make_run,
 
 def test_a_cut_field_of_view_without_a_mask_is_no_masked_brain(make_run, grid):
     files = make_run(N, change=lambda data, table: data.__setitem__((slice(None), slice(None), slice(CUT, None)), 0))
-    with_mask, without = prepare(files, grid), prepare(files, grid, mask_file=None)
+    with_mask, without = prepare(files, grid), prepare(files, grid, mask=None)
     agreement = (with_mask.region & without.region).sum() / (with_mask.region | without.region).sum()
     assert agreement > 0.9
     assert "one was made from the intensities" in " ".join(without.metadata["Warnings"])
@@ -106,7 +106,7 @@ VOXEL = (10, 11, 9)
 )
 def test_voxels_without_a_number_leave_the_region_and_the_run_goes_on(make_run, grid, value, volumes, with_mask):
     hole = tuple(slice(index - 1, index + 2) for index in VOXEL)
-    given = {} if with_mask else {"mask_file": None}
+    given = {} if with_mask else {"mask": None}
     silent = prepare(make_run(change=lambda data, table: data.__setitem__(hole, 0)), grid)
     run = prepare(make_run(change=lambda data, table: data.__setitem__((*hole, volumes), value)), grid, **given)
     assert np.isfinite(run.data).all()

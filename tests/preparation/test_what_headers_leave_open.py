@@ -39,7 +39,7 @@ def moved(affine, x=0.0, y=0.0, z=0.0, degrees=0.0):
 
 
 def prepare(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, **{"mask_file": files.mask, "strategy": "none", **arguments})
+    return prepare_run(files.bold, grid=grid, **{"mask": files.mask, "strategy": "none", **arguments})
 
 
 class TestRepetitionTime:

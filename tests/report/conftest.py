@@ -11,7 +11,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.derivatives.names import output_path
-from scaae_nipype.evaluation.states import Assignment, state_table, transition_counts
+from scaae_nipype.evaluation.assignment import Assignment, state_table
+from scaae_nipype.evaluation.transitions import transition_counts
 from scaae_nipype.files import write_json, write_table, write_text
 from scaae_nipype.grid import Grid, load_grid
 

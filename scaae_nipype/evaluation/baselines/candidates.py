@@ -18,7 +18,7 @@ from ...maps import scale
 from .decompositions import canica, dictionary_learning, encoder_lasso, sliding_window_ica
 from .filters import N_COMPONENTS, cap_centroids, pca_projection, project, rectified_squared, smooth
 
-__all__ = ["BASELINES", "SIGMAS", "Candidates", "baselines", "choose_on_other_runs"]
+__all__ = ["BASELINES", "SIGMAS", "Candidates", "choose_on_other_runs", "make_baselines"]
 
 SIGMAS = (4.0, 8.0, 12.0, 16.0, 20.0)
 """Standard deviations in mm of the Gaussian filters that are compared."""
@@ -177,7 +177,7 @@ BASELINES: Mapping[str, Callable[[_Run], Iterator[Candidates]]] = {
 """What can be asked for by name; some give several methods."""
 
 
-def baselines(
+def make_baselines(
     names: Sequence[str],
     volumes: np.ndarray,
     region: Grid,

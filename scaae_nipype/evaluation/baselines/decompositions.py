@@ -56,7 +56,9 @@ def dictionary_learning(
     return _decompose(DictLearning, volumes, region, n_components, seed, alpha=np.sqrt(len(volumes)) / 7)
 
 
-def _decompose(kind: Any, volumes: np.ndarray, region: Grid, n_components: int, seed: int, **options) -> np.ndarray:
+def _decompose(
+    kind: Any, volumes: np.ndarray, region: Grid, n_components: int, seed: int, **options: Any
+) -> np.ndarray:
     if len(volumes) <= n_components:
         raise InputError(
             f"{kind.__name__}: {n_components} components need more than {len(volumes)} volumes; leave it out."

@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ...errors import InputError
 from ...files import read_table, write_json, write_table
-from ..run_maps import read_run, run_templates
+from ..run_maps import read_run_maps, run_templates
 from ..scores.match import about_templates
-from ..scores.scoring import overlap_columns, overlap_table, score_maps
-from .candidates import baselines
+from ..scores.scoring import every_score, overlap_columns, overlap_table
+from .candidates import make_baselines
 
-__all__ = ["score_baselines"]
+__all__ = ["RunBaselines", "score_baselines"]
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
+
+
+class RunBaselines(NamedTuple):
+    """Files with the baselines of a run: see `score_baselines`."""
+
+    baselines: Path
+    metadata: Path
 
 
 def score_baselines(
@@ -37,21 +45,21 @@ def score_baselines(
     n_components: int = 20,
     seed: int = 0,
     out_dir: PathLike = ".",
-) -> tuple[Path, Path]:
+) -> RunBaselines:
     """Score what needs no trained network on the same prepared run, in the same way.
 
     Parameters
     ----------
     in_file, in_mask, in_samples : paths
-        As for `read_run`.
+        As for `read_run_maps`.
     names : sequence of str
-        Keys of `baselines.BASELINES`.
+        Keys of `BASELINES`.
     codes : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
     context : callable, optional
-        The linear part of the network, as for `baselines`; ``context`` needs it.
+        The linear part of the network, as for `make_baselines`; ``context`` needs it.
     untrained : callable, optional
-        The network before training, as for `baselines`; ``untrained`` needs it.
+        The network before training, as for `make_baselines`; ``untrained`` needs it.
     templates, template_labels, template_kind, grid_mask
         As for `score_run`.
     n_components, seed : int
@@ -59,7 +67,7 @@ def score_baselines(
 
     Returns
     -------
-    overlap : Path
+    baselines : Path
         Table with the columns of `overlap_table`, so that it can be put below that of `score_run`.
     metadata : Path
         JSON: templates and warnings; a baseline that this run does not allow is named there. Where it allows none the
@@ -69,7 +77,7 @@ def score_baselines(
     ------
     InputError, UsageError
     """
-    run = read_run([], in_file, in_mask, in_samples)
+    run = read_run_maps([], in_file, in_mask, in_samples)
     local, covered = run_templates(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
@@ -78,7 +86,7 @@ def score_baselines(
     tables, about = [], about_templates(local)
     for name in names:
         try:
-            for made in baselines(
+            for made in make_baselines(
                 [name],
                 run.volume[run.kept],
                 run.region,
@@ -92,7 +100,7 @@ def score_baselines(
             ):
                 tables.append(
                     overlap_table(
-                        score_maps(made.display, local, signed=made.signed),
+                        every_score(made.display, local, signed=made.signed),
                         made.display,
                         local,
                         method=made.method,
@@ -108,10 +116,7 @@ def score_baselines(
         about["Warnings"].append("The run allows none of the baselines that were asked for.")
         table = pd.DataFrame(columns=overlap_columns())
     out_dir = Path(out_dir).absolute()
-    return (
-        write_table(table, out_dir / "baselines.tsv"),
-        write_json(about, out_dir / "baselines.json"),
-    )
+    return RunBaselines(write_table(table, out_dir / "baselines.tsv"), write_json(about, out_dir / "baselines.json"))
 
 
 def _features(path: PathLike, kept: np.ndarray) -> np.ndarray:

@@ -114,7 +114,13 @@ class _Part:
     """Outcomes that the same participants have, with the model of those participants."""
 
     def __init__(
-        self, outcomes: np.ndarray, rows: np.ndarray, columns: np.ndarray, effect, covariates, blocks: np.ndarray
+        self,
+        outcomes: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        effect: np.ndarray,
+        covariates: np.ndarray,
+        blocks: np.ndarray,
     ):
         self.rows, self.columns = rows, columns
         self.blocks = blocks[rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -188,7 +188,7 @@ def _centred(values: np.ndarray, sites: np.ndarray) -> np.ndarray:
     return centred
 
 
-def _folds(codes: np.ndarray, sites: np.ndarray, classes: bool, seed: int) -> tuple[list, bool]:
+def _folds(codes: np.ndarray, sites: np.ndarray, classes: bool, seed: int) -> tuple[list[Any], bool]:
     from sklearn.model_selection import GroupKFold, KFold
 
     n_sites = len(np.unique(sites))

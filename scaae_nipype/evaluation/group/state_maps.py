@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class GroupStateMaps:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike]]) -> GroupStateMaps:
+def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> GroupStateMaps:
     """Average state maps: over the runs of a participant in which a state appears, then over participants.
 
     Voxels without data in a run (0) do not count there. One run is in memory at a time. An image that cannot be used is
@@ -83,10 +84,10 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike]]) -> GroupSt
 
 
 def _usable(
-    files: Mapping[str, Sequence[str | os.PathLike]],
-) -> tuple[dict[str, list[str | os.PathLike]], dict[str, str]]:
+    files: Mapping[str, Sequence[str | os.PathLike[str]]],
+) -> tuple[dict[str, list[str | os.PathLike[str]]], dict[str, str]]:
     """Look at the headers: set aside images that cannot be opened, or that differ in grid or states from the most."""
-    kinds: dict[tuple, list[str | os.PathLike]] = {}
+    kinds: dict[tuple[Any, ...], list[str | os.PathLike[str]]] = {}
     refused: dict[str, str] = {}
     for path in (path for paths in files.values() for path in paths):
         try:
@@ -106,7 +107,7 @@ def _usable(
     return {who: [path for path in paths if path in usual] for who, paths in files.items()}, refused
 
 
-def _read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     values, image = read_image(path)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: holds values that are not finite; it is damaged: do the run again.")

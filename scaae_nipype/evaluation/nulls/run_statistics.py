@@ -10,11 +10,13 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from ...maps import binarise, scale
-from .. import states as dynamics
+from ..assignment import assign, state_table
 from ..scores.gradual_change import lag_curve
 from ..scores.overlap import iou, rank_scores
+from ..scores.rules import Rule
 from ..scores.scoring import spread_over_run
 from ..templates.template_set import TemplateSet
+from ..transitions import entropy_rate, occupancy_entropy, transition_counts, visits
 
 __all__ = ["AVERAGED_SECONDS", "FAMILIES", "TESTED", "average_in_time", "run_statistics"]
 
@@ -70,7 +72,7 @@ def run_statistics(
     kept: np.ndarray,
     templates: TemplateSet,
     *,
-    rule: dynamics.Rule,
+    rule: Rule,
     repetition_time: float,
     longest_lag: float = 20.0,
 ) -> dict[Key, float]:
@@ -84,7 +86,7 @@ def run_statistics(
     templates : TemplateSet
         Inside the region of the maps.
     rule : Rule
-        How states are assigned (`states.RULES`).
+        How states are assigned (`RULES`).
     repetition_time, longest_lag : float
         In s.
 
@@ -117,17 +119,17 @@ def run_statistics(
 def _of_states(
     scores: np.ndarray, kept: np.ndarray, cutoff: float, names: tuple[str, ...], repetition_time: float
 ) -> dict[Key, float]:
-    assignment = dynamics.assign(scores, kept, cutoff)
-    counts = dynamics.transition_counts(assignment.states, kept, len(names))
+    assignment = assign(scores, kept, cutoff)
+    counts = transition_counts(assignment.states, kept, len(names))
     changes = counts * ~np.eye(len(names), dtype=bool)
     n_changes = int(changes.sum())
-    table = dynamics.state_table(assignment, names, repetition_time)
-    lengths = dynamics.visits(assignment.states, kept)["length"]
+    table = state_table(assignment, names, repetition_time)
+    lengths = visits(assignment.states, kept)["length"]
     found: dict[Key, float] = {
         ("sequence", "assigned_share"): float((assignment.states >= 0).sum() / kept.sum()),
         ("sequence", "n_changes"): float(n_changes),
-        ("sequence", "occupancy_entropy_bits"): dynamics.occupancy_entropy(assignment.states, len(names)),
-        ("sequence", "entropy_rate_bits"): dynamics.entropy_rate(counts),
+        ("sequence", "occupancy_entropy_bits"): occupancy_entropy(assignment.states, len(names)),
+        ("sequence", "entropy_rate_bits"): entropy_rate(counts),
         ("sequence", "asymmetry"): float(np.abs(changes - changes.T).sum() / n_changes) if n_changes else np.nan,
         ("sequence", "mean_dwell_seconds"): float(lengths.mean() * repetition_time),
         ("sequence", "longest_dwell_seconds"): float(lengths.max() * repetition_time),

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ...errors import UsageError
-from ...grid import Grid
+from ...files import write_json, write_table
+from ...grid import Grid, load_grid
 from ...maps import binarise, scale
-from ..states import RULES
+from ...progress import Progress, silent
+from ..run_maps import RunMaps, read_run_maps, run_templates
+from ..scores.rules import RULES, rule_of
+from ..scores.scoring import template_score_table
 from ..templates.template_set import TemplateSet
 from .significance import check_number_of_surrogates, share_as_large
-from .surrogate_templates import give_values
+from .surrogate_templates import give_values, read_surrogate_ranks
 
-__all__ = ["SCORES_TESTED", "MatchNull", "match_null"]
+__all__ = ["SCORES_TESTED", "MatchNull", "RunMatches", "check_matches", "match_null"]
+
+PathLike = str | os.PathLike[str]
+
+MATCH_MEANING = (
+    "p is the share of surrogate template sets (as smooth and as dense as the real ones, but elsewhere) whose best "
+    "score with the map is as high. A small p says that the map lies where the template does, not that the network was "
+    "active. "
+    "p_best counts all volumes of the run: it is the one to read where the best volume was chosen."
+)
 
 SCORES_TESTED = tuple(rule.score for rule in RULES.values())
 """The scores by which states are assigned."""
@@ -122,3 +139,115 @@ def _iou(weights: np.ndarray, templates: np.ndarray) -> np.ndarray:
     intersection = weights @ templates.T.astype(np.float32)
     union = weights.sum(axis=1)[:, None] + templates.sum(axis=1, dtype=np.float32) - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+class RunMatches(NamedTuple):
+    """Files with how well a run matches templates: see `check_matches`."""
+
+    match_p: Path
+    matches: Path
+    metadata: Path
+
+
+def check_matches(
+    *,
+    fbn_maps: Sequence[PathLike],
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    surrogates: PathLike,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    mode: str = "calibrated",
+    seed: int | None = None,
+    progress: Progress = silent,
+    out_dir: PathLike = ".",
+) -> RunMatches:
+    """Test whether maps match templates better than surrogate templates.
+
+    Parameters
+    ----------
+    fbn_maps, in_file, in_mask, in_samples : paths
+        As for `read_run_maps`.
+    surrogates : path
+        From `make_surrogate_templates`, of the same templates and mask.
+    templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
+    mode : str
+        Key of `RULES`: whose score is tested.
+    seed : int, optional
+        That the surrogates were made with, for the record.
+    progress : Progress
+        Counts surrogate templates, each scored with all maps of a method.
+    out_dir : path
+
+    Returns
+    -------
+    match_p : Path
+        Table, a row per volume: ``kept``, then p per method and template (``fbn1_<template>`` …), corrected over
+        templates.
+    matches : Path
+        Table, a row per method and template: best score over the run, its volume and p corrected over templates and
+        volumes (``p_best``), share of volumes with p <= 0.05, the cut-off.
+    metadata : Path
+        JSON: per method the cut-off for states (95th percentile), number of surrogates, what p means.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    rule = rule_of(mode)
+    run = read_run_maps(fbn_maps, in_file, in_mask, in_samples)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
+    grid = load_grid(grid_mask)
+    ranks = read_surrogate_ranks(surrogates, n_maps=len(local.names), grid=grid)
+    methods = {**run.fbn, "volume": run.volume}
+    total = len(methods) * len(ranks) * int(local.binary.any(axis=1).sum())
+    found: dict[str, MatchNull] = {}
+    with progress("Spatial null", total, "map") as advance:
+        for method, maps in methods.items():
+            found[method] = match_null(maps[run.kept], local, ranks, grid, score=rule.score, progress=advance)
+    p = {method: null.p for method, null in found.items()}
+    out_dir = Path(out_dir).absolute()
+    about = {
+        "Test": "spatial null",
+        "Score": rule.score,
+        "NumberOfSurrogates": len(ranks),
+        "Seed": seed,
+        "CutOff": {method: null.cutoff for method, null in found.items()},
+        "Meaning": MATCH_MEANING,
+        "Templates": local.source,
+        "TemplateLabels": list(local.names),
+        "Warnings": list(local.warnings),
+    }
+    return RunMatches(
+        write_table(template_score_table(p, local.names, run.kept), out_dir / "matchp.tsv"),
+        write_table(_matches(found, run, local), out_dir / "matches.tsv"),
+        write_json(about, out_dir / "matches.json"),
+    )
+
+
+def _matches(found: Mapping[str, MatchNull], run: RunMaps, templates: TemplateSet) -> pd.DataFrame:
+    tables = []
+    for method, null in found.items():
+        scores = pd.DataFrame(null.score, index=np.flatnonzero(run.kept))
+        scored = scores.columns[scores.notna().any()]
+        tables.append(
+            pd.DataFrame(
+                {
+                    "method": method,
+                    "template": templates.names,
+                    "best_score": scores.max(),
+                    "best_volume": scores[scored].idxmax().reindex(scores.columns).astype("Int64"),
+                    "p_best": null.p_best,
+                    "share_matched": np.where(np.isnan(null.p_best), np.nan, (null.p <= 0.05).mean(axis=0)),
+                    "cutoff": null.cutoff,
+                    "n_surrogates": null.n_surrogates,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)

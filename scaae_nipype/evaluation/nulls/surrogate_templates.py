@@ -30,10 +30,23 @@ from scipy.special import ndtri
 
 from ...errors import InputError, UsageError
 from ...files import replacing, reserve
-from ...grid import Grid
+from ...grid import Grid, load_grid
 from ...maps import are_constant
+from ...progress import Progress, silent
+from ..templates.loading import load_templates
+from ..templates.template_set import TemplateSet
+from .significance import check_number_of_surrogates
 
-__all__ = ["give_values", "read_surrogate_ranks", "surrogate_ranks", "variogram", "write_surrogate_ranks"]
+__all__ = [
+    "give_values",
+    "make_surrogate_templates",
+    "read_surrogate_ranks",
+    "surrogate_ranks",
+    "variogram",
+    "write_surrogate_ranks",
+]
+
+PathLike = str | os.PathLike[str]
 
 FEWEST_PAIRS = 0.05
 """Displacements at which a smaller share of the mask's voxels has a partner tell nothing: no correlation is assumed."""
@@ -216,10 +229,65 @@ def give_values(ranks: np.ndarray, values: np.ndarray) -> np.ndarray:
     return given
 
 
+def make_surrogate_templates(
+    *,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    n_surrogates: int = 199,
+    seed: int = 0,
+    progress: Progress = silent,
+    out_dir: PathLike = ".",
+) -> Path:
+    """Write surrogate templates on the model's whole grid; one file serves all runs with these templates.
+
+    Parameters
+    ----------
+    templates, template_labels, template_kind : as for `load_templates`
+    grid_mask : path, optional
+        The model's brain mask; the shipped one by default.
+    n_surrogates : int
+        Sets of surrogate templates, 19 or more.
+    seed : int
+    progress : Progress
+        Counts sets.
+    out_dir : path
+
+    Returns
+    -------
+    Path
+        NPY: ranks of the voxels, (n_surrogates, n_templates, n_voxels).
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    check_number_of_surrogates(n_surrogates)
+    grid = load_grid(grid_mask)
+    maps = _filled(load_templates(templates, grid=grid, labels=template_labels, kind=template_kind))
+    with progress("Surrogate templates", n_surrogates, "set") as advance:
+        return write_surrogate_ranks(
+            maps,
+            grid,
+            Path(out_dir).absolute() / "surrogate_templates.npy",
+            n_surrogates=n_surrogates,
+            seed=seed,
+            progress=advance,
+        )
+
+
+def _filled(templates: TemplateSet) -> np.ndarray:
+    """Take the maps that surrogates are made of; a template without voxels cannot have any and is never scored."""
+    maps = np.array(templates.values, dtype=np.float32)
+    maps[maps.max(axis=1) == maps.min(axis=1), 0] += 1  # has an order then, which nothing uses
+    return maps
+
+
 def write_surrogate_ranks(
     maps: np.ndarray,
     grid: Grid,
-    path: str | os.PathLike,
+    path: PathLike,
     *,
     n_surrogates: int,
     seed: int = 0,
@@ -249,7 +317,7 @@ def write_surrogate_ranks(
     return Path(path)
 
 
-def read_surrogate_ranks(path: str | os.PathLike, *, n_maps: int, grid: Grid) -> np.ndarray:
+def read_surrogate_ranks(path: PathLike, *, n_maps: int, grid: Grid) -> np.ndarray:
     """Open a file of surrogates without loading it: (n_surrogates, n_maps, n_voxels).
 
     Raises

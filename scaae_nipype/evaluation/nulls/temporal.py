@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ...errors import UsageError
-from ..states import RULES, Rule
+from ...errors import InputError, UsageError
+from ...files import write_json, write_table
+from ...progress import Progress, silent
+from ..run_maps import RunMaps, read_run_maps, run_templates
+from ..scores.rules import RULES, Rule, rule_of
 from ..templates.template_set import TemplateSet
 from .run_statistics import FAMILIES, TESTED, run_statistics
 from .significance import check_number_of_surrogates, deviations, group_p, maximum_p, own_p
-from .surrogate_runs import PhaseSurrogates
+from .surrogate_runs import PhaseSurrogates, check_kept
 
-__all__ = ["COLUMNS", "MEANING", "Network", "TemporalNull", "seconds_per_volume", "temporal_null"]
+__all__ = [
+    "COLUMNS",
+    "MEANING",
+    "Network",
+    "RunDynamics",
+    "TemporalNull",
+    "check_dynamics",
+    "duration",
+    "seconds_per_volume",
+    "temporal_null",
+]
+
+PathLike = str | os.PathLike[str]
 
 Network = Callable[[np.ndarray], np.ndarray]
 """From kept volumes (n_kept, n_voxels) to signed maps (n_branches, n_kept, n_voxels), over the voxels of the region."""
@@ -33,6 +51,11 @@ COLUMNS = (
     *("z", "p", "p_family", "p_corrected"),
 )
 """Of `TemporalNull.table`."""
+
+IN_SAMPLE = (
+    "The model was fitted to this run: it knows the run but not its surrogates, so p may be too small. A model of "
+    "other participants (by cross-fitting, or one that was trained elsewhere) removes this."
+)
 
 N_PROBED = 4
 
@@ -166,3 +189,177 @@ def _compared(values: np.ndarray, about: pd.DataFrame) -> pd.DataFrame:
             "p_family": np.where(missing, np.nan, p_family),
         }
     )
+
+
+class RunDynamics(NamedTuple):
+    """Files with what tells a run from a stationary mixture: see `check_dynamics`."""
+
+    dynamics_null: Path
+    metadata: Path
+
+
+def check_dynamics(
+    *,
+    network: Network,
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    templates: PathLike = "default",
+    template_labels: PathLike | None = None,
+    template_kind: str = "auto",
+    grid_mask: PathLike | None = None,
+    mode: str = "calibrated",
+    cutoff: float | None = None,
+    longest_lag: float = 20.0,
+    n_surrogates: int = 99,
+    seed: int = 0,
+    in_sample: bool | None = None,
+    model: Mapping[str, Any] | None = None,
+    report: Callable[[str], object] | None = None,
+    progress: Progress = silent,
+    out_dir: PathLike = ".",
+) -> RunDynamics:
+    """Test whether a run is more than a stationary mixture, by common-phase surrogates through the same network.
+
+    Parameters
+    ----------
+    network : callable
+        From volumes (n_kept, n_voxels) of the region to signed maps (n_branches, n_kept, n_voxels).
+    in_file, in_mask, in_samples : paths
+        As for `read_run_maps`.
+    templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
+    mode : str
+        Key of `RULES`.
+    cutoff : float, optional
+        Least score of a state, in place of the rule's.
+    longest_lag : float
+        In s.
+    n_surrogates : int
+        19 or more.
+    seed : int
+    in_sample : bool, optional
+        Whether the network was fitted to this run; None if that is not known.
+    model : mapping, optional
+        What the network is, for the record (``ModelOfTest``).
+    report : callable, optional
+        Is told what it will cost before it starts.
+    progress : Progress
+        Counts surrogates.
+    out_dir : path
+
+    Returns
+    -------
+    dynamics_null : Path
+        Columns of `TemporalNull.table`, and ``in_sample``; without rows where the run has too few volumes, or most of
+        it was censored: a warning in the metadata says so.
+    metadata : Path
+        JSON: the run's p, seed, numbers, whether in-sample, what a rejection means.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    rule = rule_of(mode, cutoff)
+    check_number_of_surrogates(n_surrogates)
+    run = read_run_maps([], in_file, in_mask, in_samples)
+    local, _ = run_templates(
+        run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
+    )
+    null: TemporalNull | None = None
+    cost: dict[str, float] = {}
+    try:
+        check_kept(run.kept)
+    except InputError as reason:  # the rest of the run does not depend on it
+        warnings = [f"The temporal null of this run was left out: {reason}"]
+    else:
+        null, cost = _against_surrogates(
+            run,
+            network,
+            local,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            report=report,
+            progress=progress,
+        )
+        warnings = [IN_SAMPLE] if in_sample else []
+    known = {True: "yes", False: "no", None: "unknown"}[in_sample]
+    about = {
+        "Test": "temporal null",
+        "P": None if null is None else null.p,
+        "TestedFamily": TESTED,
+        "Families": FAMILIES,
+        "Rejected": None if null is None else null.p <= 0.05,
+        "NumberOfSurrogates": n_surrogates if null else 0,
+        "NumberOfVolumes": int(run.kept.sum()),
+        "NumberOfCensoredVolumesInterpolated": _n_interpolated(run.kept),
+        "Seed": seed,
+        "Score": rule.score,
+        "CutOff": rule.cutoff,
+        "InSample": known,
+        **({} if model is None else {"ModelOfTest": dict(model)}),
+        "Meaning": MEANING,
+        **cost,
+        "Warnings": [*local.warnings, *warnings],
+    }
+    table = pd.DataFrame(columns=list(COLUMNS)) if null is None else null.table
+    out_dir = Path(out_dir).absolute()
+    return RunDynamics(
+        write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
+        write_json(about, out_dir / "dynamicsnull.json"),
+    )
+
+
+def _against_surrogates(
+    run: RunMaps,
+    network: Network,
+    templates: TemplateSet,
+    *,
+    rule: Rule,
+    longest_lag: float,
+    n_surrogates: int,
+    seed: int,
+    report: Callable[[str], object] | None,
+    progress: Progress,
+) -> tuple[TemporalNull, dict[str, float]]:
+    """Say what it will cost, and hold the run against its surrogates: the result, and what was said."""
+    volumes = run.volume[run.kept]
+    cost = seconds_per_volume(network, volumes)
+    seconds = cost * len(volumes) * (1 + n_surrogates)
+    if report is not None:
+        report(
+            f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through "
+            f"the network, about {duration(seconds)}."
+        )
+    with progress("Temporal null", n_surrogates, "surrogate") as advance:
+        null = temporal_null(
+            volumes,
+            run.kept,
+            network,
+            templates,
+            repetition_time=run.repetition_time,
+            rule=rule,
+            longest_lag=longest_lag,
+            n_surrogates=n_surrogates,
+            seed=seed,
+            progress=advance,
+        )
+    return null, {"SecondsPerVolume": cost, "EstimatedSeconds": seconds}
+
+
+def _n_interpolated(kept: np.ndarray) -> int:
+    numbers = np.flatnonzero(kept)
+    return int(numbers[-1] - numbers[0] + 1 - len(numbers))
+
+
+def duration(seconds: float) -> str:
+    """Say how long, for people.
+
+    >>> duration(42), duration(600), duration(7300)
+    ('42 s', '10 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,22 +6,40 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ...files import write_json, write_table
 from ...maps import NO_NETWORK, THRESHOLD, binarise, scale
-from ..run_maps import read_run, run_templates
-from ..states import rule_of
+from ..run_maps import read_run_maps, run_templates
 from ..templates.template_set import TemplateSet
 from .gradual_change import lag_curve
 from .regions import region_means
-from .scoring import overlap_table, score_maps, spread_over_run, template_score_table, threshold_table
+from .rules import rule_of
+from .scoring import every_score, overlap_table, spread_over_run, template_score_table, threshold_table
 
-__all__ = ["about_templates", "change_gradually", "score_run", "tabulate_regions"]
+__all__ = ["RunRegions", "RunScores", "about_templates", "change_gradually", "score_run", "tabulate_regions"]
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
+
+
+class RunScores(NamedTuple):
+    """Files with the scores of a run: see `score_run`."""
+
+    template_iou: Path
+    overlap: Path
+    metadata: Path
+    template_scores: Path
+    threshold_curve: Path
+
+
+class RunRegions(NamedTuple):
+    """Files with the regions of a run: see `tabulate_regions`."""
+
+    regions: list[Path]
+    metadata: Path
 
 
 def score_run(
@@ -37,34 +55,34 @@ def score_run(
     mode: str = "calibrated",
     num_threads: int = 1,
     out_dir: PathLike = ".",
-) -> tuple[Path, Path, Path, Path, Path]:
+) -> RunScores:
     """Score every volume of a run against every template, and the volumes themselves beside the networks' maps.
 
     Parameters
     ----------
     fbn_maps, in_file, in_mask, in_samples : paths
-        As for `read_run`.
+        As for `read_run_maps`.
     templates, template_labels, template_kind : as for `load_templates`
     grid_mask : path, optional
         The model's brain mask, which coverage is measured against; the shipped one by default.
     mode : str
-        Key of `states.RULES`: which score decides on states.
+        Key of `RULES`: which score decides on states.
     num_threads : int
         Methods that are scored side by side.
     out_dir : path
 
     Returns
     -------
-    iou : Path
+    template_iou : Path
         Table: a row per volume, ``kept``, then IoU per branch and template.
     overlap : Path
         Table: a row per method and template (`overlap_table`), methods ``fbn1``, ``fbn2``, ``volume`` and
         ``volume_negated``: the z-scored volume through the same equation 9 and threshold needs no network.
     metadata : Path
         JSON: where the templates come from, their names, the threshold and warnings.
-    scores : Path
-        Table as `iou`, of the score that decides on states, for the branches and the volume itself.
-    thresholds : Path
+    template_scores : Path
+        Table as `template_iou`, of the score that decides on states, for the branches and the volume itself.
+    threshold_curve : Path
         Table: IoU at other thresholds (`threshold_table`), of the same methods as `overlap`.
 
     Raises
@@ -72,7 +90,7 @@ def score_run(
     InputError, UsageError
     """
     deciding = rule_of(mode).score
-    run = read_run(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
+    run = read_run_maps(fbn_maps, in_file, in_mask, in_samples, num_threads=num_threads)
     local, covered = run_templates(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
@@ -85,16 +103,16 @@ def score_run(
             maps = run.fbn[method][kept]
         else:
             maps = scale(run.volume[kept] if method == "volume" else -run.volume[kept])
-        own = score_maps(maps, local)
+        own = every_score(maps, local)
         return own, overlap_table(own, maps, local, method=method, **about), threshold_table(maps, local, method=method)
 
     with ThreadPoolExecutor(num_threads) as pool:
-        every_score, overlap, curves = zip(*pool.map(scored, methods), strict=True)
-    scores = dict(zip(methods, every_score, strict=True))
+        of_methods, overlap, curves = zip(*pool.map(scored, methods), strict=True)
+    scores = dict(zip(methods, of_methods, strict=True))
     per_volume = {name: scores[name]["iou"] for name in run.fbn}
     of_states = {name: scores[name][deciding] for name in (*run.fbn, "volume")}
     out_dir = Path(out_dir).absolute()
-    return (
+    return RunScores(
         write_table(template_score_table(per_volume, local.names, run.kept), out_dir / "templateiou.tsv"),
         write_table(pd.concat(overlap, ignore_index=True), out_dir / "overlap.tsv"),
         write_json(about_templates(local) | {"Score": deciding}, out_dir / "overlap.json"),
@@ -103,7 +121,7 @@ def score_run(
     )
 
 
-def about_templates(templates: TemplateSet) -> dict:
+def about_templates(templates: TemplateSet) -> dict[str, Any]:
     """Say where templates come from, what they are called and how they were made binary."""
     return {
         "Templates": templates.source,
@@ -118,7 +136,7 @@ def about_templates(templates: TemplateSet) -> dict:
     }
 
 
-def _in_image(templates: TemplateSet, what: str) -> dict:
+def _in_image(templates: TemplateSet, what: str) -> dict[str, Any]:
     """Say how large templates are in their own image, and how much of that the model's brain mask holds."""
     if templates.image_voxels is None or templates.share_in_mask is None:
         return {}
@@ -142,7 +160,7 @@ def change_gradually(
     Parameters
     ----------
     fbn_maps, in_file, in_mask, in_samples : paths
-        As for `read_run`.
+        As for `read_run_maps`.
     longest_lag : float
         In s.
     out_dir : path
@@ -156,7 +174,7 @@ def change_gradually(
     ------
     InputError
     """
-    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    run = read_run_maps(fbn_maps, in_file, in_mask, in_samples)
     curves = []
     for method, maps in {**run.fbn, "volume": scale(run.volume)}.items():
         curve = lag_curve(binarise(maps), run.kept, repetition_time=run.repetition_time, longest_lag=longest_lag)
@@ -176,7 +194,7 @@ def tabulate_regions(
     atlas_kind: str = "auto",
     grid_mask: PathLike | None = None,
     out_dir: PathLike = ".",
-) -> tuple[list[Path], Path]:
+) -> RunRegions:
     """Write the mean FBN per region of an atlas as a table per branch.
 
     Parameters
@@ -188,7 +206,7 @@ def tabulate_regions(
 
     Returns
     -------
-    tables : list of Path
+    regions : list of Path
         Per branch a row per volume: ``kept``, then a column per region; n/a where not kept or outside the region.
     metadata : Path
         JSON: the atlas, how much of each of its regions was measured, the sampling frequency in Hz and warnings.
@@ -197,7 +215,7 @@ def tabulate_regions(
     ------
     InputError, UsageError
     """
-    run = read_run(fbn_maps, in_file, in_mask, in_samples)
+    run = read_run_maps(fbn_maps, in_file, in_mask, in_samples)
     local, covered = run_templates(
         run, atlas, labels=atlas_labels, kind=atlas_kind, what="atlas", grid_mask=grid_mask, in_mask=in_mask
     )
@@ -219,4 +237,4 @@ def tabulate_regions(
         "SamplingFrequency": 1 / run.repetition_time,
         "Warnings": list(local.warnings),
     }
-    return tables, write_json(about, out_dir / "regions.json")
+    return RunRegions(tables, write_json(about, out_dir / "regions.json"))

@@ -7,13 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ...grid import Grid
+from ...images import ImageLike
 from ...maps import SCORES, binarise
+from ..templates.loading import load_templates
 from ..templates.template_set import TemplateSet
 from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
 
 __all__ = [
     "CANDIDATES",
     "THRESHOLDS",
+    "every_score",
+    "over_templates",
     "overlap_columns",
     "overlap_table",
     "score_maps",
@@ -29,7 +34,63 @@ CANDIDATES = 20
 """Draws whose expected maximum makes methods with different numbers of maps comparable."""
 
 
-def score_maps(maps: np.ndarray, templates: TemplateSet, *, signed: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def score_maps(
+    maps: np.ndarray | ImageLike,
+    templates: TemplateSet | ImageLike = "default",
+    *,
+    signed: np.ndarray | ImageLike | None = None,
+    region: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Score maps against templates.
+
+    Parameters
+    ----------
+    maps : array, (n_maps, n_voxels), or 3D or 4D image
+        What is thresholded at 0.3 of each map's own maximum: FBNs after equation 9, or other maps as they are.
+    templates : TemplateSet, or what `load_templates` takes
+    signed : array or image, optional
+        What is ranked and correlated: the maps before equation 9; by default `maps`.
+    region : bool array, (n_voxels,), optional
+        Where maps and templates are compared, such as a run's evaluation region; by default the whole brain mask.
+
+    Returns
+    -------
+    DataFrame
+        A row per map and template: ``map`` (its number, from 0), ``template``, then the scores (`SCORES`), missing
+        for a template without voxels.
+
+    Raises
+    ------
+    InputError
+        If the maps do not lie on the templates' grid.
+    UsageError
+
+    Examples
+    --------
+    >>> templates = load_templates("default")
+    >>> score_maps(templates.binary[[2]].astype("f4"), templates).set_index("template").loc["DefaultMode", "iou"]
+    1.0
+    """
+    values, local = over_templates(maps, templates, region)
+    ranked = values if signed is None else over_templates(signed, templates, region)[0]
+    scores = every_score(values, local, signed=ranked)
+    numbers, names = np.divmod(np.arange(len(values) * len(local.names)), len(local.names))
+    table = pd.DataFrame({"map": numbers, "template": np.array(local.names, dtype=object)[names]})
+    return table.assign(**{score: own.ravel() for score, own in scores.items()})
+
+
+def over_templates(
+    maps: np.ndarray | ImageLike, templates: TemplateSet | ImageLike, region: np.ndarray | None
+) -> tuple[np.ndarray, TemplateSet]:
+    """Bring maps and templates, as `score_maps` takes them, to the same voxels: (n_maps, n_voxels), and a set."""
+    found = templates if isinstance(templates, TemplateSet) else load_templates(templates)
+    values = found.grid.as_vectors(maps)
+    if region is None:
+        return values, found
+    return values[:, region], found.inside(Grid(found.grid.affine, found.grid.volumes(region)))
+
+
+def every_score(maps: np.ndarray, templates: TemplateSet, *, signed: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Score maps against templates in every way that the tables report.
 
     Parameters
@@ -70,7 +131,7 @@ def overlap_table(
     Parameters
     ----------
     scores : mapping from score to float array, (n_maps, n_templates)
-        As from `score_maps`.
+        As from `every_score`.
     maps : float array, (n_maps, n_voxels)
         The scored maps, for their density.
     templates : TemplateSet

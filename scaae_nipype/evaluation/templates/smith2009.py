@@ -29,7 +29,7 @@ def smith2009_folders() -> list[Path]:
     return [*map(Path, get_data_dirs()), Path("~/.cache/templateflow").expanduser()]
 
 
-def find_smith2009(folders: Iterable[str | os.PathLike] | None = None) -> Path:
+def find_smith2009(folders: Iterable[str | os.PathLike[str]] | None = None) -> Path:
     """Find the ten Smith et al. (2009) maps on this machine; nothing is fetched.
 
     Parameters

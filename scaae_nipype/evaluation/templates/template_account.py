@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...words import percent
-from .template_set import GIVEN, TemplateSet
+from .template_kinds import GIVEN
+from .template_set import TemplateSet
 
 __all__ = ["KINDS_IN_WORDS", "template_lines"]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 
 from ...errors import InputError
 from ...grid import Grid
 from ...headers import check_place
-from ...images import open_image, reading_image, values_of
+from ...images import ImageLike, name_of, open_image, reading_image, values_of
 
 __all__ = ["in_mask", "on_grid", "read_templates"]
 
@@ -20,7 +18,7 @@ NOISE = 1e-6
 _WHOLE_IN_FLOAT32 = 2**24
 
 
-def read_templates(path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
+def read_templates(source: ImageLike) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
     """Read an image whole, as 4D, with 0 where a value is not finite: interpolation would spread NaN.
 
     Returns
@@ -35,7 +33,7 @@ def read_templates(path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
         If it cannot be read, is no image of numbers, has no place in space (`headers.check_place`), or has other
         dimensions than 3 or 4.
     """
-    image = open_image(path)
+    image, path = open_image(source), name_of(source)
     shape = tuple(getattr(image, "shape", ()))
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path}: is no volume image ({type(image).__name__}); give a NIfTI image in MNI space.")
@@ -64,7 +62,7 @@ def _without_one(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:place] + shape[place + 1 :]
 
 
-def _place(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[str, ...]:
+def _place(image: nib.spatialimages.SpatialImage, path: str) -> tuple[str, ...]:
     """See that an image says where it lies, as NIfTI may and Analyze cannot; give what may be wrong with it."""
     if isinstance(image, nib.Nifti1Pair):
         return check_place(image, path)

@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 import os
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from ...errors import GridError, InputError, ModelError
 from ...files import read_table, write_json, write_table
+from ...grid import Grid
 from ...headers import repetition_time_of
 from ...images import read_image, write_image
-from ...maps import THRESHOLD, scale
-from ..weights import load_model
-from .extractor import extract_networks, resolve_device
+from ...maps import THRESHOLD
+from ...progress import Progress, silent
+from ..weights import Model, load_model
+from .extractor import BRANCHES, extract_networks, resolve_device
 
-__all__ = ["check_same_maps", "extract_run"]
+__all__ = ["ExtractedFiles", "check_same_maps", "extract_run"]
+
+PathLike = str | os.PathLike[str]
+
 
 _SAME = 1e-4
 """Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""
 
 
+class ExtractedFiles(NamedTuple):
+    """Files with the networks of a run: see `extract_run`."""
+
+    fbn_maps: list[Path]
+    signed_maps: list[Path]
+    channel_weights: Path
+    codes: Path
+    metadata: Path
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A prepared run, read from its files."""
+
+    data: np.ndarray
+    region: np.ndarray
+    kept: np.ndarray
+    repetition_time: float
+    grid: Grid
+
+
 def extract_run(
-    in_file: str | os.PathLike,
-    in_mask: str | os.PathLike,
-    in_samples: str | os.PathLike,
-    model_dir: str | os.PathLike,
+    in_file: PathLike,
+    in_mask: PathLike,
+    in_samples: PathLike,
+    model_dir: PathLike,
     *,
-    out_dir: str | os.PathLike,
+    out_dir: PathLike,
     save_signed: bool = False,
     device: str = "auto",
     name: str | None = None,
-) -> dict[str, Any]:
+    progress: Progress = silent,
+) -> ExtractedFiles:
     """Extract the networks of a prepared run and write them with their tables.
 
     Parameters
@@ -48,12 +74,18 @@ def extract_run(
         Also write the maps before equation 9.
     device : str
     name : str, optional
-        What the progress bar calls the run; default: the file's name.
+        What the progress calls the run; default: the file's name.
+    progress : Progress
+        Counts volumes.
 
     Returns
     -------
-    dict
-        Paths by the names of `ExtractNetworks`' outputs.
+    fbn_maps, signed_maps : list of Path
+        4D image per branch, after equation 9 and before (no entries unless asked for).
+    channel_weights, codes : Path
+        Tables with a row per volume.
+    metadata : Path
+        JSON: the model, sign and density of the branches.
 
     Raises
     ------
@@ -64,40 +96,19 @@ def extract_run(
     """
     out_dir = Path(out_dir)
     model = load_model(model_dir)
-    grid = model.grid
-    try:
-        vectors = grid.read_vectors(in_file)
-        region = grid.read_vectors(in_mask) > 0
-    except GridError as error:
-        raise ModelError(f"{model_dir}: is made for another grid; prepare the run with this model ({error})") from error
-    kept = read_table(in_samples)["kept"].to_numpy(dtype=bool)
-    if len(kept) != len(vectors) or not kept.any():
-        raise InputError(
-            f"{in_samples}: marks {kept.sum()} of {len(kept)} volumes as kept; the run has {len(vectors)}."
-        )
-    repetition_time = repetition_time_of(in_file)
+    run = _read(in_file, in_mask, in_samples, model, model_dir)
     where = resolve_device(device)
-    title = f"Networks of {name or Path(in_file).name}"
-    with tqdm(total=int(kept.sum()), desc=title, unit="volume", mininterval=1.0, file=sys.stderr) as bar:
-        networks = extract_networks(vectors[kept], model, device=where, progress=bar.update)
-    outputs: dict[str, Any] = {"fbn_maps": [], "signed_maps": []}
-    densities = []
-    for branch, signed in enumerate(networks.signed, start=1):
-        maps = np.zeros_like(vectors)
-        maps[np.ix_(kept, region)] = scale(signed[:, region])
-        densities.append(float((maps[np.ix_(kept, region)] > THRESHOLD).mean()))
-        outputs["fbn_maps"].append(str(write_image(grid.image(maps, repetition_time), out_dir / f"fbn{branch}.nii.gz")))
+    with progress(f"Networks of {name or Path(in_file).name}", int(run.kept.sum()), "volume") as advance:
+        networks = extract_networks(model, run, device=where, progress=advance)
+    inside = np.ix_(run.kept, run.region)
+    fbn_maps, signed_maps, branches = [], [], []
+    for branch, known in zip(BRANCHES, model.card.get("Branches", [{}, {}]), strict=True):
+        maps = networks.maps(branch)
+        branches.append({**known, "MeanDensity": float((maps[inside] > THRESHOLD).mean())})
+        fbn_maps.append(write_image(run.grid.image(maps, run.repetition_time), out_dir / f"{branch}.nii.gz"))
         if save_signed:
-            maps[np.ix_(kept, region)] = signed[:, region]
-            place = out_dir / f"fbn{branch}signed.nii.gz"
-            outputs["signed_maps"].append(str(write_image(grid.image(maps, repetition_time), place)))
-    for key, prefix, values in (
-        ("channel_weights", "channel", networks.channel_weights),
-        ("codes", "code", networks.codes),
-    ):
-        outputs[key] = str(write_table(_per_volume(values, kept, prefix), out_dir / f"{key}.tsv"))
+            signed_maps.append(write_image(networks.to_image(branch, signed=True), out_dir / f"{branch}signed.nii.gz"))
     card = model.card
-    branches = card.get("Branches", [{}, {}])
     metadata = {
         "ModelName": card.get("Name"),
         "ModelChecksum": card["WeightsSHA256"],
@@ -106,11 +117,30 @@ def extract_run(
         "Precision": card.get("Precision"),
         "Device": where.type,
         "Undertrained": card.get("Training", {}).get("Undertrained"),
-        "Branches": [{**branch, "MeanDensity": density} for branch, density in zip(branches, densities, strict=True)],
+        "Branches": branches,
         "ChannelWeightRange": [networks.channel_weights.min(), networks.channel_weights.max()],
     }
-    outputs["out_metadata"] = str(write_json(metadata, out_dir / "networks.json"))
-    return outputs
+    return ExtractedFiles(
+        fbn_maps,
+        signed_maps,
+        write_table(_per_volume(networks.channel_weights, run.kept, "channel"), out_dir / "channel_weights.tsv"),
+        write_table(_per_volume(networks.codes, run.kept, "code"), out_dir / "codes.tsv"),
+        write_json(metadata, out_dir / "networks.json"),
+    )
+
+
+def _read(in_file: PathLike, in_mask: PathLike, in_samples: PathLike, model: Model, model_dir: PathLike) -> _Run:
+    try:
+        vectors = model.grid.read_vectors(in_file)
+        region = model.grid.read_vectors(in_mask) > 0
+    except GridError as error:
+        raise ModelError(f"{model_dir}: is made for another grid; prepare the run with this model ({error})") from error
+    kept = read_table(in_samples)["kept"].to_numpy(dtype=bool)
+    if len(kept) != len(vectors) or not kept.any():
+        raise InputError(
+            f"{in_samples}: marks {kept.sum()} of {len(kept)} volumes as kept; the run has {len(vectors)}."
+        )
+    return _Run(vectors, region, kept, repetition_time_of(in_file), model.grid)
 
 
 def _per_volume(values: np.ndarray, kept: np.ndarray, prefix: str) -> pd.DataFrame:
@@ -122,7 +152,7 @@ def _per_volume(values: np.ndarray, kept: np.ndarray, prefix: str) -> pd.DataFra
     return table
 
 
-def check_same_maps(made: str | os.PathLike, there: str | os.PathLike) -> None:
+def check_same_maps(made: PathLike, there: PathLike) -> None:
     """See that an FBN image that was made again is the one that is there, up to rounding.
 
     Raises

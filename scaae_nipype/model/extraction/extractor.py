@@ -6,46 +6,78 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import nibabel as nib
 import numpy as np
 import torch
 from torch import nn
 
 from ...errors import ModelError
+from ...grid import Grid
 from ...maps import scale
 from ...words import counted
 from ..device import check_device
+from ..runs import RunLike, volumes_of
 from ..weights import Model
 from .fused import FusedReader
 from .threads import map_in_threads
 
 __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
 
+BRANCHES = ("fbn1", "fbn2")
+
 AGREEMENT = 0.999
 """Smallest correlation of bf16 and fp32 FBNs at which bf16 is used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunNetworks:
-    """What the network gives for a run of T volumes.
+    """What the network gives for a run of T volumes, of which some may not have been kept.
 
     Parameters
     ----------
-    signed : float32 array, (2, T, n_voxels)
-        FBNs per branch after the sign, before equation 9.
-    channel_weights : float32 array, (T, channels)
+    signed : float32 array, (2, n_kept, n_voxels)
+        FBNs per branch after the sign, before equation 9, inside the region and outside.
+    channel_weights : float32 array, (n_kept, channels)
         Equation 6.
-    codes : float32 array, (T, 64)
+    codes : float32 array, (n_kept, 64)
+    kept : bool array, (T,)
+    region : bool array, (n_voxels,)
+        The evaluation region.
+    grid : Grid
+        The model's.
+    repetition_time : float
+        In s; 0 where it is not known.
     """
 
     signed: np.ndarray
     channel_weights: np.ndarray
     codes: np.ndarray
+    kept: np.ndarray
+    region: np.ndarray
+    grid: Grid
+    repetition_time: float
 
-    def scaled(self, region: np.ndarray) -> np.ndarray:
-        """Apply equation 9 inside a region (bool, (n_voxels,)); 0 outside: (2, T, n_voxels)."""
-        maps = np.zeros_like(self.signed)
-        maps[..., region] = scale(self.signed[..., region])
+    def maps(self, branch: str, *, signed: bool = False) -> np.ndarray:
+        """Give the FBNs of a branch, after equation 9 or signed; 0 outside the region and where not kept.
+
+        Parameters
+        ----------
+        branch : {"fbn1", "fbn2"}
+        signed : bool
+            Leave out equation 9.
+
+        Returns
+        -------
+        float32 array, (T, n_voxels)
+        """
+        own = self.signed[BRANCHES.index(branch)][:, self.region]
+        maps = np.zeros((len(self.kept), self.grid.n_voxels), dtype=np.float32)
+        maps[np.ix_(self.kept, self.region)] = own if signed else scale(own)
         return maps
+
+    def to_image(self, branch: str, *, signed: bool = False) -> nib.Nifti1Image:
+        """Give the same maps as a 4D image (int16 with a slope)."""
+        return self.grid.image(self.maps(branch, signed=signed), self.repetition_time)
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -142,10 +174,10 @@ class Extractor:
 
 
 def extract_networks(
-    vectors: np.ndarray,
     model: Model,
+    run: RunLike,
     *,
-    device: torch.device | None = None,
+    device: str | torch.device = "auto",
     batch_size: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> RunNetworks:
@@ -153,11 +185,12 @@ def extract_networks(
 
     Parameters
     ----------
-    vectors : float array, (T, n_voxels)
-        A model-ready run: z-scored, in-mask voxels of the model's grid.
     model : Model
-    device : torch.device, optional
-        Default: CPU.
+    run : PreparedRun, image or array
+        A model-ready run on the model's grid: what `prepare_run` gives, or a z-scored 4D image or array (T, n_voxels),
+        where volumes that are 0 everywhere were not kept, and voxels that always are lie outside the region.
+    device : str or torch.device
+        ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
     batch_size : int, optional
         Volumes at once, on a CPU for each thread; the result does not depend on it. Default: 1 on a CPU, 8 on CUDA.
     progress : callable, optional
@@ -166,11 +199,13 @@ def extract_networks(
     Raises
     ------
     ModelError
-        If the vectors are not of the model's grid.
+        If the run lies on another grid than the model, or there is no such device.
+    InputError
+        If the image cannot be read, or no volume is kept.
     """
-    if vectors.shape[1] != model.grid.n_voxels:
-        raise ModelError(f"The run has {vectors.shape[1]} in-mask voxels, the model's grid {model.grid.n_voxels}.")
-    extractor = Extractor(model, device=device)
+    volumes = volumes_of(run, model.grid)
+    vectors = volumes.vectors
+    extractor = Extractor(model, device=resolve_device(device) if isinstance(device, str) else device)
     channels = 2 * model.network.preset.branch_features
     signed = np.empty((2, *vectors.shape), dtype=np.float32)
     weights = np.empty((len(vectors), channels), dtype=np.float32)
@@ -182,4 +217,4 @@ def extract_networks(
         done = here.stop
         if progress is not None:
             progress(len(maps))
-    return RunNetworks(signed, weights, codes)
+    return RunNetworks(signed, weights, codes, volumes.kept, volumes.region, model.grid, volumes.repetition_time)

@@ -1,20 +1,21 @@
-"""What Lightning needs to know: the loss and the optimiser, the bar, and when the networks have settled."""
+"""What Lightning needs to know: loss and optimiser, who hears of progress, and when the networks have settled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ...progress import Advance, Progress, silent
 from ..network.autoencoder import SCAAE
 from ..presets import Recipe
 
-__all__ = ["Learner", "Progress", "SettledNetworks"]
+__all__ = ["Learner", "SettledNetworks", "StepsTold"]
 
 DECAY_STEPS = 10
 """The learning rate falls this often over a training (the paper: every 2 of 20 epochs)."""
@@ -67,45 +68,40 @@ class Learner(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class Progress(pl.Callback):
-    """A bar that counts volumes and shows the loss.
+class StepsTold(pl.Callback):
+    """Tell how many volumes were shown, and the loss.
 
     Parameters
     ----------
+    progress : Progress
+        The first of several processes tells.
     batch_size : int
     n_steps : int
     """
 
-    def __init__(self, *, batch_size: int, n_steps: int):
-        self.batch_size, self.n_steps = batch_size, n_steps
-        self.bar: tqdm | None = None
+    def __init__(self, progress: Progress, *, batch_size: int, n_steps: int):
+        self.progress, self.batch_size, self.n_steps = progress, batch_size, n_steps
+        self.opened = ExitStack()
+        self.advance: Advance | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the bar, from where a resumed training goes on."""
-        self.bar = tqdm(
-            total=self.n_steps * self.batch_size,
-            initial=trainer.global_step * self.batch_size,
-            desc="Training",
-            unit="volume",
-            mininterval=1.0,
-            disable=not trainer.is_global_zero,
-        )
+        """Begin, from where a resumed training goes on."""
+        progress = self.progress if trainer.is_global_zero else silent
+        done, total = (steps * self.batch_size for steps in (trainer.global_step, self.n_steps))
+        self.advance = self.opened.enter_context(progress("Training", total, "volume", done))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Move on by one batch."""
-        assert self.bar is not None
-        self.bar.update(self.batch_size)
-        self.bar.set_postfix(loss=f"{float(trainer.callback_metrics['loss']):.3f}", refresh=False)
+        assert self.advance is not None
+        self.advance(self.batch_size, f"loss={float(trainer.callback_metrics['loss']):.3f}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the finished bar on the screen."""
-        assert self.bar is not None
-        self.bar.close()
+        """End where all is shown."""
+        self.opened.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar where it stopped, and a new line for what is said next."""
-        if self.bar is not None:
-            self.bar.close()
+        """End where it stopped."""
+        self.opened.close()
 
 
 class SettledNetworks(pl.Callback):

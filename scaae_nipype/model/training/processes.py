@@ -19,6 +19,7 @@ import torch
 from ...errors import Interrupted, ModelError, ScaaeError
 from ...files import read_json, write_json
 from ...grid import load_grid
+from ...progress import Progress, bar, silent
 from ...signals import listen
 
 __all__ = ["run_job", "start_job"]
@@ -27,7 +28,7 @@ LONGEST_STEP = 300
 """Seconds that ``torchrun`` gives its processes to end a step and save, before it kills them."""
 
 
-def start_job(job: dict[str, Any], folder: Path) -> Path:
+def start_job(job: dict[str, Any], folder: Path, *, progress: Progress = silent) -> Path:
     """Train in this process, or in several under ``torchrun`` where the job asks for them.
 
     Parameters
@@ -37,6 +38,8 @@ def start_job(job: dict[str, Any], folder: Path) -> Path:
         ``work_dir`` and ``model_dir`` (paths).
     folder : Path
         Where the job description is kept.
+    progress : Progress
+        Counts volumes, where one process trains; the first of several draws a bar.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def start_job(job: dict[str, Any], folder: Path) -> Path:
     """
     processes = job["training"].get("processes", 1)
     if processes == 1:
-        return run_job(job)
+        return run_job(job, progress=progress)
     description = write_json(job, folder / "job.json")
     command = [
         sys.executable,
@@ -98,19 +101,21 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     return code
 
 
-def run_job(job: dict[str, Any]) -> Path:
+def run_job(job: dict[str, Any], *, progress: Progress = silent) -> Path:
     """Train and write the model folder (from the first process only)."""
     from ..weights import save_model
-    from .train import Training, train_model
+    from .train import Training, train_on_caches
 
     grid = load_grid(job.get("grid_mask"))
     training = Training(**job["training"])
-    model, first = train_model(job["cache_files"], grid, training=training, work_dir=job["work_dir"], card=job["card"])
+    model, first = train_on_caches(
+        job["cache_files"], grid, training=training, work_dir=job["work_dir"], card=job["card"], progress=progress
+    )
     return save_model(model, job["model_dir"]) if first else Path(job["model_dir"])
 
 
 if __name__ == "__main__":
     try:
-        run_job(read_json(sys.argv[1]))
+        run_job(read_json(sys.argv[1]), progress=bar)
     except (ScaaeError, Interrupted) as error:
         sys.exit(str(error))

@@ -1,9 +1,10 @@
-"""Training: from cached volumes to a model with a card."""
+"""Training: from runs, or from their cached volumes, to a model with a card."""
 
 from __future__ import annotations
 
 import math
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,19 +17,21 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from ...errors import ModelError, UsageError
-from ...grid import Grid
+from ...grid import Grid, load_grid
+from ...progress import Progress, silent
 from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_device
 from ..extraction.fused import FusedReader
 from ..network.contextual import ContextualSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES, Recipe, preset_named
+from ..runs import RunLike, volumes_of
 from ..weights import Model, new_network
 from .fitted_context import train_contextual
 from .learner import Learner, SettledNetworks
 from .trainer import fit
-from .volumes import VolumeCache
+from .volumes import VolumeCache, write_cache
 
-__all__ = ["ENOUGH_VOLUMES", "Training", "train_model", "volume_budget"]
+__all__ = ["ENOUGH_VOLUMES", "Training", "train_model", "train_on_caches", "volume_budget"]
 
 ENOUGH_VOLUMES = 2400
 """Volumes shown below which a model counts as undertrained: branches are still inverted or dense before that."""
@@ -95,12 +98,58 @@ class Training:
 
 
 def train_model(
+    runs: Sequence[RunLike],
+    training: Training = Training(),
+    *,
+    grid: Grid | None = None,
+    work_dir: str | Path | None = None,
+    card: dict[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Model:
+    """Fit a network to the volumes of prepared runs, in this process.
+
+    Parameters
+    ----------
+    runs : sequence of PreparedRun, image or array
+        As for `extract_networks`.
+    training : Training
+    grid : Grid, optional
+        The model's; by default that of the shipped mask.
+    work_dir : path, optional
+        Folder for checkpoints and logs, from which an interrupted training goes on; by default nothing is kept.
+    card : dict, optional
+        What else the card should say (runs, preparation).
+    progress : Progress
+        Counts volumes.
+
+    Raises
+    ------
+    ModelError
+        If a run lies on another grid, or as for `train_on_caches`.
+    InputError
+        If an image cannot be read, or no volume of a run is kept.
+    """
+    grid = load_grid() if grid is None else grid
+    with tempfile.TemporaryDirectory(prefix="scaae-") as scratch:
+        caches = [
+            write_cache(volumes_of(run, grid).vectors, Path(scratch, "cache", f"run-{number:05d}.npy"))
+            for number, run in enumerate(runs)
+        ]
+        folder = Path(scratch, "training") if work_dir is None else work_dir
+        model, _ = train_on_caches(
+            caches, grid, training=replace(training, processes=1), work_dir=folder, card=card, progress=progress
+        )
+    return model
+
+
+def train_on_caches(
     cache_files: Sequence[str | Path],
     grid: Grid,
     *,
     training: Training,
     work_dir: str | Path,
     card: dict[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> tuple[Model, bool]:
     """Train a network and measure what its card has to say.
 
@@ -116,6 +165,8 @@ def train_model(
         For checkpoints and logs (CSV, TensorBoard). Private: checkpoints are not for exchange.
     card : dict, optional
         What else the card should say (runs, preparation).
+    progress : Progress
+        Counts volumes.
 
     Returns
     -------
@@ -144,7 +195,9 @@ def train_model(
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
     else:
-        first = _train_autoencoder(model, cache, training=training, recipe=recipe, device=device, work_dir=work_dir)
+        first = _train_autoencoder(
+            model, cache, training=training, recipe=recipe, device=device, work_dir=work_dir, progress=progress
+        )
     model.card |= {
         "Name": f"{training.preset}-{training.mode}",
         "Mode": training.mode,
@@ -164,6 +217,7 @@ def _train_autoencoder(
     recipe: Recipe,
     device: torch.device,
     work_dir: str | Path,
+    progress: Progress,
 ) -> bool:
     """Train by reconstruction, and complete the card; tell whether this is the first of the processes."""
     started = time.monotonic()
@@ -198,6 +252,7 @@ def _train_autoencoder(
         callbacks=[settled],
         identity=identity,
         work_dir=Path(work_dir),
+        progress=progress,
     )
     network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     recompute_batch_norm(model, cache.sample(PROBE_VOLUMES), batch_size=recipe.batch_size)

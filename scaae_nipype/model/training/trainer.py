@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader
 
 from ...errors import Interrupted, ModelError
 from ...files import replacing
+from ...progress import Progress
 from ...signals import listen
-from .learner import Learner, Progress
+from .learner import Learner, StepsTold
 from .volumes import VolumeCache, VolumeStream
 
 __all__ = ["fit"]
@@ -44,6 +45,7 @@ def fit(
     callbacks: Sequence[pl.Callback],
     identity: dict[str, Any],
     work_dir: Path,
+    progress: Progress,
 ) -> pl.Trainer:
     """Fit a network to cached volumes, from the last checkpoint if there is one.
 
@@ -63,6 +65,8 @@ def fit(
     identity : dict
         What this training is; a checkpoint of another one is refused. ``batch_size`` is read from it.
     work_dir : Path
+    progress : Progress
+        Counts volumes.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def fit(
             callbacks=[
                 *callbacks,
                 _Checkpoint(identity, dirpath=checkpoints, every_n_train_steps=every),
-                Progress(batch_size=batch_size, n_steps=learner.n_steps),
+                StepsTold(progress, batch_size=batch_size, n_steps=learner.n_steps),
                 SaveOnSignal(checkpoints),
             ],
             logger=[

@@ -22,7 +22,9 @@ _AT_ONCE = 64
 """Volumes in memory while all are read."""
 
 
-def cache_run(image: str | os.PathLike, samples: str | os.PathLike, grid: Grid, path: str | os.PathLike) -> Path:
+def cache_run(
+    image: str | os.PathLike[str], samples: str | os.PathLike[str], grid: Grid, path: str | os.PathLike[str]
+) -> Path:
     """Cache the kept volumes of a prepared run.
 
     Parameters
@@ -47,7 +49,7 @@ def cache_run(image: str | os.PathLike, samples: str | os.PathLike, grid: Grid, 
     return write_cache(vectors[kept], path)
 
 
-def write_cache(vectors: np.ndarray, path: str | os.PathLike) -> Path:
+def write_cache(vectors: np.ndarray, path: str | os.PathLike[str]) -> Path:
     """Write the kept volumes of one run, (T, n_voxels), as a float16 array file.
 
     A z-score needs no more: half precision resolves 0.002 at 3 SD.
@@ -70,7 +72,7 @@ class VolumeCache:
     runs: Sequence[np.ndarray]
 
     @classmethod
-    def open(cls, paths: Sequence[str | os.PathLike], grid: Grid) -> VolumeCache:
+    def open(cls, paths: Sequence[str | os.PathLike[str]], grid: Grid) -> VolumeCache:
         """Map array files written by `write_cache`.
 
         Raises
@@ -117,7 +119,7 @@ class VolumeCache:
         return digest.hexdigest()
 
 
-class VolumeStream(IterableDataset):
+class VolumeStream(IterableDataset[torch.Tensor]):
     """Batches in an order that depends on the seed and the step alone, so that training resumes exactly.
 
     Every epoch is another permutation of all volumes; batches run over its end into the next.

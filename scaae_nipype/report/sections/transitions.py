@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ...evaluation.states import transition_graph
+from ...evaluation.transitions import transition_graph
 from ...maps import LABELS
 from ...words import counted
 from ..labels import methods_of, numbers

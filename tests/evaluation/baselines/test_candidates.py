@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from scaae_nipype.errors import UsageError
-from scaae_nipype.evaluation import BASELINES, choose_on_other_runs, scale
-from scaae_nipype.evaluation.baselines import candidates as baselines
+from scaae_nipype.evaluation import BASELINES, choose_on_other_runs, make_baselines, scale
 from scaae_nipype.grid import Grid
 
 
@@ -17,7 +16,7 @@ def made():
     networks[0, :3, :4], networks[1, 3:6, 2:7], networks[2, 6:, 4:], networks[3, 4:, :2] = 1, 1, 1, 1
     volumes = 3 * rng.standard_normal((50, 4)) @ region.vectors(networks) + rng.standard_normal((50, 729))
     volumes = ((volumes - volumes.mean(axis=0)) / volumes.std(axis=0)).astype("f4")
-    candidates = baselines(
+    candidates = make_baselines(
         list(BASELINES),
         volumes,
         region,
@@ -76,10 +75,10 @@ def test_a_filter_is_chosen_by_the_other_runs():
 def test_what_cannot_be_made_is_said():
     region = Grid(np.eye(4), np.ones((2, 2, 2), bool))
     with pytest.raises(UsageError, match="Baseline 'melodic' is unknown; choose from volume, smoothed"):
-        list(baselines(["volume", "melodic"], np.ones((3, 8)), region, repetition_time=2.0))
+        list(make_baselines(["volume", "melodic"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="needs the network's codes"):
-        list(baselines(["encoder_lasso"], np.ones((3, 8)), region, repetition_time=2.0))
+        list(make_baselines(["encoder_lasso"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="'context' needs a model that has one"):
-        list(baselines(["context"], np.ones((3, 8)), region, repetition_time=2.0))
+        list(make_baselines(["context"], np.ones((3, 8)), region, repetition_time=2.0))
     with pytest.raises(UsageError, match="'untrained' needs the model"):
-        list(baselines(["untrained"], np.ones((3, 8)), region, repetition_time=2.0))
+        list(make_baselines(["untrained"], np.ones((3, 8)), region, repetition_time=2.0))

@@ -4,10 +4,10 @@ from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import load_templates, size_matched_iou
-from scaae_nipype.evaluation.nulls.spatial import match_null
-from scaae_nipype.evaluation.nulls.steps import check_matches, make_surrogate_templates
+from scaae_nipype.evaluation.nulls.spatial import check_matches, match_null
 from scaae_nipype.evaluation.nulls.surrogate_templates import (
     give_values,
+    make_surrogate_templates,
     read_surrogate_ranks,
     surrogate_ranks,
     variogram,

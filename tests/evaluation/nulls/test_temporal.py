@@ -7,9 +7,8 @@ from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import RULES
 from scaae_nipype.evaluation.nulls.run_statistics import average_in_time, run_statistics
 from scaae_nipype.evaluation.nulls.significance import deviations, group_p, maximum_p, own_p, share_as_large
-from scaae_nipype.evaluation.nulls.steps import check_dynamics
 from scaae_nipype.evaluation.nulls.surrogate_runs import PhaseSurrogates, fill_gaps, standardise
-from scaae_nipype.evaluation.nulls.temporal import temporal_null
+from scaae_nipype.evaluation.nulls.temporal import check_dynamics, temporal_null
 from scaae_nipype.evaluation.templates.template_set import TemplateSet
 from scaae_nipype.files import read_json, read_table
 from scaae_nipype.grid import Grid

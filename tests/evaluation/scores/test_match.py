@@ -5,7 +5,7 @@ import pytest
 from nipype.pipeline import engine as pe
 
 from scaae_nipype.errors import InputError
-from scaae_nipype.evaluation import change_gradually, iou, read_run, score_run
+from scaae_nipype.evaluation import change_gradually, iou, read_run_maps, score_run
 from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.images import image_4d
@@ -52,7 +52,7 @@ def test_the_threshold_curve_passes_through_the_scores_at_the_papers_threshold(m
     at = curve[curve["threshold"] == 0.3].set_index(["method", "template"])
     for name in ("method_density", "best_iou", "best_of_20_iou", "mean_iou"):
         np.testing.assert_allclose(at[name], table.loc[at.index, name], rtol=1e-5)
-    maps = read_run(**{key: matching[key] for key in ("fbn_maps", "in_file", "in_mask", "in_samples")})
+    maps = read_run_maps(**{key: matching[key] for key in ("fbn_maps", "in_file", "in_mask", "in_samples")})
     at = curve[(curve["method"] == "fbn2") & (curve["template"] == "left")].set_index("threshold")
     dense = [(maps.fbn["fbn2"][maps.kept] > threshold).mean() for threshold in at.index]
     np.testing.assert_allclose(at["method_density"], dense, rtol=1e-5)
@@ -110,7 +110,7 @@ def test_change_gradually_covers_branches_and_volume(run, tmp_path):
 
 def test_consecutive_iou_is_that_of_the_thresholded_maps(run, tmp_path):
     table = read_table(change_gradually(**run, out_dir=tmp_path)).set_index(["method", "lag"])
-    maps = read_run(**run).fbn["fbn2"] > 0.3
+    maps = read_run_maps(**run).fbn["fbn2"] > 0.3
     pairs = [t for t in range(N_VOLUMES - 1) if not {t, t + 1} & set(DROPPED)]
     expected = np.mean([iou(maps[t : t + 1], maps[t + 1 : t + 2])[0, 0] for t in pairs])
     assert table.loc[("fbn2", 1), "mean_iou"] == pytest.approx(expected, rel=1e-5)
@@ -131,23 +131,23 @@ def test_numbers_of_volumes_must_agree(run, tmp_path, grid):
     short = tmp_path / "short.nii.gz"
     nib.save(image_4d(np.ones((8, 8, 8, 7), "f4"), AFFINE, 2.0), short)
     with pytest.raises(InputError, match=r"short\.nii\.gz: has 7 volumes, but the run's table of samples has 30 rows"):
-        read_run(**run | {"fbn_maps": [short]})
+        read_run_maps(**run | {"fbn_maps": [short]})
     grid.save(tmp_path / "flat.nii.gz")
     with pytest.raises(InputError, match=r"flat\.nii\.gz: has 1 volumes"):
-        read_run(**run | {"fbn_maps": [tmp_path / "flat.nii.gz"]})
+        read_run_maps(**run | {"fbn_maps": [tmp_path / "flat.nii.gz"]})
 
 
 def test_a_run_without_kept_volumes_or_repetition_time_is_refused(run, tmp_path, grid):
     with pytest.raises(InputError, match=r"samples\.tsv: no volume of the run is kept"):
         write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": 0}), run["in_samples"])
-        read_run(**run)
+        read_run_maps(**run)
     write_table(pd.DataFrame({"volume": range(N_VOLUMES)}), run["in_samples"])
     with pytest.raises(InputError, match=r"samples\.tsv: has no column 'kept'"):
-        read_run(**run)
+        read_run_maps(**run)
     write_table(pd.DataFrame({"volume": range(N_VOLUMES), "kept": 1}), run["in_samples"])
     nib.save(image_4d(np.ones((8, 8, 8, N_VOLUMES), "f4"), AFFINE, 0.0), run["in_file"])
     with pytest.raises(InputError, match=r"run\.nii\.gz: its header holds no repetition time"):
-        read_run(**run)
+        read_run_maps(**run)
 
 
 def test_a_region_of_another_model_is_refused_with_its_file(matching, tmp_path):

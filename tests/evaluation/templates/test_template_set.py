@@ -5,7 +5,7 @@ import pytest
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import coverage, find_smith2009, iou, load_templates
-from scaae_nipype.evaluation.templates.template_set import SMITH_NAMES, fetch_smith2009
+from scaae_nipype.evaluation.templates.smith2009 import SMITH_NAMES, fetch_smith2009
 from scaae_nipype.grid import Grid, load_grid
 
 

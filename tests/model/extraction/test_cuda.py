@@ -12,8 +12,9 @@ import torch
 from scaae_nipype.bids_app.cli import main
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
-from scaae_nipype.model import PRESETS, Model, Training, load_model, save_model, train_model
+from scaae_nipype.model import PRESETS, Model, Training, load_model, save_model
 from scaae_nipype.model.extraction.extractor import Extractor, extract_networks, resolve_device
+from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device here")
@@ -36,7 +37,7 @@ def test_maps_of_both_devices_agree(preset, precision, randomised):
     network = randomised(new_network(PRESETS[preset], grid, seed=0))
     model = Model(network, grid, {"Precision": precision})
     volumes = np.random.default_rng(0).standard_normal((2, grid.n_voxels), dtype=np.float32)
-    cpu, cuda = (extract_networks(volumes, model, device=device) for device in (torch.device("cpu"), CUDA))
+    cpu, cuda = (extract_networks(model, volumes, device=device) for device in (torch.device("cpu"), CUDA))
     assert Extractor(model, device=CUDA).precision == precision
     for a, b in zip(cpu.signed.reshape(4, -1), cuda.signed.reshape(4, -1), strict=True):
         assert np.corrcoef(a, b)[0, 1] > {"fp32": 0.999999, "bf16": 0.999}[precision]
@@ -47,7 +48,7 @@ def test_maps_of_both_devices_agree(preset, precision, randomised):
 
 @needs_cuda
 def test_the_number_of_volumes_at_once_does_not_matter(tiny, vectors):
-    one, many = (extract_networks(vectors, tiny, device=CUDA, batch_size=size).signed for size in (1, 8))
+    one, many = (extract_networks(tiny, vectors, device=CUDA, batch_size=size).signed for size in (1, 8))
     np.testing.assert_allclose(one, many, atol=1e-4 * one.std())
 
 
@@ -59,13 +60,13 @@ def test_a_training_on_cuda_goes_as_on_the_processor_and_its_model_works_there(
     losses = {}
     for device in ("cpu", "cuda"):
         training = Training(preset="tiny", volumes=160, precision=precision, device=device)
-        model, _ = train_model(cache_files, grid, training=training, work_dir=tmp_path / device)
+        model, _ = train_on_caches(cache_files, grid, training=training, work_dir=tmp_path / device)
         losses[device] = np.genfromtxt(tmp_path / device / "csv" / "metrics.csv", delimiter=",", names=True)["loss"]
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.01)
     save_model(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert {parameter.device.type for parameter in loaded.network.parameters()} == {"cpu"}
-    maps = [extract_networks(vectors, loaded, device=device).signed for device in (torch.device("cpu"), CUDA)]
+    maps = [extract_networks(loaded, vectors, device=device).signed for device in (torch.device("cpu"), CUDA)]
     assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.999
 
 

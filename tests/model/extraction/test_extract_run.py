@@ -41,13 +41,15 @@ def test_files_hold_what_the_function_gives(run, tiny, grid, vectors, tmp_path):
     outputs = result.outputs.get()
     kept = np.setdiff1d(np.arange(len(vectors)), DROPPED)
     region = grid.read_vectors(run["in_mask"]) > 0
-    networks = extract_networks(grid.read_vectors(run["in_file"])[kept], tiny)
+    networks = extract_networks(tiny, run["in_file"])
+    np.testing.assert_array_equal(np.flatnonzero(networks.kept), kept)
+    np.testing.assert_array_equal(networks.region, region)
     for branch in range(2):
         image = nib.load(outputs["fbn_maps"][branch])
         assert image.get_data_dtype() == np.int16
         assert image.header.get_zooms()[3] == 1.5
         maps = grid.read_vectors(outputs["fbn_maps"][branch])
-        np.testing.assert_allclose(maps[kept], networks.scaled(region)[branch], atol=1e-4)
+        np.testing.assert_allclose(maps[kept], networks.maps(f"fbn{branch + 1}")[kept], atol=1e-4)
         assert not maps[DROPPED].any()
         assert not maps[:, ~region].any()
         signed = grid.read_vectors(outputs["signed_maps"][branch])[kept]
@@ -61,16 +63,16 @@ def test_files_hold_what_the_function_gives(run, tiny, grid, vectors, tmp_path):
     metadata = read_json(outputs["out_metadata"])
     assert metadata["Branches"][0]["Sign"] == -1
     assert metadata["Branches"][1]["Flagged"] is True
-    density = (networks.scaled(region)[0][:, region] > 0.3).mean()
+    density = (networks.maps("fbn1")[np.ix_(kept, region)] > 0.3).mean()
     assert metadata["Branches"][0]["MeanDensity"] == pytest.approx(density)
 
 
 def test_the_batch_size_does_not_matter_and_signs_are_applied(tiny, vectors):
-    one, four = (extract_networks(vectors[:4], tiny, batch_size=size) for size in (1, 4))
+    one, four = (extract_networks(tiny, vectors[:4], batch_size=size) for size in (1, 4))
     np.testing.assert_allclose(one.signed, four.signed, atol=1e-5)
     np.testing.assert_allclose(one.codes, four.codes, atol=1e-5)
     tiny.card["Branches"][0]["Sign"] = 1
-    np.testing.assert_allclose(extract_networks(vectors[:4], tiny).signed[0], -one.signed[0], atol=1e-5)
+    np.testing.assert_allclose(extract_networks(tiny, vectors[:4]).signed[0], -one.signed[0], atol=1e-5)
 
 
 def test_a_model_of_another_grid_is_refused(run, tiny, grid, tmp_path):
@@ -79,8 +81,8 @@ def test_a_model_of_another_grid_is_refused(run, tiny, grid, tmp_path):
     save_model(tiny, tmp_path / "model")
     with pytest.raises(ModelError, match="made for another grid"):
         extract_run(**run, model_dir=tmp_path / "model", out_dir=tmp_path)
-    with pytest.raises(ModelError, match="9 in-mask voxels"):
-        extract_networks(np.zeros((2, 9)), tiny)
+    with pytest.raises(ModelError, match=r"on another grid than the model; .*\(2, 9\)"):
+        extract_networks(tiny, np.zeros((2, 9)))
 
 
 def test_a_table_that_does_not_fit(run, tiny, tmp_path):

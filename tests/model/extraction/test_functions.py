@@ -31,7 +31,7 @@ def trained(tiny):
 def test_it_is_the_fresh_network_of_the_models_seed_and_not_the_model(trained, grid, vectors):
     found = untrained_function(trained, grid)(vectors)
     fresh = Model(new_network(PRESETS["tiny"], grid, seed=3).eval(), grid, {"Precision": "fp32"})
-    expected = extract_networks(vectors, fresh).signed
+    expected = extract_networks(fresh, vectors).signed
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
     model = network_function(trained, grid)(vectors)
     assert all(abs(np.corrcoef(found[b].ravel(), model[b].ravel())[0, 1]) < 0.9 for b in range(2))
@@ -45,7 +45,7 @@ def test_its_branches_take_the_sign_of_the_volumes_unless_the_recipe_has_none(tr
     assert signs.tolist() == [1, 1]
     raw = Model(new_network(PRESETS["tiny"], grid, seed=3).eval(), grid, {"Precision": "fp32"})
     paper = untrained_function(replace(trained, card=card(Mode="paper")), grid)(vectors)
-    np.testing.assert_allclose(paper, extract_networks(vectors, raw).signed, atol=1e-4)
+    np.testing.assert_allclose(paper, extract_networks(raw, vectors).signed, atol=1e-4)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_contextual_network_has_neither_context_nor_shipped_attention(contextu
     found = untrained_function(contextual, grid)(vectors)
     fresh = Model(new_network(contextual.network.preset, grid, seed=3).eval(), grid, {"Precision": "fp32"})
     assert not fresh.network.context.decode.any()
-    np.testing.assert_allclose(found, extract_networks(vectors, fresh).signed, atol=1e-4)
+    np.testing.assert_allclose(found, extract_networks(fresh, vectors).signed, atol=1e-4)
     assert not np.allclose(found, network_function(contextual, grid)(vectors), atol=1e-2)
 
 

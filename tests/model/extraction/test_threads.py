@@ -58,7 +58,7 @@ def test_the_number_of_threads_does_not_matter(threads, tiny, vectors):
     networks = {}
     for number in (1, 2, 3):
         threads(number)
-        networks[number] = extract_networks(vectors[:5], tiny)
+        networks[number] = extract_networks(tiny, vectors[:5])
     for number in (2, 3):
         np.testing.assert_allclose(networks[number].signed, networks[1].signed, atol=1e-5)
         np.testing.assert_allclose(networks[number].codes, networks[1].codes, atol=1e-5)

@@ -6,10 +6,11 @@ import torch
 
 from scaae_nipype.errors import UsageError
 from scaae_nipype.grid import Grid
-from scaae_nipype.model import PRESETS, Model, Training, extract_networks, load_model, save_model, train_model
+from scaae_nipype.model import PRESETS, Model, Training, extract_networks, load_model, save_model
 from scaae_nipype.model.extraction.fused import FusedReader
 from scaae_nipype.model.extraction.selftest import compare_paths
 from scaae_nipype.model.training.start import load_start, start_tensors
+from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
 
 
@@ -67,7 +68,7 @@ def test_context_and_surroundings_are_what_they_are_called(network, volumes, gri
 
 @pytest.fixture
 def trained(cache_files, grid, tmp_path):
-    return train_model(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "work")[0]
+    return train_on_caches(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "work")[0]
 
 
 def test_training_fits_the_context_and_takes_the_shipped_attention(trained, cache_files, grid, tmp_path):
@@ -83,13 +84,13 @@ def test_training_fits_the_context_and_takes_the_shipped_attention(trained, cach
     assert [branch["Marks"] for branch in card["Branches"]] == ["above the mean", "below the mean"]
     assert [branch["Sign"] for branch in card["Branches"]] == [1, 1]
     assert not list((tmp_path / "work").glob("checkpoints/*"))
-    again, _ = train_model(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "again")
+    again, _ = train_on_caches(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "again")
     assert torch.equal(again.network.context.encode, trained.network.context.encode)
 
 
 def test_a_saved_model_reads_the_same(trained, vectors, tmp_path):
     loaded = load_model(save_model(trained, tmp_path / "model"))
-    one, two = (extract_networks(vectors[:3], model) for model in (trained, loaded))
+    one, two = (extract_networks(model, vectors[:3]) for model in (trained, loaded))
     np.testing.assert_array_equal(one.signed, two.signed)
     assert one.codes.shape == (3, 64)
     assert "agree" in compare_paths(loaded)[0]
@@ -103,4 +104,4 @@ def test_other_voxel_sizes_are_noted_in_the_card(trained, grid):
 
 def test_showing_volumes_to_what_is_fitted_is_refused(cache_files, grid, tmp_path):
     with pytest.raises(UsageError, match="is fitted, not trained step by step"):
-        train_model(cache_files, grid, training=Training(volumes=80), work_dir=tmp_path)
+        train_on_caches(cache_files, grid, training=Training(volumes=80), work_dir=tmp_path)

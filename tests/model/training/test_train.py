@@ -15,18 +15,18 @@ from tqdm.auto import tqdm
 
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
-from scaae_nipype.model import PRESETS, Model, Training, load_model, train_model
+from scaae_nipype.model import PRESETS, Model, Training, load_model
 from scaae_nipype.model.presets import RECIPES
 from scaae_nipype.model.training.learner import Learner, SettledNetworks
 from scaae_nipype.model.training.processes import start_job
-from scaae_nipype.model.training.train import volume_budget
+from scaae_nipype.model.training.train import train_on_caches, volume_budget
 from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
 
 
 def train(cache_files, grid, folder, **options):
     training = Training(**{"preset": "tiny", "volumes": 32, "precision": "fp32", **options})
-    return train_model(cache_files, grid, training=training, work_dir=folder)[0]
+    return train_on_caches(cache_files, grid, training=training, work_dir=folder)[0]
 
 
 def weights_of(model):

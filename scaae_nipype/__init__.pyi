@@ -1,0 +1,9 @@
+from ._version import __version__ as __version__
+from .derivatives.reading import read_run as read_run
+from .evaluation.scores.scoring import score_maps as score_maps
+from .evaluation.states import assign_states as assign_states
+from .evaluation.templates.loading import load_templates as load_templates
+from .model.extraction.extractor import extract_networks as extract_networks
+from .model.training.train import train_model as train_model
+from .model.weights import load_model as load_model
+from .preparation.prepare import prepare_run as prepare_run

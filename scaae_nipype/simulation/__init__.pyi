@@ -1,0 +1,14 @@
+from .dataset import WrittenDataset as WrittenDataset
+from .dataset import write_dataset as write_dataset
+from .planted import PlantedNetworks as PlantedNetworks
+from .planted import planted_networks as planted_networks
+from .planted import random_networks as random_networks
+from .simulate import NOISE_SD as NOISE_SD
+from .simulate import RunSettings as RunSettings
+from .simulate import SimulatedRun as SimulatedRun
+from .simulate import simulate_run as simulate_run
+from .timecourses import REGIMES as REGIMES
+from .timecourses import Block as Block
+from .tissues import Tissues as Tissues
+from .tissues import fit_tissues as fit_tissues
+from .tissues import source_grid as source_grid
