@@ -120,7 +120,7 @@ def _of_whole_numbers(whole: np.ndarray, *, source: str, what: str, named: Colle
     distinct = np.unique(whole).astype(np.int64)
     positive = distinct[distinct > 0]
     if (n_below := int((distinct < 0).sum())) > 1:
-        if structure_of(np.abs(whole).is_clearly_labels):
+        if structure_of(np.abs(whole)).is_clearly_labels:
             raise InputError(
                 f"{source}: looks like a label image, but has {n_below} different labels below 0, where one at most "
                 f"can be the background: number all labels from 1 on, or {choose}."
