@@ -282,7 +282,7 @@ def _number(low: float, high: float) -> Callable[[Any], bool]:
     )
 
 
-_FILE_KEYS = {
+_FILE_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "columns": (
         lambda value: isinstance(value, list) and all(isinstance(item, str) and item for item in value),
         "a list of column names",
