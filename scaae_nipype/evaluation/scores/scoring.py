@@ -68,7 +68,8 @@ def score_maps(
     Examples
     --------
     >>> templates = load_templates("default")
-    >>> score_maps(templates.binary[[2]].astype("f4"), templates).set_index("template").loc["DefaultMode", "iou"]
+    >>> table = score_maps(templates.binary[[2]].astype("f4"), templates).set_index("template")
+    >>> float(table.loc["DefaultMode", "iou"])
     1.0
     """
     values, local = over_templates(maps, templates, region)
