@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-
-import numpy as np
+from numbers import Real
 
 __all__ = [
     "capitalised",
@@ -75,9 +75,9 @@ def number(value: object, digits: int = 2) -> str:
     >>> number(0.12345), number(-0.001), number(None), number(float("nan")), number(True), number(148, 0)
     ('0.12', '0.00', 'n/a', 'n/a', 'n/a', '148')
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return "n/a"
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return "n/a"
     return f"{round(float(value), digits) + 0.0:.{digits}f}"  # + 0.0 turns -0.0 into 0.0
 
@@ -88,7 +88,7 @@ def percent(share: object, digits: int = 0) -> str:
     >>> percent(0.876), percent(None)
     ('88 %', 'n/a')
     """
-    text = number(float(share) * 100 if isinstance(share, int | float | np.floating) else None, digits)
+    text = number(float(share) * 100 if isinstance(share, Real) else None, digits)
     return text if text == "n/a" else f"{text} %"
 
 
