@@ -1,3 +1,6 @@
+from ..maps import THRESHOLD as THRESHOLD
+from ..maps import binarise as binarise
+from ..maps import scale as scale
 from .assignment import Assignment as Assignment
 from .assignment import assign as assign
 from .baselines.candidates import BASELINES as BASELINES
@@ -28,16 +31,13 @@ from .scores.gradual_change import lagged_iou as lagged_iou
 from .scores.match import change_gradually as change_gradually
 from .scores.match import score_run as score_run
 from .scores.match import tabulate_regions as tabulate_regions
-from ..maps import THRESHOLD as THRESHOLD
 from .scores.overlap import average_precision as average_precision
 from .scores.overlap import best_of_n as best_of_n
-from ..maps import binarise as binarise
 from .scores.overlap import chance_iou as chance_iou
 from .scores.overlap import dice as dice
 from .scores.overlap import iou as iou
 from .scores.overlap import pearson_r as pearson_r
 from .scores.overlap import rank_scores as rank_scores
-from ..maps import scale as scale
 from .scores.overlap import size_matched_iou as size_matched_iou
 from .scores.overlap import threshold_curve as threshold_curve
 from .scores.regions import region_means as region_means
