@@ -1,6 +1,7 @@
 """Rules of the house that can be counted: sizes, names, rooms, and tests that show something."""
 
 import ast
+import re
 from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
@@ -78,3 +79,15 @@ def test_every_test_shows_something(path):
     tests = [one for one in functions if one.name.startswith("test")]
     assert tests
     assert [one.name for one in tests if not shows_something(one, helpers)] == []
+
+
+def test_files_that_the_documents_name_are_there():
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        (document.name, name)
+        for document in documents
+        for name in re.findall(r"`((?:\w+/)*\w+\.py)[:`]", document.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    places = [ROOT, *(ROOT / folder for folder in (*FOLDERS, "benchmarks"))]
+    assert {one for one in named if not any((place / one[1]).is_file() for place in places)} == set()
