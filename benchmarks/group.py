@@ -27,11 +27,12 @@ def measure(n_participants: int) -> dict[str, float]:
         folders = Path(folder) / "in", write_dataset(Path(folder) / "out")
         folders[0].mkdir()
         write_study(folders, n_participants, n_volumes=176, n_numbers=64)
-        command = [sys.executable, "-m", "scaae_nipype.bids_app.cli", *map(str, folders), "group"]
+        command = [Path(sys.executable).with_name("scaae-bids"), *folders, "group"]
         process = subprocess.Popen([*command, "--group-by", "dx", "--predict", "dx"], stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
-    if code := os.waitstatus_to_exitcode(status):
-        raise RuntimeError(f"the group level ended with {code}")
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"the group level ended with {process.returncode}")
     seconds = used.ru_utime + used.ru_stime
     return {"participants": n_participants, "processor_seconds": round(seconds, 1), "peak_mb": used.ru_maxrss // 1000}
 

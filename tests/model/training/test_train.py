@@ -176,16 +176,18 @@ FULL_DISK = """
 import resource, signal, sys
 from scaae_nipype.errors import ModelError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+WHOLE = resource.getrlimit(resource.RLIMIT_FSIZE)
 import scaae_nipype.model.training.trainer as fitting
 save = fitting.pl.Trainer.save_checkpoint
 def save_on_a_full_disk(trainer, *arguments, **options):
     if trainer.global_step >= 3:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, WHOLE[1]))
     return save(trainer, *arguments, **options)
 fitting.pl.Trainer.save_checkpoint = save_on_a_full_disk
 try:
     exec(sys.argv.pop(1))
 except ModelError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, WHOLE)  # what measures this process writes when it ends
     sys.exit(str(error))
 """
 
