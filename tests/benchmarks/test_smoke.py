@@ -7,9 +7,11 @@ from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.preparation.prepared import PreparedRun
 
 MODULES = (
     *("ablations", "calibration", "coarse", "cuda", "engine", "group", "measures", "planted", "recovery"),
@@ -82,7 +84,8 @@ def test_recovery_of_real_people(bench, call, monkeypatch, tmp_path):
 
     def prepared(folder, label, grid):
         data = bench.planted.planted_run("exclusive", 0.5, int(label), grid=grid).data[:40]
-        return SimpleNamespace(data=data * region, region=region, repetition_time=2.0)
+        samples = pd.DataFrame({"volume": np.arange(40), "kept": 1})
+        return PreparedRun(data * region, region, samples, 2.0, {}, bench.grid)
 
     read_templates = module.load_templates
     monkeypatch.setattr(module, "SHARED", shared)
