@@ -66,8 +66,8 @@ def reading_image(path: ImageLike, *, what: str = "an image") -> Iterator[None]:
 
     Parameters
     ----------
-    path : path
-        What the message begins with.
+    path : path or image
+        Whose name the message begins with.
     what : str
         What the file should be.
 

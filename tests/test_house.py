@@ -89,5 +89,5 @@ def test_files_that_the_documents_name_are_there():
         for name in re.findall(r"`((?:\w+/)*\w+\.py)[:`]", document.read_text(encoding="utf-8"))
     }
     assert len(named) > 10
-    places = [ROOT, *(ROOT / folder for folder in (*FOLDERS, "benchmarks"))]
+    places = [ROOT, *(ROOT / folder for folder in (*FOLDERS, "benchmarks", "tests"))]
     assert {one for one in named if not any((place / one[1]).is_file() for place in places)} == set()

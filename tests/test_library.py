@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import scaae_nipype
-from scaae_nipype.errors import GridError, ModelError
+from scaae_nipype.errors import GridError, InputError, ModelError, UsageError
 from scaae_nipype.evaluation import assign_states, load_templates, score_maps
+from scaae_nipype.files import write_table
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import PRESETS, Model, extract_networks
 from scaae_nipype.model.weights import new_network
@@ -89,3 +90,15 @@ def test_networks_of_an_image_are_those_of_the_array():
     assert theirs.to_image("fbn2").shape == (*grid.shape, 3)
     with pytest.raises(ModelError, match="on another grid"):
         extract_networks(model, nib.Nifti1Image(np.ones((4, 4, 4, 2), "f4"), np.eye(4)))
+
+
+def test_a_run_is_read_back_by_as_much_of_its_name_as_tells_it(tmp_path):
+    for number in (1, 2):
+        stem = f"sub-01_task-rest_run-{number}"
+        write_table(pd.DataFrame({"kept": [number]}), tmp_path / f"sub-01/func/{stem}_desc-samples_timeseries.tsv")
+    run = scaae_nipype.read_run(tmp_path, "sub-01_run-2")
+    assert run.stem == "sub-01_task-rest_run-2" and run.table("samples")["kept"].tolist() == [2]
+    with pytest.raises(UsageError, match=r"sub-01: is one of sub-01_task-rest_run-1, .*; say which"):
+        scaae_nipype.read_run(tmp_path, "sub-01")
+    with pytest.raises(InputError, match="holds no run sub-01_run-3; there are"):
+        scaae_nipype.read_run(tmp_path, "sub-01_run-3")

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError, refuse_unequal
-from ..files import read_json, read_table, replacing, write_json, write_table
+from ..files import read_json, read_table, write_json, write_table
 from ..headers import header_repetition_time
-from ..images import ImageLike
+from ..images import ImageLike, write_image
 from ..maps import scale
 from .assignment import Assignment, assign, split_half_r, state_maps, state_table
 from .run_maps import RunMaps, read_run_maps, read_volumes, run_templates
@@ -259,9 +258,7 @@ def _below_each_other(table_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
-    with replacing(path) as temporary:
-        nib.save(run.region.image(np.nan_to_num(maps)), temporary)
-    return path
+    return write_image(run.region.image(np.nan_to_num(maps)), path)
 
 
 def _about_states(

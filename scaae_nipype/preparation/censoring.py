@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..words import counted, first_few
 from .confound_values import numbers
 from .confounds import other_names
 from .stream import BoldFile
@@ -91,10 +92,9 @@ def _about_displacement(table: pd.DataFrame | None, displacement: np.ndarray, n_
         return ["No volume was censored for motion: the column framewise_displacement is 0 in every row."]
     gaps = np.flatnonzero(unknown[max(n_dummies, 1) :]) + max(n_dummies, 1)  # the first volume never has a value
     if gaps.size:
-        shown = ", ".join(map(str, gaps[:5])) + (", …" if gaps.size > 5 else "")
         return [
-            f"framewise_displacement is n/a in {gaps.size} volume{'s' if gaps.size > 1 else ''} after the first "
-            f"({shown}, counted from 0), which were kept whatever their motion."
+            f"framewise_displacement is n/a in {counted(gaps.size, 'volume')} after the first "
+            f"({first_few(gaps, 5, end=', …')}, counted from 0), which were kept whatever their motion."
         ]
     return []
 

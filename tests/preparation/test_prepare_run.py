@@ -365,3 +365,17 @@ def test_a_real_run_is_prepared(shared, tmp_path):
     expected = clean(series, t_r=1.0, high_pass=0.008, low_pass=0.1, standardize="zscore_sample")
     correlation = (run.data[:, few] * expected).sum(axis=0) / 49
     assert correlation.min() > 0.9999
+
+
+def test_images_and_tables_in_memory_give_what_their_files_give(make_run, grid):
+    files = make_run()
+    expected = prepare(files, grid)
+    bold, mask = nib.load(files.bold), nib.load(files.mask)
+    stored = nib.Nifti1Image(np.asanyarray(bold.dataobj), bold.affine, bold.header)
+    for image in (bold, stored):
+        table = pd.read_csv(files.confounds, sep="\t", na_values="n/a")
+        run = prepare_run(image, grid=grid, mask=mask, confounds=table)
+        np.testing.assert_allclose(run.data, expected.data, atol=1e-5)
+        np.testing.assert_array_equal(run.region, expected.region)
+        assert run.metadata["NuisanceRegressors"] == expected.metadata["NuisanceRegressors"]
+    assert grid.read_vectors(run.to_image()).shape == run.data.shape

@@ -280,7 +280,7 @@ def make_surrogate_templates(
 def _filled(templates: TemplateSet) -> np.ndarray:
     """Take the maps that surrogates are made of; a template without voxels cannot have any and is never scored."""
     maps = np.array(templates.values, dtype=np.float32)
-    maps[maps.max(axis=1) == maps.min(axis=1), 0] += 1  # has an order then, which nothing uses
+    maps[are_constant(maps), 0] += 1  # has an order then, which nothing uses
     return maps
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from ...errors import InputError, UsageError
 from ...files import write_json, write_table
 from ...progress import Progress, silent
+from ...words import duration
 from ..run_maps import RunMaps, read_run_maps, run_templates
 from ..scores.rules import RULES, Rule, rule_of
 from ..templates.template_set import TemplateSet
@@ -29,7 +30,6 @@ __all__ = [
     "RunDynamics",
     "TemporalNull",
     "check_dynamics",
-    "duration",
     "seconds_per_volume",
     "temporal_null",
 ]
@@ -352,14 +352,3 @@ def _against_surrogates(
 def _n_interpolated(kept: np.ndarray) -> int:
     numbers = np.flatnonzero(kept)
     return int(numbers[-1] - numbers[0] + 1 - len(numbers))
-
-
-def duration(seconds: float) -> str:
-    """Say how long, for people.
-
-    >>> duration(42), duration(600), duration(7300)
-    ('42 s', '10 min', '2.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

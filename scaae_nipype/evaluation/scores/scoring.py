@@ -68,8 +68,8 @@ def score_maps(
     Examples
     --------
     >>> templates = load_templates("default")
-    >>> table = score_maps(templates.binary[[2]].astype("f4"), templates).set_index("template")
-    >>> float(table.loc["DefaultMode", "iou"])
+    >>> scores = score_maps(templates.binary[[2]].astype("f4"), templates).set_index("template")
+    >>> float(scores.loc["DefaultMode", "iou"])
     1.0
     """
     values, local = over_templates(maps, templates, region)

@@ -16,6 +16,7 @@ from ...errors import InputError, UsageError
 from ...grid import Grid, load_grid
 from ...images import ImageLike, name_of
 from ...maps import THRESHOLD, binarise
+from ...words import counted, percent
 from .label_images import as_labels
 from .smith2009 import SMITH_NAMES, find_smith2009
 from .template_images import in_mask, on_grid, read_templates
@@ -274,12 +275,12 @@ def _lost(templates: TemplateSet) -> list[str]:
             said.append(f"Template {name} has no voxel in the model's brain mask.")
         elif not voxels:
             said.append(
-                f"Template {name} is lost: its {total} voxel{'s' if total > 1 else ''} of the image fall between those "
+                f"Template {name} is lost: its {counted(total, 'voxel')} of the image fall between those "
                 "of the model's grid."
             )
         elif share < LOST:
             said.append(
-                f"Template {name} lies mostly outside the model's brain mask: {100 * share:.0f} % of its {total} "
+                f"Template {name} lies mostly outside the model's brain mask: {percent(share)} of its {total} "
                 "voxels are inside."
             )
     return said

@@ -15,15 +15,14 @@ from ...files import read_table, write_json, write_table
 from ...grid import Grid
 from ...headers import repetition_time_of
 from ...images import read_image, write_image
-from ...maps import THRESHOLD
+from ...maps import BRANCHES, THRESHOLD
 from ...progress import Progress, silent
 from ..weights import Model, load_model
-from .extractor import BRANCHES, extract_networks, resolve_device
+from .extractor import extract_networks, resolve_device
 
 __all__ = ["ExtractedFiles", "check_same_maps", "extract_run"]
 
 PathLike = str | os.PathLike[str]
-
 
 _SAME = 1e-4
 """Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from ...errors import ModelError
 from ...grid import Grid
-from ...maps import scale
+from ...maps import BRANCHES, scale
 from ...words import counted
 from ..device import check_device
 from ..runs import RunLike, volumes_of
@@ -22,8 +22,6 @@ from .fused import FusedReader
 from .threads import map_in_threads
 
 __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
-
-BRANCHES = ("fbn1", "fbn2")
 
 AGREEMENT = 0.999
 """Smallest correlation of bf16 and fp32 FBNs at which bf16 is used."""

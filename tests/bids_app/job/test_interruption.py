@@ -90,8 +90,9 @@ def test_a_warned_job_saves_stops_and_goes_on_to_the_same_model(study, request, 
     name = request.node.callspec.id
     job = study.start(name, nprocs, processes)
     shown = ""
-    while "loss=" not in shown:  # the bar appears with the first step
-        shown += job.stderr.read(1)
+    while "loss=" not in shown and (letter := job.stderr.read(1)):  # the bar appears with the first step
+        shown += letter
+    assert "loss=" in shown, shown
     (os.killpg if to_all else os.kill)(job.pid, number)
     job.wait(timeout=LONGEST)
     checkpoints = study.checkpoints(name)

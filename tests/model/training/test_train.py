@@ -22,11 +22,12 @@ from scaae_nipype.model.training.processes import start_job
 from scaae_nipype.model.training.train import train_on_caches, volume_budget
 from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
+from scaae_nipype.progress import bar
 
 
 def train(cache_files, grid, folder, **options):
     training = Training(**{"preset": "tiny", "volumes": 32, "precision": "fp32", **options})
-    return train_on_caches(cache_files, grid, training=training, work_dir=folder)[0]
+    return train_on_caches(cache_files, grid, training=training, work_dir=folder, progress=bar)[0]
 
 
 def weights_of(model):
@@ -122,8 +123,9 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
         text=True,
     )
     shown = ""
-    while "loss=" not in shown:  # the bar appears with the first step
-        shown += process.stderr.read(1)
+    while "loss=" not in shown and (letter := process.stderr.read(1)):  # the bar appears with the first step
+        shown += letter
+    assert "loss=" in shown, shown
     process.send_signal(number)
     shown += process.communicate(timeout=120)[1]
     assert process.returncode != 0
@@ -255,8 +257,9 @@ def test_two_processes_that_are_warned_save_after_the_same_step_and_go_on(cache_
 
     process = start("warned")
     shown = ""
-    while "loss=" not in shown:
-        shown += process.stderr.read(1)
+    while "loss=" not in shown and (letter := process.stderr.read(1)):
+        shown += letter
+    assert "loss=" in shown, shown
     process.send_signal(number)
     shown += process.communicate(timeout=300)[1]
     assert process.returncode != 0
