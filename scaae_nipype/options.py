@@ -1,7 +1,7 @@
-"""What can be set: every scientific setting once, with its default, unit, range and a line on it.
+"""What can be set: every scientific setting, with its default, unit, range and a line on it.
 
-Settings that travel together are a group. A group goes as a whole from the command line or a pipeline to the function
-that uses it; Nipype's inputs and the options of the command line are made from its fields.
+Settings that travel together are a group, checked when it is made. `bids_app.settings` gives its settings as such groups;
+workflows and interfaces still take them one by one.
 """
 
 from __future__ import annotations
