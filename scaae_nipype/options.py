@@ -1,7 +1,7 @@
 """What can be set: every scientific setting, with its default, unit, range and a line on it.
 
-Settings that travel together are a group, checked when it is made. `bids_app.settings` gives its settings as such groups;
-workflows and interfaces still take them one by one.
+Settings that travel together are a group, checked when it is made. `bids_app.settings` gives its settings as such
+groups; workflows and interfaces still take them one by one.
 """
 
 from __future__ import annotations
