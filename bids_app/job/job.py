@@ -165,9 +165,9 @@ class Job:
         grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
         prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
         self.logbook.keep(outcome)
-        self.logbook.record_failures([run for run in runs if run.stem not in records], outcome, workflow.name)
         kept = [run for run in runs if run.stem in records]
-        self.logbook.restore_failed(kept, outcome, workflow.name, records)
+        new = [run for run in runs if run.stem not in records]
+        self.logbook.note_failures([*new, *kept], outcome, workflow.name, records)
         if kept:
             from .rescoring import prepared_as_before
 
@@ -190,7 +190,7 @@ class Job:
                 self._remove_null(run)
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
         self.logbook.keep(outcome)
-        self.logbook.record_failures(runs, outcome, workflow.name, model=model.checksum)
+        self.logbook.note_failures(runs, outcome, workflow.name, model=model.checksum)
         finished = [run for run in runs if run.stem in written]
         for run in finished:
             result = written[run.stem]
@@ -220,7 +220,7 @@ class Job:
             additions.append(Addition(run, parts, merged_scores(record.scores or {}, self.scores)))
         written, outcome, name = add_scores(self.stages, additions, prepared, model, null_models)
         self.logbook.keep(outcome)
-        self.logbook.restore_failed(runs, outcome, name, records)
+        self.logbook.note_failures(runs, outcome, name, records)
         finished = [addition for addition in additions if addition.run.stem in written]
         for addition in finished:
             run = addition.run

@@ -35,8 +35,17 @@ __all__ = [
 BIDS_VERSION = "1.10.0"
 
 _IGNORED = (
-    *("*.html", "sub-*/figures", "figures", "group", "log", "models"),
-    *("*_boldmap.*", "*_metrics.*", "*_relmat.*", "*_timeseries.*", "*_components.*"),
+    "*.html",
+    "sub-*/figures",
+    "figures",
+    "group",
+    "log",
+    "models",
+    "*_boldmap.*",
+    "*_metrics.*",
+    "*_relmat.*",
+    "*_timeseries.*",
+    "*_components.*",
 )
 """What BIDS has no name for (patterns as the validator understands them: folders without a trailing slash)."""
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -84,8 +85,16 @@ class Logbook:
 
     # ---- runs ----------------------------------------------------------------------------------------------------
 
-    def record_failures(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
-        """Record the runs that failed in a workflow.
+    def note_failures(
+        self,
+        runs: Iterable[RunInput],
+        outcome: Outcome,
+        workflow: str,
+        records: Mapping[str, RunRecord] = MappingProxyType({}),
+        *,
+        model: str = "",
+    ) -> None:
+        """Note which runs failed in a workflow, and remove what an earlier call wrote for them.
 
         Parameters
         ----------
@@ -94,16 +103,25 @@ class Logbook:
         outcome : Outcome
         workflow : str
             Its name.
+        records : mapping
+            Stem to the record of a run whose maps and scores are there, and stay unless it was the writing that failed.
         model : str
             Checksum of the model that it applied, if it did.
         """
         for run in runs:
-            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
-            if failure is not None:
-                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+            name = f"{workflow}.{node_name(run.stem)}"
+            failure = outcome.failure_within(name)
+            if failure is None:
+                continue
+            message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+            if run.stem not in records:
                 self.remove_outputs(all_outputs(run))
                 self._record(run, "failed", message=message, model=model)
                 self.fail(run.stem, message)
+                continue
+            if f"{name}.derivatives_wf.save" not in outcome.failures:
+                records[run.stem].write(self.output_dir)
+            self.fail(run.stem, f"{message} What was there before is unchanged.")
 
     def finish(self, run: RunInput, *, model: str, outputs: Sequence[str], warnings: Sequence[str]) -> None:
         """Record a run that is done, and say what its reader has to know."""
@@ -145,29 +163,6 @@ class Logbook:
             finished_at=_now(),
         ).write(self.output_dir)
         self.summary.finished.add(run.stem)
-
-    def restore_failed(
-        self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, records: Mapping[str, RunRecord]
-    ) -> None:
-        """Note what failed of runs whose maps are there; unless it was the writing, their records hold again.
-
-        Parameters
-        ----------
-        runs : iterable of RunInput
-        outcome : Outcome
-        workflow : str
-            Its name.
-        records : mapping
-            Stem to the record that held before.
-        """
-        for run in runs:
-            name = f"{workflow}.{node_name(run.stem)}"
-            failure = outcome.failure_within(name)
-            if failure is not None:
-                if f"{name}.derivatives_wf.save" not in outcome.failures:
-                    records[run.stem].write(self.output_dir)
-                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
-                self.fail(run.stem, f"{message} What was there before is unchanged.")
 
     def _remove_report(self, run: RunInput) -> None:
         """Remove a report that does not tell what the record is going to: should the call end, it is made anew."""
