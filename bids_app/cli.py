@@ -10,18 +10,18 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import ScaaeError, UsageError
-from ..signals import stop_in_order, stop_text
+from ..signals import handle_stop_signals, stop_text
 from .engine.machine import memory_in_gb
+from .exits import EXIT_FAILED, EXIT_NOTHING, EXIT_USAGE
 from .settings.config_file import ConfigFile, read_config_file
+from .settings.console import Console
 from .settings.group_options import add_group_options
 from .settings.parsing import Collect, HelpFormatter, Parser, number_or_auto, with_dashes
+from .settings.spelling import with_options
 from .settings.vocabulary import PRESETS, STRATEGIES, lines
 from .settings.without_effect import check_effects
 
-__all__ = ["EXIT_FAILED", "EXIT_NOTHING", "EXIT_OK", "EXIT_USAGE", "main", "parse", "parser"]
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOTHING = 0, 1, 64, 70
-"""All done; something failed; wrong usage; nothing could be built."""
+__all__ = ["main", "parse", "parser"]
 
 _POSITIONALS = ("bids_dir", "output_dir", "analysis_level")
 
@@ -350,21 +350,25 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``scaae-bids`` and give its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
         from .settings.settings import Settings
 
         settings = Settings.from_options(options)
     except UsageError as error:
         return _refuse(error, EXIT_USAGE)
-    stop_in_order()
+    handle_stop_signals()
     try:
+        from .output.verdict import Call
+
+        call = Call(settings.output_dir, ["scaae-bids", *arguments], Console(settings.verbosity))
         if settings.level == "group":
             from .group.group_call import run
         else:
             from .job.participant_call import run
 
-        return run(settings, command=["scaae-bids", *(sys.argv[1:] if arguments is None else arguments)])
+        return run(settings, call)
     except UsageError as error:
         return _refuse(error, EXIT_USAGE)
     except ScaaeError as error:
@@ -375,7 +379,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: ScaaeError, code: int) -> int:
-    from .settings.spelling import with_options
-
     print(f"scaae-bids: {with_options(str(error))}", file=sys.stderr)
     return code

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scaae_nipype import __version__
+from scaae_nipype.bids_app.exits import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from scaae_nipype.bids_app.settings.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["build_parser", "main"]
-
-EXIT_FAILED, EXIT_USAGE = 1, 64
 
 
 def build_parser() -> LeavingParser:
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ScaaeError as error:
         print(f"scaae-model: {error}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-    return 0
+    return EXIT_OK
 
 
 def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name: str | None) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from scaae_nipype import __version__
+from scaae_nipype.bids_app.exits import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from scaae_nipype.bids_app.settings.parsing import LeavingParser
 from scaae_nipype.errors import ScaaeError, UsageError
 
 __all__ = ["PRESETS", "build_parser", "main"]
-
-EXIT_FAILED, EXIT_USAGE = 1, 64
 
 REGIMES = ("exclusive", "mixture", "stationary", "deactivations")
 """As in `scaae_nipype.simulation.REGIMES`, repeated so that ``--help`` needs no import."""
@@ -120,14 +119,14 @@ def _simulate(options: dict[str, Any]) -> int:
     )
     if not written.fresh:
         print(f"{written.folder}: this very dataset is there already, nothing was written.")
-        return 0
+        return EXIT_OK
     size = sum((written.folder / name).stat().st_size for name in written.files)
     print(
         f"{written.folder}: {len(written.files)} files, {size / 1e6:.1f} MB; regime {settings.regime}, "
         f"{settings.n_volumes} volumes of {settings.repetition_time:g} s, SNR {settings.snr:g}, seed {options['seed']}."
     )
     print(f"The truth is in {written.folder / 'sourcedata' / 'truth'}.")
-    return 0
+    return EXIT_OK
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from typing import NoReturn
 
 from .errors import Interrupted
 
-__all__ = ["STOP_SIGNALS", "be_deaf", "hear_as_worker", "listen", "stop_in_order", "stop_text"]
+__all__ = ["STOP_SIGNALS", "blocked_signals", "handle_stop_signals", "listen", "stop_text", "unblock_signals"]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """The end of a job's time, and Slurm's warning before it (``--signal=USR1@…``)."""
 
 
-def stop_in_order() -> None:
-    """Let these signals end this process as Ctrl-C does: training saves, claims are given back, the verdict is said."""
+def handle_stop_signals() -> None:
+    """Let these signals end this process as Ctrl-C does: training saves, locks are given back, the verdict is said."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
 
@@ -55,7 +55,7 @@ def stop_text(stop: KeyboardInterrupt) -> str:
 
 
 @contextmanager
-def be_deaf() -> Iterator[None]:
+def blocked_signals() -> Iterator[None]:
     """Start helper processes that never hear these signals, which a scheduler sends to all processes of a job.
 
     Who dies with the job's first warning cannot wait for a worker that is still saving. This process hears afterwards
@@ -68,7 +68,7 @@ def be_deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def hear_as_worker() -> None:
-    """Hear again what a deaf helper's child does not: SIGTERM ends a worker; SIGUSR1 is the main process' affair."""
+def unblock_signals() -> None:
+    """Unblock in a worker what its helper has blocked: SIGTERM ends a worker; SIGUSR1 is the main process' affair."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from scaae_nipype.errors import Interrupted
-from scaae_nipype.signals import STOP_SIGNALS, be_deaf, listen, stop_in_order
+from scaae_nipype.signals import STOP_SIGNALS, blocked_signals, handle_stop_signals, listen
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_other_threads_than_the_main_one_change_nothing():
 
 
 def test_the_first_signal_interrupts_and_the_next_ones_do_not_disturb():
-    stop_in_order()
+    handle_stop_signals()
     with pytest.raises(Interrupted, match="interrupted by SIGUSR1; the same command goes on"):
         os.kill(os.getpid(), signal.SIGUSR1)
     for number in STOP_SIGNALS:
@@ -53,7 +53,7 @@ def test_the_first_signal_interrupts_and_the_next_ones_do_not_disturb():
 def test_who_was_deaf_hears_afterwards_what_came_meanwhile():
     heard = []
     stop_listening = listen(heard.append)
-    with be_deaf():
+    with blocked_signals():
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # other threads are not deaf
         assert heard == []
     stop_listening()

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
-__all__ = ["LEASE_SECONDS", "Claim"]
+__all__ = ["LEASE_SECONDS", "Lock"]
 
 LEASE_SECONDS = 180.0
-"""A claim whose owner gives no sign of life for so long is free: longer than file systems of clusters cache times."""
+"""A lock whose owner gives no sign of life for so long is free: longer than file systems of clusters cache times."""
 
 
-class Claim(AbstractContextManager):
-    """An exclusive claim on something in a shared folder: a file that its owner touches until it is done.
+class Lock(AbstractContextManager["Lock"]):
+    """An exclusive lock on something in a shared folder: a file that its owner touches until it is done.
 
-    The claim of a process that has died on this machine is free at once, that of one on another machine after
+    The lock of a process that has died on this machine is free at once, that of one on another machine after
     `LEASE_SECONDS`. It works on network file systems, because it needs no more than creating a file exclusively.
 
     Parameters
@@ -25,14 +25,14 @@ class Claim(AbstractContextManager):
     path : Path
         The lock file; its folder is made.
     subject : str
-        What is claimed, for the message to those who wait.
+        What is locked, for the message to those who wait.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "models" / ".lock"
-    >>> with Claim(path, "the model") as mine:
-    ...     Claim(path, "the model").try_acquire()
+    >>> with Lock(path, "the model") as mine:
+    ...     Lock(path, "the model").try_acquire()
     False
     """
 
@@ -42,16 +42,16 @@ class Claim(AbstractContextManager):
         self._lease = SoftFileLease(path, lease_duration=lease_seconds, thread_local=False)
 
     def try_acquire(self) -> bool:
-        """Take the claim if it is free; tell whether it is ours now."""
+        """Take the lock if it is free; tell whether it is ours now."""
         try:
             self._lease.acquire(timeout=0)
         except Timeout:
             return False
         return True
 
-    def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Claim:
-        """Wait for the claim, and say now and then what is waited for."""
-        seconds = 2.0  # a claim that is given back at once is not worth a word
+    def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Lock:
+        """Wait for the lock, and say now and then what is waited for."""
+        seconds = 2.0  # a lock that is given back at once is not worth a word
         while True:
             with suppress(Timeout):
                 self._lease.acquire(timeout=seconds, poll_interval=0.5)
@@ -61,23 +61,23 @@ class Claim(AbstractContextManager):
 
     @property
     def owner(self) -> str:
-        """Who has the claim, in words."""
+        """Who has the lock, in words."""
         owner = self._lease.owner
         return f"process {owner.pid} on {owner.hostname}" if owner else "which is just ending"
 
     @property
     def is_lost(self) -> bool:
-        """Whether another job took the claim because this one seemed dead (a suspended laptop, a stalled disk)."""
+        """Whether another job took the lock because this one seemed dead (a suspended laptop, a stalled disk)."""
         return self._lease.compromise is not None
 
     def release(self) -> None:
-        """Give the claim back."""
+        """Give the lock back."""
         self._lease.release()
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> Lock:
         if not self._lease.is_locked:
             self.acquire()
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()

@@ -11,8 +11,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...words import one_line
-from ..settings.config_file import read_text
-from ..settings.parsing import did_you_mean
+from ..user_text import did_you_mean, read_user_file
 
 __all__ = ["BATCH", "LOCAL", "PACKAGES", "PluginFile", "read_plugin_file"]
 
@@ -91,7 +90,7 @@ def read_plugin_file(path: Path) -> PluginFile:
 def _content(path: Path) -> dict[str, Any]:
     import yaml
 
-    text = read_text(path)
+    text = read_user_file(path)
     try:
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:

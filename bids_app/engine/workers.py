@@ -7,16 +7,17 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
-from ...signals import be_deaf, hear_as_worker
+from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
@@ -25,7 +26,7 @@ __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 _PRELOADED = ("scaae_nipype.workflows", "scaae_nipype.preparation", "scaae_nipype.evaluation", "nilearn.signal")
 """What the fork server imports once, so that not every worker has to."""
 
-LONGEST_GOODBYE = 300.0
+LONGEST_SHUTDOWN = 300.0
 """Seconds that a worker gets to finish its step of training and to save: a batch of the published network takes 90."""
 
 
@@ -40,7 +41,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
     report the peak memory of every node.
     """
 
-    def __init__(self, plugin_args=None):
+    def __init__(self, plugin_args: dict[str, Any] | None = None):
         self.pool: ProcessPoolExecutor  # Nipype makes one of its own, which is replaced
         super().__init__(plugin_args=plugin_args)
         self.pool.shutdown()
@@ -54,7 +55,7 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         self.peaks: dict[str, float] = {}
         self.is_broken = False
 
-    def run(self, graph, config, updatehash=False):
+    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
         """Run the graph; whatever happens, leave no worker behind."""
         try:
             super().run(graph, config, updatehash=updatehash)
@@ -63,27 +64,27 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
             self.pool.shutdown(wait=False, cancel_futures=True)
             _end(workers)
 
-    def _submit_job(self, node, updatehash=False):
+    def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         self._taskid += 1
         future = self.pool.submit(_run_node, node, updatehash, self._taskid)
         future.add_done_callback(self._async_callback)
         self._task_obj[self._taskid] = future
-        return self._taskid
+        return int(self._taskid)
 
-    def _async_callback(self, args):
-        if args.exception() is None and not args.cancelled():
-            result = args.result()
+    def _async_callback(self, future: Future[dict[str, Any]]) -> None:
+        if future.exception() is None and not future.cancelled():
+            result = future.result()
             self.peaks[result["name"]] = result["peak_memory_gb"]
             self._taskresult[result["taskid"]] = result
 
-    def _get_result(self, taskid):
+    def _get_result(self, taskid: int) -> Any:
         future = self._task_obj[taskid]
         if future.done() and isinstance(future.exception(), BrokenProcessPool):
             self.is_broken = True
             return {"taskid": taskid, "result": None, "traceback": [f"{WorkerDied.__name__}: a worker was killed\n"]}
         return self._taskresult.get(taskid)
 
-    def _send_procs_to_workers(self, updatehash=False, graph=None):
+    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
         if self.is_broken:
             raise WorkerDied("a worker was killed; nothing new is started")
         super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
@@ -91,16 +92,16 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
 
 def _start_fork_server() -> None:
     multiprocessing.set_forkserver_preload(list(_PRELOADED))
-    for helper in (resource_tracker, forkserver):  # the former undoes part of the deafness when it starts
-        with be_deaf():
+    for helper in (resource_tracker, forkserver):  # the former unblocks some when it starts
+        with blocked_signals():
             helper.ensure_running()
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:
-    """End workers, and wait for the one that saves a checkpoint: what it claims is free for others after that."""
+    """End workers, and wait for the one that saves a checkpoint: its locks are free for others after that."""
     for worker in workers:
         worker.terminate()
-    deadline = time.monotonic() + LONGEST_GOODBYE
+    deadline = time.monotonic() + LONGEST_SHUTDOWN
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()))
         if worker.exitcode is None:
@@ -108,18 +109,18 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 
 
 def _start_worker(folder: str, log_file: str | None, echo: bool) -> None:
-    hear_as_worker()
+    unblock_signals()
     os.chdir(folder)
     log_to_file(log_file, echo=echo)
 
 
-def _run_node(node, updatehash, taskid):
+def _run_node(node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
     """Run a node in a worker; runs there."""
     restart_peak_memory()
     return {**run_node(node, updatehash, taskid), "name": node.fullname, "peak_memory_gb": peak_memory_gb()}
 
 
-def log_to_file(log_file: str | os.PathLike | None, *, echo: bool = False) -> None:
+def log_to_file(log_file: str | os.PathLike[str] | None, *, echo: bool = False) -> None:
     """Keep Nipype's own words, and the warnings of libraries, in a file; show them too if `echo` says so."""
     logging.captureWarnings(True)
     handlers: list[logging.Handler] = [logging.FileHandler(log_file)] if log_file else []

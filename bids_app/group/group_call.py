@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
-import traceback
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ...derivatives.names import group_outputs, group_path
-from ...errors import InputError, ScaaeError
+from ...derivatives.names import group_path
+from ...errors import InputError
 from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
-from ...files import write_json, write_table, write_text
-from ...images import image_4d, write_image
 from ...maps import BRANCHES
 from ...report.group_page import group_report
-from ...signals import stop_text
-from ...words import counted, one_line
-from ..cli import EXIT_OK
-from ..engine.locks import Claim
-from ..output.dataset_files import check_writable, ignore
-from ..output.verdict import Tally, judge, write_status
-from ..settings.console import Console
+from ...words import counted
+from ..engine.locks import Lock
+from ..exits import EXIT_OK
+from ..output.dataset_files import check_writable
+from ..output.verdict import Call, Summary
 from ..settings.settings import Settings
+from .group_files import write_group
 from .group_inputs import GroupInputs, read_group
 
 __all__ = ["run"]
 
 
-def run(settings: Settings, *, command: Sequence[str]) -> int:
+def run(settings: Settings, call: Call) -> int:
     """Make tables and report of the group; give the exit code.
 
     Raises
@@ -44,34 +31,25 @@ def run(settings: Settings, *, command: Sequence[str]) -> int:
     ScaaeError
         If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
     """
-    started, console = time.time(), Console(settings.verbosity)
     inputs = read_group(settings)
     question = _question(settings, inputs)
-    tally = Tally(missed=dict(inputs.refused))
-    for note in settings.notes:
-        console.say(note)
-    console.say(_plan(inputs, settings.output_dir))
+    summary = Summary(missed=dict(inputs.refused))
+    for text in (*settings.notes, _plan(inputs, settings.output_dir)):
+        call.console.say(text)
     if settings.dry_run:
-        console.say("This was a dry run: nothing was written.")
+        call.console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     check_writable(settings.output_dir)
-    with Claim(settings.output_dir / "logs" / ".claims" / "group.lock", "the group"):
-        console.log_to(settings.output_dir / "logs", command)
-        _work(settings, inputs, question, tally, console)
-        verdict = judge(tally, what="file")
-        status = write_status(
-            settings.output_dir,
-            verdict,
-            tally,
-            command=command,
+    with Lock(settings.output_dir / "logs" / ".claims" / "group.lock", "the group"):
+        return call.carry_out(
+            lambda: _work(settings, inputs, question, summary, call),
+            summary,
+            subject="the group",
+            what="file",
             configuration=inputs.configuration,
-            started=started,
             facts={"Level": "group", "ModelChecksum": inputs.model},
+            note="Note: ",
         )
-    for note in dict.fromkeys(tally.notes):
-        console.say(f"Note: {note}")
-    console.say(f"{verdict.text} Status: {status}")
-    return verdict.exit_code
 
 
 def _question(settings: Settings, inputs: GroupInputs) -> Question:
@@ -97,34 +75,27 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
     return "\n".join(lines)
 
 
-def _work(settings: Settings, inputs: GroupInputs, question: Question, tally: Tally, console: Console) -> None:
-    """Make, write and report, whatever comes."""
+def _work(settings: Settings, inputs: GroupInputs, question: Question, summary: Summary, call: Call) -> None:
+    """Make, write and report; say at the end what could not be used."""
     try:
         if not settings.reports_only:
             tables, found = group_tables(inputs.data, question)
             notes = [*inputs.notes, *found]
-            tally.notes += found
-            maps, about_maps = _state_maps(inputs, notes, tally)
-            tally.notes += [note for note in notes if note not in (*tally.notes, *inputs.notes)]
-            _write(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
-            tally.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
+            summary.notes += found
+            maps, about_maps = _state_maps(inputs, notes, summary)
+            summary.notes += [note for note in notes if note not in (*summary.notes, *inputs.notes)]
+            write_group(settings.output_dir, tables, maps, about_maps, inputs, question, notes)
+            summary.finished |= {str(group_path(meaning)) for meaning in (*tables, *maps)}
         report = group_report(settings.output_dir)
-        tally.finished.add(report.name)
-        console.say(f"Report: {report}")
-    except ScaaeError as error:
-        tally.failed["the group"] = str(error)
-    except KeyboardInterrupt as stop:
-        tally.interrupted = stop_text(stop)
-    except Exception as error:
-        path = write_text(traceback.format_exc(), settings.output_dir / "logs" / f"crash-{os.getpid()}.txt")
-        text = one_line(error)[:300]
-        tally.failed["the group"] = f"unexpected {type(error).__name__}: {text} (details: {path})"
-    for name, message in tally.failed.items():
-        console.say(f"{name}: FAILED: {message}")
+        summary.finished.add(report.name)
+        call.console.say(f"Report: {report}")
+    finally:
+        for name, message in summary.failed.items():
+            call.console.say(f"{name}: FAILED: {message}")
 
 
 def _state_maps(
-    inputs: GroupInputs, notes: list[str], tally: Tally
+    inputs: GroupInputs, notes: list[str], summary: Summary
 ) -> tuple[dict[str, GroupStateMaps], dict[str, Any]]:
     """Average the state maps of the repetition time that most participants have; give them and their description.
 
@@ -150,68 +121,8 @@ def _state_maps(
         try:
             maps[f"{branch}states"] = mean_state_maps(files)
         except InputError as error:
-            tally.failed[f"state maps of {branch}"] = str(error)
+            summary.failed[f"state maps of {branch}"] = str(error)
             continue
         for path, reason in maps[f"{branch}states"].refused.items():
-            tally.failed[Path(path).name] = f"left out of the mean state maps: {reason}"
+            summary.failed[Path(path).name] = f"left out of the mean state maps: {reason}"
     return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}
-
-
-def _write(
-    root: Path,
-    tables: Mapping[str, pd.DataFrame],
-    maps: Mapping[str, GroupStateMaps],
-    about_maps: Mapping[str, Any],
-    inputs: GroupInputs,
-    question: Question,
-    notes: Sequence[str],
-) -> None:
-    """Write tables and maps, each with its sidecar, and remove those of an earlier call that are none of this one's."""
-    account = {
-        "GroupBy": question.group_by,
-        "SiteColumn": question.site,
-        "Covariates": [*(["mean_fd"] if inputs.data.runs["mean_fd"].notna().any() else []), *question.covariates],
-        "Permutations": question.n_permutations,
-        "Seed": question.seed,
-        "ConfigurationHash": inputs.configuration,
-        "ModelChecksum": inputs.model,
-        "LeftOut": inputs.refused,
-        "Warnings": list(dict.fromkeys(notes)),
-    }
-    ignore(root)  # earlier versions knew no group level
-    for meaning in group_outputs():
-        target, beside = root / group_path(meaning), root / group_path(meaning, ".json")
-        if meaning in tables:
-            table = tables[meaning]
-            description = group_outputs()[meaning]["description"]
-            write_json({"Description": description, "Group": account} | describe_columns(table), beside)
-            write_table(table, target)
-        elif meaning in maps:
-            content = {"Description": group_outputs()[meaning]["description"], "Group": account, **about_maps}
-            content |= {"Resolution": "4 mm isotropic, the grid of the model", "SkullStripped": True}
-            content |= {"Participants": maps[meaning].n_participants.tolist(), "SpatialReference": "n/a"}
-            content |= {"MapsLeftOut": sorted(Path(path).name for path in maps[meaning].refused)}
-            write_json(content, beside)
-            write_image(image_4d(maps[meaning].values, maps[meaning].affine, 1.0), target)
-        else:
-            target.unlink(missing_ok=True)
-            beside.unlink(missing_ok=True)
-
-
-@cache
-def _columns() -> dict[str, Any]:
-    return json.loads((resources.files("scaae_nipype.data") / "group_columns.json").read_text(encoding="utf-8"))
-
-
-def describe_columns(table: pd.DataFrame) -> dict[str, Any]:
-    """Describe the columns of a group table as far as they are known; features of the code by their pattern only.
-
-    >>> describe_columns(pd.DataFrame(columns=["level", "unheard-of"]))
-    {'level': {'Description': 'Value in that column'}}
-    """
-    known: dict[str, Any] = {}
-    for name in map(str, table):
-        pattern = next((pattern for pattern in _columns() if fnmatch(name, pattern)), None)
-        if pattern is not None:
-            known[pattern if name.startswith(("mean_code", "cov_")) else name] = _columns()[pattern]
-    return known

@@ -15,6 +15,7 @@ __all__ = [
     "NUMBERED",
     "BidsFile",
     "DirectoryCache",
+    "Trouble",
     "best_match",
     "differences",
     "inherited",
@@ -63,7 +64,7 @@ class BidsFile:
     extension: str
 
     @classmethod
-    def parse(cls, path: str | os.PathLike) -> BidsFile | None:
+    def parse(cls, path: str | os.PathLike[str]) -> BidsFile | None:
         """Take a name apart; None if it is not one of BIDS.
 
         >>> BidsFile.parse("sub-01_task-rest_run-01_bold.nii.gz").entities
@@ -256,8 +257,26 @@ def _says(file: BidsFile, key: str) -> str:
     return f"{key}-{file.entities[key]}" if key in file.entities else f"no {key}"
 
 
-def trouble_with(path: Path) -> str | None:
-    """Say in a few words why a file cannot be read: not here, empty, something else than a file; None if it can.
+@dataclass(frozen=True)
+class Trouble:
+    """Why a file cannot be read, in a few words.
+
+    Parameters
+    ----------
+    reason : str
+    remedy : str
+        The command that gets content which is not here; empty where something else is the matter.
+    """
+
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: `{self.remedy}`" if self.remedy else self.reason
+
+
+def trouble_with(path: Path) -> Trouble | None:
+    """Say why a file cannot be read: not here, empty, something else than a file; None if it can.
 
     Content that is not here is a dangling link, or the pointer of git-annex's unlocked files. Nothing is opened that
     could block (a pipe).
@@ -265,16 +284,18 @@ def trouble_with(path: Path) -> str | None:
     >>> trouble_with(Path(__file__)) is None
     True
     """
+    not_here = Trouble("its content is not here", f"datalad get {path}")
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return "is a folder, no file" if stat.S_ISDIR(status.st_mode) else "is no regular file (a pipe or a device)"
+            is_folder = stat.S_ISDIR(status.st_mode)
+            return Trouble("is a folder, no file" if is_folder else "is no regular file (a pipe or a device)")
         if status.st_size == 0:
-            return "is empty (0 bytes): copy or make it again"
+            return Trouble("is empty (0 bytes): copy or make it again")
         with path.open("rb") as stream:
             is_pointer = stream.read(len(ANNEX_POINTER)) == ANNEX_POINTER
     except FileNotFoundError:
-        return f"its content is not here: `datalad get {path}`" if path.is_symlink() else "does not exist"
+        return not_here if path.is_symlink() else Trouble("does not exist")
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return f"its content is not here: `datalad get {path}`" if is_pointer else None
+        return Trouble(f"cannot be read ({error.strerror})")
+    return not_here if is_pointer else None

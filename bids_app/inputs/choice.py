@@ -15,7 +15,7 @@ from ...images import open_image
 from ...words import counted
 from .bids_names import NUMBERED, BidsFile, trouble_with
 from .datasets import Dataset
-from .filters import LONG_KEYS, space_of
+from .query import LONG_KEYS, space_of
 
 __all__ = ["Candidate", "Refusal", "choice_notes", "choose", "run_key"]
 

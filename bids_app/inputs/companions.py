@@ -29,8 +29,6 @@ __all__ = ["Companions", "Remark", "remark_notes"]
 GRID = ("space", "cohort", "res", "den")
 """Entities that say on which grid an image lies."""
 
-NOT_HERE = "its content is not here: "
-
 
 @dataclass(frozen=True)
 class Remark:
@@ -128,7 +126,7 @@ class Companions:
     @staticmethod
     def _check(paths: Iterable[Path]) -> None:
         troubles = {path: trouble for path in paths if (trouble := trouble_with(path))}
-        absent = [str(path) for path, trouble in troubles.items() if trouble.startswith(NOT_HERE)]
+        absent = [str(path) for path, trouble in troubles.items() if trouble.remedy]
         if absent:
             raise InputError(f"the content of files that belong to it is not here: `datalad get {' '.join(absent)}`")
         for path, trouble in troubles.items():
@@ -250,7 +248,7 @@ class Companions:
                 trouble = trouble_with(events[0])
                 if trouble is None:
                     return events[0]
-                text = f"Events are left out ({trouble.partition(': `')[0]})"
+                text = f"Events are left out ({trouble.reason})"
                 self.remarks.append(Remark(text, bold.path.name, str(events[0])))
                 return None
         for place in places:

@@ -14,7 +14,7 @@ from ...errors import InputError, UsageError
 from ...files import read_json
 from .absence import what_is_there
 
-__all__ = ["Dataset", "Datasets", "find_datasets", "is_dataset", "participant_labels"]
+__all__ = ["Dataset", "Datasets", "find_datasets", "is_dataset", "participants_of"]
 
 PREPROCESSED = re.compile(r"_desc-(preproc|denoised\w*)_bold\.nii(\.gz)?$")
 BOLD = re.compile(r"_bold\.nii(\.gz)?$")
@@ -40,7 +40,9 @@ class Datasets:
     notes: tuple[str, ...] = ()
 
 
-def find_datasets(bids_dir: str | os.PathLike, derivatives: Mapping[str, str | os.PathLike] | None = None) -> Datasets:
+def find_datasets(
+    bids_dir: str | os.PathLike[str], derivatives: Mapping[str, str | os.PathLike[str]] | None = None
+) -> Datasets:
     """Find the derivative datasets with preprocessed BOLD.
 
     Parameters
@@ -155,7 +157,7 @@ def _deeper(top: Path) -> list[Path]:
     return found
 
 
-def _folder(path: str | os.PathLike, what: str) -> Path:
+def _folder(path: str | os.PathLike[str], what: str) -> Path:
     folder = Path(path).absolute()
     if not folder.is_dir():
         raise UsageError(f"{what} {folder} does not exist or is no folder.")
@@ -171,7 +173,7 @@ def _is_derivative(root: Path) -> bool:
     return _description(root).get("DatasetType") == "derivative"
 
 
-def _holds(root: Path, kind: re.Pattern) -> bool:
+def _holds(root: Path, kind: re.Pattern[str]) -> bool:
     """Look until the first BOLD file of a kind."""
     return any(
         kind.search(path.name)
@@ -213,6 +215,7 @@ def _raw_around(found: list[Dataset]) -> Path | None:
     return None
 
 
-def participant_labels(root: Path) -> list[str]:
-    """List the participants that have a folder."""
-    return sorted(path.name.removeprefix("sub-") for path in root.glob("sub-*") if path.is_dir())
+def participants_of(*roots: Path) -> list[str]:
+    """List the participants that have a folder in one of these datasets, each once."""
+    folders = (path for root in roots for path in root.glob("sub-*") if path.is_dir())
+    return sorted({path.name.removeprefix("sub-") for path in folders})

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ...errors import InputError, UsageError
 from ...words import counted, few_and_more
 from .absence import USABLE_SPACE
-from .bids_names import BidsFile, trouble_with
+from .bids_names import BidsFile
 from .choice import Candidate, Refusal, choice_notes, choose, run_key
 from .companions import Companions, remark_notes
 from .concatenation import JOINED, Concatenation, find_concatenations, without_doubles
-from .datasets import Datasets, find_datasets, participant_labels
-from .filters import nearest, read_filter_file
-from .listing import ignored_by, list_files
+from .datasets import Datasets, find_datasets, participants_of
+from .listing import list_files
 from .participants import first_table
-from .plan import Inputs, RunInput, Skipped, plan_text
-from .query import Query
+from .plan import Inputs, RunInput, Skipped
+from .query import EVERYTHING, Query, nearest
+from .usable import OTHER_DESCRIPTION, each_once, in_place, in_volumes, usable
 
-__all__ = ["Inputs", "RunInput", "Skipped", "find_inputs", "plan_text", "read_filter_file"]
-
-VOLUMES = (".nii", ".nii.gz")
-
-DESCRIPTION = re.compile(r"preproc|denoised\w*")
-"""Values of ``desc-`` that are taken unless a filter names others."""
-
-OTHER_DESCRIPTION = "neither desc-preproc nor desc-denoised"
+__all__ = ["find_inputs"]
 
 
 def find_inputs(
-    bids_dir: str | os.PathLike,
+    bids_dir: str | os.PathLike[str],
+    query: Query = EVERYTHING,
     *,
-    derivatives: Mapping[str, str | os.PathLike] | None = None,
-    participants: Collection[str] = (),
-    sessions: Collection[str] = (),
-    tasks: Collection[str] = (),
-    run_labels: Collection[str] = (),
-    spaces: Collection[str] = (),
-    filters: Mapping[str, Any] | None = None,
-    database_dir: str | os.PathLike | None = None,
+    derivatives: Mapping[str, str | os.PathLike[str]] | None = None,
+    database_dir: str | os.PathLike[str] | None = None,
     repetition_time: float | None = None,
     concatenated: Literal["parts", "whole"] = "parts",
     reindex: bool = False,
@@ -54,13 +40,10 @@ def find_inputs(
     ----------
     bids_dir : path
         A derivative root, a raw root with ``derivatives/<pipeline>/`` inside, or a folder of derivative roots.
+    query : Query
+        Which runs are asked for; each of several spaces is taken.
     derivatives : mapping, optional
         Name to path of further roots.
-    participants, sessions, tasks, run_labels, spaces : collection of str
-        Labels, with or without their key (``sub-``); all if empty. Each of several spaces is taken; a space may have
-        modifiers (``MNI152NLin6Asym:res-2``).
-    filters : mapping, optional
-        What `read_filter_file` gives.
     database_dir : path, optional
         Folder in which pybids keeps its index between calls.
     repetition_time : float, optional
@@ -77,12 +60,10 @@ def find_inputs(
     InputError
         If there are such files, but none can be used.
     """
-    labels = {"sessions": sessions, "tasks": tasks, "run_labels": run_labels, "spaces": spaces}
-    query = Query.of(participants=participants, filters=filters, **labels)
     datasets = find_datasets(bids_dir, derivatives)
     known = _known_participants(query, datasets)
     listings = {
-        dataset: list_files(dataset.root, known if participants else (), database_dir, reindex=reindex)
+        dataset: list_files(dataset.root, known if query.participants else (), database_dir, reindex=reindex)
         for dataset in datasets.derivatives
     }
     bold = [
@@ -97,26 +78,25 @@ def find_inputs(
     if not matching and not troubles:
         raise UsageError(_nothing_matches(datasets, query, bold_files))
 
-    matching, set_aside = _in_place(matching, datasets, query)
-    usable, refused = _usable(matching, query)
-    usable, copies = _each_once(usable)
-    joined, join_notes = find_concatenations(candidate for candidate in bold if _in_volumes(candidate, query))
-    candidates, doubles = without_doubles(usable, joined, concatenated)
-    chosen, lost = choose(candidates, per_space=query.names_spaces)
+    matching, set_aside = in_place(matching, datasets, query)
+    candidates, refused = usable(matching, query)
+    candidates, copies = each_once(candidates)
+    joined, join_notes = find_concatenations(candidate for candidate in bold if in_volumes(candidate, query))
+    single, doubles = without_doubles(candidates, joined, concatenated)
+    chosen, lost = choose(single, per_space=query.names_spaces)
     companions = Companions(
         {dataset.root: found.files for dataset, found in listings.items()}, datasets.raw, repetition_time
     )
     runs, broken = _complete(chosen, companions, joined)
     skipped = [*troubles, *set_aside, *broken, *_explained([*refused, *copies, *doubles, *lost], chosen)]
     if not runs:
-        raise InputError(_nothing_usable(skipped, usable or matching))
+        raise InputError(_nothing_usable(skipped, candidates or matching))
 
     missing = _without_run(known, runs, skipped)
-    if participants:
+    if query.participants:
         skipped += [_nothing_of(label, datasets, query, bold_files) for label in missing]
     elif missing:
-        skipped_only = f"No BOLD run to use: {few_and_more((f'sub-{label}' for label in missing), 10)}."
-        join_notes.append(skipped_only)
+        join_notes.append(f"No BOLD run to use: {few_and_more((f'sub-{label}' for label in missing), 10)}.")
     taken = [candidate for candidate in chosen if candidate.file.path in {run.bold for run in runs}]
     roots = {dataset.name: dataset.root for dataset in datasets.derivatives}
     roots |= {"raw": datasets.raw} if datasets.raw else {}
@@ -130,20 +110,16 @@ def find_inputs(
             *index_notes,
             *join_notes,
             *query.unmet(bold_files),
-            *choice_notes(taken, candidates),
+            *choice_notes(taken, single),
             *remark_notes(companions.remarks),
-            *first_table(list(roots.values())[::-1], _all_participants(roots.values()))[1],
+            *first_table(list(roots.values())[::-1], participants_of(*roots.values()))[1],
         ),
     )
 
 
-def _all_participants(roots: Iterable[Path]) -> list[str]:
-    return sorted({label for root in roots for label in participant_labels(root)})
-
-
 def _known_participants(query: Query, datasets: Datasets) -> list[str]:
     """List the participants to look at: those asked for, all of which must exist, or all there are."""
-    there = _all_participants(dataset.root for dataset in datasets.derivatives)
+    there = participants_of(*(dataset.root for dataset in datasets.derivatives))
     named = query.participants
     unknown = [label for label in named if label not in there]
     if unknown:
@@ -157,95 +133,6 @@ def _known_participants(query: Query, datasets: Datasets) -> list[str]:
 def _nothing_matches(datasets: Datasets, query: Query, files: Collection[BidsFile]) -> str:
     roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
     return f"No BOLD run matches in {roots}; looked for {query}. {query.nearest_misses(files)}"
-
-
-def _in_place(
-    matching: Collection[Candidate], datasets: Datasets, query: Query
-) -> tuple[list[Candidate], list[Skipped]]:
-    """Leave out what lies in another participant's folder, and what a ``.bidsignore`` lists.
-
-    Participants who were named are taken whatever it says of them as a whole.
-    """
-    roots = (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
-    ignored = {root: ignored_by(root) for root in roots if root is not None}
-    left, skipped = [], []
-    for candidate in matching:
-        label, root = candidate.file.entities.get("sub", ""), candidate.dataset.root
-        misplaced = _misplaced(candidate.file, root)
-        lists = [ignored[place] for place in (root, datasets.raw) if place is not None]
-        whole = next((one for one in lists if label in one.participants), None)
-        line = next(((one, line) for one in lists if (line := one.line_on(candidate.file, root))), None)
-        if misplaced:
-            skipped.append(Skipped(candidate.file.path, misplaced, is_fault=True))
-        elif whole is not None and label not in query.participants:
-            reason = f"{whole.path} lists sub-{label}; --participant-label {label} takes it all the same"
-            skipped.append(Skipped(candidate.file.path, reason))
-        elif line is not None:
-            skipped.append(Skipped(candidate.file.path, f"{line[0].path} lists it: {line[1]}"))
-        else:
-            left.append(candidate)
-    return left, skipped
-
-
-def _each_once(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Refusal]]:
-    """Leave out second names of one file, whose data would count twice."""
-    left: dict[str, Candidate] = {}
-    refused: list[Refusal] = []
-    for candidate in candidates:
-        place = os.path.realpath(candidate.file.path)
-        first = left.setdefault(place, candidate)
-        if first is not candidate:
-            if first.dataset == candidate.dataset and first.file.path.is_symlink() > candidate.file.path.is_symlink():
-                left[place], first, candidate = candidate, candidate, first
-            reason = f"the same file as {first.file.path.name} (a link, or the same content in git-annex)"
-            is_another = first.file.entities.get("sub") != candidate.file.entities.get("sub")
-            refused.append(Refusal(candidate.file, reason, needs_sibling=is_another))
-    return list(left.values()), refused
-
-
-def _in_volumes(candidate: Candidate, query: Query) -> bool:
-    file = candidate.file
-    has_description = query.names_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))
-    return bool(has_description) and file.extension in VOLUMES and file.entities.get("part", "mag") == "mag"
-
-
-def _usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate], list[Refusal]]:
-    """Leave out what cannot be used, whatever else there is."""
-    candidates, refused = [], []
-    for candidate in matching:
-        file = candidate.file
-        space = file.entities.get("space")
-        trouble = trouble_with(file.path)
-        if file.entities.get("part", "mag") != "mag":
-            refused.append(Refusal(file, f"part-{file.entities['part']}, not magnitude"))
-        elif file.extension not in VOLUMES:
-            refused.append(Refusal(file, f"not in MNI space (surface data, {file.extension})", needs_sibling=True))
-        elif not (query.names_description or DESCRIPTION.fullmatch(file.entities.get("desc", ""))):
-            refused.append(Refusal(file, OTHER_DESCRIPTION))
-        elif not (space or "").startswith("MNI"):
-            where = f"space-{space}" if space else "no space in its name: native"
-            refused.append(Refusal(file, f"not in MNI space ({where})", needs_sibling=True))
-        elif not (candidate.space.startswith("MNI152") or query.names_spaces):
-            reason = f"space {candidate.space} is only taken if asked for (--space {candidate.space})"
-            refused.append(Refusal(file, reason, needs_sibling=True))
-        elif trouble:
-            refused.append(Refusal(file, trouble, needs_sibling=True))
-        else:
-            candidates.append(candidate)
-    return candidates, refused
-
-
-def _misplaced(file: BidsFile, root: Path) -> str:
-    """Say that a file's name and its folders disagree about participant or session; empty if they agree."""
-    folders = dict(part.split("-", 1) for part in file.path.relative_to(root).parts[:-1] if "-" in part)
-    for key in ("sub", "ses"):
-        place, label = folders.get(key), file.entities.get(key)
-        if place != label:
-            said = f"{key}-{label}" if label else f"no {key}-"
-            return (
-                f"its name says {said}, its folder {f'{key}-{place}' if place else f'no {key}-'}; correct one of them"
-            )
-    return ""
 
 
 def _complete(
@@ -292,7 +179,7 @@ def _nothing_usable(skipped: Collection[Skipped], left: Collection[Candidate]) -
     first = faults[0]
     more = f" ({counted(len(faults) - 1, 'more file')} skipped)" if len(faults) > 1 else ""
     reasons = Counter(skip.reason for skip in faults)
-    listed = (
+    counts = (
         f" In all: {'; '.join(f'{n} {reason}' for reason, n in reasons.most_common(5))}." if len(reasons) > 1 else ""
     )
     spaces = {candidate.space for candidate in left}
@@ -304,7 +191,7 @@ def _nothing_usable(skipped: Collection[Skipped], left: Collection[Candidate]) -
         help_ = f" --space {others[0]} takes what there is."
     elif not any(space.startswith("MNI") for space in spaces):
         help_ = f" {USABLE_SPACE}."
-    return f"No BOLD run can be used: {first.path}: {first.reason}{more}.{listed}{help_}"
+    return f"No BOLD run can be used: {first.path}: {first.reason}{more}.{counts}{help_}"
 
 
 def _without_run(known: Iterable[str], runs: Iterable[RunInput], skipped: Iterable[Skipped]) -> list[str]:

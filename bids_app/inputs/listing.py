@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from filelock import FileLock
-
 from ...errors import InputError, UsageError
 from ...files import read_text, replacing_folder
+from ..engine.locks import Lock
 from .bids_names import BidsFile, trouble_with_name
 from .datasets import PREPROCESSED
 
@@ -105,13 +104,15 @@ def ignored_by(root: Path) -> Ignored:
 def list_files(
     root: Path,
     participants: Collection[str],
-    database_dir: str | os.PathLike | None = None,
+    database_dir: str | os.PathLike[str] | None = None,
     *,
     reindex: bool = False,
 ) -> Listing:
     """List the BOLD files, masks and tables of some participants.
 
-    Only their ``func`` folders are walked, and no metadata is read, which keeps large datasets quick.
+    Only their ``func`` folders are walked, and no metadata is read, which keeps large datasets quick. Of pybids' index
+    the paths are taken alone: its entities turn ``run-01`` into 1 and leave out what its configuration does not know,
+    and outputs are to bear the labels of the input to the letter.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ def _functional_folders(
         yield from (participant / name / "func" for name in names(participant) if name.startswith("ses-"))
 
 
-def _index(root: Path, ignore: re.Pattern, database: Path | None) -> list[str]:
+def _index(root: Path, ignore: re.Pattern[str], database: Path | None) -> list[str]:
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[ignore])
@@ -203,7 +204,9 @@ def _index(root: Path, ignore: re.Pattern, database: Path | None) -> list[str]:
         layout.connection_manager.engine.dispose()
 
 
-def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: bool) -> tuple[list[str], list[str]]:
+def _cached_index(
+    root: Path, ignore: re.Pattern[str], database_dir: Path, reindex: bool
+) -> tuple[list[str], list[str]]:
     if database_dir.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"--bids-database-dir {database_dir} lies in the input, which is never written to.")
     key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode()).hexdigest()[:16]
@@ -211,7 +214,7 @@ def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: b
     notes: list[str] = []
     try:
         database_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(database_dir / f"index-{key}.lock"):
+        with Lock(database_dir / f"index-{key}.lock", "indexing the input"):
             if database.is_dir():
                 try:
                     if not reindex and (database / "state.txt").read_text() == state:
@@ -225,7 +228,7 @@ def _cached_index(root: Path, ignore: re.Pattern, database_dir: Path, reindex: b
         raise UsageError(f"--bids-database-dir {database_dir}: cannot be written ({error.strerror}).") from error
 
 
-def _fill(database: Path, root: Path, ignore: re.Pattern, state: str) -> list[str]:
+def _fill(database: Path, root: Path, ignore: re.Pattern[str], state: str) -> list[str]:
     """Make an index beside its place and move it there, so that a killed job leaves no half of one."""
     with replacing_folder(database) as fresh:
         paths = _index(root, ignore, fresh)
@@ -233,7 +236,7 @@ def _fill(database: Path, root: Path, ignore: re.Pattern, state: str) -> list[st
     return paths
 
 
-def _folder_state(root: Path, ignore: re.Pattern) -> str:
+def _folder_state(root: Path, ignore: re.Pattern[str]) -> str:
     """Sum up when files were last added to or removed from the folders that are indexed."""
     folders = sorted(
         folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +70,23 @@ def read_timing(sidecars: Iterable[Path], *, image: Path | None = None, given: f
         repetition time is given.
     """
     if given is None:
-        return _from_sidecars(sidecars, image)
+        told, sparse = _from_sidecars(sidecars, image)
+        return replace(told, notes=(*told.notes, *sparse))
     try:
-        told = _from_sidecars(sidecars, image)
+        told, sparse = _from_sidecars(sidecars, image)
     except InputError as error:
         return RunTiming(given, 0.0, OPTION, (f"{OPTION} {given:g} was used, although a sidecar is wrong: {error}",))
-    notes = [note for note in told.notes if "sparse" in note]
+    notes = [*sparse]
     if told.repetition_time is not None and not _same(told.repetition_time, given):
         notes.append(f"{OPTION} {given:g} was used, against the {told.repetition_time:g} s in {told.source}.")
     return RunTiming(given, told.start_time, OPTION, tuple(notes))
 
 
-def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> RunTiming:
+def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> tuple[RunTiming, list[str]]:
+    """Read the timing, and apart from it notes on pauses between volumes, which hold whatever the user says."""
     contents = [(path, read_json(path)) for path in sidecars]
     notes: list[str] = []
+    sparse: list[str] = []
     repetition_time, source = None, ""
     for path, content in contents:
         own = {key: content[key] for key in _KEYS if content.get(key) is not None}
@@ -109,7 +112,7 @@ def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> RunTiming:
                 "RepetitionTime goes from the start of a volume to the start of the next, with the delay."
             )
         if delay[0] > 0:
-            notes.append(
+            sparse.append(
                 f"Volumes are taken in the first {repetition_time - delay[0]:g} s of every {repetition_time:g} s "
                 f"(sparse acquisition, DelayTime {delay[0]:g} s)."
             )
@@ -119,7 +122,7 @@ def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> RunTiming:
             f"{start[1]}: StartTime is {start[0]:g} s, more than the repetition time of {repetition_time:g} s; correct "
             "it (s from the start of a volume)."
         )
-    return RunTiming(repetition_time, start[0] if start else 0.0, source, tuple(notes))
+    return RunTiming(repetition_time, start[0] if start else 0.0, source, tuple(notes)), sparse
 
 
 def _count_volumes(image: Path | None) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...derivatives.names import participant_of
 from ...errors import ModelError, ScaaeError, UsageError
 from ...words import counted, duration
-from .shelf import ModelShelf, ShelvedModel
+from .model_store import ModelStore, StoredModel
 
 __all__ = [
     "Fold",
@@ -126,17 +126,17 @@ class FoldModels:
 
     Parameters
     ----------
-    main : ShelvedModel
+    main : StoredModel
         Its card says which runs trained it: folds follow from them, not from the runs of one call.
-    shelf : ModelShelf
+    store : ModelStore
         That of the main model.
     n_folds : int
     unwanted : dict
         Name to checksum of models that are to be replaced, and do not count; `fit_missing` takes them out.
     """
 
-    main: ShelvedModel
-    shelf: ModelShelf
+    main: StoredModel
+    store: ModelStore
     n_folds: int
     unwanted: dict[str, str] = field(default_factory=dict)
 
@@ -145,21 +145,21 @@ class FoldModels:
         """All folds."""
         return folds_of(self.main.training_runs, self.n_folds)
 
-    def shelf_of(self, fold: Fold) -> ModelShelf:
+    def store_of(self, fold: Fold) -> ModelStore:
         """Give the place of a fold's model, which counts only if its card names this main model."""
         card = {"Fold": fold.number, "NumberOfFolds": fold.of, "LeftOut": list(fold.participants)}
         return replace(
-            self.shelf,
-            name=f"{self.shelf.name}-{fold.label}",
+            self.store,
+            name=f"{self.store.name}-{fold.label}",
             more_card={"CrossFit": card | {"MainModelChecksum": self.main.checksum}},
         )
 
-    def there(self) -> dict[Fold, ShelvedModel]:
+    def there(self) -> dict[Fold, StoredModel]:
         """Give the models that are there already; of a damaged one `fit_missing` will say so."""
         found = {}
         for fold in self.folds:
             with suppress(ModelError):
-                model = self.shelf_of(fold).find()
+                model = self.store_of(fold).find()
                 if model is not None and model.checksum != self.unwanted.get(model.folder.name):
                     found[fold] = model
         return found
@@ -180,10 +180,10 @@ class FoldModels:
         return f"Cross-fitting: {many}, each trained like the main one, without the participants of its fold{known}."
 
 
-def checksums_of_folds(shelf: ModelShelf) -> dict[str, str]:
+def checksums_of_folds(store: ModelStore) -> dict[str, str]:
     """Give name and checksum of the models of folds that stand beside a main model, whichever it was."""
-    folders = shelf.folder.parent.glob(f"{shelf.name}-fold*of*")
-    models = [replace(shelf, name=folder.name, may_be_damaged=True).find() for folder in folders]
+    folders = store.folder.parent.glob(f"{store.name}-fold*of*")
+    models = [replace(store, name=folder.name, may_be_damaged=True).find() for folder in folders]
     return {model.folder.name: model.checksum for model in models if model is not None}
 
 
@@ -194,7 +194,7 @@ def fit_missing(
     make: Callable[[Fold], Path],
     fail: Callable[[str, str], object],
     say: Callable[[str], None] = print,
-) -> dict[str, ShelvedModel]:
+) -> dict[str, StoredModel]:
     """Give the models of folds, and make those that nobody has made; one that fails stops no other.
 
     Parameters
@@ -213,15 +213,15 @@ def fit_missing(
     dict
         Participant's label to model.
     """
-    found: dict[str, ShelvedModel] = {}
+    found: dict[str, StoredModel] = {}
     for fold in folds:
-        shelf = models.shelf_of(fold)
+        store = models.store_of(fold)
         try:
-            model = shelf.get(partial(make, fold), replacing=models.unwanted.get(shelf.name), say=say)
+            model = store.get(partial(make, fold), replacing=models.unwanted.get(store.name), say=say)
         except ScaaeError as error:
             left = ", ".join(f"sub-{label}" for label in fold.participants)
             fail(f"model of {fold.name}", f"{error} Without it there is no temporal null of {left}.")
         else:
-            models.unwanted.pop(shelf.name, None)
+            models.unwanted.pop(store.name, None)
             found |= dict.fromkeys(fold.participants, model)
     return found

@@ -14,11 +14,11 @@ from ...errors import InputError
 from ...files import read_json
 from ...workflows import init_additions_wf, init_networks_wf
 from ...workflows.additions import ADDED
-from ..engine.nodes import Outcome
-from ..inputs.find import RunInput
+from ..engine.nodes import Outcome, node_name
+from ..inputs.plan import RunInput
 from ..settings.effects import PARTS
-from .kept_maps import check_same_run, kept_signed_maps, maps_there, networks_account, node_name
-from .shelf import ShelvedModel
+from .existing_maps import check_same_run, fbn_paths, find_signed_maps, restore_metadata
+from .model_store import StoredModel
 from .stages import PreparedFiles, Stages
 
 __all__ = ["Addition", "add_scores", "describe", "prepared_as_before", "warnings_there"]
@@ -49,7 +49,7 @@ def prepared_as_before(stages: Stages, run: RunInput, prepared: PreparedFiles) -
     try:
         output_dir = stages.settings.output_dir
         check_same_run(output_dir, run.entities, region=prepared.out_mask, samples=prepared.out_samples)
-        networks_account(output_dir, run.entities, _folder(stages))
+        restore_metadata(output_dir, run.entities, _folder(stages))
     except (InputError, OSError) as error:
         return str(error)
     return ""
@@ -59,8 +59,8 @@ def add_scores(
     stages: Stages,
     additions: Collection[Addition],
     prepared: Mapping[str, PreparedFiles],
-    model: ShelvedModel,
-    null_models: Mapping[str, ShelvedModel],
+    model: StoredModel,
+    null_models: Mapping[str, StoredModel],
 ) -> tuple[dict[str, tuple[str, ...]], Outcome, str]:
     """Compute and write scores; give the files of those runs that went well, by stem, and the workflow's name.
 
@@ -89,12 +89,12 @@ def _scores_of(
     stages: Stages,
     addition: Addition,
     prepared: PreparedFiles,
-    model: ShelvedModel,
+    model: StoredModel,
     surrogates: str | None,
-    null_model: ShelvedModel | None,
+    null_model: StoredModel | None,
 ) -> LiterateWorkflow:
     settings, run, parts = stages.settings, addition.run, addition.parts
-    signed = kept_signed_maps(settings, run.entities, run.stem, model) if parts & _NEEDS_SIGNED else None
+    signed = find_signed_maps(settings, run.entities, run.stem, model) if parts & _NEEDS_SIGNED else None
     one = LiterateWorkflow(name=node_name(run.stem))
     scored = init_additions_wf(
         parts=parts,
@@ -115,20 +115,20 @@ def _scores_of(
         if (path := settings.output_dir / output_path(run.entities, meaning)).is_file()
     }
     scored.inputs.inputnode.trait_set(
-        fbn_maps=[str(path) for path in maps_there(settings.output_dir, run.entities)], **there
+        fbn_maps=[str(path) for path in fbn_paths(settings.output_dir, run.entities)], **there
     )
     if signed is not None:
         scored.inputs.inputnode.signed_maps = [str(path) for path in signed]
     derivatives = stages.derivatives_of(run, model, null_model)
     derivatives.inputs.inputnode.trait_set(
         out_metadata=prepared.out_metadata,
-        networks_metadata=str(networks_account(settings.output_dir, run.entities, _folder(stages))),
+        networks_metadata=str(restore_metadata(settings.output_dir, run.entities, _folder(stages))),
     )
     one.connect([(scored, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in ADDED])])
     return one
 
 
-def describe(stages: Stages, additions: Iterable[Addition], model: ShelvedModel) -> str:
+def describe(stages: Stages, additions: Iterable[Addition], model: StoredModel) -> str:
     """Say for the Methods text how these runs were extracted and scored in all, whenever that was."""
     texts = []
     for addition in additions:

@@ -25,20 +25,19 @@ from ...workflows import (
 from ...workflows.evaluation import EVALUATION_STEPS
 from ...workflows.networks import NETWORKS
 from ...workflows.nulls import NULL_STEPS
-from ..engine.locks import Claim
-from ..engine.nodes import Outcome, run_workflow
+from ..engine.locks import Lock
+from ..engine.nodes import Outcome, node_name, run_workflow
 from ..engine.workers import log_to_file
-from ..inputs.find import RunInput
+from ..inputs.plan import RunInput
 from ..inputs.run_timing import read_timing
 from ..output.dataset_files import sources_of
 from ..output.records import fingerprints
 from ..settings.configuration import configuration
 from ..settings.settings import Settings
-from .kept_maps import node_name
 from .memory import baselines_gb, memory_gb, training_gb
-from .shelf import ShelvedModel
+from .model_store import StoredModel
 
-__all__ = ["PreparedFiles", "Stages", "Written", "node_name"]
+__all__ = ["PreparedFiles", "Stages", "Written"]
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,8 @@ class Stages:
         self,
         runs: Iterable[RunInput],
         prepared: Mapping[str, PreparedFiles],
-        model: ShelvedModel,
-        null_models: Mapping[str, ShelvedModel],
+        model: StoredModel,
+        null_models: Mapping[str, StoredModel],
     ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
         """Extract, score and write networks; say of those runs that went well what was written, by stem.
 
@@ -212,7 +211,7 @@ class Stages:
                 )
         return written, outcome, workflow
 
-    def surrogate_templates(self, model: ShelvedModel) -> str:
+    def surrogate_templates(self, model: StoredModel) -> str:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
         number = settings.surrogate_templates
@@ -235,7 +234,7 @@ class Stages:
         )
         workflow.inputs.inputnode.grid_mask = str(model.mask)
         workflow.base_dir = str(folder)
-        with Claim(folder / ".lock", "the surrogate templates"):
+        with Lock(folder / ".lock", "the surrogate templates"):
             outcome = self.run(workflow)
         failure = outcome.failure_within(workflow.name)
         if failure is not None:
@@ -246,9 +245,9 @@ class Stages:
         self,
         run: RunInput,
         prepared: PreparedFiles,
-        model: ShelvedModel,
+        model: StoredModel,
         surrogate_templates: str | None,
-        null_model: ShelvedModel | None,
+        null_model: StoredModel | None,
     ) -> LiterateWorkflow:
         one = LiterateWorkflow(name=node_name(run.stem))
         networks = init_networks_wf(
@@ -270,7 +269,7 @@ class Stages:
         return one
 
     def arguments_of(
-        self, run: RunInput, model: ShelvedModel, *, baselines: Sequence[str], spatial_null: bool, n_surrogates: int
+        self, run: RunInput, model: StoredModel, *, baselines: Sequence[str], spatial_null: bool, n_surrogates: int
     ) -> dict[str, Any]:
         """Give the arguments of the workflows that extract or score the networks of a run."""
         settings = self.settings
@@ -303,9 +302,9 @@ class Stages:
         networks: LiterateWorkflow,
         run: RunInput,
         prepared: PreparedFiles,
-        model: ShelvedModel,
+        model: StoredModel,
         surrogate_templates: str | None,
-        null_model: ShelvedModel | None,
+        null_model: StoredModel | None,
     ) -> None:
         """Give such a workflow what all of them need."""
         networks.inputs.inputnode.trait_set(
@@ -327,7 +326,7 @@ class Stages:
                 start_time=read_timing(run.sidecars, given=self.settings.repetition_time).start_time,
             )
 
-    def derivatives_of(self, run: RunInput, model: ShelvedModel, null_model: ShelvedModel | None) -> LiterateWorkflow:
+    def derivatives_of(self, run: RunInput, model: StoredModel, null_model: StoredModel | None) -> LiterateWorkflow:
         """Build what writes results of a run."""
         return init_derivatives_wf(
             output_dir=str(self.settings.output_dir),

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...files import read_json
 from ...workflows import init_networks_wf, init_prepare_run_wf
-from ..inputs.find import RunInput
+from ..inputs.plan import RunInput
 from ..settings.settings import Settings
 from .citation import training_sentence, write_methods
 

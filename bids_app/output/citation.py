@@ -23,7 +23,10 @@ _OPENING = (
 
 @cache
 def _references() -> Mapping[str, Mapping[str, str]]:
-    return json.loads((resources.files("scaae_nipype.data") / "references.json").read_text(encoding="utf-8"))
+    content: Mapping[str, Mapping[str, str]] = json.loads(
+        (resources.files("scaae_nipype.data") / "references.json").read_text(encoding="utf-8")
+    )
+    return content
 
 
 def methods_text(paragraphs: Iterable[str]) -> str:

@@ -12,10 +12,10 @@ from ..._version import __version__
 from ...derivatives.names import output_path, outputs
 from ...errors import InputError, UsageError
 from ...files import read_json, write_json, write_table, write_text
-from ..inputs.datasets import participant_labels
-from ..inputs.filters import nearest
-from ..inputs.find import Inputs, RunInput
+from ..inputs.datasets import participants_of
 from ..inputs.participants import first_table
+from ..inputs.plan import Inputs, RunInput
+from ..inputs.query import nearest
 
 __all__ = [
     "BIDS_VERSION",
@@ -35,8 +35,17 @@ __all__ = [
 BIDS_VERSION = "1.10.0"
 
 _IGNORED = (
-    *("*.html", "sub-*/figures", "figures", "group", "log", "models"),
-    *("*_boldmap.*", "*_metrics.*", "*_relmat.*", "*_timeseries.*", "*_components.*"),
+    "*.html",
+    "sub-*/figures",
+    "figures",
+    "group",
+    "log",
+    "models",
+    "*_boldmap.*",
+    "*_metrics.*",
+    "*_relmat.*",
+    "*_timeseries.*",
+    "*_components.*",
 )
 """What BIDS has no name for (patterns as the validator understands them: folders without a trailing slash)."""
 
@@ -221,15 +230,11 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
 def write_participants(output_dir: Path, inputs: Inputs) -> None:
     """Carry the input's table of participants over, with the rows of those who are in the output."""
     there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
-    found, _ = first_table(list(inputs.roots.values())[::-1], _labels_in(output_dir, *inputs.roots.values()))
+    found, _ = first_table(list(inputs.roots.values())[::-1], participants_of(output_dir, *inputs.roots.values()))
     if found is not None and not (rows := found.rows[found.rows["participant_id"].isin(there)]).empty:
         write_table(rows, output_dir / "participants.tsv")
         with suppress(InputError):
             write_json(read_json(found.path.with_suffix(".json")), output_dir / "participants.json")
-
-
-def _labels_in(*roots: Path) -> list[str]:
-    return sorted({label for root in roots for label in participant_labels(root)})
 
 
 def _description(root: Path) -> Mapping[str, Any]:

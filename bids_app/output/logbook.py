@@ -8,19 +8,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import pandas as pd
 
 from ...files import write_table
-from ..inputs.find import Inputs, RunInput
+from ..engine.nodes import Outcome, node_name
+from ..inputs.plan import Inputs, RunInput
 from ..settings.console import Console
 from .dataset_files import all_outputs
 from .records import RunRecord, fingerprints, participant_log_dir
-from .verdict import Tally
-
-if TYPE_CHECKING:
-    from ..engine.nodes import Outcome
+from .verdict import Summary
 
 __all__ = ["Logbook"]
 
@@ -53,10 +52,11 @@ class Logbook:
     def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):
         self.output_dir, self.inputs, self.console = output_dir, inputs, console
         self.maps, self.scores = maps, scores
-        self.tally = Tally(
+        self.summary = Summary(
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
         )
         self.resources: list[dict[str, Any]] = []
+        self.is_stopped = False
 
     # ---- steps ---------------------------------------------------------------------------------------------------
 
@@ -67,6 +67,11 @@ class Logbook:
             self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
         elif status == "start":
             self.console.say(f"{subject}: {step} starts", level=1)
+
+    def keep(self, outcome: Outcome) -> None:
+        """Keep what the steps of a workflow needed, and whether nothing is to be started after it."""
+        self.keep_resources(outcome)
+        self.is_stopped |= outcome.is_stopped
 
     def keep_resources(self, outcome: Outcome) -> None:
         """Keep what the steps of a workflow needed."""
@@ -80,8 +85,16 @@ class Logbook:
 
     # ---- runs ----------------------------------------------------------------------------------------------------
 
-    def note(self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, *, model: str = "") -> None:
-        """Record the runs that failed in a workflow.
+    def note_failures(
+        self,
+        runs: Iterable[RunInput],
+        outcome: Outcome,
+        workflow: str,
+        records: Mapping[str, RunRecord] = MappingProxyType({}),
+        *,
+        model: str = "",
+    ) -> None:
+        """Note which runs failed in a workflow, and remove what an earlier call wrote for them.
 
         Parameters
         ----------
@@ -90,26 +103,33 @@ class Logbook:
         outcome : Outcome
         workflow : str
             Its name.
+        records : mapping
+            Stem to the record of a run whose maps and scores are there, and stay unless it was the writing that failed.
         model : str
             Checksum of the model that it applied, if it did.
         """
-        from ..job.stages import node_name
-
         for run in runs:
-            failure = outcome.failure_within(f"{workflow}.{node_name(run.stem)}")
-            if failure is not None:
-                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
-                self.forget_outputs(all_outputs(run))
+            name = f"{workflow}.{node_name(run.stem)}"
+            failure = outcome.failure_within(name)
+            if failure is None:
+                continue
+            message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
+            if run.stem not in records:
+                self.remove_outputs(all_outputs(run))
                 self._record(run, "failed", message=message, model=model)
                 self.fail(run.stem, message)
+                continue
+            if f"{name}.derivatives_wf.save" not in outcome.failures:
+                records[run.stem].write(self.output_dir)
+            self.fail(run.stem, f"{message} What was there before is unchanged.")
 
     def finish(self, run: RunInput, *, model: str, outputs: Sequence[str], warnings: Sequence[str]) -> None:
         """Record a run that is done, and say what its reader has to know."""
         for warning in warnings:
             self.console.say(f"{run.stem}: note: {warning}")
-        self._forget_report(run)
+        self._remove_report(run)
         self._record(run, "finished", model=model, outputs=outputs, warnings=warnings)
-        self.tally.finished.add(run.stem)
+        self.summary.finished.add(run.stem)
 
     # ---- scores that are added to a run --------------------------------------------------------------------------
 
@@ -130,7 +150,7 @@ class Logbook:
         for warning in warnings:
             if warning not in record.warnings:
                 self.console.say(f"{run.stem}: note: {warning}")
-        self._forget_report(run)
+        self._remove_report(run)
         there = dict.fromkeys([*record.outputs, *outputs])
         replace(
             record,
@@ -142,49 +162,33 @@ class Logbook:
             steps=[*record.steps, *self._steps_of(run)],
             finished_at=_now(),
         ).write(self.output_dir)
-        self.tally.finished.add(run.stem)
+        self.summary.finished.add(run.stem)
 
-    def note_kept(
-        self, runs: Iterable[RunInput], outcome: Outcome, workflow: str, records: Mapping[str, RunRecord]
-    ) -> None:
-        """Note what failed of runs whose maps and scores are there; unless it was the writing, they are as they were.
-
-        Parameters
-        ----------
-        runs : iterable of RunInput
-        outcome : Outcome
-        workflow : str
-            Its name.
-        records : mapping
-            Stem to the record that held before.
-        """
-        from ..job.stages import node_name
-
-        for run in runs:
-            name = f"{workflow}.{node_name(run.stem)}"
-            failure = outcome.failure_within(name)
-            if failure is not None:
-                if f"{name}.derivatives_wf.save" not in outcome.failures:
-                    records[run.stem].write(self.output_dir)
-                message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
-                self.fail(run.stem, f"{message} What was there before is unchanged.")
-
-    def _forget_report(self, run: RunInput) -> None:
+    def _remove_report(self, run: RunInput) -> None:
         """Remove a report that does not tell what the record is going to: should the call end, it is made anew."""
         (self.output_dir / f"sub-{run.entities['sub']}.html").unlink(missing_ok=True)
 
     def fail(self, name: str, message: str) -> None:
         """Note that a run, or something else, failed, and say so."""
-        self.tally.failed[name] = message
+        self.summary.failed[name] = message
         self.console.say(f"{name}: FAILED: {message}")
 
-    def forget_outputs(self, names: Iterable[str]) -> None:
+    def remove_outputs(self, names: Iterable[str]) -> None:
         """Remove what an earlier call wrote for a run whose input, model or settings have changed since."""
         for name in names:
             for file in (name, name.removesuffix(".gz").rpartition(".")[0] + ".json"):
                 (self.output_dir / file).unlink(missing_ok=True)
 
-    def _record(self, run: RunInput, status: Any, *, model: str, message: str = "", **more: Any) -> None:
+    def _record(
+        self,
+        run: RunInput,
+        status: Literal["finished", "failed"],
+        *,
+        model: str,
+        message: str = "",
+        outputs: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+    ) -> None:
         RunRecord(
             run=run.stem,
             participant=run.entities["sub"],
@@ -196,7 +200,8 @@ class Logbook:
             inputs=fingerprints(run.files),
             finished_at=_now(),
             steps=self._steps_of(run),
-            **more,
+            outputs=outputs,
+            warnings=warnings,
         ).write(self.output_dir)
 
     def _steps_of(self, run: RunInput) -> list[dict[str, Any]]:
@@ -210,8 +215,6 @@ class Logbook:
 
     @cached_property
     def _stems(self) -> dict[str, str]:
-        from ..job.stages import node_name
-
         return {node_name(run.stem): run.stem for run in self.inputs.runs}
 
 

@@ -11,20 +11,20 @@ from typing import Any, Literal
 from ..._version import __version__
 from ...errors import InputError
 from ...files import read_json, write_json
-from ..job.additions import configured, parts_due, what_changes
 from ..settings.configuration import configuration_hash, maps_of, merged_scores, scores_of
 from ..settings.effects import PARTS
 from .dataset_files import part_of
+from .score_changes import configured, parts_due, what_changes
 
 __all__ = [
     "Due",
     "RunRecord",
     "fingerprints",
+    "in_current_form",
     "participant_log_dir",
     "read_record",
     "read_records",
     "record_path",
-    "understood",
     "whats_new",
 ]
 
@@ -113,7 +113,7 @@ def read_records(output_dir: Path) -> list[RunRecord]:
     return [record for record in records if record is not None]
 
 
-def understood(record: RunRecord | None, known: Mapping[str, Mapping[str, Any]]) -> RunRecord | None:
+def in_current_form(record: RunRecord | None, known: Mapping[str, Mapping[str, Any]]) -> RunRecord | None:
     """Give a record as this version writes it: earlier ones note one hash of all settings.
 
     Parameters
@@ -172,7 +172,7 @@ def whats_new(
     Parameters
     ----------
     record : RunRecord or None
-        As `understood` gives it.
+        As `in_current_form` gives it.
     output_dir : Path
     configuration : str
         Hash of today's settings that change the maps.

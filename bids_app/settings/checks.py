@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...headers import LONGEST_TR, SHORTEST_TR
-from ...words import plural
 from ..inputs.datasets import is_dataset
 
 if TYPE_CHECKING:
-    from ..inputs.find import Inputs, RunInput
     from .settings import Settings
 
-__all__ = ["FEWEST_SURROGATES", "FITTED_PRESET", "check_cuda", "check_denoised", "check_settings", "denoised_warnings"]
+__all__ = ["FEWEST_SURROGATES", "FITTED_PRESET", "check_settings"]
 
 FITTED_PRESET = "contextual"
 """The preset whose attention ships and whose context is fitted in closed form."""
@@ -152,29 +150,6 @@ def _check_device(name: str) -> None:
     raise UsageError(f"--device {name}: unknown; choose auto, cpu, cuda, or cuda:1 and so on{hint}")
 
 
-def check_cuda(settings: Settings) -> None:
-    """See that the CUDA device that was asked for is there; where steps run on other machines, it may be on those.
-
-    Raises
-    ------
-    UsageError
-        If it is not.
-    """
-    if not settings.device.startswith("cuda"):
-        return
-    if settings.plugin_file is not None:
-        from ..engine.plugin_file import read_plugin_file
-
-        if not read_plugin_file(settings.plugin_file).is_local:
-            return
-    import torch
-
-    there = torch.cuda.device_count()
-    if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
-        found = f"{there or 'no'} {plural(there, 'CUDA device')}"
-        raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
-
-
 def _check_cross_fit(settings: Settings) -> None:
     option = f"--cross-fit {settings.cross_fit}"
     if not settings.cross_fit:
@@ -193,35 +168,3 @@ def _check_cross_fit(settings: Settings) -> None:
             f"{option} has no effect without --surrogates: its models are for the temporal null alone; give "
             f"--surrogates 99 too, or leave it out."
         )
-
-
-def check_denoised(settings: Settings, inputs: Inputs) -> None:
-    """Refuse a nuisance strategy or a filter for runs all of which were denoised before.
-
-    Raises
-    ------
-    UsageError
-        Which option.
-    """
-    asked = asked_of_denoised(settings)
-    if asked and inputs.runs and all(run.denoised for run in inputs.runs):
-        raise UsageError(
-            f"{asked[0]} has no effect: all runs were denoised before ({inputs.runs[0].bold.name} …), and nothing is "
-            "regressed or filtered a second time; leave it out, or give preprocessed runs (desc-preproc)."
-        )
-
-
-def asked_of_denoised(settings: Settings) -> list[str]:
-    """List the options that the user gave and that runs do not follow that were denoised before.
-
-    What comes to the same (``-p auto``, ``-p none``, no filter) is not among them.
-    """
-    wishes = {"--nuisance-regressors": ("nuisance", settings.nuisance.lower() not in ("auto", "none"))}
-    wishes |= {"--high-pass": ("high_pass", settings.high_pass > 0), "--low-pass": ("low_pass", settings.low_pass > 0)}
-    return [option for option, (name, does) in wishes.items() if name in settings.asked and does]
-
-
-def denoised_warnings(settings: Settings, run: RunInput) -> list[str]:
-    """Say of a run that was denoised before which of the user's options it does not follow."""
-    asked = asked_of_denoised(settings) if run.denoised else []
-    return [f"{', '.join(asked)}: not applied, because this run was denoised before."] if asked else []

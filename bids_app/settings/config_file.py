@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import json
 import re
 import tomllib
@@ -14,9 +13,10 @@ from typing import Any
 
 from ...errors import UsageError
 from ...words import one_line
+from ..user_text import read_user_file
 from .parsing import Parser
 
-__all__ = ["ConfigFile", "read_config_file", "read_text"]
+__all__ = ["ConfigFile", "read_config_file"]
 
 FMRIPREP_SECTIONS = frozenset({"environment", "execution", "workflow", "nipype", "seeds"})
 """Tables of the ``config.toml`` that fMRIPrep (and XCP-D) keep in their work folder and their logs."""
@@ -81,30 +81,10 @@ def read_config_file(path: Path, parser: Parser) -> ConfigFile:
     UsageError
         If the file cannot be read, or a value cannot be meant.
     """
-    content = _mapping(read_text(path), path)
+    content = _mapping(read_user_file(path), path)
     if any(isinstance(content.get(section), dict) for section in FMRIPREP_SECTIONS):
         return _from_fmriprep(content, path, parser)
     return ConfigFile(tuple(_arguments(content, parser)))
-
-
-def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark (or in UTF-16 with one).
-
-    Raises
-    ------
-    UsageError
-        If it cannot be read, or is in another encoding.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot be read ({error.strerror}).") from error
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageError(f"is not UTF-8 text (line {line}); save it as UTF-8.") from error
 
 
 def _arguments(content: Mapping[str, Any], parser: Parser) -> list[str]:

@@ -11,14 +11,13 @@ from typing import Any
 from ..._version import __version__
 from ...errors import InputError, ModelError, UsageError
 from ...files import read_json, write_json
-from ..engine.locks import Claim
+from ..engine.locks import Lock
 from .effects import keys_of
 from .settings import BASELINES, SURROGATE_TEMPLATES, Settings
 
 __all__ = [
     "CONFIGURATION_FILE",
     "check_output",
-    "claim_output",
     "configuration",
     "configuration_hash",
     "file_checksum",
@@ -26,6 +25,7 @@ __all__ = [
     "known_configurations",
     "maps_of",
     "merged_scores",
+    "note_configuration",
     "read_configuration",
     "scores_of",
 ]
@@ -182,7 +182,7 @@ def check_output(output_dir: Path, content: Mapping[str, Any]) -> None:
         )
 
 
-def claim_output(output_dir: Path, content: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+def note_configuration(output_dir: Path, content: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
     """Note in an output dataset which configuration it holds; one under which nothing was computed is replaced.
 
     Parameters
@@ -198,7 +198,7 @@ def claim_output(output_dir: Path, content: Mapping[str, Any], files: Mapping[st
     UsageError
         As `check_output`.
     """
-    with Claim(output_dir / "logs" / ".claims" / "configuration.lock", "noting the configuration"):
+    with Lock(output_dir / "logs" / ".claims" / "configuration.lock", "noting the configuration"):
         check_output(output_dir, content)
         held = read_configuration(output_dir)
         there: dict[str, str] = {}

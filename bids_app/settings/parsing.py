@@ -8,13 +8,14 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from ...errors import UsageError
 from ...words import capitalised, one_line
+from ..user_text import did_you_mean
 
-__all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "did_you_mean", "number_or_auto", "with_dashes"]
+__all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "number_or_auto", "with_dashes"]
 
 ELSEWHERE = {
     "--output-spaces": "that is fMRIPrep's; say with --space which spaces of its output are read here",
@@ -197,19 +198,6 @@ class Once(argparse.Action):
             parser.repeated.append(f"{option_string} is given twice, as {typed[self.dest]} and as {values}")
             typed[self.dest] = values
         setattr(namespace, self.dest, values)
-
-
-def did_you_mean(word: str, possible: Collection[str]) -> str:
-    """Give the end of a message that names the nearest of the possible words, if one is near.
-
-    >>> did_you_mean("papr", ["calibrated", "paper"])
-    '; did you mean paper?'
-    >>> did_you_mean("x", ["calibrated", "paper"])
-    ''
-    """
-    spelt = {name.lower(): name for name in possible}
-    near = difflib.get_close_matches(word.lower(), spelt, n=1)
-    return f"; did you mean {spelt[near[0]]}?" if near else ""
 
 
 def number_or_auto(text: str) -> int | str:

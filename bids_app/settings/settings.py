@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ...errors import ScaaeError, UsageError
 from ...options import Evaluation, Nulls, Preparation, Training
 from ..engine.machine import available_memory_gb, available_processors
+from ..inputs.query import Query, read_filter_file
+from ..user_text import did_you_mean
 from .checks import FITTED_PRESET, check_settings
 from .group_options import GroupOptions
-from .parsing import did_you_mean
 from .vocabulary import PRESETS
 
 if TYPE_CHECKING:
@@ -260,10 +261,25 @@ class Settings:
             return None
         return getattr(self, name)
 
+    def query(self) -> Query:
+        """Give the query for the runs that are asked for.
+
+        Raises
+        ------
+        UsageError
+            If the filter file cannot be used.
+        """
+        return Query.of(
+            participants=self.participants,
+            sessions=self.sessions,
+            tasks=self.tasks,
+            runs=self.runs,
+            spaces=self.spaces,
+            filters=self.read_filters(),
+        )
+
     def read_filters(self) -> Mapping[str, Any] | None:
         """Give the queries of ``--bids-filter-file``, or those inside the configuration file."""
-        from ..inputs.filters import read_filter_file
-
         return self.given_filters if self.filter_file is None else read_filter_file(self.filter_file)
 
     @classmethod

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.engine.locks import Claim
-from scaae_nipype.bids_app.job.shelf import ModelShelf
+from scaae_nipype.bids_app.engine.locks import Lock
+from scaae_nipype.bids_app.job.model_store import ModelStore
 from scaae_nipype.errors import ModelError
 from scaae_nipype.grid import load_grid
 
@@ -26,7 +26,7 @@ def write_model(folder: Path, checksum: str) -> Path:
 
 
 def get_model(root, name, replacing, barrier, results):
-    """Ask the shelf for a model, as a job does; runs in a process of its own."""
+    """Ask the store for a model, as a job does; runs in a process of its own."""
     made = []
 
     def make():
@@ -36,7 +36,7 @@ def get_model(root, name, replacing, barrier, results):
 
     barrier.wait()
     said = []
-    found = ModelShelf(Path(root, "out"), "model").get(make, replacing=replacing, say=said.append)
+    found = ModelStore(Path(root, "out"), "model").get(make, replacing=replacing, say=said.append)
     results.put((name, bool(made), found.checksum, said))
 
 
@@ -73,51 +73,51 @@ def test_two_jobs_that_retrain_replace_the_model_once(tmp_path):
 
 
 def take_and_die(path, taken):
-    claim = Claim(Path(path), "it")
-    assert claim.try_acquire()
+    lock = Lock(Path(path), "it")
+    assert lock.try_acquire()
     taken.set()
     time.sleep(0.2)
     os._exit(9)
 
 
 def take_and_stay(path, taken, released):
-    with Claim(Path(path), "it"):
+    with Lock(Path(path), "it"):
         taken.set()
         released.wait()
 
 
-def test_the_claim_of_a_dead_process_is_free(tmp_path):
+def test_the_lock_of_a_dead_process_is_free(tmp_path):
     path, taken = tmp_path / "it.lock", FORK.Event()
     job = FORK.Process(target=take_and_die, args=(str(path), taken))
     job.start()
     assert taken.wait(30)
     job.join()
     assert path.exists()
-    assert Claim(path, "it").try_acquire()
+    assert Lock(path, "it").try_acquire()
 
 
-def test_the_claim_of_a_living_process_is_not(tmp_path):
+def test_the_lock_of_a_living_process_is_not(tmp_path):
     path, taken, released = tmp_path / "it.lock", FORK.Event(), FORK.Event()
     job = FORK.Process(target=take_and_stay, args=(str(path), taken, released))
     job.start()
     assert taken.wait(30)
-    claim = Claim(path, "it")
-    assert not claim.try_acquire()
-    assert claim.owner.startswith(f"process {job.pid} on ")
+    lock = Lock(path, "it")
+    assert not lock.try_acquire()
+    assert lock.owner.startswith(f"process {job.pid} on ")
     released.set()
     job.join()
-    assert claim.try_acquire()
+    assert lock.try_acquire()
 
 
-def test_a_claim_from_another_machine_that_gives_no_sign_of_life_is_taken_over(tmp_path):
+def test_a_lock_from_another_machine_that_gives_no_sign_of_life_is_taken_over(tmp_path):
     path = tmp_path / "it.lock"
-    first = Claim(path, "it", lease_seconds=4)
+    first = Lock(path, "it", lease_seconds=4)
     assert first.try_acquire()
     elsewhere = path.read_text()
     first.release()
     lines = [f"host=elsewhere-{line}" if line.startswith("host=") else line for line in elsewhere.splitlines()]
     path.write_text("\n".join(lines) + "\n")
-    waiting, said = Claim(path, "it", lease_seconds=4), []
+    waiting, said = Lock(path, "it", lease_seconds=4), []
     assert not waiting.try_acquire()
     waiting.acquire(said.append)
     assert "elsewhere-" in said[0]
@@ -125,20 +125,20 @@ def test_a_claim_from_another_machine_that_gives_no_sign_of_life_is_taken_over(t
 
 
 def test_a_damaged_model_is_named_or_replaced(tmp_path):
-    shelf = ModelShelf(tmp_path / "out", "model")
-    shelf.folder.mkdir(parents=True)
-    (shelf.folder / "card.json").write_text("{")
+    store = ModelStore(tmp_path / "out", "model")
+    store.folder.mkdir(parents=True)
+    (store.folder / "card.json").write_text("{")
     with pytest.raises(ModelError, match=r"out/models/model: is not a model folder .* Give --retrain to replace it\."):
-        shelf.find()
-    replacing = ModelShelf(tmp_path / "out", "model", may_be_damaged=True)
+        store.find()
+    replacing = ModelStore(tmp_path / "out", "model", may_be_damaged=True)
     assert replacing.get(lambda: write_model(tmp_path / "new", "fresh")).checksum == "fresh"
-    assert shelf.find().checksum == "fresh"
+    assert store.find().checksum == "fresh"
 
 
 def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    shelf = ModelShelf(tmp_path / "out", "model")
-    write_model(shelf.folder, "old")
+    store = ModelStore(tmp_path / "out", "model")
+    write_model(store.folder, "old")
     with pytest.raises(ModelError, match="the model cannot be written"):
-        shelf.get(lambda: tmp_path / "nowhere", replacing="old")
-    assert shelf.find().checksum == "old"
-    assert not list(shelf.folder.parent.glob(".writing-*"))
+        store.get(lambda: tmp_path / "nowhere", replacing="old")
+    assert store.find().checksum == "old"
+    assert not list(store.folder.parent.glob(".writing-*"))

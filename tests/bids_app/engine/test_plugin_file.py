@@ -4,7 +4,7 @@ import pytest
 
 from scaae_nipype.bids_app.cli import main, parse
 from scaae_nipype.bids_app.engine.plugin_file import read_plugin_file
-from scaae_nipype.bids_app.settings.checks import check_cuda
+from scaae_nipype.bids_app.job.before_start import check_cuda
 from scaae_nipype.bids_app.settings.settings import Settings
 from scaae_nipype.errors import UsageError
 

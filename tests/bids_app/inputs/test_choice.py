@@ -3,6 +3,7 @@
 import pytest
 
 from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.query import Query
 from scaae_nipype.errors import InputError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"
@@ -37,7 +38,7 @@ class TestChoice:
         tree.run("sub-01_task-rest", f"{CASYM}_res-2")
         tree.run("sub-01_task-rest", "space-MNIColin27")
         tree.run("sub-01_task-rest", SIXTH)
-        inputs = find_inputs(tree.root, spaces=["MNI152NLin2009cAsym", "space-MNIColin27"])
+        inputs = find_inputs(tree.root, Query.of(spaces=["MNI152NLin2009cAsym", "space-MNIColin27"]))
         assert [run.entities["space"] for run in inputs.runs] == ["MNI152NLin2009cAsym", "MNIColin27"]
         assert inputs.runs[0].entities["res"] == "2"
         assert len({run.stem for run in inputs.runs}) == 2
@@ -45,13 +46,13 @@ class TestChoice:
     def test_space_with_resolution(self, tree):
         tree.run("sub-01_task-rest", f"{CASYM}_res-1")
         tree.run("sub-01_task-rest", f"{CASYM}_res-2")
-        inputs = find_inputs(tree.root, spaces=["MNI152NLin2009cAsym:res-1"])
+        inputs = find_inputs(tree.root, Query.of(spaces=["MNI152NLin2009cAsym:res-1"]))
         assert [run.entities["res"] for run in inputs.runs] == ["1"]
 
     def test_space_with_cohort(self, tree):
         for cohort in "12":
             tree.run("sub-01_task-rest", f"space-MNIPediatricAsym_cohort-{cohort}")
-        inputs = find_inputs(tree.root, spaces=["MNIPediatricAsym:cohort-2"])
+        inputs = find_inputs(tree.root, Query.of(spaces=["MNIPediatricAsym:cohort-2"]))
         assert [run.entities["cohort"] for run in inputs.runs] == ["2"]
 
     @pytest.mark.parametrize(
@@ -88,7 +89,9 @@ class TestChoice:
         assert "desc-preproc of fmriprep is taken" in inputs.skipped[0].reason
         taken = "1 run with both desc-preproc (fmriprep) and desc-denoised (xcp_d): desc-preproc (fmriprep) is taken"
         assert any(note.startswith(taken) for note in inputs.notes)
-        other = find_inputs(fmriprep.root, derivatives={"xcp_d": xcpd.root}, filters={"bold": {"desc": "denoised"}})
+        other = find_inputs(
+            fmriprep.root, Query.of(filters={"bold": {"desc": "denoised"}}), derivatives={"xcp_d": xcpd.root}
+        )
         assert [(run.denoised, run.root) for run in other.runs] == [(True, xcpd.root)]
 
     def test_denoised_before_denoised_and_smoothed(self, make_tree):
@@ -110,7 +113,7 @@ class TestChoice:
             "single echo; the combined series of the same run is taken"
         ]
         assert not any(skip.is_fault for skip in inputs.skipped)
-        asked = find_inputs(tree.root, filters={"bold": {"echo": 2}})
+        asked = find_inputs(tree.root, Query.of(filters={"bold": {"echo": 2}}))
         assert [run.entities["echo"] for run in asked.runs] == ["2"]
         assert asked.runs[0].confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
 
@@ -156,5 +159,5 @@ class TestChoice:
         tree.add(f"sub-01_task-rest_{CASYM}_res-2_desc-optcom_bold.nii.gz")
         (skip,) = find_inputs(tree.root).skipped
         assert (skip.reason, skip.is_fault) == ("neither desc-preproc nor desc-denoised", False)
-        asked = find_inputs(tree.root, filters={"bold": {"desc": "optcom"}})
+        asked = find_inputs(tree.root, Query.of(filters={"bold": {"desc": "optcom"}}))
         assert [run.entities["desc"] for run in asked.runs] == ["optcom"]

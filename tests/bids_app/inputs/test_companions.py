@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.query import Query
 from scaae_nipype.errors import InputError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"
@@ -32,7 +33,7 @@ class TestCompanions:
         mask = fmriprep.run("sub-01_task-rest").with_name(f"sub-01_task-rest_{CASYM}_res-2_desc-brain_mask.nii.gz")
         xcpd.add(f"sub-01_task-rest_{CASYM}_res-2_desc-denoised_bold.nii.gz")
         (run,) = find_inputs(
-            xcpd.root, derivatives={"fmriprep": fmriprep.root}, filters={"bold": {"desc": "denoised"}}
+            xcpd.root, Query.of(filters={"bold": {"desc": "denoised"}}), derivatives={"fmriprep": fmriprep.root}
         ).runs
         assert (run.mask, run.confounds) == (mask, None)
 
@@ -175,6 +176,6 @@ class TestContentThatIsNotHere:
         path = annexed.path(f"sub-01_task-rest_{CASYM}_res-2_desc-preproc_bold.nii.gz")
         path.unlink()
         path.symlink_to("nowhere")
-        inputs = find_inputs(annexed.root, participants=["01"])
+        inputs = find_inputs(annexed.root, Query.of(participants=["01"]))
         assert [run.entities["space"] for run in inputs.runs] == ["MNI152NLin6Asym"]
         assert [skip.is_fault for skip in inputs.skipped] == [False]

@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.plan import plan_text
+from scaae_nipype.bids_app.inputs.query import Query
 
 SPACE = "space-MNI152NLin2009cAsym_res-2_desc-denoised_bold"
 
@@ -134,8 +136,10 @@ class TestEvidence:
         for run in "12":
             add(xcpd, f"sub-01_task-rest_run-{run}", 3)
         add(xcpd, "sub-01_task-rest", 6)
-        assert stems(find_inputs(xcpd.root, filters={"bold": {"run": None}})) == ["sub-01_task-rest"]
-        assert stems(find_inputs(xcpd.root, filters={"bold": {"run": [None, "1"]}})) == ["sub-01_task-rest_run-1"]
+        assert stems(find_inputs(xcpd.root, Query.of(filters={"bold": {"run": None}}))) == ["sub-01_task-rest"]
+        assert stems(find_inputs(xcpd.root, Query.of(filters={"bold": {"run": [None, "1"]}}))) == [
+            "sub-01_task-rest_run-1"
+        ]
 
 
 class TestWhole:
@@ -149,8 +153,8 @@ class TestWhole:
         add(xcpd, "sub-01_task-rest", 6)
         (run,) = find_inputs(
             xcpd.root,
+            Query.of(filters={"bold": {"desc": "denoised"}}),
             derivatives={"fmriprep": fmriprep.root, "raw": raw.root},
-            filters={"bold": {"desc": "denoised"}},
             concatenated="whole",
         ).runs
         assert (run.mask, run.events, run.confounds) == (None, None, None)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, read_filter_file
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.query import Query, read_filter_file
 from scaae_nipype.errors import UsageError
 
 
@@ -34,17 +35,17 @@ def study(tree):
 def test_meaning(study, tmp_path, entities, expected):
     path = tmp_path / "filter.json"
     path.write_text(json.dumps({"bold": entities, "t1w": {"session": "9"}}))
-    inputs = find_inputs(study.root, filters=read_filter_file(path))
+    inputs = find_inputs(study.root, Query.of(filters=read_filter_file(path)))
     assert {run.entities["run"] for run in inputs.runs} == expected
 
 
 def test_labels_are_compared_verbatim(study):
     with pytest.raises(UsageError, match=r"looked for ses-01 \(.*Nearest: 1 file with ses-1,"):
-        find_inputs(study.root, filters={"bold": {"session": "01", "task": "nback"}, "t1w": {}})
+        find_inputs(study.root, Query.of(filters={"bold": {"session": "01", "task": "nback"}, "t1w": {}}))
 
 
 def test_filter_and_labels_together(study):
-    inputs = find_inputs(study.root, tasks=["rest"], filters={"bold": {"acquisition": "*"}})
+    inputs = find_inputs(study.root, Query.of(tasks=["rest"], filters={"bold": {"acquisition": "*"}}))
     assert [run.entities["run"] for run in inputs.runs] == ["02"]
 
 
@@ -75,7 +76,7 @@ def test_bad_file(tmp_path, content, message):
 def test_byte_order_mark(study, tmp_path):
     path = tmp_path / "filter.json"
     path.write_text('{"bold": {"session": "1"}}', encoding="utf-8-sig")
-    assert len(find_inputs(study.root, filters=read_filter_file(path)).runs) == 1
+    assert len(find_inputs(study.root, Query.of(filters=read_filter_file(path))).runs) == 1
     path.write_text('{"bold": {}}', encoding="utf-16")
     with pytest.raises(UsageError, match="UTF-16"):
         read_filter_file(path)

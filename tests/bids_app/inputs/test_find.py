@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.plan import plan_text
+from scaae_nipype.bids_app.inputs.query import Query
 from scaae_nipype.errors import InputError, UsageError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"
@@ -50,7 +52,7 @@ class TestOneRun:
         folder = hashlib.sha256(stem.encode()).hexdigest()
         tree = make_tree(folder)
         tree.run(stem)
-        (run,) = find_inputs(tree.root, participants=[labels["sub"]]).runs
+        (run,) = find_inputs(tree.root, Query.of(participants=[labels["sub"]])).runs
         assert {key: run.entities[key] for key in labels} == labels
         assert run.stem == f"{stem}_{CASYM}"
 
@@ -162,51 +164,51 @@ class TestSelection:
             ({"participants": ["01"]}, 3),
             ({"participants": ["sub-02", "02"]}, 1),
             ({"sessions": ["ses-2"]}, 2),
-            ({"sessions": ["1", "2"], "run_labels": ["01"]}, 2),
+            ({"sessions": ["1", "2"], "runs": ["01"]}, 2),
             ({"tasks": ["task-rest", "nback"]}, 4),
-            ({"run_labels": ["2"]}, 1),
+            ({"runs": ["2"]}, 1),
             ({"spaces": ["MNI152NLin2009cAsym"]}, 4),
         ],
     )
     def test_labels(self, study, asked, expected):
-        assert len(find_inputs(study.root, **asked).runs) == expected
+        assert len(find_inputs(study.root, Query.of(**asked)).runs) == expected
 
     def test_only_run_numbers_ignore_zeros(self, study):
         with pytest.raises(UsageError, match=r"--participant-label 1: no such participant in .*\(nearest: 01\)"):
-            find_inputs(study.root, participants=["1"])
+            find_inputs(study.root, Query.of(participants=["1"]))
 
     def test_unknown_participants_are_all_named(self, study):
         with pytest.raises(UsageError, match=r"--participant-label 03 xy: .*\(nearest: 02, 01\)"):
-            find_inputs(study.root, participants=["01", "03", "xy"])
+            find_inputs(study.root, Query.of(participants=["01", "03", "xy"]))
         with pytest.raises(UsageError, match=r"--participant-label xy: .*\(there are 01, 02\)"):
-            find_inputs(study.root, participants=["xy"])
+            find_inputs(study.root, Query.of(participants=["xy"]))
 
     def test_nothing_matches(self, study):
         with pytest.raises(UsageError) as error:
-            find_inputs(study.root, participants=["01"], tasks=["rst"])
+            find_inputs(study.root, Query.of(participants=["01"], tasks=["rst"]))
         message = str(error.value)
         assert "looked for sub-01 (--participant-label), task-rst (--task-id)" in message
         assert "Nearest: 3 files with task-rest, e.g. sub-01_ses-1_task-rest_run-01" in message
         assert "\n" not in message
 
     def test_label_that_no_file_has_beside_one_that_files_have(self, study):
-        inputs = find_inputs(study.root, tasks=["nback", "rst"])
+        inputs = find_inputs(study.root, Query.of(tasks=["nback", "rst"]))
         assert len(inputs.runs) == 1
         assert "task-rst (--task-id): no BOLD file has it; task-rest?" in inputs.notes
 
     def test_participant_without_matching_run(self, study):
-        asked = find_inputs(study.root, participants=["01", "02"], tasks=["rest"])
+        asked = find_inputs(study.root, Query.of(participants=["01", "02"], tasks=["rest"]))
         (skip,) = asked.skipped
         assert skip.path.name == "sub-02"
         assert skip.is_fault
         assert "Nearest: 1 file with task-nback" in skip.reason
-        anyone = find_inputs(study.root, tasks=["rest"])
+        anyone = find_inputs(study.root, Query.of(tasks=["rest"]))
         assert anyone.skipped == ()
         assert "No BOLD run to use: sub-02." in anyone.notes
 
     def test_empty_folder_of_a_participant(self, study):
         (study.root / "sub-03").mkdir()
-        (skip,) = find_inputs(study.root, participants=["01", "03"]).skipped
+        (skip,) = find_inputs(study.root, Query.of(participants=["01", "03"])).skipped
         assert f"`datalad get -n {study.root / 'sub-03'}`" in skip.reason
 
 

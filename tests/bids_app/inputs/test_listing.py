@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.query import Query
 from scaae_nipype.errors import UsageError
 
 
@@ -81,7 +82,10 @@ class TestIndex:
         for sub in ("01", "02"):
             tree.run(f"sub-{sub}_task-rest")
         for asked, expected in (["01"], 1), ([], 2), (["02"], 1):
-            assert len(find_inputs(tree.root, participants=asked, database_dir=tmp_path / "index").runs) == expected
+            assert (
+                len(find_inputs(tree.root, Query.of(participants=asked), database_dir=tmp_path / "index").runs)
+                == expected
+            )
 
     def test_index_folder_that_cannot_be_made(self, tree, tmp_path):
         tree.run("sub-01_task-rest")
@@ -94,8 +98,8 @@ class TestIndex:
             (tree.root / f"sub-{number:04d}" / "func").mkdir(parents=True)
         for number in (0, 500):
             tree.run(f"sub-{number:04d}_task-rest")
-        find_inputs(tree.root, participants=["0000"])  # imports pybids
+        find_inputs(tree.root, Query.of(participants=["0000"]))  # imports pybids
         start = time.process_time()  # other work on the machine does not count
-        inputs = find_inputs(tree.root, participants=["0500"])
+        inputs = find_inputs(tree.root, Query.of(participants=["0500"]))
         assert time.process_time() - start < 3
         assert [run.entities["sub"] for run in inputs.runs] == ["0500"]

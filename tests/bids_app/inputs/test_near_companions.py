@@ -5,7 +5,9 @@ import os
 
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.plan import plan_text
+from scaae_nipype.bids_app.inputs.query import Query
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"
 STEM = "sub-01_task-rest_run-01"
@@ -205,8 +207,8 @@ class TestProcessings:
         inputs = find_inputs(tree.root)
         assert only(inputs).entities["proc"] == "a"
         assert 'proc-a is taken (the filter file chooses another: {"bold": {"proc": …}})' in plan_text(inputs)
-        assert only(find_inputs(tree.root, filters={"bold": {"proc": "b"}})).entities["proc"] == "b"
-        assert len(find_inputs(tree.root, filters={"bold": {"proc": "*"}}).runs) == 1
+        assert only(find_inputs(tree.root, Query.of(filters={"bold": {"proc": "b"}}))).entities["proc"] == "b"
+        assert len(find_inputs(tree.root, Query.of(filters={"bold": {"proc": "*"}})).runs) == 1
 
     def test_none_before_one(self, tree):
         tree.run("sub-01_task-rest_proc-a")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
 from scaae_nipype.bids_app.inputs.participants import read_participants
+from scaae_nipype.bids_app.inputs.plan import plan_text
 from scaae_nipype.bids_app.output.dataset_files import write_participants
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_table

@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 from scaae_nipype.bids_app.cli import main
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.plan import plan_text
+from scaae_nipype.bids_app.inputs.query import Query
 from scaae_nipype.errors import InputError, UsageError
 
 CASYM, SIXTH = "space-MNI152NLin2009cAsym", "space-MNI152NLin6Asym"
@@ -71,11 +73,11 @@ class TestNothingUsable:
     def test_space_that_has_to_be_asked_for(self, tree):
         tree.run("sub-01_task-rest", "space-MNIPediatricAsym_cohort-2")
         assert "--space MNIPediatricAsym:cohort-2 takes what there is" in refusal(tree.root)
-        assert len(find_inputs(tree.root, spaces=["MNIPediatricAsym:cohort-2"]).runs) == 1
+        assert len(find_inputs(tree.root, Query.of(spaces=["MNIPediatricAsym:cohort-2"])).runs) == 1
 
     def test_space_asked_for_that_is_not_there(self, tree):
         tree.run("sub-01_task-rest", SIXTH)
-        message = refusal(tree.root, spaces=["MNI152NLin2009cAsym"])
+        message = refusal(tree.root, Query.of(spaces=["MNI152NLin2009cAsym"]))
         assert "Nearest: 1 file with space-MNI152NLin6Asym" in message
 
     def test_participant_with_surface_data_beside_others(self, tree):
@@ -91,22 +93,22 @@ class TestSpaces:
     def test_cohort_however_it_is_written(self, tree, asked, written):
         for cohort in "123":
             tree.run("sub-01_task-rest", f"space-{written.format(cohort)}")
-        (run,) = find_inputs(tree.root, spaces=[asked]).runs
+        (run,) = find_inputs(tree.root, Query.of(spaces=[asked])).runs
         assert re.search(r"(cohort-|\+)2_", run.bold.name)
         assert run.mask is not None
 
     def test_every_cohort_of_a_space(self, tree):
         for cohort in "12":
             tree.run("sub-01_task-rest", f"space-MNIInfant+{cohort}")
-        runs = find_inputs(tree.root, spaces=["MNIInfant"]).runs
+        runs = find_inputs(tree.root, Query.of(spaces=["MNIInfant"])).runs
         assert [run.entities["space"] for run in runs] == ["MNIInfant+1", "MNIInfant+2"]
         assert len({run.stem for run in runs}) == 2
 
     def test_plus_in_a_space(self, tree):
         tree.run("sub-01_task-rest", f"{CASYM}+slab")
         assert len(find_inputs(tree.root).runs) == 1
-        assert len(find_inputs(tree.root, spaces=["MNI152NLin2009cAsym"]).runs) == 1
-        assert len(find_inputs(tree.root, spaces=["MNI152NLin2009cAsym+slab"]).runs) == 1
+        assert len(find_inputs(tree.root, Query.of(spaces=["MNI152NLin2009cAsym"])).runs) == 1
+        assert len(find_inputs(tree.root, Query.of(spaces=["MNI152NLin2009cAsym+slab"])).runs) == 1
 
 
 class TestPlaces:
@@ -183,7 +185,7 @@ class TestIgnoredParticipants:
         (skip,) = inputs.skipped
         assert not skip.is_fault
         assert ".bidsignore lists sub-02; --participant-label 02 takes it all the same" in plan_text(inputs)
-        assert len(find_inputs(study.root, participants=["02"]).runs) == 1
+        assert len(find_inputs(study.root, Query.of(participants=["02"])).runs) == 1
 
     def test_list_of_the_raw_dataset(self, make_tree):
         raw = make_tree("data", DatasetType="raw")

@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import find_inputs, plan_text
+from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.plan import plan_text
 from scaae_nipype.bids_app.inputs.run_timing import read_timing
 from scaae_nipype.errors import InputError
 

@@ -16,7 +16,7 @@ from scaae_nipype.bids_app.job.crossfit import (
     fit_missing,
     folds_of,
 )
-from scaae_nipype.bids_app.job.shelf import ModelShelf, ShelvedModel
+from scaae_nipype.bids_app.job.model_store import ModelStore, StoredModel
 from scaae_nipype.derivatives.names import participant_of
 from scaae_nipype.errors import ModelError, ScaaeError, UsageError
 
@@ -66,9 +66,9 @@ def test_too_few_participants_are_told_what_to_do():
 @pytest.fixture
 def models(tmp_path):
     """Give a main model of three participants, as files, and the places of two folds' models."""
-    shelf = ModelShelf(tmp_path, "main")
-    main = shelf.place(model_folder(tmp_path / "made", "main", ["sub-01_a", "sub-01_b", "sub-02_a", "sub-03_a"]))
-    return FoldModels(main, shelf, 2)
+    store = ModelStore(tmp_path, "main")
+    main = store.place(model_folder(tmp_path / "made", "main", ["sub-01_a", "sub-01_b", "sub-02_a", "sub-03_a"]))
+    return FoldModels(main, store, 2)
 
 
 def model_folder(folder: Path, checksum: str, runs=()) -> Path:
@@ -104,7 +104,7 @@ def test_models_of_another_main_model_do_not_count(models, tmp_path):
         make=lambda f: model_folder(tmp_path / f.label, f.label, f.training_runs),
         fail=pytest.fail,
     )
-    retrained = FoldModels(ShelvedModel(models.main.folder, "other", models.main.card), models.shelf, 2)
+    retrained = FoldModels(StoredModel(models.main.folder, "other", models.main.card), models.store, 2)
     assert len(models.there()) == 2 and retrained.there() == {}
     fit_missing(
         retrained, retrained.folds, make=lambda f: model_folder(tmp_path / f"new-{f.label}", "new"), fail=pytest.fail
@@ -121,9 +121,9 @@ def test_unwanted_models_are_made_again_once(models, tmp_path):
         return model_folder(tmp_path / f"{fold.label}-{len(made)}", "same as ever")
 
     fit_missing(models, models.folds, make=make, fail=pytest.fail)
-    unwanted = checksums_of_folds(models.shelf)
+    unwanted = checksums_of_folds(models.store)
     assert unwanted == dict.fromkeys(["main-fold1of2", "main-fold2of2"], "same as ever")
-    again = FoldModels(models.main, models.shelf, 2, unwanted)
+    again = FoldModels(models.main, models.store, 2, unwanted)
     assert again.there() == {}
     for _ in range(2):
         fit_missing(again, again.folds, make=make, fail=pytest.fail)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.inputs.find import Inputs, RunInput
-from scaae_nipype.bids_app.job.shelf import mismatches
+from scaae_nipype.bids_app.inputs.plan import Inputs, RunInput
+from scaae_nipype.bids_app.job.model_store import mismatches
 from scaae_nipype.bids_app.output.citation import methods_text, references_bib, training_sentence
 from scaae_nipype.bids_app.output.dataset_files import (
     all_outputs,
@@ -19,7 +19,7 @@ from scaae_nipype.bids_app.output.dataset_files import (
     write_dataset_files,
     write_participants,
 )
-from scaae_nipype.bids_app.output.verdict import Tally, judge, write_status
+from scaae_nipype.bids_app.output.verdict import Summary, judge, write_status
 from scaae_nipype.errors import UsageError
 
 ASKED = ("signed_maps", "baselines", "atlas", "surrogates", "surrogate_templates")
@@ -190,21 +190,21 @@ def test_a_model_applied_to_other_data_is_pointed_out():
 
 
 @pytest.mark.parametrize(
-    ("tally", "code", "words"),
+    ("summary", "code", "words"),
     [
-        (Tally(finished={"a", "b"}), 0, "All done: 2 runs finished now."),
-        (Tally(before={"a", "b"}), 0, "Nothing to do: 2 runs were finished before."),
-        (Tally(failed={"a": "x"}, finished={"b"}), 1, "1 run finished, 1 failed (a)"),
-        (Tally(missed={"a": "x"}, finished={"b"}), 1, "1 failed (a)"),
-        (Tally(left={"a"}), 1, "0 runs finished, 1 not started"),
-        (Tally(failed=dict.fromkeys("abcde", "x")), 1, "5 failed (a, b, c and 2 more)"),
+        (Summary(finished={"a", "b"}), 0, "All done: 2 runs finished now."),
+        (Summary(before={"a", "b"}), 0, "Nothing to do: 2 runs were finished before."),
+        (Summary(failed={"a": "x"}, finished={"b"}), 1, "1 run finished, 1 failed (a)"),
+        (Summary(missed={"a": "x"}, finished={"b"}), 1, "1 failed (a)"),
+        (Summary(left={"a"}), 1, "0 runs finished, 1 not started"),
+        (Summary(failed=dict.fromkeys("abcde", "x")), 1, "5 failed (a, b, c and 2 more)"),
     ],
 )
-def test_the_verdict_and_the_status_file_agree(tmp_path, tally, code, words):
-    verdict = judge(tally)
+def test_the_verdict_and_the_status_file_agree(tmp_path, summary, code, words):
+    verdict = judge(summary)
     assert verdict.exit_code == code
     assert words in verdict.text
-    path = write_status(tmp_path, verdict, tally, command=["x"], configuration="c", started=0.0, facts={"Model": "m"})
+    path = write_status(tmp_path, verdict, summary, command=["x"], configuration="c", started=0.0, facts={"Model": "m"})
     status = json.loads(path.read_text())
     assert (status["Verdict"], status["ExitCode"], status["Model"]) == (verdict.text, code, "m")
-    assert set(status["Failed"]) == set(tally.failed)
+    assert set(status["Failed"]) == set(summary.failed)

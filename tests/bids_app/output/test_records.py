@@ -8,10 +8,10 @@ import pytest
 from scaae_nipype.bids_app.output.records import (
     RunRecord,
     fingerprints,
+    in_current_form,
     read_record,
     read_records,
     record_path,
-    understood,
     whats_new,
 )
 from scaae_nipype.bids_app.settings.configuration import configuration_hash, scores_of
@@ -174,7 +174,7 @@ def test_scores_in_the_making_are_due_under_any_settings(record, out, bold):
 def test_a_record_of_an_earlier_version_is_understood_by_what_the_dataset_held(record):
     content = {"Mode": "calibrated", "Seed": 0, "Templates": "default", "Baselines": ["pca"], "Surrogates": 0}
     old = dataclasses.replace(record, configuration=configuration_hash(content))
-    new = understood(old, {configuration_hash(content): content})
+    new = in_current_form(old, {configuration_hash(content): content})
     assert new.configuration == configuration_hash({"Mode": "calibrated", "Seed": 0})
     assert new.scores == scores_of(content) and new.scores["Baselines"] == ["pca"]
-    assert understood(old, {}) == old and understood(None, {}) is None
+    assert in_current_form(old, {}) == old and in_current_form(None, {}) is None

@@ -80,9 +80,8 @@ def test_fmripreps_configuration_is_read_and_what_means_nothing_here_is_named(se
 
 
 def test_the_filters_of_fmripreps_configuration_choose_runs(settings):
-    from scaae_nipype.bids_app.inputs.filters import criteria
 
-    found = criteria(filters=settings("config.toml", FMRIPREP).read_filters())
+    found = settings("config.toml", FMRIPREP).query().criteria
     assert {(c.key, c.wanted) for c in found} >= {("acq", (None,)), ("run", ("1", "2"))}
 
 

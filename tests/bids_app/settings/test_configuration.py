@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.settings.configuration import check_output, claim_output, configuration, configuration_hash
+from scaae_nipype.bids_app.settings.configuration import (
+    check_output,
+    configuration,
+    configuration_hash,
+    note_configuration,
+)
 from scaae_nipype.bids_app.settings.settings import SURROGATE_TEMPLATES, Settings
 from scaae_nipype.errors import ModelError, UsageError
 
@@ -151,14 +156,14 @@ def test_a_model_counts_by_its_weights_and_alone(settings, tmp_path):
 
 def test_two_configurations_do_not_mix(settings):
     out = settings.output_dir
-    claim_output(out, configuration(settings))
+    note_configuration(out, configuration(settings))
     other = configuration(dataclasses.replace(settings, smoothing_fwhm=4.0, seed=3))
     check_output(out, other)  # nothing was computed yet
     (out / "sub-01" / "func").mkdir(parents=True)
     (out / "sub-01" / "func" / "sub-01_task-rest_desc-samples_timeseries.tsv").touch()
     check_output(out, configuration(settings))
     with pytest.raises(UsageError) as refused:
-        claim_output(out, other)
+        note_configuration(out, other)
     message = str(refused.value)
     assert "SmoothingFWHM: 6.0 there, 4.0 now; Seed: 0 there, 3 now" in message
     assert "HighPass" not in message

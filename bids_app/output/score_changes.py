@@ -19,12 +19,12 @@ from ..settings.configuration import (
 from ..settings.effects import EFFECTS, keys_of
 from ..settings.settings import Settings
 
-__all__ = ["configured", "files_of", "parts_due", "settled", "what_changes", "what_differs"]
+__all__ = ["configured", "files_of", "parts_due", "what_changes", "what_differs", "with_what_is_there"]
 
 _CHECKSUM = " sha256:"
 
 
-def settled(settings: Settings) -> tuple[Settings, list[str]]:
+def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
     """Complete what was asked for by what an output dataset holds already, so that nothing there is lost.
 
     What the command line leaves open is as it is there; baselines, an atlas and null models that are there and were

@@ -12,16 +12,16 @@ from typing import Any
 from ...errors import ModelError
 from ...files import read_json, replacing_folder, write_json
 from ...grid import AFFINE, SHAPE
-from ..engine.locks import Claim
+from ..engine.locks import Lock
 from ..settings.checks import FITTED_PRESET
-from ..settings.configuration import model_checksum
+from ..settings.configuration import configuration_hash, maps_of, model_checksum
 from ..settings.settings import Settings
 
-__all__ = ["ModelShelf", "ShelvedModel", "check_model", "mismatches", "model_name"]
+__all__ = ["ModelStore", "StoredModel", "check_model", "mismatches", "model_name"]
 
 
 @dataclass(frozen=True)
-class ShelvedModel:
+class StoredModel:
     """A finished model in the output dataset.
 
     Parameters
@@ -59,7 +59,7 @@ class ShelvedModel:
 
 
 @dataclass(frozen=True)
-class ModelShelf:
+class ModelStore:
     """The place of the one model of a configuration: ``OUT/models/<name>``.
 
     Parameters
@@ -82,11 +82,7 @@ class ModelShelf:
         """Where the model is, or will be."""
         return self.output_dir / "models" / self.name
 
-    def claim(self) -> Claim:
-        """Give the claim to hold while the model is made."""
-        return Claim(self.folder.parent / f".{self.name}.lock", "fitting the model")
-
-    def find(self) -> ShelvedModel | None:
+    def find(self) -> StoredModel | None:
         """Give the model, if it is there.
 
         Raises
@@ -97,14 +93,14 @@ class ModelShelf:
         if not (self.folder / "card.json").is_file():
             return None
         try:
-            found = ShelvedModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+            found = StoredModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
         except ModelError as error:
             if self.may_be_damaged:
                 return None
             raise ModelError(f"{error} Give --retrain to replace it.") from error
         return found if all(found.card.get(key) == value for key, value in self.more_card.items()) else None
 
-    def place(self, model_dir: Path) -> ShelvedModel:
+    def place(self, model_dir: Path) -> StoredModel:
         """Copy a model folder to its place, complete or not at all; one that is there is replaced.
 
         Raises
@@ -129,7 +125,7 @@ class ModelShelf:
         *,
         replacing: str | None = None,
         say: Callable[[str], None] = print,
-    ) -> ShelvedModel:
+    ) -> StoredModel:
         """Give the model; make it if nobody has.
 
         Parameters
@@ -141,19 +137,19 @@ class ModelShelf:
         say : callable
             Gets a line when this job waits for another.
         """
-        claim = self.claim()
-        claim.acquire(say)
+        lock = Lock(self.folder.parent / f".{self.name}.lock", "fitting the model")
+        lock.acquire(say)
         try:
             there = self.find()
             if there is not None and there.checksum != replacing:
                 return there
             made = make()
-            there = self.find() if claim.is_lost else None
+            there = self.find() if lock.is_lost else None
             if there is not None and there.checksum != replacing:
                 return there
             return self.place(made)
         finally:
-            claim.release()
+            lock.release()
 
 
 def check_model(folder: Path) -> None:
@@ -173,8 +169,25 @@ def check_model(folder: Path) -> None:
         )
 
 
-def model_name(settings: Settings, digest: str) -> str:
-    """Name the model of a configuration: by what it is trained as, or by the folder it was given in."""
+def model_name(settings: Settings, maps: str, known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Name the model of a configuration, as that is called which an earlier version has left.
+
+    Parameters
+    ----------
+    settings : Settings
+    maps : str
+        Hash of the settings that change the maps; earlier versions took that of all settings.
+    known : mapping
+        The configurations that the output dataset holds and has held, by their hashes.
+    """
+    same = [digest for digest, content in known.items() if configuration_hash(maps_of(content)) == maps]
+    names = [_name(settings, digest) for digest in (maps, *same)]
+    models = settings.output_dir / "models"
+    return next((name for name in names if (models / name / "card.json").is_file()), names[0])
+
+
+def _name(settings: Settings, digest: str) -> str:
+    """Name a model by what it is trained as, or by the folder it was given in."""
     if settings.model is None:
         return f"{settings.preset}-{settings.mode}-{digest[:8]}"
     given = re.sub(r"[^A-Za-z0-9.]+", "-", settings.model.name).strip("-.") or "model"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,33 +14,25 @@ from ...errors import InputError
 from ...files import read_json, write_json
 from ...images import read_image
 from ...maps import BRANCHES
+from ..engine.nodes import node_name
 from ..settings.settings import Settings
-from .shelf import ShelvedModel
+from .model_store import StoredModel
 
-__all__ = ["check_same_run", "kept_signed_maps", "maps_there", "networks_account", "node_name", "place_of"]
-
-
-def node_name(stem: str) -> str:
-    """Make a name that Nipype accepts.
-
-    >>> node_name("sub-01_task-rest_run-1")
-    'sub_01_task_rest_run_1'
-    """
-    return re.sub(r"\W", "_", stem)
+__all__ = ["check_same_run", "fbn_paths", "find_signed_maps", "output_id", "restore_metadata"]
 
 
-def place_of(output_dir: Path) -> str:
+def output_id(output_dir: Path) -> str:
     """Name an output dataset in the work folder, by where it lies."""
     return hashlib.sha256(str(output_dir).encode()).hexdigest()[:8]
 
 
-def maps_there(output_dir: Path, entities: Mapping[str, str]) -> list[Path]:
+def fbn_paths(output_dir: Path, entities: Mapping[str, str]) -> list[Path]:
     """Give the places of a run's FBNs in an output dataset."""
     return [output_dir / output_path(entities, branch) for branch in BRANCHES]
 
 
-def kept_signed_maps(
-    settings: Settings, entities: Mapping[str, str], stem: str, model: ShelvedModel, *, is_certain: bool = True
+def find_signed_maps(
+    settings: Settings, entities: Mapping[str, str], stem: str, model: StoredModel, *, is_certain: bool = True
 ) -> list[Path] | None:
     """Find a run's maps before equation 9: in the output dataset, or where their extraction wrote them.
 
@@ -52,7 +43,7 @@ def kept_signed_maps(
         Of the run.
     stem : str
         Of the run.
-    model : ShelvedModel
+    model : StoredModel
     is_certain : bool
         Whether it is seen, byte for byte, that maps in the work folder belong to those in the output dataset; for a
         plan, their sizes say enough.
@@ -65,9 +56,9 @@ def kept_signed_maps(
     there = [settings.output_dir / output_path(entities, f"{branch}signed") for branch in BRANCHES]
     if all(path.is_file() for path in there):
         return there
-    fbn = maps_there(settings.output_dir, entities)
+    fbn = fbn_paths(settings.output_dir, entities)
     # Whatever made them, the same maps after equation 9 beside them say what they are.
-    steps = f"*-{place_of(settings.output_dir)}/*_{model.checksum[:8]}_wf/{node_name(stem)}/networks_wf/extract"
+    steps = f"*-{output_id(settings.output_dir)}/*_{model.checksum[:8]}_wf/{node_name(stem)}/networks_wf/extract"
     for folder in sorted(settings.work_dir.glob(steps)):
         own, signed = ([folder / f"{branch}{end}.nii.gz" for branch in BRANCHES] for end in ("", "signed"))
         if all(path.is_file() for path in (*own, *signed, *fbn)) and all(
@@ -104,7 +95,7 @@ def check_same_run(output_dir: Path, entities: Mapping[str, str], *, region: str
         )
 
 
-def networks_account(output_dir: Path, entities: Mapping[str, str], folder: Path) -> Path:
+def restore_metadata(output_dir: Path, entities: Mapping[str, str], folder: Path) -> Path:
     """Write what the extraction said about itself, as the sidecar of the maps has kept it, into a file.
 
     Raises

@@ -1,0 +1,120 @@
+"""What a job checks before it starts: its machine, its work folder, and what would stop every run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from ...errors import ScaaeError, UsageError
+from ...words import plural
+from ..engine.plugin_file import read_plugin_file
+from ..engine.plugins import check_plugin_file
+from ..settings.console import Console
+from ..settings.settings import MODE_DEFAULTS, Settings
+from ..user_text import did_you_mean
+from .model_store import check_model
+
+__all__ = ["check_before_start", "check_cuda", "check_machine", "make_work_dir"]
+
+
+def check_machine(settings: Settings) -> None:
+    """Refuse a plugin file or a device that cannot be used.
+
+    Raises
+    ------
+    UsageError
+    """
+    if settings.plugin_file is not None:
+        check_plugin_file(settings.plugin_file)
+    if not settings.reports_only:
+        check_cuda(settings)
+
+
+def check_cuda(settings: Settings) -> None:
+    """See that the CUDA device that was asked for is there; where steps run on other machines, it may be on those.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    if not settings.device.startswith("cuda"):
+        return
+    if settings.plugin_file is not None and not read_plugin_file(settings.plugin_file).is_local:
+        return
+    import torch
+
+    there = torch.cuda.device_count()
+    if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
+        found = f"{there or 'no'} {plural(there, 'CUDA device')}"
+        raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
+
+
+def check_before_start(settings: Settings, console: Console) -> None:
+    """Find out early what would stop every run: templates, preset, the model that was given.
+
+    Raises
+    ------
+    ScaaeError
+    """
+    if settings.fetch_templates and not settings.dry_run:
+        from ...evaluation.templates.smith2009 import fetch_smith2009
+
+        fetch_smith2009()
+    if settings.dry_run or settings.templates != "default" or settings.template_labels is not None:
+        _check_templates(settings, "template", console)
+    if settings.atlas is not None:
+        _check_templates(settings, "atlas", console)
+    if settings.model is not None:
+        check_model(settings.model)
+    elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
+        from ...model.presets import preset_named
+
+        preset_named(settings.preset or "contextual")
+
+
+def _check_templates(settings: Settings, what: Literal["template", "atlas"], console: Console) -> None:
+    """Say what is taken as templates, or as atlas, and of which kind; refuse what is neither."""
+    from ...evaluation import load_templates
+    from ...evaluation.templates.template_account import template_lines
+    from ...grid import load_grid
+
+    image, labels, kind = settings.templates, settings.template_labels, settings.template_kind
+    if what == "atlas":
+        image, labels, kind = settings.atlas or "default", settings.atlas_labels, settings.atlas_kind
+    mask = None if settings.model is None else settings.model / "mask.nii.gz"
+    try:
+        grid = load_grid(mask if mask is not None and mask.is_file() else None)
+        found = load_templates(image, grid=grid, labels=labels, kind=kind, what=what)
+    except ScaaeError as error:
+        names = ("default", "smith2009")
+        # Of what is not there, `load_templates` has named the nearest already.
+        near = did_you_mean(image, names) if image not in names and Path(image).exists() else ""
+        option = "--templates" if what == "template" else "--atlas"
+        raise type(error)(f"{option}: {str(error).rstrip('.') + near if near else error}") from error
+    console.say("\n".join(template_lines(found, what=what)))
+
+
+def make_work_dir(settings: Settings) -> None:
+    """Make the work folder, private to its owner: it holds files that are unpickled.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made or belongs to somebody else.
+    """
+    folder = settings.work_dir
+    try:
+        if settings.clean_work_dir and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() not in (0, folder.stat().st_uid):
+            raise UsageError(f"{folder}: belongs to another user; choose another --work-dir.")
+        folder.chmod(0o700)
+        (folder / "caches").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be used as work folder ({error.strerror}); choose another --work-dir."
+        ) from error

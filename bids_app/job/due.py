@@ -1,0 +1,76 @@
+"""What is due: which runs of a job have to be done, why, and what of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..inputs.plan import RunInput
+from ..output.dataset_files import wanted_outputs
+from ..output.records import Due, RunRecord, fingerprints, in_current_form, read_record, record_path, whats_new
+from ..settings.settings import Settings
+from .existing_maps import find_signed_maps
+from .model_store import StoredModel
+from .models import JobModels
+
+__all__ = ["DueRuns"]
+
+
+@dataclass(frozen=True)
+class DueRuns:
+    """What of a job's runs an output dataset has yet to get.
+
+    Parameters
+    ----------
+    settings : Settings
+    models : JobModels
+    maps : str
+        Hash of the settings that change the maps.
+    scores : mapping
+        The settings that change what is computed from them.
+    known : mapping
+        The configurations that the output dataset holds and has held, by their hashes.
+    """
+
+    settings: Settings
+    models: JobModels
+    maps: str
+    scores: Mapping[str, Any]
+    known: Mapping[str, Mapping[str, Any]]
+
+    def find(self, runs: Iterable[RunInput]) -> dict[str, Due]:
+        """Say which runs have to be done, why, and what of them, by stem."""
+        model = self.models.main
+        if self.settings.level == "train":
+            return {} if self.models.are_complete else {run.stem: Due("for training") for run in runs}
+        found = {}
+        for run in runs:
+            due = whats_new(
+                self.record_of(run),
+                self.settings.output_dir,
+                configuration=self.maps,
+                model=None if model is None else model.checksum,
+                inputs=fingerprints(run.files),
+                wanted=wanted_outputs(run, options=self.settings.output_options),
+                scores=self.scores,
+                mode=self.settings.mode,
+                events=run.events,
+            )
+            if due:
+                found[run.stem] = due if model is None else self._with_cost(due, run, model)
+        return found
+
+    def record_of(self, run: RunInput) -> RunRecord | None:
+        """Give the record of a run, if there is one."""
+        path = record_path(self.settings.output_dir, run.entities["sub"], run.stem)
+        return in_current_form(read_record(path), self.known)
+
+    def _with_cost(self, due: Due, run: RunInput, model: StoredModel) -> Due:
+        """Say it too if scores need maps that were not kept."""
+        if not due.parts & {"states", "signed_maps"} or find_signed_maps(
+            self.settings, run.entities, run.stem, model, is_certain=False
+        ):
+            return due
+        again = "the maps before equation 9 were not kept: networks are extracted again, with the same model"
+        return replace(due, reason=f"{due.reason}; {again}")

@@ -1,0 +1,176 @@
+"""The models of a job: the main one and those of the folds, found in the output dataset or fitted now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...derivatives.names import participant_of
+from ...errors import ScaaeError, UsageError
+from ...words import counted
+from ..inputs.plan import Inputs, RunInput
+from ..output.logbook import Logbook
+from ..settings.settings import Settings
+from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
+from .model_store import ModelStore, StoredModel
+
+if TYPE_CHECKING:
+    from .stages import PreparedFiles, Stages
+
+__all__ = ["FEW_VOLUMES", "JobModels"]
+
+FEW_VOLUMES = 500
+"""Distinct training volumes below which a warning says that the training set is very small."""
+
+
+class JobModels:
+    """The models of one job.
+
+    Parameters
+    ----------
+    settings : Settings
+    inputs : Inputs
+    store : ModelStore
+        Of the main model.
+    logbook : Logbook
+    stages : callable
+        Gives the workflows.
+    """
+
+    def __init__(
+        self, settings: Settings, inputs: Inputs, store: ModelStore, logbook: Logbook, stages: Callable[[], Stages]
+    ):
+        self.settings, self.inputs, self.store, self.logbook, self.stages = settings, inputs, store, logbook, stages
+        there = store.find()
+        self.unwanted = there.checksum if there is not None and settings.retrain else None
+        self.unwanted_folds = checksums_of_folds(store) if settings.retrain else {}
+
+    @property
+    def main(self) -> StoredModel | None:
+        """The main model as it is now; one that is to be replaced does not count."""
+        there = self.store.find()
+        return None if there is None or there.checksum == self.unwanted else there
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the models of this configuration that are there: the main one, and those of the folds."""
+        model = self.main
+        if model is None:
+            return set()
+        folds = self._of_folds(model).there().values() if self.settings.cross_fit else ()
+        return {self.store.name, *(there.folder.name for there in folds)}
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether all models that the settings ask for are there."""
+        return len(self.names) == 1 + self.settings.cross_fit
+
+    def _of_folds(self, main: StoredModel) -> FoldModels:
+        return FoldModels(main, self.store, self.settings.cross_fit, self.unwanted_folds)
+
+    def check_cross_fit(self) -> None:
+        """Refuse more folds than participants before anything runs; once there is a model, its card decides.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.settings.cross_fit and self.main is None:
+            check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.cross_fit)
+
+    # ---- the main model ------------------------------------------------------------------------------------------
+
+    def get_main(self, prepared: Mapping[str, PreparedFiles]) -> StoredModel | None:
+        """Give the model: there already, given by the user, or fitted now to all runs that were prepared."""
+        was_there, summary = self.main is not None, self.logbook.summary
+        try:
+            model = self.store.get(
+                lambda: self.settings.model or self._train_main(prepared),
+                replacing=self.unwanted,
+                say=self.logbook.console.say,
+            )
+        except UsageError:
+            raise
+        except ScaaeError as error:
+            self.logbook.fail("the model", str(error))
+            return None
+        if not was_there:
+            self._introduce(model)
+        if self.settings.level == "train":
+            summary.finished |= {self.store.name} - summary.before
+        return model
+
+    def _train_main(self, prepared: Mapping[str, PreparedFiles]) -> Path:
+        n_folds = self.settings.cross_fit
+        if n_folds:  # before anything is trained, so that another number can still be given for this output
+            check_participants({participant_of(stem) for stem in prepared}, n_folds)
+        then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
+        self.logbook.console.say(f"Fitting a model to {counted(len(prepared), 'run')}.{then}")
+        return self._train(prepared)
+
+    def _train(self, prepared: Mapping[str, PreparedFiles], name: str = "training_wf") -> Path:
+        folder, outcome = self.stages().train(prepared, anew=self.settings.retrain, name=name)
+        self.logbook.keep(outcome)
+        if folder is None:
+            failure = outcome.failure_within(name)
+            assert failure is not None
+            raise ScaaeError(failure.kept_in(self.settings.output_dir / "logs").message)
+        return folder
+
+    def _introduce(self, model: StoredModel) -> None:
+        """Say what model it is, and what its reader has to know."""
+        training, notes = model.card.get("Training", {}), self.logbook.summary.notes
+        seen = f", {training['VolumesSeen']} volumes seen" if "VolumesSeen" in training else ""
+        kind = f"{model.card.get('Preset')}, {model.card.get('Precision')}"
+        self.logbook.console.say(f"Model: {model.folder} ({kind}{seen})")
+        if model.is_undertrained:
+            notes.append(
+                f"The model is undertrained ({training.get('VolumesSeen')} volumes seen): its networks are not to be "
+                "interpreted. Train on more data or give --train-volumes."
+            )
+        if self.settings.model is None and training.get("Volumes", FEW_VOLUMES) < FEW_VOLUMES:
+            notes.append(
+                f"The model was fitted to {training['Volumes']} different volumes only, which is very little data."
+            )
+
+    # ---- the models of temporal nulls ----------------------------------------------------------------------------
+
+    def get_for_nulls(
+        self, runs: list[RunInput], prepared: Mapping[str, PreparedFiles], main: StoredModel
+    ) -> dict[str, StoredModel]:
+        """Give every run the model of its temporal null: the main one, or the one that has not seen its participant."""
+        settings, say = self.settings, self.logbook.console.say
+        if not settings.surrogates or not settings.cross_fit:
+            return {run.stem: main for run in runs} if settings.surrogates else {}
+        models = self._of_folds(main)
+        folds = models.needed(None if settings.level == "train" else {run.entities["sub"] for run in runs})
+        due = [fold for fold in folds if fold not in models.there()]
+        if due:
+            say(models.cost_sentence(due))
+        by_participant = fit_missing(
+            models, folds, make=lambda fold: self._train_fold(fold, prepared), fail=self.logbook.fail, say=say
+        )
+        if settings.level == "train":
+            summary = self.logbook.summary
+            summary.finished |= {there.folder.name for there in models.there().values()} - summary.before
+        in_folds = {label for fold in models.folds for label in fold.participants}
+        by_participant |= {run.entities["sub"]: main for run in runs if run.entities["sub"] not in in_folds}
+        return {run.stem: by_participant[sub] for run in runs if (sub := run.entities["sub"]) in by_participant}
+
+    def _train_fold(self, fold: Fold, prepared: Mapping[str, PreparedFiles]) -> Path:
+        """Train the model of a fold; runs that this call has not prepared yet are prepared for it."""
+        if self.logbook.is_stopped:
+            raise ScaaeError("Not started, because something failed before.")
+        here = {run.stem: run for run in self.inputs.runs}
+        check_training_runs(fold, here)
+        missing = [here[stem] for stem in fold.training_runs if stem not in prepared]
+        more: Mapping[str, PreparedFiles] = {}
+        if missing:  # in a place of its own: another job may be at work on these participants
+            more, outcome, _ = self.stages().prepare(missing, None, name=f"preparation_{fold.label}_wf")
+            self.logbook.keep_resources(outcome)
+            if outcome.failures:
+                reason = next(iter(outcome.failures.values())).message
+                raise ScaaeError(f"A run that trained the main model cannot be prepared any more: {reason}")
+        files = {**prepared, **more}
+        return self._train({stem: files[stem] for stem in fold.training_runs}, f"training_{fold.label}_wf")
