@@ -240,9 +240,9 @@ def _collect(run: Run, collected: _Collected) -> None:
     samples = run.table("samples", ["kept"])
     overlap = [run.table(meaning, ["method", "template"]) for meaning in ("overlap", "baselines") if run.has(meaning)]
     overlap = overlap or [run.table("overlap")]  # says what is missing
-    gradual = run.table("gradualchange", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
+    gradual = run.table("gradual_change", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
     code = _code(run.table("code"), run) if run.has("code") else None
-    states = _optional(run, "statemetrics", ["method", "state", "occupancy", "mean_dwell_seconds"])
+    states = _optional(run, "state_metrics", ["method", "state", "occupancy", "mean_dwell_seconds"])
     transitions = _optional(run, "transitions", ["method", "from", "to", "count"])
     if run.repetition_time is None:
         raise InputError("no sidecar knows its repetition time; do the run again.")
@@ -266,8 +266,8 @@ def _collect(run: Run, collected: _Collected) -> None:
     collected.transitions += [] if transitions is None else [transitions]
     if code is not None:
         collected.code_names, collected.codes[run.stem] = code
-    maps = {branch: run.path(f"{branch}states") for branch in BRANCHES if run.has(f"{branch}states")}
-    names = run.sidecar("statemetrics").get("TemplateLabels")
+    maps = {branch: run.path(f"{branch}_states") for branch in BRANCHES if run.has(f"{branch}_states")}
+    names = run.sidecar("state_metrics").get("TemplateLabels")
     if maps and isinstance(names, list):
         collected.state_maps[run.stem], collected.state_names = maps, tuple(map(str, names))
 

@@ -354,7 +354,7 @@ class Job:
     ) -> tuple[list[RunInput], str]:
         for run in runs:
             if run.stem not in null_models:
-                self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
+                self.logbook.forget_outputs([str(output_path(run.entities, "dynamics_null"))])
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
         self.logbook.keep_resources(outcome)
         self.logbook.note(runs, outcome, workflow.name, model=model.checksum)
@@ -384,7 +384,7 @@ class Job:
             record, parts = records[run.stem], self.due[run.stem].parts
             self.logbook.begin_addition(record, parts)
             if run.stem not in null_models and "dynamics_null" in parts:  # its model could not be trained
-                self.logbook.forget_outputs([str(output_path(run.entities, "dynamicsnull"))])
+                self.logbook.forget_outputs([str(output_path(run.entities, "dynamics_null"))])
                 parts -= {"dynamics_null"}
             additions.append(Addition(run, parts, merged_scores(record.scores or {}, self.scores)))
         written, outcome, name = add_scores(self.stages, additions, prepared, model, null_models)

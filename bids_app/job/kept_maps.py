@@ -62,7 +62,7 @@ def kept_signed_maps(
     list of Path or None
         None where they were not kept.
     """
-    there = [settings.output_dir / output_path(entities, f"{branch}signed") for branch in BRANCHES]
+    there = [settings.output_dir / output_path(entities, f"{branch}_signed") for branch in BRANCHES]
     if all(path.is_file() for path in there):
         return there
     fbn = maps_there(settings.output_dir, entities)
