@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import signature
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from ..errors import UsageError
 from ..model.device import check_device
@@ -80,7 +80,7 @@ def in_groups(build: Callable[Arguments, Result]) -> Callable[Arguments, Result]
     """Make a builder say so where a setting is not given in its group, or something else than a group is."""
     known = signature(build)
     defaults = {name: one.default for name, one in known.parameters.items()}
-    groups = {name: type(value) for name, value in defaults.items() if is_dataclass(value)}
+    groups: dict[str, type[Any]] = {name: type(value) for name, value in defaults.items() if is_dataclass(value)}
 
     @wraps(build)
     def built(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

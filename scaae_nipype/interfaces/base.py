@@ -125,7 +125,7 @@ class FunctionInterface(SimpleInterface):
         given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         folder = Path.cwd()  # Nipype has gone there; what it calls the folder may be relative to where it came from
         made: Any = self._compute(given, folder)
-        if isinstance(made, tuple):
+        if hasattr(made, "_asdict"):
             made = {"out_metadata" if name == "metadata" else name: path for name, path in made._asdict().items()}
         self._results |= {name: _as_text(value) for name, value in made.items()}
         for warning in self._warnings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +115,7 @@ def _named_by_weights(model: Path) -> Path:
     return model.rename(named)
 
 
-def _training_card(metadata_files, run_names):
+def _training_card(metadata_files: Sequence[str], run_names: Sequence[str]) -> dict[str, Any]:
     """Say in the card what the model has seen and how it was prepared."""
     runs = [read_json(path) for path in metadata_files]
     of_the_run = ("NumberOf", "Mask", "Warnings", "RepetitionTime", "Description", "NuisanceRegressors")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
+from math import inf
 from typing import Any, TypeVar
 
 from nipype.interfaces.base import BaseTraitedSpec, Directory, File, TraitError, Undefined, traits
@@ -70,13 +71,13 @@ def settings_of(
 
 def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     """Make the trait of a setting."""
-    known = about(field)
+    known, first = about(field), Undefined if default is None else default
     metadata |= {"desc": f"{known.text} ({known.unit})" if known.unit else known.text}
     metadata |= {} if default is None else {"usedefault": True}
     metadata |= {"nohash": True} if field.name in _WITHOUT_EFFECT else {}
     of_kind = {"strategy": NuisanceStrategy, "templates": Templates, "device": Device}
     if known.kind in of_kind:
-        return of_kind[known.kind](Undefined if default is None else default, **metadata)
+        return of_kind[known.kind](first, **metadata)
     if known.kind == "file":
         return ExistingFile(**metadata)
     if known.kind == "preset":
@@ -86,7 +87,7 @@ def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     if known.low is None:
         return traits.Enum(default, known.words, **metadata)
     if "float" in str(field.type):
-        return Quantity(known.low, known.high, known.unit, Undefined if default is None else default, **metadata)
+        return Quantity(known.low, known.high or inf, known.unit, first, **metadata)
     number = {"low": known.low, "high": known.high}
     if known.words:
         return traits.Either(traits.Enum(*known.words), traits.Range(**number), default=default, **metadata)

@@ -1,12 +1,15 @@
 """Every workflow is built, connected and expanded; no data, no computation."""
 
 import importlib.util
+import re
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 
 import pytest
 from nipype.interfaces.base import TraitError, isdefined
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
 from scaae_nipype.errors import ScaaeError, UsageError
@@ -27,6 +30,7 @@ from scaae_nipype.workflows import (
 )
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "pipelines.md"
 
 
 @pytest.fixture
@@ -211,8 +215,6 @@ def test_a_cutoff_that_is_given_stays(with_nulls, options):
 
 
 def test_results_of_the_null_models_are_saved(with_nulls, tmp_path):
-    from nipype.pipeline import engine as pe
-
     from scaae_nipype.workflows.networks import NETWORKS
 
     whole = pe.Workflow("whole")
@@ -413,6 +415,19 @@ def test_derivatives_and_reports(tmp_path):
         "report_sub_01",
         "report_sub_b",
     }
+
+
+def test_the_ten_lines_of_the_documentation(model_dir, bold):
+    code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[1]
+    yours = pe.Node(IdentityInterface(fields=["bold", "confounds"]), name="yours")
+    yours.inputs.trait_set(bold=bold, confounds=bold)
+    sink = pe.Node(IdentityInterface(fields=["maps", "tables"]), name="sink")
+    pipeline = pe.Workflow("pipeline")
+    exec(code.replace("/models/mine", model_dir), {"pipeline": pipeline, "yours": yours, "sink": sink})
+    made = nodes(pipeline)
+    assert (made["prepare"].inputs.strategy, made["prepare"].inputs.smoothing_fwhm) == ("36P", 4)
+    assert (made["baselines"].inputs.templates, made["baselines"].inputs.baselines) == ("smith2009", ["smoothed"])
+    assert made["prepare"].inputs.in_file == bold and made["extract"].n_procs == 4
 
 
 def test_the_example_for_other_pipelines(model_dir, bold, tmp_path):
