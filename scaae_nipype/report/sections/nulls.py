@@ -158,7 +158,7 @@ def dynamics_table(run: Run) -> Table:
         "members, upward, against the larger of both branches; of the others the smallest by the maximum statistic "
         "over members and branches. p corrected: the larger of that and the p of the tested family, "
         f"because others are looked into only where that one rejects. All statistics are in "
-        f"{run.path('dynamicsnull').name}.",
+        f"{run.path('dynamics_null').name}.",
     )
 
 
