@@ -55,7 +55,7 @@ def training(precision: str) -> dict[str, float]:
         cache = write_cache(_noise(400, grid), Path(folder, "run.npy"))
         torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
-        wanted = Training(preset="autoencoder", volumes=N_TRAINED, precision=precision, device="cuda")
+        wanted = Training(preset="autoencoder", train_volumes=N_TRAINED, precision=precision, device="cuda")
         train_on_caches([cache], grid, training=wanted, work_dir=folder)
         return {
             "seconds_per_volume": (time.perf_counter() - started) / N_TRAINED,

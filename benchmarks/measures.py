@@ -164,11 +164,13 @@ def whole_run(method: str, n_volumes: int = 148) -> dict:
 def prepare(path: str) -> dict:
     """Prepare a run with this package."""
     from scaae_nipype.grid import load_grid
+    from scaae_nipype.options import Preparation
     from scaae_nipype.preparation import prepare_run
 
+    preparation = Preparation(strategy="published-code", high_pass=HIGH_PASS)
     with tempfile.TemporaryDirectory() as scratch:  # as the node does it: the matrix lives in a file
         started = time.perf_counter()
-        run = prepare_run(path, grid=load_grid(), strategy="published-code", high_pass=HIGH_PASS, scratch_dir=scratch)
+        run = prepare_run(path, grid=load_grid(), preparation=preparation, scratch_dir=scratch)
         seconds, peak = time.perf_counter() - started, peak_mb()
     np.save(
         Path(path).with_suffix(".ours.npy"), run.data[:, ::37]
@@ -212,13 +214,15 @@ def prepare_and_extract(path: str) -> dict:
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import save_model
     from scaae_nipype.model.extraction.extract_run import extract_run
+    from scaae_nipype.options import Preparation
     from scaae_nipype.preparation import prepare_run
     from scaae_nipype.preparation.prepared import write_prepared
 
+    preparation = Preparation(strategy="published-code", high_pass=HIGH_PASS)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         grid = load_grid()
-        run = prepare_run(path, grid=grid, strategy="published-code", high_pass=HIGH_PASS, scratch_dir=folder)
+        run = prepare_run(path, grid=grid, preparation=preparation, scratch_dir=folder)
         files = write_prepared(run, folder)
         del run
         prepared = time.perf_counter() - started

@@ -10,12 +10,13 @@ import sys
 from nipype.interfaces.io import DataSink
 from nipype.pipeline import engine as pe
 
+from scaae_nipype.options import Preparation
 from scaae_nipype.workflows import init_scaae_wf
 
 
 def build(bold: str, mask: str, confounds: str, model_dir: str, work_dir: str) -> pe.Workflow:
     """Connect our workflow to a node of yours: here, one that collects files."""
-    scaae = init_scaae_wf(model_dir=model_dir, strategy="auto", smoothing_fwhm=6.0)
+    scaae = init_scaae_wf(model_dir, preparation=Preparation(strategy="auto", smoothing_fwhm=6.0))
     scaae.inputs.inputnode.trait_set(in_file=bold, in_mask=mask, confounds_file=confounds)
     yours = pe.Node(DataSink(base_directory=work_dir), name="yours")
     pipeline = pe.Workflow(name="your_pipeline", base_dir=work_dir)

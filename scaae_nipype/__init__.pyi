@@ -6,4 +6,8 @@ from .evaluation.templates.loading import load_templates as load_templates
 from .model.extraction.extractor import extract_networks as extract_networks
 from .model.training.train import train_model as train_model
 from .model.weights import load_model as load_model
+from .options import Evaluation as Evaluation
+from .options import Nulls as Nulls
+from .options import Preparation as Preparation
+from .options import Training as Training
 from .preparation.prepare import prepare_run as prepare_run

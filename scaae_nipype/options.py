@@ -7,7 +7,7 @@ groups; workflows and interfaces still take them one by one.
 from __future__ import annotations
 
 import os
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .errors import UsageError
@@ -187,6 +187,10 @@ class Preparation(Group):
                 f"`high_pass` {self.high_pass:g} must be lower than `low_pass` {self.low_pass:g} (both in Hz)."
             )
 
+    def of_denoised(self) -> Preparation:
+        """Give what is left for a run that was denoised before, which is neither regressed nor filtered again."""
+        return replace(self, strategy="none", high_pass=None, low_pass=None)
+
 
 @dataclass(frozen=True)
 class Training(Group):
@@ -248,7 +252,7 @@ class Evaluation(Group):
     template_labels: str | None = _labels("templates")
     template_kind: str = _kind("templates")
     baselines: tuple[str, ...] = setting(
-        ("smoothed", "context", "pca"), "what is scored beside the networks and the volume itself"
+        ("smoothed", "context", "pca"), "what is scored beside the networks and the volume itself", words=BASELINES
     )
     atlas: str | None = setting(None, "label or 4D image whose regions networks are averaged over", kind="templates")
     atlas_labels: str | None = _labels("atlas' regions")
@@ -265,6 +269,11 @@ class Evaluation(Group):
             raise UsageError(f"`baselines` {unknown[0]}: unknown; choose from {', '.join(BASELINES)}.")
         if self.atlas_labels and not self.atlas:
             raise UsageError("`atlas_labels` has no effect without `atlas`: give the image that they name.")
+
+    def of_model(self, *, has_context: bool) -> Evaluation:
+        """Leave out the baseline ``context`` for a model that has none, unless nothing would be left."""
+        possible = tuple(name for name in self.baselines if name != "context" or has_context)
+        return replace(self, baselines=possible or self.baselines)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ..derivatives.names import results_of
 from ..errors import UsageError
 from ..evaluation.scores.rules import rule_of
+from ..interfaces.base import FunctionInterface
 from ..interfaces.evaluation import (
     AssignStates,
     GradualChange,
@@ -20,16 +21,14 @@ from ..interfaces.evaluation import (
     RegionTimeCourses,
     ScoreBaselines,
 )
-from .arguments import as_names, check_resources
+from ..options import Evaluation
+from .connections import results, same
+from .resources import Resources, in_groups
 
 __all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
 
-EVALUATED = (
-    *("template_iou", "template_scores", "overlap", "threshold_curve", "evaluation_metadata", "gradual_change"),
-    *("states", "state_metrics", "transitions", "state_maps", "states_metadata"),
-    *("baselines", "baselines_metadata", "region_tables", "regions_metadata", "event_locking", "events_metadata"),
-)
-"""What comes out; the last line only as far as it was asked for."""
+EVALUATED = results_of("evaluation", "states", "baselines", "regions", "events")
+"""What comes out; of the last three steps only as far as it was asked for."""
 
 EVALUATION_STEPS = ("match_templates", "states", "baselines", "regions", "events")
 """Nodes that have an ``out_metadata`` with warnings."""
@@ -40,24 +39,13 @@ _METHODS_AT_ONCE = 2
 _KNOWN = {"default": "networks of @seitzman2020", "smith2009": "networks of @smith2009"}
 
 
+@in_groups
 def init_evaluation_wf(
+    evaluation: Evaluation = Evaluation(),
     *,
-    templates: str = "default",
-    template_labels: str | None = None,
-    template_kind: str = "auto",
-    mode: Literal["calibrated", "paper"] = "calibrated",
-    state_cutoff: float | None = None,
     cutoffs_given: bool = False,
-    baselines: Sequence[str] = (),
-    atlas: str | None = None,
-    atlas_labels: str | None = None,
-    atlas_kind: str = "auto",
     with_events: bool = False,
-    seed: int = 0,
-    device: str = "auto",
-    n_procs: int = 1,
-    mem_gb: float = 1.0,
-    baselines_mem_gb: float = 1.5,
+    resources: Resources = Resources(),
     parts: Collection[str] | None = None,
     name: str = "evaluation_wf",
 ) -> LiterateWorkflow:
@@ -65,33 +53,13 @@ def init_evaluation_wf(
 
     Parameters
     ----------
-    templates : str
-        ``default``, ``smith2009`` or an image.
-    template_labels : str, optional
-        Table with their names.
-    template_kind : {"auto", "continuous", "labels", "thresholded"}
-        What the image holds; ``auto`` recognises it.
-    mode : str
-        Which score decides on states, and from where on.
-    state_cutoff : float, optional
-        The least score of a state, instead of the mode's.
+    evaluation : Evaluation
+        Templates, baselines (``context`` and ``untrained`` need the input ``model_dir``), atlas, rule of states.
     cutoffs_given : bool
-        Whether the input ``state_cutoffs`` says what it is for every method.
-    baselines : sequence of str
-        Baselines to compute besides the volume itself; ``context`` and ``untrained`` need the input ``model_dir``.
-    atlas, atlas_labels : str, optional
-        Image and table of the regions whose mean FBN is written.
-    atlas_kind : str
-        As `template_kind`.
+        Whether the input ``state_cutoffs`` says what the least score of a state is for every method.
     with_events : bool
         Whether the run has a task, whose table is given to the input ``events``.
-    seed : int
-        Of the decompositions.
-    device : str
-    n_procs : int
-        CPU threads of the untrained network, and at most of scoring.
-    mem_gb, baselines_mem_gb : float
-        Of every step, and of the baselines.
+    resources : Resources
     parts : collection of str, optional
         Which of ``evaluation`` (scores against templates, gradual change), ``states``, ``baselines``, ``regions`` and
         ``events`` are computed, as far as they are asked for; by default all of them.
@@ -101,7 +69,7 @@ def init_evaluation_wf(
     ------
     in_file, in_mask, in_samples
         A prepared run.
-    fbn_maps, signed_maps, codes
+    fbn_maps, signed_maps, code
         Its networks; the last two are optional.
     grid_mask
         Mask of the model's grid.
@@ -111,114 +79,97 @@ def init_evaluation_wf(
         JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
-    scores, state_sequence
-        ``template_scores`` and ``states`` as they were computed before, where `parts` leaves them out.
+    template_scores, states
+        As they were computed before, where `parts` leaves them out.
 
     Outputs
     -------
-    template_iou, template_scores, overlap, threshold_curve, evaluation_metadata, gradual_change
+    template_iou, overlap, threshold_curve, gradual_change, template_scores, evaluation_metadata
     states, state_metrics, transitions, state_maps, states_metadata
-    baselines, baselines_metadata, region_tables, regions_metadata, event_locking, events_metadata
+    baselines, baselines_metadata, regions, regions_metadata, events, events_metadata
 
     Raises
     ------
     TraitError, UsageError
         At once, where an argument cannot be, or has no effect.
     """
-    check_resources(device=device, n_procs=n_procs, mem_gb=mem_gb, baselines_mem_gb=baselines_mem_gb)
-    if cutoffs_given and state_cutoff is not None:
+    if cutoffs_given and evaluation.state_cutoff is not None:
         raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
-    if atlas_labels and not atlas:
-        raise UsageError("`atlas_labels` has no effect without `atlas`: give the image that they name.")
-    baselines = as_names(baselines)
+    baselines, against = evaluation.baselines, evaluation.given("templates", "template_labels", "template_kind")
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(templates, mode, "null" if cutoffs_given else state_cutoff, baselines, with_events)
-    prepared = ["in_file", "in_mask", "in_samples"]
-    given = [*prepared, "fbn_maps", "signed_maps", "codes", "grid_mask", "events", "repetition_time", "start_time"]
-    given += ["state_cutoffs", "model_dir", "scores", "state_sequence"]
+    workflow.__desc__ = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
+    prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
+    given = [*prepared, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *task]
+    given += ["state_cutoffs", "template_scores", "states"]
     inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
-    labels = {"template_labels": template_labels} if template_labels else {}
-    against = {"templates": templates, "template_kind": template_kind, **labels}
-    volumes = [(field, field) for field in (*prepared, "grid_mask")]
-    maps = [*volumes, ("fbn_maps", "fbn_maps")]
+    volumes = same(*prepared, "grid_mask")
+    maps = [*volumes, *same("fbn_maps")]
 
-    def node(interface, name: str, *, n_procs: int = 1, mem_gb: float = mem_gb) -> pe.Node:
+    def node(
+        interface: FunctionInterface, name: str, *, n_procs: int = 1, mem_gb: float = resources.evaluation_mem_gb
+    ) -> pe.Node:
         return pe.Node(interface, name=name, n_procs=n_procs, mem_gb=mem_gb)
 
     def is_due(part: str) -> bool:
         return parts is None or part in parts
 
-    scores, sequence = (inputnode, "scores"), (inputnode, "state_sequence")
+    match, states = inputnode, inputnode  # what was computed before, where it is not due
     if is_due("evaluation"):
-        match = node(MatchTemplates(mode=mode, **against), "match_templates", n_procs=min(n_procs, _METHODS_AT_ONCE))
+        at_once = min(resources.n_procs, _METHODS_AT_ONCE)
+        match = node(MatchTemplates(mode=evaluation.mode, **against), "match_templates", n_procs=at_once)
         change = node(GradualChange(), "gradual_change")
-        scores = match, "out_scores"
-        out = [("out_iou", "template_iou"), ("out_scores", "template_scores"), ("out_overlap", "overlap")]
-        out += [("out_thresholds", "threshold_curve"), ("out_metadata", "evaluation_metadata")]
         workflow.connect(
             [
                 (inputnode, match, maps),
-                (inputnode, change, [(field, field) for field in (*prepared, "fbn_maps")]),
-                (match, outputnode, out),
-                (change, outputnode, [("out_table", "gradual_change")]),
+                (inputnode, change, same(*prepared, "fbn_maps")),
+                (match, outputnode, results("evaluation", without="gradual_change")),
+                (change, outputnode, same("gradual_change")),
             ]
         )
     if is_due("states"):
-        cutoff = {} if state_cutoff is None else {"cutoff": state_cutoff}
-        states = node(AssignStates(mode=mode, **against, **cutoff), "states")
-        sequence = states, "out_states"
-        out = [("out_states", "states"), ("out_metrics", "state_metrics"), ("out_transitions", "transitions")]
-        out += [("out_maps", "state_maps"), ("out_metadata", "states_metadata")]
+        states = node(AssignStates(**evaluation.given("mode", "state_cutoff"), **against), "states")
+        cutoffs = same("state_cutoffs") if cutoffs_given else []
         workflow.connect(
             [
-                (inputnode, states, [*maps, ("signed_maps", "signed_maps")]),
-                (scores[0], states, [(scores[1], "scores")]),
-                (states, outputnode, out),
+                (inputnode, states, [*maps, *same("signed_maps"), *cutoffs]),
+                (match, states, [("template_scores", "scores")]),
+                (states, outputnode, results("states")),
             ]
         )
-        if cutoffs_given:
-            workflow.connect([(inputnode, states, [("state_cutoffs", "cutoffs")])])
     if baselines and is_due("baselines"):
-        network = {"device": device, "num_threads": n_procs} if {"context", "untrained"} & {*baselines} else {}
+        of_model = bool({"context", "untrained"} & {*baselines})
+        network = {"device": resources.device, "num_threads": resources.n_procs} if of_model else {}
         scored = node(
-            ScoreBaselines(names=list(baselines), seed=seed, **network, **against),
+            ScoreBaselines(**evaluation.given("baselines", "seed"), **network, **against),
             "baselines",
-            n_procs=n_procs if "untrained" in baselines else 1,
-            mem_gb=baselines_mem_gb,
+            n_procs=resources.n_procs if "untrained" in baselines else 1,
+            mem_gb=resources.baselines_mem_gb,
         )
-        if network:
-            workflow.connect([(inputnode, scored, [("model_dir", "model_dir")])])
-        out = [("out_overlap", "baselines"), ("out_metadata", "baselines_metadata")]
-        workflow.connect([(inputnode, scored, [*volumes, ("codes", "codes")]), (scored, outputnode, out)])
-    if atlas and is_due("regions"):
-        labels = {"atlas_labels": atlas_labels} if atlas_labels else {}
-        regions = node(RegionTimeCourses(atlas=atlas, atlas_kind=atlas_kind, **labels), "regions")
-        out = [("out_tables", "region_tables"), ("out_metadata", "regions_metadata")]
-        workflow.connect([(inputnode, regions, maps), (regions, outputnode, out)])
+        needed = same("code", "model_dir") if of_model else same("code")
+        workflow.connect([(inputnode, scored, [*volumes, *needed]), (scored, outputnode, results("baselines"))])
+    if evaluation.atlas and is_due("regions"):
+        regions = node(RegionTimeCourses(**evaluation.given("atlas", "atlas_labels", "atlas_kind")), "regions")
+        workflow.connect([(inputnode, regions, maps), (regions, outputnode, results("regions"))])
     if with_events and is_due("events"):
         events = node(LockToEvents(), "events", mem_gb=0.3)
-        task = [(field, field) for field in ("events", "repetition_time", "start_time")]
-        out = [("out_table", "event_locking"), ("out_metadata", "events_metadata")]
         workflow.connect(
             [
-                (inputnode, events, task),
-                (scores[0], events, [(scores[1], "scores")]),
-                (sequence[0], events, [(sequence[1], "states")]),
-                (events, outputnode, out),
+                (inputnode, events, same(*task)),
+                (match, events, [("template_scores", "scores")]),
+                (states, events, same("states")),
+                (events, outputnode, results("events")),
             ]
         )
     return workflow
 
 
-def _description(
-    templates: str, mode: str, state_cutoff: float | Literal["null"] | None, baselines: Sequence[str], with_events: bool
-) -> str:
-    rule = rule_of(mode, None if state_cutoff == "null" else state_cutoff)
+def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bool) -> str:
+    templates, rule = evaluation.templates, rule_of(evaluation.mode, evaluation.state_cutoff)
     least = f"{rule.cutoff:g}"
-    if state_cutoff == "null":
+    if cutoffs_given:
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
-    also = f" So were baselines: {', '.join(baselines)}." if baselines else ""
+    also = f" So were baselines: {', '.join(evaluation.baselines)}." if evaluation.baselines else ""
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
         "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "

@@ -9,9 +9,11 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.preparation import PrepareRun
-from ..preparation.strategies import Strategy, choose_strategy, regressed_in_words
+from ..options import Preparation
+from ..preparation.strategies import choose_strategy, regressed_in_words
 from ..words import listed
-from .arguments import check_resources
+from .connections import same
+from .resources import check_memory, in_groups
 
 __all__ = ["PREPARED", "init_prepare_run_wf"]
 
@@ -19,14 +21,10 @@ PREPARED = ("out_file", "out_mask", "out_samples", "out_metadata")
 """Files of a prepared run."""
 
 
+@in_groups
 def init_prepare_run_wf(
+    preparation: Preparation = Preparation(),
     *,
-    strategy: str = "auto",
-    smoothing_fwhm: float = 6.0,
-    high_pass: float | None = None,
-    low_pass: float | None = None,
-    fd_threshold: float | None = None,
-    dummy_scans: Literal["auto"] | int = "auto",
     denoised: bool = False,
     repetition_time: float | None = None,
     grid_mask: str | None = None,
@@ -37,17 +35,9 @@ def init_prepare_run_wf(
 
     Parameters
     ----------
-    strategy : str
-        Nuisance strategy: a name, or a file that describes one.
-    smoothing_fwhm : float
-        In mm.
-    high_pass, low_pass : float, optional
-        In Hz, 0 for no such filter; by default as the strategy says.
-    fd_threshold : float, optional
-        In mm, 0 for no censoring; by default as the strategy says.
-    dummy_scans : "auto" or int
+    preparation : Preparation
     denoised : bool
-        Whether the run was denoised already; `strategy` and filters must not ask for more then.
+        Whether the run was denoised already; strategy and filters must not ask for more then.
     repetition_time : float, optional
         In s, where neither header nor the input of this name says it.
     grid_mask : str, optional
@@ -69,28 +59,12 @@ def init_prepare_run_wf(
     TraitError, UsageError
         At once, where an argument cannot be, or two contradict each other.
     """
-    check_resources(mem_gb=mem_gb)
+    check_memory(mem_gb=mem_gb)
     workflow = LiterateWorkflow(name=name)
-    given = {"high_pass": high_pass, "low_pass": low_pass, "fd_threshold": fd_threshold, "grid_mask": grid_mask}
-    prepare = pe.Node(
-        PrepareRun(
-            strategy=strategy,
-            smoothing_fwhm=smoothing_fwhm,
-            dummy_scans=dummy_scans,
-            denoised=denoised,
-            **{field: value for field, value in given.items() if value is not None},
-        ),
-        name="prepare",
-        n_procs=1,
-        mem_gb=mem_gb,
-    )
-    workflow.__desc__ = _description(
-        choose_strategy(strategy, denoised=denoised, high_pass=high_pass, low_pass=low_pass, fd_threshold=fd_threshold),
-        smoothing_fwhm=smoothing_fwhm,
-        dummy_scans=dummy_scans,
-        denoised=denoised,
-        repetition_time=repetition_time,
-    )
+    prepare = pe.Node(PrepareRun(denoised=denoised, **preparation.given()), name="prepare", n_procs=1, mem_gb=mem_gb)
+    if grid_mask is not None:
+        prepare.inputs.grid_mask = grid_mask
+    workflow.__desc__ = _description(preparation, denoised=denoised, repetition_time=repetition_time)
     timing = ["repetition_time", "repetition_time_source", "known"]
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", *timing]
     inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
@@ -100,25 +74,19 @@ def init_prepare_run_wf(
         inputnode.inputs.repetition_time = repetition_time
     workflow.connect(
         [
-            (inputnode, prepare, [(field, field) for field in fields]),
-            (prepare, outputnode, [(field, field) for field in PREPARED]),
+            (inputnode, prepare, same(*fields)),
+            (prepare, outputnode, same(*PREPARED)),
         ]
     )
     return workflow
 
 
-def _description(
-    chosen: Strategy,
-    *,
-    smoothing_fwhm: float,
-    dummy_scans: Literal["auto"] | int,
-    denoised: bool,
-    repetition_time: float | None,
-) -> str:
+def _description(preparation: Preparation, *, denoised: bool, repetition_time: float | None) -> str:
     """Say what is done, whether it was asked for or is what the strategy means."""
+    chosen, smoothing_fwhm = choose_strategy(preparation, denoised=denoised), preparation.smoothing_fwhm
     smoothed = f"smoothed with a Gaussian kernel of {smoothing_fwhm:g} mm FWHM and " if smoothing_fwhm else ""
     on_grid = f"Every volume of the BOLD runs was {smoothed}resampled to a 49 × 58 × 47 grid of 4 mm in MNI space."
-    left_out = _left_out(dummy_scans, chosen.fd_threshold)
+    left_out = _left_out(preparation.dummy_scans, chosen.fd_threshold)
     if denoised:
         return f"{on_grid} The data had been denoised before; every voxel was z-scored. {left_out} "
     steps = []

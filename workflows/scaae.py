@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
@@ -11,29 +10,29 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..files import read_json
 from ..model.folder import CARD, MASK, check_model_folder
+from ..options import Evaluation, Nulls, Preparation
+from .connections import into, out_of
 from .model_card import training_sentence
 from .networks import NETWORKS, init_networks_wf
 from .preparation import PREPARED, init_prepare_run_wf
+from .resources import Resources, in_groups
 
 __all__ = ["init_scaae_wf"]
 
 
+@in_groups
 def init_scaae_wf(
-    *,
     model_dir: str,
-    strategy: str = "auto",
-    smoothing_fwhm: float = 6.0,
-    high_pass: float | None = None,
-    low_pass: float | None = None,
-    fd_threshold: float | None = None,
-    dummy_scans: Literal["auto"] | int = "auto",
+    *,
+    preparation: Preparation = Preparation(),
+    evaluation: Evaluation = Evaluation(),
+    nulls: Nulls = Nulls(),
     denoised: bool = False,
     repetition_time: float | None = None,
+    with_events: bool = False,
     save_signed: bool = False,
-    device: str = "auto",
-    n_procs: int = 1,
+    resources: Resources = Resources(),
     name: str = "scaae_wf",
-    **evaluation: Any,
 ) -> LiterateWorkflow:
     """Build everything that happens to one run, for use inside another pipeline.
 
@@ -41,13 +40,11 @@ def init_scaae_wf(
     ----------
     model_dir : str
         Model folder; the run is prepared on its grid.
-    strategy, smoothing_fwhm, high_pass, low_pass, fd_threshold, dummy_scans, denoised, repetition_time
+    preparation, denoised, repetition_time
         As for `init_prepare_run_wf`.
-    save_signed, device, n_procs
+    evaluation, nulls, with_events, save_signed, resources
         As for `init_networks_wf`.
     name : str
-    **evaluation
-        Arguments of `init_networks_wf` and `init_evaluation_wf`: templates, baselines, atlas, n_surrogates …
 
     Inputs
     ------
@@ -62,7 +59,7 @@ def init_scaae_wf(
     -------
     prepared_file, region, samples, preparation_metadata
         The prepared run.
-    fbn_maps, signed_maps, channel_weights, codes, networks_metadata
+    fbn_maps, signed_maps, channel_weights, code, networks_metadata
     template_iou … events_metadata
         Of `init_evaluation_wf`.
     match_p … dynamics_null_metadata
@@ -77,41 +74,26 @@ def init_scaae_wf(
     check_model_folder(model_dir)
     workflow = LiterateWorkflow(name=name)
     grid_mask = str(Path(model_dir) / MASK)
-    prepare = init_prepare_run_wf(
-        strategy=strategy,
-        smoothing_fwhm=smoothing_fwhm,
-        high_pass=high_pass,
-        low_pass=low_pass,
-        fd_threshold=fd_threshold,
-        dummy_scans=dummy_scans,
-        denoised=denoised,
-        repetition_time=repetition_time,
-        grid_mask=grid_mask,
+    prepare = init_prepare_run_wf(preparation, denoised=denoised, repetition_time=repetition_time, grid_mask=grid_mask)
+    networks = init_networks_wf(
+        evaluation, nulls, with_events=with_events, save_signed=save_signed, resources=resources
     )
-    networks = init_networks_wf(save_signed=save_signed, device=device, n_procs=n_procs, **evaluation)
     networks.__desc__ = f"{training_sentence(read_json(Path(model_dir) / CARD))} {networks.__desc__}"
     networks.inputs.inputnode.model_dir = model_dir
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
-    prepared = ["prepared_file", "region", "samples", "preparation_metadata"]
+    prepared = dict(zip(PREPARED, ("prepared_file", "region", "samples", "preparation_metadata"), strict=True))
+    of_run = ("file", "mask", "samples")
     more = ["run_name", "surrogate_templates", "null_model_dir", "events", "start_time"]
     inputnode = pe.Node(IdentityInterface(fields=[*fields, *more]), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=[*prepared, *NETWORKS]), name="outputnode")
+    outputnode = pe.Node(IdentityInterface(fields=[*prepared.values(), *NETWORKS]), name="outputnode")
     workflow.connect(
         [
-            (inputnode, prepare, [(field, f"inputnode.{field}") for field in fields]),
-            (inputnode, networks, [(field, f"inputnode.{field}") for field in (*more, "repetition_time")]),
-            (
-                prepare,
-                networks,
-                [(f"outputnode.out_{field}", f"inputnode.in_{field}") for field in ("file", "mask", "samples")],
-            ),
-            (
-                prepare,
-                outputnode,
-                [(f"outputnode.{field}", name) for field, name in zip(PREPARED, prepared, strict=True)],
-            ),
-            (networks, outputnode, [(f"outputnode.{field}", field) for field in NETWORKS]),
+            (inputnode, prepare, into(*fields)),
+            (inputnode, networks, into(*more, "repetition_time")),
+            (prepare, networks, [(f"outputnode.out_{name}", f"inputnode.in_{name}") for name in of_run]),
+            (prepare, outputnode, [(f"outputnode.{field}", name) for field, name in prepared.items()]),
+            (networks, outputnode, out_of(*NETWORKS)),
         ]
     )
     return workflow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
@@ -11,8 +10,10 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
+from ..options import Training
 from ..words import counted
-from .arguments import check_resources
+from .connections import same
+from .resources import check_memory, check_processors, in_groups
 
 __all__ = ["FITTED_PRESET", "init_training_wf"]
 
@@ -20,17 +21,12 @@ FITTED_PRESET = "contextual"
 """The preset whose attention ships: training fits its context alone."""
 
 
+@in_groups
 def init_training_wf(
+    training: Training = Training(),
     *,
     run_names: Sequence[str],
-    preset: str = "contextual",
-    mode: Literal["calibrated", "paper"] = "calibrated",
-    train_volumes: Literal["auto"] | int = "auto",
-    seed: int = 0,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    device: str = "auto",
     checkpoint_dir: str | None = None,
-    processes: int = 1,
     n_procs: int = 1,
     mem_gb: float = 4.0,
     name: str = "training_wf",
@@ -39,18 +35,12 @@ def init_training_wf(
 
     Parameters
     ----------
+    training : Training
+        Network, recipe, seed, device …
     run_names : sequence of str
         Of the runs, in the order of the inputs; they go into the model card.
-    preset, mode : str
-        Network and recipe.
-    train_volumes : "auto" or int
-        Volumes shown to the network.
-    seed : int
-    precision, device : str
     checkpoint_dir : str, optional
         Where an interrupted training goes on; the node's folder by default.
-    processes : int
-        Devices (CUDA) or processes (CPU) that share the training of an autoencoder.
     n_procs : int
         CPU threads.
     mem_gb : float
@@ -65,21 +55,16 @@ def init_training_wf(
     -------
     model_dir
     """
-    check_resources(device=device, n_procs=n_procs, mem_gb=mem_gb)
+    check_processors(n_procs)
+    check_memory(mem_gb=mem_gb)
     if isinstance(run_names, str):
         raise UsageError(f"`run_names` must be a list with a name for each run, not {run_names!r}.")
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(len(run_names), preset, mode, train_volumes, seed)
+    workflow.__desc__ = _description(training, len(run_names))
     train = pe.Node(
         TrainModel(
             run_names=list(run_names),
-            preset=preset,
-            mode=mode,
-            train_volumes=train_volumes,
-            seed=seed,
-            precision=precision,
-            device=device,
-            processes=processes,
+            **training.given(),
             **({"checkpoint_dir": checkpoint_dir} if checkpoint_dir else {}),
         ),
         name="train",
@@ -91,14 +76,15 @@ def init_training_wf(
     outputnode = pe.Node(IdentityInterface(fields=["model_dir"]), name="outputnode")
     workflow.connect(
         [
-            (inputnode, train, [(field, field) for field in fields]),
-            (train, outputnode, [("model_dir", "model_dir")]),
+            (inputnode, train, same(*fields)),
+            (train, outputnode, same("model_dir")),
         ]
     )
     return workflow
 
 
-def _description(n_runs: int, preset: str, mode: str, train_volumes: Literal["auto"] | int, seed: int) -> str:
+def _description(training: Training, n_runs: int) -> str:
+    preset, train_volumes = training.preset, training.train_volumes
     runs = counted(n_runs, "run")
     if preset == FITTED_PRESET:
         return (
@@ -109,6 +95,7 @@ def _description(n_runs: int, preset: str, mode: str, train_volumes: Literal["au
         )
     shown = "" if train_volumes == "auto" else f"{train_volumes} volumes, repetitions included, of "
     return (
-        f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{mode}*, seed "
-        f"{seed}) was trained on {shown}{runs} with Adam and a mean squared error loss (PyTorch, @pytorch). "
+        f"A spatial and channel-wise attention autoencoder (SCAAE, @scaae; preset *{preset}*, mode *{training.mode}*, "
+        f"seed {training.seed}) was trained on {shown}{runs} with Adam and a mean squared error loss (PyTorch, "
+        "@pytorch). "
     )

@@ -119,10 +119,10 @@ def _state_maps(
             for label, part in own.groupby("participant_id", sort=False)
         }
         try:
-            maps[f"{branch}states"] = mean_state_maps(files)
+            maps[f"{branch}_states"] = mean_state_maps(files)
         except InputError as error:
             summary.failed[f"state maps of {branch}"] = str(error)
             continue
-        for path, reason in maps[f"{branch}states"].refused.items():
+        for path, reason in maps[f"{branch}_states"].refused.items():
             summary.failed[Path(path).name] = f"left out of the mean state maps: {reason}"
     return maps, {"TemplateLabels": list(inputs.state_names), "RepetitionTimeOfRuns": chosen}

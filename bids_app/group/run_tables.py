@@ -65,9 +65,9 @@ class RunTables:
             run.table(meaning, ["method", "template"]) for meaning in ("overlap", "baselines") if run.has(meaning)
         ]
         overlap = overlap or [run.table("overlap")]  # says what is missing
-        gradual = run.table("gradualchange", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
+        gradual = run.table("gradual_change", ["method", "lag", "lag_seconds", "mean_iou"]).assign(run=run.stem)
         code = _code(run.table("code"), run) if run.has("code") else None
-        states = _optional(run, "statemetrics", ["method", "state", "occupancy", "mean_dwell_seconds"])
+        states = _optional(run, "state_metrics", ["method", "state", "occupancy", "mean_dwell_seconds"])
         transitions = _optional(run, "transitions", ["method", "from", "to", "count"])
         if run.repetition_time is None:
             raise InputError("no sidecar knows its repetition time; do the run again.")
@@ -92,8 +92,8 @@ class RunTables:
         self.transitions += [] if transitions is None else [transitions]
         if code is not None:
             self.code_names, self.codes[run.stem] = code
-        maps = {branch: run.path(f"{branch}states") for branch in BRANCHES if run.has(f"{branch}states")}
-        names = run.sidecar("statemetrics").get("TemplateLabels")
+        maps = {branch: run.path(f"{branch}_states") for branch in BRANCHES if run.has(f"{branch}_states")}
+        names = run.sidecar("state_metrics").get("TemplateLabels")
         if maps and isinstance(names, list):
             self.state_maps[run.stem], self.state_names = maps, tuple(map(str, names))
 

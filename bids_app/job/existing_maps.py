@@ -53,7 +53,7 @@ def find_signed_maps(
     list of Path or None
         None where they were not kept.
     """
-    there = [settings.output_dir / output_path(entities, f"{branch}signed") for branch in BRANCHES]
+    there = [settings.output_dir / output_path(entities, f"{branch}_signed") for branch in BRANCHES]
     if all(path.is_file() for path in there):
         return there
     fbn = fbn_paths(settings.output_dir, entities)

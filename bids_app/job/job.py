@@ -236,7 +236,7 @@ class Job:
 
     def _remove_null(self, run: RunInput) -> None:
         """Remove an earlier temporal null of a run that does not get a new one."""
-        self.logbook.remove_outputs([str(output_path(run.entities, "dynamicsnull"))])
+        self.logbook.remove_outputs([str(output_path(run.entities, "dynamics_null"))])
 
     def _report(self, participants: Collection[str]) -> None:
         """Write the reports of participants."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from ...derivatives.names import output_path, outputs
 from ...errors import InputError
 from ...files import read_json
+from ...options import Evaluation
 from ...workflows import init_additions_wf, init_networks_wf
 from ...workflows.additions import ADDED
 from ..engine.nodes import Outcome, node_name
@@ -97,21 +98,18 @@ def _scores_of(
     signed = find_signed_maps(settings, run.entities, run.stem, model) if parts & _NEEDS_SIGNED else None
     one = LiterateWorkflow(name=node_name(run.stem))
     scored = init_additions_wf(
+        _evaluation_of(stages, addition, model),
+        stages.nulls_of(null_model),
         parts=parts,
         with_extraction=signed is None and bool(parts & _NEEDS_SIGNED),
+        with_events=run.events is not None,
         save_signed="signed_maps" in parts,
-        **stages.arguments_of(
-            run,
-            model,
-            baselines=addition.scores["Baselines"],
-            spatial_null="matches" in parts,
-            n_surrogates=0 if null_model is None else settings.surrogates,
-        ),
+        resources=stages.resources_of(run, addition.scores["Baselines"]),
     )
     stages.give(scored, run, prepared, model, surrogates if "matches" in parts else None, null_model)
     there = {
-        field: str(path)
-        for field, meaning in (("codes", "code"), ("scores", "templatescores"), ("state_sequence", "states"))
+        meaning: str(path)
+        for meaning in ("code", "template_scores", "states")
         if (path := settings.output_dir / output_path(run.entities, meaning)).is_file()
     }
     scored.inputs.inputnode.trait_set(
@@ -121,7 +119,7 @@ def _scores_of(
         scored.inputs.inputnode.signed_maps = [str(path) for path in signed]
     derivatives = stages.derivatives_of(run, model, null_model)
     derivatives.inputs.inputnode.trait_set(
-        out_metadata=prepared.out_metadata,
+        preparation_metadata=prepared.out_metadata,
         networks_metadata=str(restore_metadata(settings.output_dir, run.entities, _folder(stages))),
     )
     one.connect([(scored, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in ADDED])])
@@ -132,22 +130,27 @@ def describe(stages: Stages, additions: Iterable[Addition], model: StoredModel) 
     """Say for the Methods text how these runs were extracted and scored in all, whenever that was."""
     texts = []
     for addition in additions:
-        arguments = stages.arguments_of(
-            addition.run,
-            model,
-            baselines=addition.scores["Baselines"],
-            spatial_null=bool(addition.scores["SurrogateTemplates"]),
+        evaluation = _evaluation_of(stages, addition, model)
+        nulls = replace(
+            stages.settings.nulls,
+            n_surrogate_templates=addition.scores["SurrogateTemplates"],
             n_surrogates=addition.scores["Surrogates"],
         )
-        texts.append(init_networks_wf(**arguments).visit_desc())
+        texts.append(init_networks_wf(evaluation, nulls, with_events=addition.run.events is not None).visit_desc())
     return "".join(dict.fromkeys(texts))
+
+
+def _evaluation_of(stages: Stages, addition: Addition, model: StoredModel) -> Evaluation:
+    """Say what the networks of a run are held against, baselines that are there already included."""
+    wanted = replace(stages.settings.evaluation, baselines=tuple(addition.scores["Baselines"]))
+    return wanted.of_model(has_context=model.has_context)
 
 
 def warnings_there(output_dir: Path, run: RunInput, prepared: PreparedFiles) -> list[str]:
     """Collect what preparation and every part of the scores warn of, as their sidecars have it."""
     said = list(prepared.metadata["Warnings"])
     for part in PARTS:
-        meaning = next(meaning for meaning, entry in outputs().items() if entry.get("account") == part)
+        meaning = next(meaning for meaning, entry in outputs().items() if entry["step"] == part)
         if (output_dir / output_path(run.entities, meaning)).is_file():
             said += read_json(output_dir / output_path(run.entities, meaning, ".json")).get("Warnings", [])
     return list(dict.fromkeys(said))

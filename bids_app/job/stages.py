@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ...errors import ScaaeError
 from ...files import read_json
+from ...options import Nulls
 from ...workflows import (
+    Resources,
     init_derivatives_wf,
     init_networks_wf,
     init_prepare_run_wf,
@@ -101,12 +103,7 @@ class Stages:
         workflow = self.workflow(name)
         for run in runs:
             prepare = init_prepare_run_wf(
-                strategy=settings.nuisance_of(denoised=run.denoised),
-                smoothing_fwhm=settings.smoothing_fwhm,
-                high_pass=settings.filter_of("high_pass", denoised=run.denoised),
-                low_pass=settings.filter_of("low_pass", denoised=run.denoised),
-                fd_threshold=settings.fd_threshold,
-                dummy_scans=settings.dummy_scans,
+                settings.preparation.of_denoised() if run.denoised else settings.preparation,
                 denoised=run.denoised,
                 grid_mask=None if grid_mask is None else str(grid_mask),
                 mem_gb=memory_gb("prepare", run.bold),
@@ -147,19 +144,13 @@ class Stages:
             shutil.rmtree(checkpoints, ignore_errors=True)
             shutil.rmtree(self.folder / name, ignore_errors=True)
         files = list(prepared.values())
+        wanted = settings.training
         training = init_training_wf(
+            wanted,
             run_names=list(prepared),
-            preset=settings.preset or "contextual",
-            mode=settings.mode,
-            train_volumes=settings.train_volumes,
-            seed=settings.seed,
-            precision=settings.precision,
-            device=settings.device,
             checkpoint_dir=str(checkpoints),
-            processes=settings.train_processes,
-            n_procs=max(settings.omp_nthreads, settings.train_processes),
-            mem_gb=settings.train_processes
-            * training_gb(settings.preset or "contextual", [run.out_file for run in files]),
+            n_procs=max(settings.omp_nthreads, wanted.processes),
+            mem_gb=wanted.processes * training_gb(wanted.preset, [run.out_file for run in files]),
             name=name,
         )
         training.inputs.inputnode.in_files = [run.out_file for run in files]
@@ -225,11 +216,8 @@ class Stages:
         asked += () if settings.template_kind == "auto" else (settings.template_kind,)
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
-            templates=settings.templates,
-            template_labels=None if settings.template_labels is None else str(settings.template_labels),
-            template_kind=settings.template_kind,
-            n_surrogates=number,
-            seed=settings.seed,
+            settings.evaluation,
+            n_surrogate_templates=number,
             mem_gb=memory_gb("surrogates"),
         )
         workflow.inputs.inputnode.grid_mask = str(model.mask)
@@ -239,7 +227,7 @@ class Stages:
         failure = outcome.failure_within(workflow.name)
         if failure is not None:
             raise ScaaeError(failure.kept_in(settings.output_dir / "logs").message)
-        return outcome.outputs(f"{workflow.name}.make_surrogates").out_file
+        return outcome.outputs(f"{workflow.name}.make_surrogates").surrogate_templates
 
     def _networks_of(
         self,
@@ -251,51 +239,36 @@ class Stages:
     ) -> LiterateWorkflow:
         one = LiterateWorkflow(name=node_name(run.stem))
         networks = init_networks_wf(
+            self.settings.evaluation.of_model(has_context=model.has_context),
+            self.nulls_of(null_model),
+            with_events=run.events is not None,
             save_signed=self.settings.signed_maps,
-            **self.arguments_of(
-                run,
-                model,
-                baselines=self.settings.baselines,
-                spatial_null=surrogate_templates is not None,
-                n_surrogates=0 if null_model is None else self.settings.surrogates,
-            ),
+            resources=self.resources_of(run, self.settings.evaluation.baselines),
         )
         self.give(networks, run, prepared, model, surrogate_templates, null_model)
         derivatives = self.derivatives_of(run, model, null_model)
         derivatives.inputs.inputnode.trait_set(
-            out_mask=prepared.out_mask, out_samples=prepared.out_samples, out_metadata=prepared.out_metadata
+            region=prepared.out_mask, samples=prepared.out_samples, preparation_metadata=prepared.out_metadata
         )
         one.connect([(networks, derivatives, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
         return one
 
-    def arguments_of(
-        self, run: RunInput, model: StoredModel, *, baselines: Sequence[str], spatial_null: bool, n_surrogates: int
-    ) -> dict[str, Any]:
-        """Give the arguments of the workflows that extract or score the networks of a run."""
-        settings = self.settings
-        comparable = [name for name in baselines if name != "context" or model.has_context]
-        return {
-            "templates": settings.templates,
-            "template_labels": None if settings.template_labels is None else str(settings.template_labels),
-            "template_kind": settings.template_kind,
-            "mode": settings.mode,
-            "baselines": comparable or baselines,
-            "atlas": settings.atlas,
-            "atlas_labels": None if settings.atlas_labels is None else str(settings.atlas_labels),
-            "atlas_kind": settings.atlas_kind,
-            "with_events": run.events is not None,
-            "seed": settings.seed,
-            "spatial_null": spatial_null,
-            "n_surrogates": n_surrogates,
-            "n_folds": settings.cross_fit,
-            "device": settings.device,
-            "n_procs": settings.omp_nthreads,
-            "extraction_mem_gb": memory_gb("extract", run.bold),
-            "evaluation_mem_gb": memory_gb("evaluate", run.bold),
-            "spatial_null_mem_gb": memory_gb("spatial_null", run.bold),
-            "baselines_mem_gb": baselines_gb(baselines, run.bold),
-            "temporal_null_mem_gb": memory_gb("temporal_null", run.bold),
-        }
+    def nulls_of(self, null_model: StoredModel | None) -> Nulls:
+        """Give the null models of a run; without a model for it, there is no temporal one."""
+        nulls = self.settings.nulls
+        return nulls if null_model is not None else replace(nulls, n_surrogates=0)
+
+    def resources_of(self, run: RunInput, baselines: Sequence[str]) -> Resources:
+        """Say what the nodes that extract or score the networks of a run may take."""
+        return Resources(
+            device=self.settings.device,
+            n_procs=self.settings.omp_nthreads,
+            extraction_mem_gb=memory_gb("extract", run.bold),
+            evaluation_mem_gb=memory_gb("evaluate", run.bold),
+            baselines_mem_gb=baselines_gb(baselines, run.bold),
+            spatial_null_mem_gb=memory_gb("spatial_null", run.bold),
+            temporal_null_mem_gb=memory_gb("temporal_null", run.bold),
+        )
 
     def give(
         self,
@@ -334,7 +307,7 @@ class Stages:
             sources=sources_of(run, model.folder.name, self.roots),
             own_sources={}
             if null_model is None
-            else {"dynamicsnull": sources_of(run, null_model.folder.name, self.roots)},
+            else {"dynamics_null": sources_of(run, null_model.folder.name, self.roots)},
             spatial_reference=f"bids::models/{model.folder.name}/mask.nii.gz",
             model_metadata={
                 "ModelName": model.folder.name,

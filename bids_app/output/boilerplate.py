@@ -41,33 +41,13 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
 
 
 def _preparation(settings: Settings, *, denoised: bool) -> str:
-    return init_prepare_run_wf(
-        strategy=settings.nuisance_of(denoised=denoised),
-        smoothing_fwhm=settings.smoothing_fwhm,
-        high_pass=settings.filter_of("high_pass", denoised=denoised),
-        low_pass=settings.filter_of("low_pass", denoised=denoised),
-        fd_threshold=settings.fd_threshold,
-        dummy_scans=settings.dummy_scans,
-        denoised=denoised,
-    ).visit_desc()
+    preparation = settings.preparation.of_denoised() if denoised else settings.preparation
+    return init_prepare_run_wf(preparation, denoised=denoised).visit_desc()
 
 
 def _networks(settings: Settings, *, with_events: bool, has_context: bool) -> str:
-    comparable = [name for name in settings.baselines if name != "context" or has_context]
-    return init_networks_wf(
-        templates=settings.templates,
-        template_labels=None if settings.template_labels is None else str(settings.template_labels),
-        mode=settings.mode,
-        baselines=comparable or settings.baselines,
-        atlas=settings.atlas,
-        atlas_labels=None if settings.atlas_labels is None else str(settings.atlas_labels),
-        with_events=with_events,
-        seed=settings.seed,
-        save_signed=settings.signed_maps,
-        spatial_null=settings.surrogate_templates > 0,
-        n_surrogates=settings.surrogates,
-        n_folds=settings.cross_fit,
-    ).visit_desc()
+    evaluation = settings.evaluation.of_model(has_context=has_context)
+    return init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc()
 
 
 def _planned_card(settings: Settings) -> Mapping[str, Any]:

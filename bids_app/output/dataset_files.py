@@ -114,7 +114,8 @@ def part_of(name: str) -> str:
     for entry in outputs().values():
         ending = f"_desc-{entry['entities']['desc']}_{entry['suffix']}"
         if name.endswith((ending + entry["extension"], f"{ending}.json")):
-            return entry.get("account") or ("signed_maps" if entry.get("option") == "signed_maps" else "")
+            early = "signed_maps" if entry.get("option") == "signed_maps" else ""
+            return early if entry["step"] in ("preparation", "networks") else entry["step"]
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
@@ -18,7 +18,9 @@ __all__ = [
     "output_path",
     "outputs",
     "participant_of",
+    "results_of",
     "run_stem",
+    "steps",
 ]
 
 ENTITY_ORDER = (
@@ -31,16 +33,52 @@ ENTITY_ORDER = (
 
 @cache
 def outputs() -> Mapping[str, Mapping[str, Any]]:
-    """Give the registry: meaning to entities, suffix, extension and description."""
-    text = (resources.files("scaae_nipype.data") / "outputs.json").read_text(encoding="utf-8")
-    return MappingProxyType(json.loads(text))
+    """Give the registry: meaning to entities, suffix, extension, description and the step that makes it.
+
+    The label of a file is its meaning without underscores, but for an entry that has one of its own (``label``). Where
+    there is one for each branch, ``list`` names them together.
+
+    >>> outputs()["template_iou"]["entities"]
+    {'desc': 'templateiou'}
+    """
+    return MappingProxyType({meaning: {"entities": _own(meaning, one), **one} for meaning, one in _read("outputs")})
 
 
 @cache
-def group_outputs() -> Mapping[str, Mapping[str, str]]:
-    """Give the registry of the group level's tables and images: meaning to label, suffix and description."""
-    text = (resources.files("scaae_nipype.data") / "group_outputs.json").read_text(encoding="utf-8")
-    return MappingProxyType(json.loads(text))
+def group_outputs() -> Mapping[str, Mapping[str, Any]]:
+    """Give the registry of the group level's tables and images: meaning to entities, suffix and description."""
+    every = {meaning: {"extension": ".tsv", **one} for meaning, one in _read("group_outputs")}
+    return MappingProxyType({meaning: {"entities": _own(meaning, one), **one} for meaning, one in every.items()})
+
+
+def _read(registry: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    text = (resources.files("scaae_nipype.data") / f"{registry}.json").read_text(encoding="utf-8")
+    content: dict[str, dict[str, Any]] = json.loads(text)
+    return content.items()
+
+
+def _own(meaning: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Give the entities that an output does not have of its run; images lie on the model's grid of 4 mm."""
+    label = entry.get("label", meaning.replace("_", ""))
+    return {"res": "4", "desc": label} if entry["extension"] == ".nii.gz" else {"desc": label}
+
+
+def steps() -> tuple[str, ...]:
+    """List the steps that outputs come from."""
+    return tuple(dict.fromkeys(entry["step"] for entry in outputs().values()))
+
+
+def results_of(*names: str) -> tuple[str, ...]:
+    """List what steps give: their outputs, one name where there is a file for each branch, and an account of each.
+
+    >>> results_of("states")
+    ('states', 'state_metrics', 'transitions', 'state_maps', 'states_metadata')
+    """
+    found = []
+    for step in names:
+        own = (entry.get("list", meaning) for meaning, entry in outputs().items() if entry["step"] == step)
+        found += [*dict.fromkeys(own), f"{step}_metadata"]
+    return tuple(found)
 
 
 def group_path(meaning: str, extension: str | None = None) -> PurePosixPath:
@@ -48,13 +86,13 @@ def group_path(meaning: str, extension: str | None = None) -> PurePosixPath:
 
     >>> str(group_path("overlap"))
     'group/group_desc-overlap_metrics.tsv'
-    >>> str(group_path("fbn1states"))
+    >>> str(group_path("fbn1_states"))
     'group/group_res-4_desc-fbn1states_boldmap.nii.gz'
     """
     entry = group_outputs()[meaning]
-    extension = extension or entry.get("extension", ".tsv")
-    resolution = f"res-{entry['res']}_" if "res" in entry else ""
-    return PurePosixPath("group", f"group_{resolution}desc-{entry['desc']}_{entry['suffix']}{extension}")
+    return PurePosixPath(
+        "group", f"group_{_join(entry['entities'])}_{entry['suffix']}{extension or entry['extension']}"
+    )
 
 
 def run_stem(entities: Mapping[str, str]) -> str:

@@ -91,8 +91,8 @@ class _Outputs(ABC):
         InputError
             If the image is missing or damaged, or its sidecar does not name its volumes.
         """
-        path = self.path(f"{branch}states")
-        names = self.sidecar(f"{branch}states").get("TemplateLabels")
+        path = self.path(f"{branch}_states")
+        names = self.sidecar(f"{branch}_states").get("TemplateLabels")
         values, image = read_image(path)
         if not isinstance(names, list) or values.shape[3:] != (len(names),):
             raise InputError(f"{path.name}: its sidecar does not name its volumes (TemplateLabels).")
@@ -240,7 +240,7 @@ class Run(_Outputs):
         InputError
             If there is no table to tell.
         """
-        output = "samples" if self.has("samples") or not self.has("templateiou") else "templateiou"
+        output = "samples" if self.has("samples") or not self.has("template_iou") else "template_iou"
         return np.asarray(self.table(output, ["kept"])["kept"] == 1)
 
     def networks(self, branch: str, volumes: Iterable[int] = ()) -> Networks:

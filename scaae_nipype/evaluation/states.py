@@ -62,7 +62,7 @@ def assign_states(
     templates: TemplateSet | ImageLike = "default",
     *,
     mode: str = "calibrated",
-    cutoff: float | None = None,
+    state_cutoff: float | None = None,
     signed: np.ndarray | ImageLike | None = None,
     kept: np.ndarray | None = None,
     region: np.ndarray | None = None,
@@ -76,7 +76,7 @@ def assign_states(
         As for `score_maps`; the maps are in the order of time.
     mode : str
         Key of `RULES`: which score decides, and from where on.
-    cutoff : float, optional
+    state_cutoff : float, optional
         The least score of a state, instead of the rule's.
     signed : array or image, optional
         Maps that are averaged per state; by default `maps`.
@@ -97,7 +97,7 @@ def assign_states(
     >>> assign_states(shown, templates, repetition_time=2.0).states["state"].tolist()
     ['DefaultMode', 'DefaultMode', 'Auditory']
     """
-    rule = rule_of(mode, cutoff)
+    rule = rule_of(mode, state_cutoff)
     if repetition_time is None:
         repetition_time = np.nan if isinstance(maps, np.ndarray) else header_repetition_time(maps) or np.nan
     values, local = over_templates(maps, templates, region)
@@ -124,8 +124,8 @@ def assign_states_of_run(
     template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
-    cutoff: float | None = None,
-    cutoffs: PathLike | None = None,
+    state_cutoff: float | None = None,
+    state_cutoffs: PathLike | None = None,
     scores: PathLike | None = None,
     out_dir: PathLike = ".",
 ) -> RunStates:
@@ -142,10 +142,10 @@ def assign_states_of_run(
         As for `score_run`.
     mode : str
         Key of `RULES`: which score decides, and from where on.
-    cutoff : float, optional
+    state_cutoff : float, optional
         The least score of a state, instead of the rule's.
-    cutoffs : path, optional
-        JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `cutoff`.
+    state_cutoffs : path, optional
+        JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `state_cutoff`.
     scores : path, optional
         Table that `score_run` wrote of this run in the same mode, so that nothing is scored twice.
     out_dir : path
@@ -167,7 +167,7 @@ def assign_states_of_run(
     ------
     InputError, UsageError
     """
-    rule = rule_of(mode, cutoff)
+    rule = rule_of(mode, state_cutoff)
     refuse_unequal("branch", fbn_maps=fbn_maps, signed_maps=signed_maps or None)
     scaled_maps_matter = scores is None or not signed_maps
     run = read_run_maps(fbn_maps if scaled_maps_matter else [], in_file, in_mask, in_samples)
@@ -182,8 +182,8 @@ def assign_states_of_run(
     methods = [*branches, "volume"]
     known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
     least = dict.fromkeys(methods, rule.cutoff)
-    if cutoffs is not None and cutoff is None:
-        least = _read_cutoffs(cutoffs, methods, rule.score)
+    if state_cutoffs is not None and state_cutoff is None:
+        least = _read_cutoffs(state_cutoffs, methods, rule.score)
     found = {method: assign(known[method], run.kept, least[method]) for method in methods}
     signed = dict(zip(methods, [*averaged, run.volume], strict=True))
     kept = pd.DataFrame({"kept": run.kept.astype(int)})

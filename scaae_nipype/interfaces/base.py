@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from nipype import config, logging
 from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, isdefined
@@ -13,8 +14,12 @@ from nipype.utils.filemanip import hash_infile, hash_timestamp, md5
 
 from ..errors import UsageError
 from ..files import read_json
+from ..options import Group
 
-__all__ = ["FunctionInputSpec", "FunctionInterface", "limit_threads"]
+__all__ = ["FunctionInputSpec", "FunctionInterface", "limit_threads", "taken"]
+
+
+SomeGroup = TypeVar("SomeGroup", bound=Group)
 
 
 class FunctionInputSpec(BaseInterfaceInputSpec):
@@ -43,6 +48,16 @@ class FunctionInputSpec(BaseInterfaceInputSpec):
         """Give one input, or a tuple of several, with None for what was not set."""
         values = tuple(value if isdefined(value := getattr(self, name)) else None for name in names)
         return values[0] if len(values) == 1 else values
+
+    def group(self, kind: type[SomeGroup]) -> SomeGroup:
+        """Give the settings of a group that are set.
+
+        Raises
+        ------
+        UsageError
+            If they contradict each other.
+        """
+        return taken({name: value for name, value in self.get().items() if isdefined(value)}, kind)
 
     def get_hashval(self, hash_method: str | None = None) -> tuple[list[tuple[str, Any]], str]:
         """Hash the inputs as Nipype does, and what it leaves out.
@@ -97,8 +112,11 @@ class FunctionInterface(SimpleInterface):
         super().__init__(**inputs)
         self._check(self.inputs.check_given)
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> Mapping[str, Any]:
-        """Call the function with the inputs that are set; give outputs by name, paths as such or as text."""
+    def _compute(self, given: dict[str, Any], folder: Path) -> Mapping[str, Any] | NamedTuple:
+        """Call the function with the inputs that are set; give outputs by name, paths as such or as text.
+
+        What a named tuple has as ``metadata``, the account of what was done, is called ``out_metadata``.
+        """
         raise NotImplementedError
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
@@ -106,7 +124,10 @@ class FunctionInterface(SimpleInterface):
         self._check(self.inputs.check_ready)
         given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         folder = Path.cwd()  # Nipype has gone there; what it calls the folder may be relative to where it came from
-        self._results |= {name: _as_text(value) for name, value in self._compute(given, folder).items()}
+        made: Any = self._compute(given, folder)
+        if hasattr(made, "_asdict"):
+            made = {"out_metadata" if name == "metadata" else name: path for name, path in made._asdict().items()}
+        self._results |= {name: _as_text(value) for name, value in made.items()}
         for warning in self._warnings():
             logging.getLogger("nipype.interface").warning("%s%s: %s", type(self).__name__, self._about(), warning)
         return runtime
@@ -131,6 +152,11 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_as_text(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def taken(given: dict[str, Any], kind: type[SomeGroup]) -> SomeGroup:
+    """Take the settings of a group out of what was given to an interface."""
+    return kind(**{field.name: given.pop(field.name) for field in fields(kind) if field.name in given})
 
 
 def limit_threads(n_threads: int) -> None:

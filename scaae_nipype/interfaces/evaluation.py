@@ -1,32 +1,31 @@
-"""Nipype interfaces of the evaluation: templates, gradual change, states, events, baselines, regions."""
+"""Nipype interfaces of the evaluation: templates, gradual change, states, events, baselines, regions, null models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, NamedTuple
 
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
-from ..evaluation.baselines.candidates import BASELINES
-from ..evaluation.scores.rules import RULES
-from ..evaluation.templates.template_set import Kind
+from ..options import USUAL_SURROGATES, Evaluation, Nulls, Training
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
-from .checked import Device, ExistingFile, ModelFolder, Quantity, Templates
-from .model import DEVICE, LARGEST_SEED
-from .preparation import LONGEST_REPETITION_TIME
+from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, Quantity, settings_of
 
-__all__ = ["AssignStates", "GradualChange", "LockToEvents", "MatchTemplates", "RegionTimeCourses", "ScoreBaselines"]
+__all__ = [
+    "AssignStates",
+    "CheckDynamics",
+    "CheckMatches",
+    "GradualChange",
+    "LockToEvents",
+    "MatchTemplates",
+    "RegionTimeCourses",
+    "ScoreBaselines",
+    "SurrogateTemplates",
+]
 
 LONGEST_LAG = 3600.0
 """In s."""
-
-MODES = ("calibrated", tuple(RULES))
-"""The default, and what is possible."""
-
-_KINDS = ("auto", *get_args(Kind))
-
-_MODE = {"usedefault": True, "desc": "which score decides on states, and from where on"}
 
 _TABLES_BESIDE = (".tsv", ".csv", ".txt", ".json")
 
@@ -43,25 +42,23 @@ class _MapsInputSpec(_VolumesInputSpec):
     )
 
 
+@settings_of(Evaluation, "templates", "template_labels", "template_kind")
 class _TemplatesInputSpec(FunctionInputSpec):
     _read_beside: ClassVar = {"templates": _TABLES_BESIDE}
 
-    templates = Templates("default", usedefault=True, desc="'default', 'smith2009', or a 4D or label image")
-    template_labels = ExistingFile(desc="table with the names (and indices) of the templates")
-    template_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of templates holds (auto: recognised)")
     grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
+@settings_of(Evaluation, "mode")
 class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    mode = traits.Enum(*MODES, **_MODE)
     num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
 
 
 class _MatchTemplatesOutputSpec(TraitedSpec):
-    out_iou = File(exists=True, desc="IoU of every volume, branch and template")
-    out_overlap = File(exists=True, desc="scores over the run, per method and template")
-    out_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
-    out_thresholds = File(exists=True, desc="IoU at other thresholds, per method and template")
+    template_iou = File(exists=True, desc="IoU of every volume, branch and template")
+    overlap = File(exists=True, desc="scores over the run, per method and template")
+    template_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
+    threshold_curve = File(exists=True, desc="IoU at other thresholds, per method and template")
     out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
 
 
@@ -71,16 +68,10 @@ class MatchTemplates(FunctionInterface):
     input_spec = _MatchTemplatesInputSpec
     output_spec = _MatchTemplatesOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import score_run
 
-        return dict(
-            zip(
-                ("out_iou", "out_overlap", "out_metadata", "out_scores", "out_thresholds"),
-                score_run(**given, out_dir=folder),
-                strict=True,
-            )
-        )
+        return score_run(**given, out_dir=folder)
 
 
 class _GradualChangeInputSpec(_MapsInputSpec):
@@ -88,7 +79,7 @@ class _GradualChangeInputSpec(_MapsInputSpec):
 
 
 class _GradualChangeOutputSpec(TraitedSpec):
-    out_table = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
+    gradual_change = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
 
 
 class GradualChange(FunctionInterface):
@@ -100,16 +91,17 @@ class GradualChange(FunctionInterface):
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..evaluation import change_gradually
 
-        return {"out_table": change_gradually(**given, out_dir=folder)}
+        return {"gradual_change": change_gradually(**given, out_dir=folder)}
 
 
+@settings_of(Evaluation, "mode", "state_cutoff")
 class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
     signed_maps = InputMultiObject(
         ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
     )
-    mode = traits.Enum(*MODES, **_MODE)
-    cutoff = Quantity(0, 1, "", xor=["cutoffs"], desc="the least score of a state, instead of the mode's")
-    cutoffs = ExistingFile(xor=["cutoff"], desc="JSON of CheckMatches: the least score of a state, per method")
+    state_cutoffs = ExistingFile(
+        xor=["state_cutoff"], desc="JSON of CheckMatches: the least score of a state, per method"
+    )
     scores = ExistingFile(desc="scores of every volume (MatchTemplates, same mode); computed if not given")
 
     def check_ready(self) -> None:
@@ -118,10 +110,10 @@ class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
 
 
 class _AssignStatesOutputSpec(TraitedSpec):
-    out_states = File(exists=True, desc="state, best template, score and margin of every volume")
-    out_metrics = File(exists=True, desc="occupancy, dwell times and visits, per method and state")
-    out_transitions = File(exists=True, desc="counts and probabilities of transitions, per method")
-    out_maps = OutputMultiObject(File(exists=True), desc="mean map of each state, one 4D image per branch")
+    states = File(exists=True, desc="state, best template, score and margin of every volume")
+    state_metrics = File(exists=True, desc="occupancy, dwell times and visits, per method and state")
+    transitions = File(exists=True, desc="counts and probabilities of transitions, per method")
+    state_maps = OutputMultiObject(File(exists=True), desc="mean map of each state, one 4D image per branch")
     out_metadata = File(exists=True, desc="JSON: rule, entropies, states never visited, warnings")
 
 
@@ -131,16 +123,10 @@ class AssignStates(FunctionInterface):
     input_spec = _AssignStatesInputSpec
     output_spec = _AssignStatesOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import assign_states_of_run
 
-        return dict(
-            zip(
-                ("out_states", "out_metrics", "out_transitions", "out_maps", "out_metadata"),
-                assign_states_of_run(**given, out_dir=folder),
-                strict=True,
-            )
-        )
+        return assign_states_of_run(**given, out_dir=folder)
 
 
 class _LockToEventsInputSpec(FunctionInputSpec):
@@ -159,7 +145,7 @@ class _LockToEventsInputSpec(FunctionInputSpec):
 
 
 class _LockToEventsOutputSpec(TraitedSpec):
-    out_table = File(exists=True, desc="states and scores locked to each condition")
+    events = File(exists=True, desc="states and scores locked to each condition")
     out_metadata = File(exists=True, desc="JSON: conditions, response, test, warnings")
 
 
@@ -169,39 +155,37 @@ class LockToEvents(FunctionInterface):
     input_spec = _LockToEventsInputSpec
     output_spec = _LockToEventsOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import lock_to_events
 
-        names = ("out_table", "out_metadata")
-        return dict(zip(names, lock_to_events(**given, out_dir=folder), strict=True))
+        return lock_to_events(**given, out_dir=folder)
 
 
 _OF_MODEL = {"context", "untrained"}
 """Baselines that are parts of a model."""
 
 
+@settings_of(Evaluation, "baselines", "seed")
+@settings_of(Training, "device")
 class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
-    names = traits.List(traits.Enum(*BASELINES), mandatory=True, minlen=1, desc="baselines to compute")
-    codes = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
+    code = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
     model_dir = ModelFolder(desc="model folder, for its context and the same network before training")
-    device = Device("auto", **DEVICE)
     num_threads = traits.Range(
         low=0, value=0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)"
     )
     n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
-    seed = traits.Range(low=0, high=LARGEST_SEED, value=0, usedefault=True, desc="seed of the decompositions")
 
     def check_ready(self) -> None:
         """See that what the baselines are made of is there."""
-        model_dir, codes = self.given("model_dir", "codes")
-        for needed, given, needing in (("model_dir", model_dir, _OF_MODEL), ("codes", codes, {"encoder_lasso"})):
-            waiting = [name for name in self.names if name in needing]
+        model_dir, code = self.given("model_dir", "code")
+        for needed, given, needing in (("model_dir", model_dir, _OF_MODEL), ("code", code, {"encoder_lasso"})):
+            waiting = [name for name in self.baselines if name in needing]
             if waiting and given is None:
                 raise UsageError(f"the baseline {waiting[0]} needs `{needed}`: give it, or leave the baseline out.")
 
 
 class _ScoreBaselinesOutputSpec(TraitedSpec):
-    out_overlap = File(exists=True, desc="scores over the run, per method and template")
+    baselines = File(exists=True, desc="scores over the run, per method and template")
     out_metadata = File(exists=True, desc="JSON: templates, warnings")
 
 
@@ -211,14 +195,13 @@ class ScoreBaselines(FunctionInterface):
     input_spec = _ScoreBaselinesInputSpec
     output_spec = _ScoreBaselinesOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import score_baselines
 
         network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
-        if "model_dir" in network and _OF_MODEL & {*given["names"]}:
-            given |= _of_model(given["names"], in_mask=given["in_mask"], **network)
-        names = ("out_overlap", "out_metadata")
-        return dict(zip(names, score_baselines(**given, out_dir=folder), strict=True))
+        if "model_dir" in network and _OF_MODEL & {*given["baselines"]}:
+            given |= _of_model(given["baselines"], in_mask=given["in_mask"], **network)
+        return score_baselines(**given, out_dir=folder)
 
 
 def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
@@ -232,23 +215,21 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
     model, region = load_model(model_dir), load_grid(in_mask)
     parts: dict[str, Any] = {"context": context_function(model, region)}
     if parts["context"] is None:
-        parts["names"] = [name for name in names if name != "context"]
+        parts["baselines"] = [name for name in names if name != "context"]
     if "untrained" in names:
         parts["untrained"] = untrained_function(model, region, device=resolve_device(device))
     return parts
 
 
+@settings_of(Evaluation, "atlas", "atlas_labels", "atlas_kind", mandatory=["atlas"])
 class _RegionTimeCoursesInputSpec(_MapsInputSpec):
     _read_beside: ClassVar = {"atlas": _TABLES_BESIDE}
 
-    atlas = Templates(mandatory=True, desc="'default', 'smith2009', or a label or 4D image")
-    atlas_labels = ExistingFile(desc="table with the names (and indices) of the regions")
-    atlas_kind = traits.Enum(*_KINDS, usedefault=True, desc="what the image of the atlas holds (auto: recognised)")
     grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
 class _RegionTimeCoursesOutputSpec(TraitedSpec):
-    out_tables = OutputMultiObject(File(exists=True), desc="mean FBN per region and volume, one table per branch")
+    regions = OutputMultiObject(File(exists=True), desc="mean FBN per region and volume, one table per branch")
     out_metadata = File(exists=True, desc="JSON: atlas, coverage of its regions, sampling frequency")
 
 
@@ -258,8 +239,99 @@ class RegionTimeCourses(FunctionInterface):
     input_spec = _RegionTimeCoursesInputSpec
     output_spec = _RegionTimeCoursesOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import tabulate_regions
 
-        names = ("out_tables", "out_metadata")
-        return dict(zip(names, tabulate_regions(**given, out_dir=folder), strict=True))
+        return tabulate_regions(**given, out_dir=folder)
+
+
+@settings_of(Nulls, n_surrogate_templates=USUAL_SURROGATES)
+@settings_of(Evaluation, "seed")
+class _SurrogateTemplatesInputSpec(_TemplatesInputSpec):
+    pass
+
+
+class _SurrogateTemplatesOutputSpec(TraitedSpec):
+    surrogate_templates = File(exists=True, desc="ranks of the voxels, per set and template (NPY)")
+
+
+class SurrogateTemplates(FunctionInterface):
+    """Make templates that are as smooth and as dense as the real ones, but lie elsewhere."""
+
+    input_spec = _SurrogateTemplatesInputSpec
+    output_spec = _SurrogateTemplatesOutputSpec
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+        from ..evaluation.nulls.surrogate_templates import make_surrogate_templates
+        from ..progress import bar
+
+        return {"surrogate_templates": make_surrogate_templates(**given, progress=bar, out_dir=folder)}
+
+
+@settings_of(Evaluation, "mode", seed=None)
+class _CheckMatchesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
+    surrogates = ExistingFile(mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
+
+
+class _CheckMatchesOutputSpec(TraitedSpec):
+    match_p = File(exists=True, desc="p per volume, method and template")
+    matches = File(exists=True, desc="best match per method and template, with p over the run")
+    out_metadata = File(exists=True, desc="JSON: cut-off for states, number of surrogates, what p means")
+
+
+class CheckMatches(FunctionInterface):
+    """Test whether FBNs match templates better than surrogate templates (spatial null)."""
+
+    input_spec = _CheckMatchesInputSpec
+    output_spec = _CheckMatchesOutputSpec
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
+        from ..evaluation.nulls.spatial import check_matches
+        from ..progress import bar
+
+        return check_matches(**given, progress=bar, out_dir=folder)
+
+
+@settings_of(Nulls, n_surrogates=USUAL_SURROGATES)
+@settings_of(Evaluation, "mode", "state_cutoff", "seed")
+@settings_of(Training, "device")
+class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
+    model_dir = ModelFolder(mandatory=True, desc="model folder")
+    run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
+    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+
+
+class _CheckDynamicsOutputSpec(TraitedSpec):
+    dynamics_null = File(exists=True, desc="run against surrogates, per branch and statistic")
+    out_metadata = File(exists=True, desc="JSON: p of the run, seed, in-sample mark, what a rejection means")
+
+
+class CheckDynamics(FunctionInterface):
+    """Test whether a run is more than a stationary mixture (temporal null): surrogates go through the same model."""
+
+    input_spec = _CheckDynamicsInputSpec
+    output_spec = _CheckDynamicsOutputSpec
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
+        from ..evaluation.nulls.temporal import check_dynamics
+        from ..grid import load_grid
+        from ..model.extraction.extractor import resolve_device
+        from ..model.extraction.functions import account_of, network_function, was_trained_on
+        from ..model.weights import load_model
+        from ..progress import bar, say
+
+        limit_threads(given.pop("num_threads"))
+        model_dir = Path(given.pop("model_dir"))
+        model = load_model(model_dir)
+        run_name = given.pop("run_name", None)
+        network = network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device")))
+        return check_dynamics(
+            network=network,
+            in_sample=None if run_name is None else was_trained_on(model.card, run_name),
+            model=account_of(model.card, model_dir.name),
+            report=say,
+            progress=bar,
+            out_dir=folder,
+            **given,
+        )

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nipype.interfaces.base import Directory, File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
 from ..files import read_json
 from ..model.folder import CARD
-from ..model.presets import PRESETS, RECIPES
-from .base import FunctionInputSpec, FunctionInterface, limit_threads
-from .checked import Device, ExistingFile, ModelFolder
+from ..model.presets import PRESETS
+from ..options import Training
+from .base import FunctionInputSpec, FunctionInterface, limit_threads, taken
+from .traits import ExistingFile, ModelFolder, settings_of
 
-__all__ = ["LARGEST_SEED", "ConfirmNetworks", "ExtractNetworks", "TrainModel"]
-
-LARGEST_SEED = 2**32 - 1
-"""What all generators take."""
-
-DEVICE = {"usedefault": True, "nohash": True, "desc": "where to compute: auto, cpu, cuda, cuda:1 …"}
+__all__ = ["ConfirmNetworks", "ExtractNetworks", "TrainModel"]
 
 
+@settings_of(Training)
 class _TrainModelInputSpec(FunctionInputSpec):
     in_files = InputMultiObject(ExistingFile(), mandatory=True, desc="prepared runs (4D, on the model's grid)")
     in_samples = InputMultiObject(
@@ -31,23 +30,6 @@ class _TrainModelInputSpec(FunctionInputSpec):
     in_metadata = InputMultiObject(ExistingFile(), desc="what was done to each run (JSON), in the order of in_files")
     run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card, in the order of in_files")
     grid_mask = ExistingFile(desc="mask of the model's grid (default: the shipped one)")
-    preset = traits.Enum("contextual", tuple(PRESETS), usedefault=True, desc="network to fit")
-    mode = traits.Enum("calibrated", tuple(RECIPES), usedefault=True, desc="training recipe")
-    train_volumes = traits.Either(
-        "auto",
-        traits.Range(low=1),
-        default="auto",
-        usedefault=True,
-        desc="volumes to show in training; presets that are trained step by step, not contextual",
-    )
-    seed = traits.Range(
-        low=0, high=LARGEST_SEED, value=0, usedefault=True, desc="seed of the weights and of the order of volumes"
-    )
-    precision = traits.Enum("auto", "bf16", "fp32", usedefault=True, desc="precision of training and extraction")
-    device = Device("auto", **DEVICE)
-    processes = traits.Range(
-        low=1, value=1, usedefault=True, nohash=True, desc="devices or processes that share the work"
-    )
     num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
     checkpoint_dir = Directory(
         nohash=True,
@@ -96,12 +78,10 @@ class TrainModel(FunctionInterface):
             for number, (image, samples) in enumerate(zip(given["in_files"], given["in_samples"], strict=True))
         ]
         work_dir = Path(given.get("checkpoint_dir", folder / "training")).absolute()
-        training = {name: given[name] for name in ("preset", "mode", "seed", "precision", "device", "processes")}
-        training["volumes"] = None if given["train_volumes"] == "auto" else given["train_volumes"]
         job = {
             "cache_files": [str(path) for path in caches],
             "grid_mask": mask,
-            "training": training,
+            "training": asdict(taken(given, Training)),
             "card": _training_card(given.get("in_metadata", []), given.get("run_names", given["in_files"])),
             "work_dir": str(work_dir),
             "model_dir": str(folder / "model"),
@@ -135,7 +115,7 @@ def _named_by_weights(model: Path) -> Path:
     return model.rename(named)
 
 
-def _training_card(metadata_files, run_names):
+def _training_card(metadata_files: Sequence[str], run_names: Sequence[str]) -> dict[str, Any]:
     """Say in the card what the model has seen and how it was prepared."""
     runs = [read_json(path) for path in metadata_files]
     of_the_run = ("NumberOf", "Mask", "Warnings", "RepetitionTime", "Description", "NuisanceRegressors")
@@ -148,6 +128,7 @@ def _training_card(metadata_files, run_names):
     return card
 
 
+@settings_of(Training, "device")
 class _ExtractNetworksInputSpec(FunctionInputSpec):
     in_file = ExistingFile(mandatory=True, desc="prepared run (4D, on the model's grid)")
     in_mask = ExistingFile(mandatory=True, desc="evaluation region on the model's grid")
@@ -155,7 +136,6 @@ class _ExtractNetworksInputSpec(FunctionInputSpec):
     model_dir = ModelFolder(mandatory=True, desc="model folder (TrainModel, or scaae-bids' OUT/models/NAME)")
     run_name = traits.Str(nohash=True, desc="what the progress bar calls the run (default: the file's name)")
     save_signed = traits.Bool(False, usedefault=True, desc="also write the signed maps before equation 9")
-    device = Device("auto", **DEVICE)
     num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
 
 
@@ -163,7 +143,7 @@ class _ExtractNetworksOutputSpec(TraitedSpec):
     fbn_maps = OutputMultiObject(File(exists=True), desc="FBNs of branch 1 and 2 (4D), after equation 9")
     signed_maps = OutputMultiObject(File(exists=True), desc="the same before equation 9, if asked for")
     channel_weights = File(exists=True, desc="channel weights of every volume (TSV)")
-    codes = File(exists=True, desc="code of every volume (TSV)")
+    code = File(exists=True, desc="code of every volume (TSV)")
     out_metadata = File(exists=True, desc="model, precision, sign and density of the branches (JSON)")
 
 
@@ -173,14 +153,13 @@ class ExtractNetworks(FunctionInterface):
     input_spec = _ExtractNetworksInputSpec
     output_spec = _ExtractNetworksOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..model.extraction.extract_run import extract_run
         from ..progress import bar
 
         limit_threads(given.pop("num_threads"))
         name = given.pop("run_name", None)
-        names = ("fbn_maps", "signed_maps", "channel_weights", "codes", "out_metadata")
-        return dict(zip(names, extract_run(**given, name=name, progress=bar, out_dir=folder), strict=True))
+        return extract_run(**given, name=name, progress=bar, out_dir=folder)
 
 
 class _ConfirmNetworksInputSpec(FunctionInputSpec):

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from nipype.interfaces.base import File, TraitedSpec, traits
 
-from ..errors import UsageError
-from ..preparation.strategies import HIGHEST_FREQUENCY, LARGEST_DISPLACEMENT, refuse_on_denoised
-from .base import FunctionInputSpec, FunctionInterface
-from .checked import ExistingFile, NuisanceStrategy, Quantity
+from ..options import Preparation
+from ..preparation.strategies import refuse_on_denoised
+from .base import FunctionInputSpec, FunctionInterface, taken
+from .traits import LONGEST_REPETITION_TIME, ExistingFile, Quantity, settings_of
 
 __all__ = ["PrepareRun"]
 
-LONGEST_REPETITION_TIME = 60.0
-"""In s: anything longer is most likely in ms."""
 
-WIDEST_KERNEL = 50.0
-"""In mm."""
-
-
+@settings_of(Preparation)
 class _PrepareRunInputSpec(FunctionInputSpec):
     _read_beside: ClassVar = {"in_file": (".json",), "confounds_file": (".json",)}
 
@@ -40,31 +35,6 @@ class _PrepareRunInputSpec(FunctionInputSpec):
     repetition_time_source = traits.Str(desc="where the repetition time is from, for the metadata")
     known = traits.List(traits.Str, desc="what is known about the run beforehand; joins the warnings")
     grid_mask = ExistingFile(desc="brain mask of the model; by default the one that ships with the package")
-    strategy = NuisanceStrategy("auto", usedefault=True, desc="nuisance strategy by name, or a JSON file")
-    smoothing_fwhm = Quantity(
-        0,
-        WIDEST_KERNEL,
-        "mm",
-        6.0,
-        usedefault=True,
-        desc="full width at half maximum of the Gaussian in mm, 0 for no smoothing",
-    )
-    high_pass = Quantity(0, HIGHEST_FREQUENCY, "Hz", desc="cut-off in Hz, 0 for none; by default the strategy's")
-    low_pass = Quantity(0, HIGHEST_FREQUENCY, "Hz", desc="cut-off in Hz, 0 for none; by default the strategy's")
-    fd_threshold = Quantity(
-        0,
-        LARGEST_DISPLACEMENT,
-        "mm",
-        desc="framewise displacement in mm above which a volume is censored, 0 for no censoring; by default the "
-        "strategy's",
-    )
-    dummy_scans = traits.Either(
-        traits.Enum("auto"),
-        traits.Range(low=0),
-        default="auto",
-        usedefault=True,
-        desc="volumes to cut off at the beginning; auto: as the confounds mark them",
-    )
     denoised = traits.Bool(
         False,
         usedefault=True,
@@ -74,11 +44,9 @@ class _PrepareRunInputSpec(FunctionInputSpec):
 
     def check_given(self) -> None:
         """Refuse cleaning of what is clean, and a filter that lets nothing pass."""
-        strategy, high_pass, low_pass = self.given("strategy", "high_pass", "low_pass")
+        preparation = self.group(Preparation)
         if self.denoised:
-            refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
-        if high_pass and low_pass and high_pass >= low_pass:
-            raise UsageError(f"`high_pass` {high_pass:g} must be lower than `low_pass` {low_pass:g} (both in Hz).")
+            refuse_on_denoised(preparation)
 
 
 class _PrepareRunOutputSpec(TraitedSpec):
@@ -94,17 +62,19 @@ class PrepareRun(FunctionInterface):
     input_spec = _PrepareRunInputSpec
     output_spec = _PrepareRunOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..grid import load_grid
         from ..preparation import prepare_run, write_prepared
 
         grid = load_grid(given.pop("grid_mask", None))
+        preparation = taken(given, Preparation)
         run = prepare_run(
             given.pop("in_file"),
             grid=grid,
+            preparation=preparation,
             mask=given.pop("in_mask", None),
             confounds=given.pop("confounds_file", None),
             scratch_dir=folder,
             **given,
         )
-        return write_prepared(run, folder)._asdict()
+        return write_prepared(run, folder)

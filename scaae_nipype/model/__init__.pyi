@@ -1,10 +1,10 @@
+from ..options import Training as Training
 from .extraction.extractor import RunNetworks as RunNetworks
 from .extraction.extractor import extract_networks as extract_networks
 from .presets import PRESETS as PRESETS
 from .presets import RECIPES as RECIPES
 from .presets import Preset as Preset
 from .presets import Recipe as Recipe
-from .training.train import Training as Training
 from .training.train import train_model as train_model
 from .weights import Model as Model
 from .weights import load_model as load_model

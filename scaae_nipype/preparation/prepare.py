@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import InputError
 from ..grid import Grid, load_grid
 from ..images import ImageLike
+from ..options import Preparation
 from .censoring import choose_volumes
 from .confounds import TABLE, Nuisance, choose_nuisance, read_confounds
 from .denoising import clean_in_place, residual_degrees_of_freedom, temporal_operator
@@ -37,18 +38,13 @@ FEW_DEGREES = 15
 def prepare_run(
     bold: ImageLike,
     *,
+    preparation: Preparation = Preparation(),
     mask: ImageLike | None = None,
     confounds: PathLike | pd.DataFrame | None = None,
     confounds_metadata: PathLike | None = None,
     grid: Grid | None = None,
     repetition_time: float | None = None,
     repetition_time_source: str | None = None,
-    strategy: PathLike = "auto",
-    smoothing_fwhm: float = 6.0,
-    high_pass: float | Literal["default"] | None = "default",
-    low_pass: float | Literal["default"] | None = "default",
-    fd_threshold: float | Literal["default"] | None = "default",
-    dummy_scans: int | Literal["auto"] = "auto",
     denoised: bool = False,
     known: Sequence[str] = (),
     scratch_dir: PathLike | None = None,
@@ -63,6 +59,8 @@ def prepare_run(
     ----------
     bold : path or image
         4D NIfTI image in MNI space.
+    preparation : Preparation
+        Strategy, smoothing, filters, censoring, dummy scans.
     mask : path or image, optional
         Brain mask on the voxels of the run; estimated from the data (with a warning) where it is missing.
     confounds : path or DataFrame, optional
@@ -75,16 +73,6 @@ def prepare_run(
         In s; by default the header's, which must name a unit, or something else than 1.
     repetition_time_source : str, optional
         Where `repetition_time` is from, for the metadata; by default it counts as an argument.
-    strategy : str or path
-        Nuisance strategy: see `read_strategy`.
-    smoothing_fwhm : float
-        Full width at half maximum in mm, 0 for none.
-    high_pass, low_pass : float, None or "default"
-        Cut-offs in Hz; 0 or None for none, "default" for the strategy's.
-    fd_threshold : float, None or "default"
-        Framewise displacement in mm above which a volume is censored; 0 or None for no censoring.
-    dummy_scans : int or "auto"
-        Volumes to cut off at the beginning; "auto" takes the confounds' ``non_steady_state_outlier`` columns.
     denoised : bool
         The image has been denoised before (XCP-D): nothing is regressed, detrended or filtered again, and a strategy or
         filter that asks for it is refused.
@@ -107,7 +95,7 @@ def prepare_run(
         If the strategy does not exist, or would have no effect.
     """
     if denoised:
-        refuse_on_denoised(strategy=strategy, high_pass=high_pass, low_pass=low_pass)
+        refuse_on_denoised(preparation)
     grid = load_grid() if grid is None else grid
     run = open_bold(bold)
     timing = choose_timing(run, repetition_time, repetition_time_source)
@@ -115,21 +103,15 @@ def prepare_run(
     table = None if confounds is None else read_confounds(confounds, run.n_volumes)
     source = TABLE if isinstance(confounds, pd.DataFrame) else confounds
     notes: list[str] = [*known, *timing.notes, *run.doubts]
-    chosen = choose_strategy(
-        strategy,
-        denoised=denoised,
-        high_pass=_or_none(high_pass),
-        low_pass=_or_none(low_pass),
-        fd_threshold=_or_none(fd_threshold),
-    )
-    samples = choose_volumes(table, run, chosen.fd_threshold, dummy_scans, notes, source)
+    chosen = choose_strategy(preparation, denoised=denoised)
+    samples = choose_volumes(table, run, chosen.fd_threshold, preparation.dummy_scans, notes, source)
     kept = samples["kept"].to_numpy() == 1
     nuisance = choose_nuisance(
         chosen, table, n_volumes=len(kept), confounds_file=source, confounds_metadata=confounds_metadata
     )
     notes.extend(nuisance.warnings)
     if nuisance.lacks_cosines:
-        chosen = _in_place_of_cosines(chosen, high_pass, notes)
+        chosen = _in_place_of_cosines(chosen, preparation.high_pass, notes)
     try:
         chosen = _fit_filter(chosen, repetition_time, notes)
         operator = _make_operator(chosen, nuisance, kept, repetition_time, notes)
@@ -137,7 +119,7 @@ def prepare_run(
         raise InputError(f"{run.path}: {error}") from error
 
     data, release = zeros((len(kept), grid.n_voxels), scratch_dir)
-    covered, found = _resample(data, release, run, grid, mask, smoothing_fwhm, kept, notes)
+    covered, found = _resample(data, release, run, grid, mask, preparation.smoothing_fwhm, kept, notes)
     region = clean_in_place(data, kept, operator, covered, release)
     if region.mean() < LEAST_COVERAGE:
         raise InputError(
@@ -153,7 +135,7 @@ def prepare_run(
         "NumberOfVolumesKept": int(kept.sum()),
         "NumberOfDummyScans": int(samples["dummy"].sum()),
         "NumberOfVolumesCensored": int(samples["censored"].sum()),
-        "SmoothingFWHM": float(smoothing_fwhm),
+        "SmoothingFWHM": float(preparation.smoothing_fwhm),
         "NuisanceStrategy": nuisance.label,
         "NuisanceRegressors": list(nuisance.regressors.columns),
         "HighPass": chosen.high_pass,
@@ -169,14 +151,9 @@ def prepare_run(
     return PreparedRun(data, region, samples, repetition_time, metadata, grid, release)
 
 
-def _or_none(value: float | str | None) -> float | None:
-    """Turn "default" and None, as this function has them, into None and 0, as a strategy is asked."""
-    return None if value == "default" else float(value or 0)
-
-
-def _in_place_of_cosines(chosen: Strategy, asked: float | str | None, notes: list[str]) -> Strategy:
+def _in_place_of_cosines(chosen: Strategy, asked: float | None, notes: list[str]) -> Strategy:
     """Filter where the strategy's cosines, which are its high-pass filter, are not in the table."""
-    if asked == "default":
+    if asked is None:
         chosen = replace(chosen, high_pass=HIGH_PASS)
         what = f"a high-pass filter at {HIGH_PASS:g} Hz took their place"
     elif chosen.high_pass is None:
@@ -197,9 +174,6 @@ def _fit_filter(chosen: Strategy, repetition_time: float, notes: list[str]) -> S
             f"frequency above {nyquist:.3g} Hz."
         )
         low_pass = None
-    for option, value in (("`high_pass`", high_pass), ("`low_pass`", low_pass)):
-        if value is not None and not value > 0:
-            raise InputError(f"{option} must be a frequency in Hz, or 0 for no filter, not {value:g}.")
     if high_pass is not None and high_pass >= (low_pass or nyquist):
         raise InputError(
             f"no frequency is above a high-pass of {high_pass:g} Hz and below {low_pass or nyquist:.3g} Hz; lower "

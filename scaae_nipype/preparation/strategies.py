@@ -12,11 +12,10 @@ from typing import Any
 
 from ..errors import UsageError
 from ..files import read_json
+from ..options import Preparation, about
 from ..words import listed
 
 __all__ = [
-    "HIGHEST_FREQUENCY",
-    "LARGEST_DISPLACEMENT",
     "STRATEGIES",
     "Strategy",
     "choose_strategy",
@@ -31,12 +30,6 @@ HIGH_PASS = 0.008
 
 FD_THRESHOLD = 0.5
 """Framewise displacement in mm above which a volume is censored."""
-
-HIGHEST_FREQUENCY = 10.0
-"""In Hz: a cut-off above it is no frequency of fMRI, but most likely a period in s."""
-
-LARGEST_DISPLACEMENT = 100.0
-"""In mm: a threshold above it is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,36 +163,27 @@ def read_strategy(strategy: str | os.PathLike[str]) -> Strategy:
     )
 
 
-def choose_strategy(
-    strategy: str | os.PathLike[str],
-    *,
-    denoised: bool = False,
-    high_pass: float | None = None,
-    low_pass: float | None = None,
-    fd_threshold: float | None = None,
-) -> Strategy:
+def choose_strategy(preparation: Preparation, *, denoised: bool = False) -> Strategy:
     """Replace a strategy's filter and threshold where others are asked for.
 
     Parameters
     ----------
-    strategy : str or path
-        As for `read_strategy`.
+    preparation : Preparation
+        Strategy, cut-offs in Hz and threshold in mm: None for the strategy's, 0 for none.
     denoised : bool
         The run was cleaned before: nothing but the threshold is left of the strategy.
-    high_pass, low_pass, fd_threshold : float, optional
-        In Hz and mm; None for the strategy's, 0 for none.
 
-    >>> choose_strategy("auto", low_pass=0.1, fd_threshold=0).low_pass
+    >>> choose_strategy(Preparation("auto", low_pass=0.1, fd_threshold=0)).low_pass
     0.1
     """
-    asked = read_strategy(strategy)
-    threshold = _choose(fd_threshold, asked.fd_threshold)
+    asked = read_strategy(preparation.strategy)
+    threshold = _choose(preparation.fd_threshold, asked.fd_threshold)
     if denoised:
         return replace(STRATEGIES["none"], name="none (denoised before)", fd_threshold=threshold)
     return replace(
         asked,
-        high_pass=_choose(high_pass, asked.high_pass),
-        low_pass=_choose(low_pass, asked.low_pass),
+        high_pass=_choose(preparation.high_pass, asked.high_pass),
+        low_pass=_choose(preparation.low_pass, asked.low_pass),
         fd_threshold=threshold,
     )
 
@@ -238,12 +222,7 @@ def regressed_in_words(strategy: Strategy) -> str:
     return f"{what}, as far as a run has them" if set(strategy.components) & set(strategy.optional) else what
 
 
-def refuse_on_denoised(
-    *,
-    strategy: str | os.PathLike[str],
-    high_pass: float | str | None = None,
-    low_pass: float | str | None = None,
-) -> None:
+def refuse_on_denoised(preparation: Preparation) -> None:
     """Refuse a strategy or a filter for a run that was denoised before; ``auto``, ``none`` and no filter are fine.
 
     Raises
@@ -251,11 +230,12 @@ def refuse_on_denoised(
     UsageError
         Which argument.
 
-    >>> refuse_on_denoised(strategy="auto", high_pass="default", low_pass=0)
+    >>> refuse_on_denoised(Preparation("auto", low_pass=0))
     """
-    wishes = {"strategy": os.fspath(strategy).lower() not in ("auto", "none")}
-    wishes |= {
-        name: bool(value) and value != "default" for name, value in (("high_pass", high_pass), ("low_pass", low_pass))
+    wishes = {
+        "strategy": preparation.strategy.lower() not in ("auto", "none"),
+        "high_pass": bool(preparation.high_pass),
+        "low_pass": bool(preparation.low_pass),
     }
     asked = [f"`{name}`" for name, is_asked in wishes.items() if is_asked]
     if asked:
@@ -276,10 +256,9 @@ def _with_global_signal(strategy: Strategy, suffix: str) -> Strategy:
     return replace(strategy, name=strategy.name + suffix, components=MappingProxyType(components))
 
 
-def _number(low: float, high: float) -> Callable[[Any], bool]:
-    return lambda value: (
-        value is None or (isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high)
-    )
+def _possible(name: str) -> Callable[[Any], bool]:
+    known = about(Preparation.__dataclass_fields__[name])
+    return lambda value: not known.trouble_with(value)
 
 
 _FILE_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -287,11 +266,11 @@ _FILE_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and all(isinstance(item, str) and item for item in value),
         "a list of column names",
     ),
-    "high_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
-    "low_pass": (_number(0, HIGHEST_FREQUENCY), "a frequency in Hz, or null"),
+    "high_pass": (_possible("high_pass"), "a frequency in Hz, or null"),
+    "low_pass": (_possible("low_pass"), "a frequency in Hz, or null"),
     "detrend": (lambda value: isinstance(value, bool), "true or false"),
     "polynomials": (lambda value: type(value) is int and 0 <= value <= 10, "a whole number from 0 to 10"),
-    "fd_threshold": (_number(0, LARGEST_DISPLACEMENT), "a displacement in mm, or null"),
+    "fd_threshold": (_possible("fd_threshold"), "a displacement in mm, or null"),
 }
 
 

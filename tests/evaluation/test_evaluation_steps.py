@@ -62,7 +62,7 @@ def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
 def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_path):
     cuts = {"fbn1": 0.5, "fbn2": 0.0, "volume": 2.0}
     told = write_json({"Score": "size_matched_iou", "CutOff": cuts}, tmp_path / "matches.json")
-    states, *_, metadata = assign_states_of_run(**matching, cutoffs=told, out_dir=tmp_path)
+    states, *_, metadata = assign_states_of_run(**matching, state_cutoffs=told, out_dir=tmp_path)
     about, table = read_json(metadata), read_table(states)
     assert about["CutOff"] == cuts == {method: told["CutOff"] for method, told in about["Methods"].items()}
     kept = table["kept"] == 1
@@ -73,7 +73,7 @@ def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_pa
     with pytest.raises(
         InputError, match=r"has no cut-offs of iou for fbn1, fbn2, volume; test the matches in this mode"
     ):
-        assign_states_of_run(**matching, mode="paper", cutoffs=told, out_dir=tmp_path)
+        assign_states_of_run(**matching, mode="paper", state_cutoffs=told, out_dir=tmp_path)
 
 
 def test_state_maps_are_means_of_the_signed_maps(matching, run, tmp_path):
@@ -118,7 +118,7 @@ def test_an_unknown_mode_is_refused(matching):
 
 def test_baselines_are_scored_as_the_run_is(matching, volumes, tmp_path):
     ours = read_table(score_run(**matching, out_dir=tmp_path)[1])
-    table, metadata = score_baselines(**volumes, names=["volume", "cap"], out_dir=tmp_path)
+    table, metadata = score_baselines(**volumes, baselines=["volume", "cap"], out_dir=tmp_path)
     theirs = read_table(table)
     assert list(theirs) == list(ours)
     expected = ours[ours["method"].isin(["volume", "volume_negated"])].reset_index(drop=True)
@@ -128,7 +128,7 @@ def test_baselines_are_scored_as_the_run_is(matching, volumes, tmp_path):
 
 
 def test_components_belong_to_no_volume(volumes, tmp_path):
-    table, _ = score_baselines(**volumes, names=["ica"], n_components=5, out_dir=tmp_path)
+    table, _ = score_baselines(**volumes, baselines=["ica"], n_components=5, out_dir=tmp_path)
     table = read_table(table)
     components, volumes_denoised = (table[table["method"] == method] for method in ("canica", "ica_projection"))
     assert (components["n_volumes"] == 5).all()
@@ -140,11 +140,11 @@ def test_components_belong_to_no_volume(volumes, tmp_path):
 
 def test_a_baseline_that_the_run_does_not_allow_is_named_and_the_rest_written(volumes, tmp_path):
     write_table(pd.DataFrame({"kept": np.arange(N_VOLUMES) % 2}), volumes["in_samples"])
-    table, metadata = score_baselines(**volumes, names=["windows", "pca"], n_components=3, out_dir=tmp_path)
+    table, metadata = score_baselines(**volumes, baselines=["windows", "pca"], n_components=3, out_dir=tmp_path)
     assert read_table(table)["method"].unique().tolist() == ["pca_projection"]
     assert any("Sliding-window ICA: no window of 60 s keeps 20" in text for text in read_json(metadata)["Warnings"])
     columns = list(read_table(table))
-    table, metadata = score_baselines(**volumes, names=["windows"], out_dir=tmp_path)
+    table, metadata = score_baselines(**volumes, baselines=["windows"], out_dir=tmp_path)
     assert list(read_table(table)) == columns and read_table(table).empty
     assert "The run allows none of the baselines that were asked for." in read_json(metadata)["Warnings"]
 
@@ -158,15 +158,15 @@ def _codes(folder, codes):
 
 def test_codes_are_read_for_the_kept_volumes(volumes, tmp_path):
     codes = _codes(tmp_path, np.random.default_rng(0).standard_normal((N_VOLUMES, 2)))
-    table, _ = score_baselines(**volumes, names=["encoder_lasso"], codes=codes, out_dir=tmp_path)
+    table, _ = score_baselines(**volumes, baselines=["encoder_lasso"], code=codes, out_dir=tmp_path)
     assert (read_table(table)["n_volumes"] == 2).all()
     short = write_table(read_table(codes).iloc[:5], tmp_path / "short.tsv")
     with pytest.raises(InputError, match=r"short\.tsv: has 5 rows for 30 volumes"):
-        score_baselines(**volumes, names=["encoder_lasso"], codes=short)
+        score_baselines(**volumes, baselines=["encoder_lasso"], code=short)
     holes = read_table(codes)
     holes.loc[20, "code01"] = np.nan
     with pytest.raises(InputError, match=r"holes\.tsv: lacks the features of a kept volume"):
-        score_baselines(**volumes, names=["encoder_lasso"], codes=write_table(holes, tmp_path / "holes.tsv"))
+        score_baselines(**volumes, baselines=["encoder_lasso"], code=write_table(holes, tmp_path / "holes.tsv"))
 
 
 def test_region_tables_hold_the_mean_map_of_each_region(matching, run, tmp_path):
@@ -185,14 +185,15 @@ def test_region_tables_hold_the_mean_map_of_each_region(matching, run, tmp_path)
 def test_interfaces_hand_out_the_files_of_the_steps(matching, volumes, run, tmp_path):
     base = str(tmp_path / "work")
     states = pe.Node(AssignStates(**strings(matching)), name="states", base_dir=base).run().outputs
-    assert len(states.out_maps) == 2
-    assert len(read_table(states.out_states)) == N_VOLUMES
+    assert len(states.state_maps) == 2
+    assert len(read_table(states.states)) == N_VOLUMES
     assert read_json(states.out_metadata)["Mode"] == "calibrated"
-    scored = pe.Node(ScoreBaselines(**strings(volumes), names=["pca"]), name="baselines", base_dir=base).run().outputs
-    assert read_table(scored.out_overlap)["method"].unique().tolist() == ["pca_projection"]
+    score = ScoreBaselines(**strings(volumes), baselines=["pca"])
+    scored = pe.Node(score, name="baselines", base_dir=base).run().outputs
+    assert read_table(scored.baselines)["method"].unique().tolist() == ["pca_projection"]
     atlas = {"atlas": str(matching["templates"]), "grid_mask": str(matching["grid_mask"])}
     regions = pe.Node(RegionTimeCourses(**strings(run), **atlas), name="regions", base_dir=base).run().outputs
-    assert len(regions.out_tables) == 2
+    assert len(regions.regions) == 2
     with pytest.raises(TraitError, match="template_kind"):
         AssignStates(template_kind="masks")
     with pytest.raises(TraitError, match="atlas_kind"):

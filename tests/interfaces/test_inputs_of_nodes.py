@@ -10,19 +10,20 @@ from nipype.pipeline import engine as pe
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import BASELINES, RULES, assign_states_of_run
 from scaae_nipype.files import read_json, write_json
-from scaae_nipype.interfaces.derivatives import SaveDerivatives
 from scaae_nipype.interfaces.evaluation import (
     AssignStates,
+    CheckDynamics,
+    CheckMatches,
     GradualChange,
     LockToEvents,
     MatchTemplates,
     RegionTimeCourses,
     ScoreBaselines,
+    SurrogateTemplates,
 )
 from scaae_nipype.interfaces.model import ExtractNetworks, TrainModel
-from scaae_nipype.interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
+from scaae_nipype.interfaces.outputs import ParticipantReport, SaveDerivatives
 from scaae_nipype.interfaces.preparation import PrepareRun
-from scaae_nipype.interfaces.report import ParticipantReport
 from scaae_nipype.model import PRESETS
 
 NOT_A_NUMBER, INFINITE = float("nan"), float("inf")
@@ -52,26 +53,26 @@ NOT_A_NUMBER, INFINITE = float("nan"), float("inf")
         (TrainModel, "device", "gpu", "`device` gpu: must be auto, cpu, cuda, cuda:N"),
         (TrainModel, "device", "cuda:x", "`device` cuda:x: must be auto"),
         (TrainModel, "train_volumes", 0, "'train_volumes' .* an integer >= 1"),
-        (TrainModel, "precision", "fp16", "must be 'auto' or 'bf16' or 'fp32'"),
+        (TrainModel, "precision", "fp16", "must be 'auto' or 'fp32' or 'bf16'"),
         (TrainModel, "processes", 0, "an integer >= 1"),
         (TrainModel, "seed", -1, "0 <= an integer <= 4294967295"),
         (TrainModel, "num_threads", -2, "an integer >= 0"),
         (ExtractNetworks, "device", "CPU", "`device` CPU: must be"),
         (ExtractNetworks, "model_dir", "missing", "existing directory"),
         (MatchTemplates, "templates", "smith2008", r"neither a file nor one of .*did you mean smith2009\?"),
-        (MatchTemplates, "mode", "", "must be 'paper' or 'calibrated'"),
+        (MatchTemplates, "mode", "", "must be 'calibrated' or 'paper'"),
         (RegionTimeCourses, "atlas", "missing.nii.gz", "'missing.nii.gz': neither a file nor one of default"),
         (GradualChange, "longest_lag", -1.0, "must be a number from 0 to 3600 s"),
-        (AssignStates, "cutoff", 2, "must be a number from 0 to 1, not 2"),
+        (AssignStates, "state_cutoff", 2, "must be a number from 0 to 1, not 2"),
         (LockToEvents, "repetition_time", NOT_A_NUMBER, "above 0 and at most 60 s, not nan"),
         (LockToEvents, "start_time", INFINITE, "must be a number from -60 to 60 s"),
-        (ScoreBaselines, "names", ["smoothd"], "must be .*'smoothed'"),
-        (ScoreBaselines, "names", [], "'names'"),
+        (ScoreBaselines, "baselines", ["smoothd"], "must be .*'smoothed'"),
+        (ScoreBaselines, "baselines", [], "'baselines'"),
         (ScoreBaselines, "n_components", 0, "an integer >= 1"),
-        (SurrogateTemplates, "n_surrogates", 9, "an integer >= 19"),
+        (SurrogateTemplates, "n_surrogate_templates", 9, "an integer >= 19"),
         (CheckMatches, "seed", 0.5, "an integer"),
         (CheckDynamics, "n_surrogates", 0, "an integer >= 19"),
-        (CheckDynamics, "cutoff", -0.1, "must be a number from 0 to 1"),
+        (CheckDynamics, "state_cutoff", -0.1, "must be a number from 0 to 1"),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_set(interface, name, value, words):
@@ -124,7 +125,7 @@ def test_what_is_consistent_is_taken():
 def test_a_cutoff_is_given_once(tmp_path):
     write_json({}, tmp_path / "cutoffs.json")
     with pytest.raises(OSError, match="mutually exclusive"):
-        AssignStates(cutoff=0.2, cutoffs=str(tmp_path / "cutoffs.json"))
+        AssignStates(state_cutoff=0.2, state_cutoffs=str(tmp_path / "cutoffs.json"))
 
 
 def test_a_strategy_file_is_read_when_it_is_set(tmp_path, monkeypatch):
@@ -144,8 +145,8 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_choices_are_those_of_the_functions():
     assert set(TrainModel().inputs.trait("preset").handler.values) == set(PRESETS)
     assert set(MatchTemplates().inputs.trait("mode").handler.values) == set(RULES)
-    inner = ScoreBaselines().inputs.trait("names").inner_traits[0]
-    assert set(inner.handler.values) == set(BASELINES)
+    inner = ScoreBaselines().inputs.trait("baselines").inner_traits[0]
+    assert set(inner.handler.values) == set(BASELINES) - {"volume"}  # which is scored in any case
 
 
 def test_relative_paths_are_those_of_where_they_were_set(bold, templates, tmp_path, monkeypatch):
@@ -171,10 +172,10 @@ def test_lists_of_unequal_length_are_named(runs, tmp_path, grid_mask):
     with pytest.raises(UsageError, match="`fbn_maps` has 2 entries, `signed_maps` 1"):
         assign_states_of_run(**runs[0], fbn_maps=images, signed_maps=images[:1], grid_mask=grid_mask, out_dir=tmp_path)
     save = SaveDerivatives(base_directory=str(tmp_path), entities={"sub": "01"})
-    save.inputs.trait_set(fbn_maps=images, region_tables=tables[:1])
-    with pytest.raises(UsageError, match="SaveDerivatives: `fbn_maps` has 2 entries, `region_tables` 1"):
+    save.inputs.trait_set(fbn_maps=images, regions=tables[:1])
+    with pytest.raises(UsageError, match="SaveDerivatives: `fbn_maps` has 2 entries, `regions` 1"):
         save.run(cwd=str(tmp_path))
-    save.inputs.trait_set(fbn_maps=[*images, *images], region_tables=[*tables, *tables])
+    save.inputs.trait_set(fbn_maps=[*images, *images], regions=[*tables, *tables])
     with pytest.raises(UsageError, match="`fbn_maps` has 4 entries: there are two branches"):
         save.run(cwd=str(tmp_path))
     assert not (tmp_path / "sub-01").exists()
@@ -191,11 +192,11 @@ def test_tables_of_different_runs_are_named(tmp_path):
 
 def test_baselines_say_what_they_need(runs, grid_mask, tmp_path):
     def score(name):
-        ScoreBaselines(**runs[0], names=[name], grid_mask=grid_mask).run(cwd=str(tmp_path))
+        ScoreBaselines(**runs[0], baselines=[name], grid_mask=grid_mask).run(cwd=str(tmp_path))
 
     with pytest.raises(UsageError, match="the baseline untrained needs `model_dir`"):
         score("untrained")
-    with pytest.raises(UsageError, match="the baseline encoder_lasso needs `codes`"):
+    with pytest.raises(UsageError, match="the baseline encoder_lasso needs `code`"):
         score("encoder_lasso")
 
 
@@ -241,7 +242,7 @@ def test_what_training_and_evaluation_warn_of_is_in_nipypes_log(runs, grid_mask,
     states = AssignStates(
         **runs[0],
         fbn_maps=[str(tmp_path / "run1_fbn.nii.gz")] * 2,
-        cutoff=1.0,
+        state_cutoff=1.0,
         templates=templates,
         grid_mask=grid_mask,
     )

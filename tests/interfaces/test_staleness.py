@@ -10,9 +10,8 @@ from nipype.interfaces.utility import Function, IdentityInterface
 from nipype.pipeline import engine as pe
 
 from scaae_nipype.files import write_json
-from scaae_nipype.interfaces.evaluation import MatchTemplates, ScoreBaselines
+from scaae_nipype.interfaces.evaluation import CheckDynamics, MatchTemplates, ScoreBaselines
 from scaae_nipype.interfaces.model import ExtractNetworks, TrainModel
-from scaae_nipype.interfaces.nulls import CheckDynamics
 from scaae_nipype.interfaces.preparation import PrepareRun
 
 
@@ -91,7 +90,7 @@ def test_a_model_folder_counts_by_its_files_in_every_interface(make_model, runs,
     inputs = {
         "extract": ExtractNetworks(**runs[0], model_dir=folder).inputs,
         "dynamics": CheckDynamics(**runs[0], model_dir=folder).inputs,
-        "baselines": ScoreBaselines(**runs[0], model_dir=folder, names=["untrained"]).inputs,
+        "baselines": ScoreBaselines(**runs[0], model_dir=folder, baselines=["untrained"]).inputs,
     }
     first = {name: one.get_hashval(method)[1] for name, one in inputs.items()}
     assert first == {name: one.get_hashval(method)[1] for name, one in inputs.items()}

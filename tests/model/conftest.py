@@ -49,7 +49,7 @@ from scaae_nipype.progress import bar
 import scaae_nipype.model.training.trainer as fitting
 volumes, fitting.CHECKPOINT_EVERY = map(int, sys.argv[1:3])
 folder, mask, *caches = sys.argv[3:]
-training = Training(preset="tiny", volumes=volumes, precision="fp32")
+training = Training(preset="tiny", train_volumes=volumes, precision="fp32")
 model, _ = train_on_caches(caches, load_grid(mask), training=training, work_dir=folder, progress=bar)
 save_model(model, folder + "/model")
 """

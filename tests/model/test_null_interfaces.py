@@ -10,8 +10,8 @@ import pytest
 from scaae_nipype.errors import InputError, ModelError
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.grid import Grid
+from scaae_nipype.interfaces.evaluation import CheckDynamics, CheckMatches, SurrogateTemplates
 from scaae_nipype.interfaces.model import ExtractNetworks
-from scaae_nipype.interfaces.nulls import CheckDynamics, CheckMatches, SurrogateTemplates
 from scaae_nipype.model import extract_networks, save_model
 from scaae_nipype.model.extraction.functions import network_function, was_trained_on
 
@@ -68,7 +68,7 @@ def test_the_temporal_null_through_a_model_marks_runs_it_was_trained_on(files, t
     run, scored, model_dir = files
     check = CheckDynamics(**run, **scored, model_dir=model_dir, run_name="sub-01_task-rest", n_surrogates=19)
     found = check.run(cwd=str(tmp_path)).outputs
-    table, about = read_table(found.out_table), read_json(found.out_metadata)
+    table, about = read_table(found.dynamics_null), read_json(found.out_metadata)
     assert set(table["method"]) == {"fbn1", "fbn2"}
     assert set(table["in_sample"]) == {"yes"} == {about["InSample"]}
     assert 0.05 <= about["P"] <= 1
@@ -84,7 +84,7 @@ def test_a_short_run_goes_on_without_its_temporal_null(files, tmp_path):
     check = CheckDynamics(**run, **scored, model_dir=model_dir, run_name="sub-02_task-rest", n_surrogates=19)
     found = check.run(cwd=str(tmp_path)).outputs
     about = read_json(found.out_metadata)
-    assert read_table(found.out_table).empty
+    assert read_table(found.dynamics_null).empty
     assert "left out: only 11 volumes are kept and it needs 20" in about["Warnings"][-1]
 
 
@@ -108,10 +108,10 @@ def test_the_account_says_whose_model_it_was(files, tmp_path):
 def test_the_spatial_null_of_extracted_networks(files, tmp_path):
     run, scored, model_dir = files
     maps = ExtractNetworks(**run, model_dir=model_dir).run(cwd=str(tmp_path)).outputs.fbn_maps
-    made = SurrogateTemplates(**scored, n_surrogates=19).run(cwd=str(tmp_path)).outputs.out_file
+    made = SurrogateTemplates(**scored, n_surrogate_templates=19).run(cwd=str(tmp_path)).outputs.surrogate_templates
     found = CheckMatches(**run, **scored, fbn_maps=maps, surrogates=made).run(cwd=str(tmp_path)).outputs
-    assert read_table(found.out_volumes).shape == (30, 1 + 3 * 3)
-    assert set(read_table(found.out_matches)["method"]) == {"fbn1", "fbn2", "volume"}
+    assert read_table(found.match_p).shape == (30, 1 + 3 * 3)
+    assert set(read_table(found.matches)["method"]) == {"fbn1", "fbn2", "volume"}
     assert read_json(found.out_metadata)["NumberOfSurrogates"] == 19
     np.save(tmp_path / "other.npy", np.zeros((19, 2, 5), "u2"))
     with pytest.raises(InputError, match="holds surrogates of"):

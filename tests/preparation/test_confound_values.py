@@ -10,6 +10,7 @@ from nilearn.interfaces.fmriprep import load_confounds
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import write_json, write_table
+from scaae_nipype.options import Preparation
 from scaae_nipype.preparation import prepare_run
 from scaae_nipype.preparation.censoring import count_dummy_scans, framewise_displacement
 from scaae_nipype.preparation.confounds import choose_nuisance, read_confounds
@@ -191,7 +192,9 @@ def test_names_from_before_fmriprep_1_2_are_named(files, tmp_path):
 
 
 def prepared(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, mask=files.mask, confounds=files.confounds, **arguments)
+    settings = {name: arguments.pop(name) for name in Preparation.__dataclass_fields__ if name in arguments}
+    given = {"mask": files.mask, "confounds": files.confounds, **arguments}
+    return prepare_run(files.bold, grid=grid, preparation=Preparation(**settings), **given)
 
 
 @pytest.mark.parametrize(
@@ -328,10 +331,10 @@ def test_what_would_have_no_effect_on_a_denoised_run_is_refused(make_run, grid, 
     with pytest.raises(UsageError, match=f"`{name}` has no effect with `denoised`"):
         prepared(make_run(N), grid, denoised=True, **arguments)
     with pytest.raises(UsageError, match=f"`{name}` has no effect with `denoised`"):
-        init_prepare_run_wf(denoised=True, **arguments)
+        init_prepare_run_wf(Preparation(**arguments), denoised=True)
 
 
 def test_what_comes_to_the_same_on_a_denoised_run_is_fine():
     for strategy in ("auto", "none"):
-        for cutoff in (None, 0, "default"):
-            assert refuse_on_denoised(strategy=strategy, high_pass=cutoff, low_pass=cutoff) is None
+        for cutoff in (None, 0):
+            assert refuse_on_denoised(Preparation(strategy, high_pass=cutoff, low_pass=cutoff)) is None

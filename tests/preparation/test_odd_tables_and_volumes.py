@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scaae_nipype.errors import InputError
+from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import write_table
+from scaae_nipype.options import Preparation
 from scaae_nipype.preparation import prepare_run
 from scaae_nipype.preparation.confounds import read_confounds
 
@@ -12,8 +13,9 @@ N = 60
 
 
 def prepare(files, grid, **arguments):
+    settings = {name: arguments.pop(name) for name in Preparation.__dataclass_fields__ if name in arguments}
     given = {"mask": files.mask, "confounds": files.confounds, **arguments}
-    return prepare_run(files.bold, grid=grid, **given)
+    return prepare_run(files.bold, grid=grid, preparation=Preparation(**settings), **given)
 
 
 def said(run):
@@ -73,7 +75,7 @@ def test_displacement_under_another_name_is_named(make_run, grid, name):
 
 
 def test_a_threshold_that_is_no_number_is_refused(make_run, grid):
-    with pytest.raises(InputError, match="`fd_threshold` must be a displacement in mm, or 0 for no censoring, not nan"):
+    with pytest.raises(UsageError, match="`fd_threshold` nan: must be 0 or larger"):
         prepare(make_run(N), grid, fd_threshold=float("nan"))
 
 

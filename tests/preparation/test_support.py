@@ -6,6 +6,7 @@ import pytest
 from nilearn.image import resample_img
 
 from scaae_nipype.errors import InputError
+from scaae_nipype.options import Preparation
 from scaae_nipype.preparation import prepare_run
 
 N = 60
@@ -17,7 +18,9 @@ CUT = 10
 
 
 def prepare(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, **{"mask": files.mask, "strategy": "none", **arguments})
+    settings = {name: arguments.pop(name) for name in Preparation.__dataclass_fields__ if name in arguments}
+    preparation = Preparation(**{"strategy": "none", **settings})
+    return prepare_run(files.bold, grid=grid, preparation=preparation, **{"mask": files.mask, **arguments})
 
 
 def plant(data, table):

@@ -7,6 +7,7 @@ import pytest
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json
 from scaae_nipype.interfaces.preparation import PrepareRun
+from scaae_nipype.options import Preparation
 from scaae_nipype.preparation import prepare_run
 
 
@@ -39,7 +40,9 @@ def moved(affine, x=0.0, y=0.0, z=0.0, degrees=0.0):
 
 
 def prepare(files, grid, **arguments):
-    return prepare_run(files.bold, grid=grid, **{"mask": files.mask, "strategy": "none", **arguments})
+    settings = {name: arguments.pop(name) for name in Preparation.__dataclass_fields__ if name in arguments}
+    preparation = Preparation(**{"strategy": "none", **settings})
+    return prepare_run(files.bold, grid=grid, preparation=preparation, **{"mask": files.mask, **arguments})
 
 
 class TestRepetitionTime:

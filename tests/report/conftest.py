@@ -106,14 +106,14 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         write_json(sidecar, target(branch, ".json"))
         for template in TEMPLATES:
             iou[f"{branch}_{template}"] = np.where(kept, gaussian_filter(rng.uniform(0, 0.5, n), 2), np.nan)
-    write_table(pd.DataFrame(iou), target("templateiou"))
-    write_table(pd.DataFrame(iou), target("templatescores"))
+    write_table(pd.DataFrame(iou), target("template_iou"))
+    write_table(pd.DataFrame(iou), target("template_scores"))
     samples = {"volume": range(n), "kept": kept, "dummy": dummy, "censored": censored}
     displacement[0] = np.nan
     samples = pd.DataFrame(samples).astype(int).assign(framewise_displacement=displacement)
     write_table(samples, target("samples"))
     for meaning, prefix, width, values in (
-        ("channelweights", "channel", 32, 0.49 + 0.1 * np.tanh(rng.standard_normal((n, 32)) * 0.3)),
+        ("channel_weights", "channel", 32, 0.49 + 0.1 * np.tanh(rng.standard_normal((n, 32)) * 0.3)),
         ("code", "code", 64, rng.standard_normal((n, 64)).cumsum(0)),
     ):
         columns = {f"{prefix}{i + 1:02d}": np.where(kept, values[:, i], np.nan) for i in range(width)}
@@ -122,8 +122,8 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
     about = {"Templates": "Seitzman 2018, 4 mm", "Threshold": 0.3, "Warnings": [], "TemplateKind": "labels"}
     about |= {"TemplateVoxels": {template: 100 + place for place, template in enumerate(TEMPLATES)}}
     write_json(about, target("overlap", ".json"))
-    write_table(threshold_table(), target("thresholdcurve"))
-    write_table(gradual_table(repetition_time), target("gradualchange"))
+    write_table(threshold_table(), target("threshold_curve"))
+    write_table(gradual_table(repetition_time), target("gradual_change"))
     write_states(target, rng, region, kept, repetition_time)
     write_baselines(target, rng, kept)
     write_task(target, rng)
@@ -132,7 +132,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
         means = np.where(kept[:, None], rng.uniform(0.1, 0.4, (n, 3)), np.nan)
         table = pd.DataFrame(means, columns=["Left", "Right", "Middle"])
         table.insert(0, "kept", kept.astype(int))
-        write_table(table, target(f"{branch}regions"))
+        write_table(table, target(f"regions_{branch}"))
     write_text("{}", root / f"sub-{entities['sub']}" / "log" / f"{target('samples').name.split('_desc-')[0]}.json")
 
 
@@ -154,15 +154,15 @@ def write_states(target, rng, region, kept: np.ndarray, repetition_time: float) 
         transitions += [(method, TEMPLATES[i], TEMPLATES[j], counts[i, j]) for i, j in np.ndindex(counts.shape)]
         methods[method] = {"OccupancyEntropyBits": 1.5, "EntropyRateBits": 0.7}
     write_table(pd.DataFrame(sequence), target("states"))
-    write_table(pd.concat(metrics), target("statemetrics"))
+    write_table(pd.concat(metrics), target("state_metrics"))
     write_table(pd.DataFrame(transitions, columns=["method", "from", "to", "count"]), target("transitions"))
     about = {"Score": "size_matched_iou", "CutOff": 0.2, "TemplateLabels": TEMPLATES, "Methods": methods}
-    write_json(about, target("statemetrics", ".json"))
+    write_json(about, target("state_metrics", ".json"))
     for branch in ("fbn1", "fbn2"):
         maps = smooth_volumes(rng, region, len(TEMPLATES)).astype(np.float32)
         maps[-1] = 0
-        nib.save(region.image(maps), target(f"{branch}states"))
-        write_json(about, target(f"{branch}states", ".json"))
+        nib.save(region.image(maps), target(f"{branch}_states"))
+        write_json(about, target(f"{branch}_states", ".json"))
 
 
 def write_baselines(target, rng, kept: np.ndarray) -> None:
@@ -218,9 +218,9 @@ def write_nulls(target, rng) -> None:
     ]
     columns = ["method", "family", "statistic", "observed", "surrogate_mean", "surrogate_sd", "z", "p_family"]
     table = pd.DataFrame(rows, columns=[*columns, "p_corrected"]).assign(p=0.02, in_sample="yes")
-    write_table(table, target("dynamicsnull"))
+    write_table(table, target("dynamics_null"))
     about |= {"InSample": "yes", "Meaning": "A rejection means that the run is not stationary, linear and Gaussian."}
-    write_json(about | {"Warnings": ["The model was fitted to this run."]}, target("dynamicsnull", ".json"))
+    write_json(about | {"Warnings": ["The model was fitted to this run."]}, target("dynamics_null", ".json"))
 
 
 def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:

@@ -169,8 +169,8 @@ def test_sentences_of_states_name_rule_share_and_absence(run):
 def test_no_volume_above_the_cut_off_is_said_everywhere(make_dataset):
     root = make_dataset(n=8)
     run = find_runs(root, "01")[0]
-    table = read_table(run.path("statemetrics"))
-    write_table(table.assign(n_volumes=0, occupancy=0.0, n_visits=0), run.path("statemetrics"))
+    table = read_table(run.path("state_metrics"))
+    write_table(table.assign(n_volumes=0, occupancy=0.0, n_visits=0), run.path("state_metrics"))
     sequence = read_table(run.path("states"))
     sequence.loc[sequence["kept"] == 1, sequence.columns[1:]] = "unassigned"
     write_table(sequence, run.path("states"))
@@ -189,7 +189,7 @@ def test_state_maps_go_by_the_names_in_the_sidecar(run, make_dataset):
     assert list(run.state_maps("fbn1").volumes) == ["Auditory", "DefaultMode", "SomatomotorDorsal", "Visual", "NA"]
     root = make_dataset(n=8)
     own = find_runs(root, "01")[0]
-    path = own.path("fbn1states", ".json")
+    path = own.path("fbn1_states", ".json")
     write_json(read_json(path) | {"TemplateLabels": ["only one"]}, path)
     with pytest.raises(InputError, match="its sidecar does not name its volumes"):
         fresh(own, root).state_maps("fbn1")
@@ -215,7 +215,7 @@ def test_a_run_without_events_has_no_section_of_them(make_dataset):
 
     root = make_dataset(n=8)
     run = find_runs(root, "01")[0]
-    for meaning in ("events", "fbn1regions", "fbn2regions", "baselines"):
+    for meaning in ("events", "regions_fbn1", "regions_fbn2", "baselines"):
         run.path(meaning).unlink()
     (section,) = [section for section in participant_page(root, "01").chapters if section.key == "run1"]
     keys = {part.key.removeprefix("run1-") for part in section.chapters}

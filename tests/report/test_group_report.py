@@ -35,7 +35,7 @@ def root(tmp_path):
         | {"mean_iou_sd": 0.05, "chance_iou_mean": 0.18}
         for time, value in ((2.0, 0.512), (2.5, 0.407)) for method in ("fbn1", "volume") for lag in (1, 2)
     ]  # fmt: skip
-    put(tmp_path, "gradualchange", lags)
+    put(tmp_path, "gradual_change", lags)
     overlap = [
         base | {"repetition_time": time, "method": method, "template": template}
         | {f"best_of_20_{score}_{kind}": value for score in ("iou", "size_matched_iou", "average_precision")
@@ -106,7 +106,7 @@ def test_comparisons_reliability_and_predictions(root):
 
 
 def test_a_damaged_table_costs_its_section_only(root):
-    (root / group_path("gradualchange")).write_text("method\nx\n")
+    (root / group_path("gradual_change")).write_text("method\nx\n")
     html = text_of(root)
     assert "Not shown: group_desc-gradualchange_metrics.tsv: lacks the column(s)" in html
     assert "0.12<small>± 0.02" in html

@@ -47,8 +47,8 @@ def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
 
 def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     run = find_runs(make_dataset(n=8), "01")[0]
-    change(run, "dynamicsnull", p_corrected=0.4, in_sample="no")
-    write_json(read_json(run.path("dynamicsnull", ".json")) | {"InSample": "no"}, run.path("dynamicsnull", ".json"))
+    change(run, "dynamics_null", p_corrected=0.4, in_sample="no")
+    write_json(read_json(run.path("dynamics_null", ".json")) | {"InSample": "no"}, run.path("dynamics_null", ".json"))
     verdict, mark, *_ = nulls.dynamics_sentences(run)
     assert "p = 0.400, so it is not told from a stationary mixture" in verdict
     assert mark == "The model of this test was not fitted to this run."
@@ -64,7 +64,7 @@ def test_the_section_shows_what_was_tested(make_dataset):
     root = make_dataset(n=8)
     assert len(section(root).blocks) == 5
     run = find_runs(root, "01")[0]
-    run.path("dynamicsnull").unlink()
+    run.path("dynamics_null").unlink()
     words, table = section(root).blocks
     assert "not tested: no surrogates of runs were asked for" in words.paragraphs[-1]
     assert table.title.startswith("Matches with templates")
@@ -74,7 +74,7 @@ def test_the_section_shows_what_was_tested(make_dataset):
 
 def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
     run = find_runs(make_dataset(n=8), "01")[0]
-    path = run.path("statemetrics", ".json")
+    path = run.path("state_metrics", ".json")
     write_json(read_json(path) | {"CutOff": {"fbn1": 0.21, "fbn2": 0.19, "volume": 0.2}}, path)
     rule = state_sentences(run)[0]
     assert "FBN branch 1 0.21, FBN branch 2 0.19, volume itself 0.20; see Null models" in rule
@@ -83,16 +83,16 @@ def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
 def test_a_run_without_its_temporal_null_says_why_and_shows_no_empty_table(make_dataset):
     root = make_dataset(n=8)
     run = find_runs(root, "01")[0]
-    write_table(read_table(run.path("dynamicsnull")).head(0), run.path("dynamicsnull"))
+    write_table(read_table(run.path("dynamics_null")).head(0), run.path("dynamics_null"))
     why = "The temporal null of this run was left out: only 12 volumes are kept and it needs 20."
-    write_json({"P": None, "Warnings": [why]}, run.path("dynamicsnull", ".json"))
+    write_json({"P": None, "Warnings": [why]}, run.path("dynamics_null", ".json"))
     *_, table, words = section(root).blocks
     assert words.paragraphs == [why] and table.title.startswith("Matches with templates")
 
 
 def test_cross_fitting_is_said(make_dataset):
     run = find_runs(make_dataset(n=8), "01")[0]
-    path = run.path("dynamicsnull", ".json")
+    path = run.path("dynamics_null", ".json")
     model = {"ModelName": "m-fold2of3", "Fold": 2, "NumberOfFolds": 3, "NumberOfTrainingParticipants": 8}
     write_json(read_json(path) | {"InSample": "no", "ModelOfTest": model}, path)
     mark = nulls.dynamics_sentences(run)[1]

@@ -148,7 +148,7 @@ def test_a_good_model_needs_no_banner(page):
 
 def test_banners_stand_before_everything_else(make_dataset, tmp_path):
     root = make_dataset(n=8, Undertrained=True, ChannelWeightRange=[0.45, 0.54])
-    without(root, "fbn1", "overlap", "templateiou", "samples", "region", "code", "gradualchange", "channelweights")
+    without(root, "fbn1", "overlap", "template_iou", "samples", "region", "code", "gradual_change", "channel_weights")
     page = page_of(root, tmp_path / "r.html")
     assert len([a for a in page.all("div") if a.get("class") == "banner"]) == 2
     first = page.text.index("The model is undertrained (abc123)")
@@ -190,7 +190,7 @@ def test_damaged_files_are_named(make_dataset, tmp_path):
     file_of(root, "fbn1").write_bytes(file_of(root, "fbn1").read_bytes()[:5000])
     file_of(root, "overlap").write_text("method\nfbn1\n")
     file_of(root, "fbn1", ".json").write_text("{")
-    without(root, "templateiou", "code")
+    without(root, "template_iou", "code")
     page = page_of(root, tmp_path / "r.html")
     assert f"{file_of(root, 'fbn1').name}: cannot be read as an image" in page.text
     assert f"{file_of(root, 'overlap').name}: lacks the column(s) template" in page.text
@@ -198,7 +198,7 @@ def test_damaged_files_are_named(make_dataset, tmp_path):
 
 
 def test_images_on_another_grid_than_the_region_are_refused(make_dataset, tmp_path):
-    root = without(make_dataset(n=8), "overlap", "templateiou", "code", "channelweights", "gradualchange")
+    root = without(make_dataset(n=8), "overlap", "template_iou", "code", "channel_weights", "gradual_change")
     nib.save(nib.Nifti1Image(np.ones((4, 4, 4, 8), "f4"), np.eye(4)), file_of(root, "fbn1"))
     assert "lies on another grid" in page_of(root, tmp_path / "r.html").text
 
@@ -206,14 +206,14 @@ def test_images_on_another_grid_than_the_region_are_refused(make_dataset, tmp_pa
 def test_hostile_labels_are_shown_and_do_nothing(make_dataset, tmp_path):
     root = make_dataset(n=8, ModelName="../../<b>x</b>", Mode="</dd><script>alert(1)</script>")
     hostile = "<img src=x onerror=alert(1)>$\\frac$"
-    for meaning in ("overlap", "templateiou"):
+    for meaning in ("overlap", "template_iou"):
         table = read_table(file_of(root, meaning))
         table = table.replace("Visual", hostile).rename(columns=lambda c: c.replace("Visual", hostile))
         write_table(table, file_of(root, meaning))
     sidecar = read_json(file_of(root, "fbn1", ".json"))
     sidecar["Preparation"]["NuisanceStrategy"] = "\"><script src='//x'></script>"
     write_json(sidecar, file_of(root, "fbn1", ".json"))
-    without(root, "code", "channelweights", "gradualchange", "region")
+    without(root, "code", "channel_weights", "gradual_change", "region")
     page = page_of(root, tmp_path / "r.html")
     assert not page.all("script")
     assert all(image["src"].startswith("data:image/") for image in page.all("img"))
@@ -224,13 +224,13 @@ def test_hostile_labels_are_shown_and_do_nothing(make_dataset, tmp_path):
 
 def test_a_run_without_kept_volumes(make_dataset, tmp_path):
     root = make_dataset(n=8)
-    for meaning in ("samples", "templateiou", "channelweights", "code"):
+    for meaning in ("samples", "template_iou", "channel_weights", "code"):
         table = read_table(file_of(root, meaning)).astype(object)
         table["kept"] = 0
         if meaning != "samples":
             table.iloc[:, 1:] = np.nan
         write_table(table, file_of(root, meaning))
-    without(root, "overlap", "gradualchange")
+    without(root, "overlap", "gradual_change")
     page = page_of(root, tmp_path / "r.html")
     assert "0 of 8" in page.text
     assert "No volume was kept." in page.text
@@ -247,7 +247,7 @@ def test_unknown_participants_and_impossible_labels(dataset, tmp_path):
 
 
 def test_the_same_dataset_gives_the_same_file_and_nothing_else_is_written(make_dataset, tmp_path):
-    root = without(make_dataset(n=8), "overlap", "fbn1", "templateiou", "code", "gradualchange")
+    root = without(make_dataset(n=8), "overlap", "fbn1", "template_iou", "code", "gradual_change")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     out = participant_report(root, "sub-01", tmp_path / "r.html")
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*")}

@@ -34,8 +34,8 @@ def score_baselines(
     in_file: PathLike,
     in_mask: PathLike,
     in_samples: PathLike,
-    names: Sequence[str],
-    codes: PathLike | None = None,
+    baselines: Sequence[str],
+    code: PathLike | None = None,
     context: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     templates: PathLike = "default",
@@ -52,9 +52,9 @@ def score_baselines(
     ----------
     in_file, in_mask, in_samples : paths
         As for `read_run_maps`.
-    names : sequence of str
+    baselines : sequence of str
         Keys of `BASELINES`.
-    codes : path, optional
+    code : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
     context : callable, optional
         The linear part of the network, as for `make_baselines`; ``context`` needs it.
@@ -82,9 +82,9 @@ def score_baselines(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
     volumes = np.flatnonzero(run.kept)
-    features = None if codes is None else _features(codes, run.kept)
+    features = None if code is None else _features(code, run.kept)
     tables, about = [], about_templates(local)
-    for name in names:
+    for name in baselines:
         try:
             for made in make_baselines(
                 [name],

@@ -91,9 +91,9 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
     Returns
     -------
     tables : dict
-        ``runs``, ``participants`` (Table 1), ``gradualchange`` (Table 2 and the lag curve), ``overlap`` (Figure 5),
+        ``runs``, ``participants`` (Table 1), ``gradual_change`` (Table 2 and the lag curve), ``overlap`` (Figure 5),
         and as far as there is something in them ``reliability``, ``states``, ``transitions``, ``comparisons``,
-        ``codefeatures`` and ``predictions``.
+        ``code_features`` and ``predictions``.
     notes : list of str
         What was left out, and what must not be concluded.
     """
@@ -106,7 +106,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
     tables = {
         "runs": runs,
         "participants": count_participants(runs, columns),
-        "gradualchange": spread_over_participants(
+        "gradual_change": spread_over_participants(
             data.gradualchange,
             runs,
             columns=columns,
@@ -118,7 +118,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
         ),
         "reliability": reliability_table(measures, runs, keys=["family", "outcome"], values=["value"]),
         "comparisons": _comparisons(measures, runs, question, notes),
-        "codefeatures": features,
+        "code_features": features,
         "predictions": _predictions(features, runs, question, notes),
     }
     if data.states is not None:

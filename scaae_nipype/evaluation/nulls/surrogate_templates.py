@@ -32,6 +32,7 @@ from ...errors import InputError, UsageError
 from ...files import replacing, reserve
 from ...grid import Grid, load_grid
 from ...maps import are_constant
+from ...options import USUAL_SURROGATES
 from ...progress import Progress, silent
 from ..templates.loading import load_templates
 from ..templates.template_set import TemplateSet
@@ -235,7 +236,7 @@ def make_surrogate_templates(
     template_labels: PathLike | None = None,
     template_kind: str = "auto",
     grid_mask: PathLike | None = None,
-    n_surrogates: int = 199,
+    n_surrogate_templates: int = USUAL_SURROGATES,
     seed: int = 0,
     progress: Progress = silent,
     out_dir: PathLike = ".",
@@ -247,7 +248,7 @@ def make_surrogate_templates(
     templates, template_labels, template_kind : as for `load_templates`
     grid_mask : path, optional
         The model's brain mask; the shipped one by default.
-    n_surrogates : int
+    n_surrogate_templates : int
         Sets of surrogate templates, 19 or more.
     seed : int
     progress : Progress
@@ -257,21 +258,21 @@ def make_surrogate_templates(
     Returns
     -------
     Path
-        NPY: ranks of the voxels, (n_surrogates, n_templates, n_voxels).
+        NPY: ranks of the voxels, (n_surrogate_templates, n_templates, n_voxels).
 
     Raises
     ------
     InputError, UsageError
     """
-    check_number_of_surrogates(n_surrogates)
+    check_number_of_surrogates(n_surrogate_templates)
     grid = load_grid(grid_mask)
     maps = _filled(load_templates(templates, grid=grid, labels=template_labels, kind=template_kind))
-    with progress("Surrogate templates", n_surrogates, "set") as advance:
+    with progress("Surrogate templates", n_surrogate_templates, "set") as advance:
         return write_surrogate_ranks(
             maps,
             grid,
             Path(out_dir).absolute() / "surrogate_templates.npy",
-            n_surrogates=n_surrogates,
+            n_surrogates=n_surrogate_templates,
             seed=seed,
             progress=advance,
         )

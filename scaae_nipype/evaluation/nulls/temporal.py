@@ -14,6 +14,7 @@ import pandas as pd
 
 from ...errors import InputError, UsageError
 from ...files import write_json, write_table
+from ...options import USUAL_SURROGATES
 from ...progress import Progress, silent
 from ...words import duration
 from ..run_maps import RunMaps, read_run_maps, run_templates
@@ -100,7 +101,7 @@ def temporal_null(
     repetition_time: float,
     rule: Rule = RULES["calibrated"],
     longest_lag: float = 20.0,
-    n_surrogates: int = 99,
+    n_surrogates: int = USUAL_SURROGATES,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> TemporalNull:
@@ -209,9 +210,9 @@ def check_dynamics(
     template_kind: str = "auto",
     grid_mask: PathLike | None = None,
     mode: str = "calibrated",
-    cutoff: float | None = None,
+    state_cutoff: float | None = None,
     longest_lag: float = 20.0,
-    n_surrogates: int = 99,
+    n_surrogates: int = USUAL_SURROGATES,
     seed: int = 0,
     in_sample: bool | None = None,
     model: Mapping[str, Any] | None = None,
@@ -231,7 +232,7 @@ def check_dynamics(
         As for `score_run`.
     mode : str
         Key of `RULES`.
-    cutoff : float, optional
+    state_cutoff : float, optional
         Least score of a state, in place of the rule's.
     longest_lag : float
         In s.
@@ -260,7 +261,7 @@ def check_dynamics(
     ------
     InputError, UsageError
     """
-    rule = rule_of(mode, cutoff)
+    rule = rule_of(mode, state_cutoff)
     check_number_of_surrogates(n_surrogates)
     run = read_run_maps([], in_file, in_mask, in_samples)
     local, _ = run_templates(

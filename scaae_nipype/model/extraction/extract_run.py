@@ -34,7 +34,7 @@ class ExtractedFiles(NamedTuple):
     fbn_maps: list[Path]
     signed_maps: list[Path]
     channel_weights: Path
-    codes: Path
+    code: Path
     metadata: Path
 
 
@@ -81,7 +81,7 @@ def extract_run(
     -------
     fbn_maps, signed_maps : list of Path
         4D image per branch, after equation 9 and before (no entries unless asked for).
-    channel_weights, codes : Path
+    channel_weights, code : Path
         Tables with a row per volume.
     metadata : Path
         JSON: the model, sign and density of the branches.
@@ -123,7 +123,7 @@ def extract_run(
         fbn_maps,
         signed_maps,
         write_table(_per_volume(networks.channel_weights, run.kept, "channel"), out_dir / "channel_weights.tsv"),
-        write_table(_per_volume(networks.codes, run.kept, "code"), out_dir / "codes.tsv"),
+        write_table(_per_volume(networks.codes, run.kept, "code"), out_dir / "code.tsv"),
         write_json(metadata, out_dir / "networks.json"),
     )
 

@@ -19,6 +19,7 @@ import torch
 from ...errors import Interrupted, ModelError, ScaaeError
 from ...files import read_json, write_json
 from ...grid import load_grid
+from ...options import Training
 from ...progress import Progress, bar, silent
 from ...signals import listen
 
@@ -104,7 +105,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def run_job(job: dict[str, Any], *, progress: Progress = silent) -> Path:
     """Train and write the model folder (from the first process only)."""
     from ..weights import save_model
-    from .train import Training, train_on_caches
+    from .train import train_on_caches
 
     grid = load_grid(job.get("grid_mask"))
     training = Training(**job["training"])

@@ -7,9 +7,9 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.optim.swa_utils import update_bn
 
 from ...errors import ModelError, UsageError
 from ...grid import Grid, load_grid
+from ...options import Training
 from ...progress import Progress, silent
 from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_device
 from ..extraction.fused import FusedReader
@@ -31,7 +32,7 @@ from .learner import Learner, SettledNetworks
 from .trainer import fit
 from .volumes import VolumeCache, write_cache
 
-__all__ = ["ENOUGH_VOLUMES", "Training", "train_model", "train_on_caches", "volume_budget"]
+__all__ = ["ENOUGH_VOLUMES", "train_model", "train_on_caches", "volume_budget"]
 
 ENOUGH_VOLUMES = 2400
 """Volumes shown below which a model counts as undertrained: branches are still inverted or dense before that."""
@@ -49,7 +50,7 @@ FLAGGED_BELOW = 0.9
 """Share of volumes that must agree with a branch's sign."""
 
 
-def volume_budget(n_volumes: int, recipe: Recipe, requested: int | None = None) -> int:
+def volume_budget(n_volumes: int, recipe: Recipe, requested: Literal["auto"] | int = "auto") -> int:
     """Give the number of volumes to show in training: as asked for, else the recipe's epochs up to its largest budget.
 
     >>> volume_budget(100, RECIPES["calibrated"]), volume_budget(10**5, RECIPES["calibrated"])
@@ -57,44 +58,17 @@ def volume_budget(n_volumes: int, recipe: Recipe, requested: int | None = None) 
     >>> volume_budget(100, RECIPES["paper"])
     2000
     """
-    if requested is not None:
+    if requested != "auto":
         return requested
     budget = n_volumes * recipe.epochs
     return budget if recipe.largest_budget is None else min(budget, recipe.largest_budget)
 
 
-@dataclass(frozen=True)
-class Training:
-    """What to train and how.
-
-    Parameters
-    ----------
-    preset : str
-    mode : {"calibrated", "paper"}
-    volumes : int, optional
-        Volumes to show; default: `volume_budget`.
-    seed : int
-    precision : {"auto", "bf16", "fp32"}
-        ``auto``: bf16 where the device computes in it natively.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:0`` …
-    processes : int
-        Devices (CUDA) or processes (CPU) that share the work.
-    """
-
-    preset: str = "contextual"
-    mode: str = "calibrated"
-    volumes: int | None = None
-    seed: int = 0
-    precision: str = "auto"
-    device: str = "auto"
-    processes: int = 1
-
-    def resolved_precision(self, device: torch.device) -> str:
-        """Decide between bf16 and fp32."""
-        if self.precision == "auto":
-            return "bf16" if bf16_is_fast(device) else "fp32"
-        return self.precision
+def resolved_precision(precision: str, device: torch.device) -> str:
+    """Decide between bf16 and fp32 where that is left open (``auto``)."""
+    if precision == "auto":
+        return "bf16" if bf16_is_fast(device) else "fp32"
+    return precision
 
 
 def train_model(
@@ -184,9 +158,9 @@ def train_on_caches(
     device = resolve_device(training.device)
     recipe, preset = RECIPES[training.mode], preset_named(training.preset)
     network = new_network(preset, grid, seed=training.seed)
-    model = Model(network, grid, {**(card or {}), "Precision": training.resolved_precision(device)})
+    model = Model(network, grid, {**(card or {}), "Precision": resolved_precision(training.precision, device)})
     if isinstance(network, ContextualSCAAE):
-        if training.volumes is not None:
+        if training.train_volumes != "auto":
             raise UsageError(
                 f"Preset {training.preset!r} is fitted, not trained step by step: leave the number of training volumes "
                 "out, or choose `preset` autoencoder."
@@ -223,7 +197,7 @@ def _train_autoencoder(
     started = time.monotonic()
     network, grid, precision = model.network, model.grid, model.card["Precision"]
     recipe = replace(recipe, batch_size=_batch_size(recipe, len(cache), training.processes))
-    n_steps = max(1, math.ceil(volume_budget(len(cache), recipe, training.volumes) / recipe.batch_size))
+    n_steps = max(1, math.ceil(volume_budget(len(cache), recipe, training.train_volumes) / recipe.batch_size))
     mask = np.ascontiguousarray(grid.mask[model.box])
     learner = Learner(network, recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)  # type: ignore[arg-type]
     identity = {

@@ -126,10 +126,10 @@ RUN_SECTION: Section[Run] = Section(
     "channels",
     "Channel attention and code",
     (
-        Item(lambda run: channel_sentences(_numbered(run, "channelweights", "channel")), ("channelweights",)),
+        Item(lambda run: channel_sentences(_numbered(run, "channel_weights", "channel")), ("channel_weights",)),
         Item(
-            lambda run: channel_weights(_numbered(run, "channelweights", "channel"), run.repetition_time),
-            ("channelweights",),
+            lambda run: channel_weights(_numbered(run, "channel_weights", "channel"), run.repetition_time),
+            ("channel_weights",),
             key="weights",
             title="Channel weights over time",
             caption="Left: the colours span only the range that occurs. Right: mean and range of each channel on the "

@@ -21,8 +21,8 @@ from ..style import DROPPED, WIDTH, empty, styled
 __all__ = ["RUN_SECTION", "motion", "settings_table", "warnings"]
 
 _STEPS = (
-    *("overlap", "templateiou", "gradualchange", "statemetrics", "baselines"),
-    *("fbn1regions", "events", "matches", "dynamicsnull"),
+    *("overlap", "template_iou", "gradual_change", "state_metrics", "baselines"),
+    *("regions_fbn1", "events", "matches", "dynamics_null"),
 )
 """Outputs whose sidecars hold warnings."""
 

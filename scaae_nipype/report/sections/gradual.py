@@ -77,7 +77,7 @@ def lag_curve(table: pd.DataFrame) -> Figure:
 def consecutive(group: Group) -> Table:
     """Tabulate the overlap of consecutive volumes per site within a repetition time (the paper's Table 2)."""
     needed = ("column", "level", "repetition_time", "method", "lag", "n_participants", "mean_iou_mean", "mean_iou_sd")
-    table = group.table("gradualchange", [*needed, "chance_iou_mean"])
+    table = group.table("gradual_change", [*needed, "chance_iou_mean"])
     first = table[table["lag"] == 1].sort_values("repetition_time", kind="stable")
     methods = methods_of(first)
     rows = rows_abreast(
@@ -105,10 +105,10 @@ RUN_SECTION: Section[Run] = Section(
     "gradual",
     "Gradual change",
     (
-        Item(lambda run: gradual_sentences(run.table("gradualchange", _COLUMNS)), ("gradualchange",)),
+        Item(lambda run: gradual_sentences(run.table("gradual_change", _COLUMNS)), ("gradual_change",)),
         Item(
-            lambda run: lag_curve(run.table("gradualchange", _COLUMNS)),
-            ("gradualchange",),
+            lambda run: lag_curve(run.table("gradual_change", _COLUMNS)),
+            ("gradual_change",),
             key="lags",
             title="Overlap of two volumes against the time between them",
             caption="Dotted: overlap of unrelated maps of the same density p, p / (2 − p). Pairs across a dropped "
@@ -120,5 +120,5 @@ RUN_SECTION: Section[Run] = Section(
 )
 
 GROUP_SECTION: Section[Group] = Section(
-    "gradual", "Gradual change", (Item(consecutive, ("gradualchange",)),), otherwise="There is no such table."
+    "gradual", "Gradual change", (Item(consecutive, ("gradual_change",)),), otherwise="There is no such table."
 )

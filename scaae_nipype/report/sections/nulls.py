@@ -49,7 +49,7 @@ def match_sentences(run: Run) -> list[str]:
     n = number(about.get("NumberOfSurrogates"), 0)
     sentences.append(f"{n} sets of surrogate templates, seed {number(about.get('Seed'), 0)}.")
     sentences += [about["Meaning"]] if about.get("Meaning") else []
-    if not run.has("dynamicsnull"):
+    if not run.has("dynamics_null"):
         sentences.append(
             "Whether the run is more than a stationary mixture was not tested: no surrogates of runs were asked for."
         )
@@ -85,7 +85,7 @@ def match_table(run: Run) -> Table:
 
 def dynamics_sentences(run: Run) -> list[str]:
     """Say the run's p, what a rejection means, and whether the model knew the run."""
-    table, about = run.table("dynamicsnull", _DYNAMICS), run.sidecar("dynamicsnull")
+    table, about = run.table("dynamics_null", _DYNAMICS), run.sidecar("dynamics_null")
     if table.empty:
         return list(map(str, about.get("Warnings") or ["The temporal null of this run was left out."]))
     p = float(table["p_corrected"].min())
@@ -131,7 +131,7 @@ def _lag_sentence(table: pd.DataFrame) -> list[str]:
 
 def dynamics_table(run: Run) -> Table:
     """Tabulate, per branch and family, the statistic that is furthest from its surrogates."""
-    table = run.table("dynamicsnull", _DYNAMICS).dropna(subset="z")
+    table = run.table("dynamics_null", _DYNAMICS).dropna(subset="z")
     rows = []
     for method in methods_of(table):
         for family, words in _FAMILIES.items():
@@ -158,13 +158,13 @@ def dynamics_table(run: Run) -> Table:
         "members, upward, against the larger of both branches; of the others the smallest by the maximum statistic "
         "over members and branches. p corrected: the larger of that and the p of the tested family, "
         f"because others are looked into only where that one rejects. All statistics are in "
-        f"{run.path('dynamicsnull').name}.",
+        f"{run.path('dynamics_null').name}.",
     )
 
 
 def lag_table(run: Run) -> Table:
     """Tabulate the lag curve of the run and its surrogates."""
-    table = run.table("dynamicsnull", _DYNAMICS)
+    table = run.table("dynamics_null", _DYNAMICS)
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = numbers(curve["statistic"].astype(str).str.removeprefix("iou_lag"))
     curve = curve.dropna(subset="lag").astype({"lag": int}).sort_values("lag", kind="stable")
@@ -194,9 +194,9 @@ RUN_SECTION: Section[Run] = Section(
     (
         Item(match_sentences, ("matches",), as_list=True),
         Item(match_table, ("matches",)),
-        Item(dynamics_sentences, ("dynamicsnull",), as_list=True),
-        Item(dynamics_table, ("dynamicsnull",)),
-        Item(lag_table, ("dynamicsnull",)),
+        Item(dynamics_sentences, ("dynamics_null",), as_list=True),
+        Item(dynamics_table, ("dynamics_null",)),
+        Item(lag_table, ("dynamics_null",)),
     ),
     optional=True,
 )

@@ -110,7 +110,7 @@ def _of_volume(run: Run, score: str) -> str:
 
 
 def _consecutive(run: Run) -> str:
-    table = run.table("gradualchange", ["method", "lag", "mean_iou", "chance_iou"])
+    table = run.table("gradual_change", ["method", "lag", "mean_iou", "chance_iou"])
     first = table[table["lag"] == 1].drop_duplicates("method").set_index("method").reindex(list(BRANCHES))
     values = numbers(first["mean_iou"]), numbers(first["chance_iou"])
     return " · ".join(f"{number(iou)} ({number(chance)})" for iou, chance in zip(*values, strict=True))

@@ -20,7 +20,7 @@ def _courses_of_regions(run: Run) -> Figure:
     """Draw the mean network value of every atlas region over time."""
     tables = {}
     for branch in BRANCHES:
-        table = run.table(f"{branch}regions", ["kept"])
+        table = run.table(f"regions_{branch}", ["kept"])
         tables[branch] = table.drop(columns="kept").apply(numbers)
     if not all(np.isfinite(table.to_numpy()).any() for table in tables.values()):
         raise InputError("no region of the atlas lies inside the evaluation region.")
@@ -32,12 +32,12 @@ RUN_SECTION: Section[Run] = Section(
     "Regions of the atlas",
     (
         Item(
-            lambda run: what_was_taken("Averaged over", run.sidecar("fbn1regions"), "Atlas", "Atlas", "Region"),
-            ("fbn1regions",),
+            lambda run: what_was_taken("Averaged over", run.sidecar("regions_fbn1"), "Atlas", "Atlas", "Region"),
+            ("regions_fbn1",),
         ),
         Item(
             _courses_of_regions,
-            ("fbn1regions", "fbn2regions"),
+            ("regions_fbn1", "regions_fbn2"),
             key="courses",
             title="Mean network value of every region over time",
             caption="Both branches on one colour scale; dropped volumes are light grey. The numbers are in the tables "

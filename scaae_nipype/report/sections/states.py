@@ -27,12 +27,12 @@ __all__ = ["GROUP_SECTION", "RUN_SECTION"]
 
 
 def _metrics(run: Run) -> pd.DataFrame:
-    return run.table("statemetrics", ["method", "state", "n_volumes", "occupancy"])
+    return run.table("state_metrics", ["method", "state", "n_volumes", "occupancy"])
 
 
 def state_sentences(run: Run) -> list[str]:
     """Say by which rule states were assigned, how much was, and what never appears."""
-    about, metrics = run.sidecar("statemetrics"), _metrics(run)
+    about, metrics = run.sidecar("state_metrics"), _metrics(run)
     score = SCORE_LABELS.get(str(about.get("Score")), str(about.get("Score")))
     cut = about.get("CutOff")
     least = number(cut)
@@ -126,7 +126,7 @@ def graphs(run: Run) -> Figure:
 def state_table(run: Run) -> Table:
     """Tabulate occupancy and dwell times of every state, per method."""
     columns = ["occupancy", "n_visits", "n_visits_truncated", "mean_dwell_seconds", "split_half_r"]
-    metrics = run.table("statemetrics", ["method", "state", *columns])
+    metrics = run.table("state_metrics", ["method", "state", *columns])
     methods = methods_of(metrics)
 
     def cells(own: pd.Series) -> list[Cell]:
@@ -201,7 +201,7 @@ def _group_table(group: Group) -> Table:
 def _group_mosaic(group: Group) -> Figure:
     """Draw the mean map of every state that somebody visits."""
     maps = [group.state_maps(branch) for branch in BRANCHES]
-    visitors = [group.sidecar(f"{branch}states").get("Participants", []) for branch in BRANCHES]
+    visitors = [group.sidecar(f"{branch}_states").get("Participants", []) for branch in BRANCHES]
     rows = []
     for name, *counts in zip(maps[0].volumes, *visitors, strict=False):
         if any(counts):
@@ -218,10 +218,10 @@ RUN_SECTION: Section[Run] = Section(
     "states",
     "States",
     (
-        Item(state_sentences, ("statemetrics",), as_list=True),
+        Item(state_sentences, ("state_metrics",), as_list=True),
         Item(
             sequence,
-            ("states", "statemetrics"),
+            ("states", "state_metrics"),
             key="sequence",
             title="State of every volume",
             caption="Grey: volumes that were left out; nothing is counted across them. White: unassigned. Only states "
@@ -230,7 +230,7 @@ RUN_SECTION: Section[Run] = Section(
         ),
         Item(
             graphs,
-            ("statemetrics", "transitions"),
+            ("state_metrics", "transitions"),
             key="transitions",
             title="Transitions between states (the paper's Figure 6)",
             caption="Width of an arrow: how often the state at its end follows the one at its start, on one scale for "
@@ -238,10 +238,10 @@ RUN_SECTION: Section[Run] = Section(
             "next, both kept and assigned; staying is not drawn.",
             alt="Graphs of the transitions between states; the same numbers are in the table of transitions.",
         ),
-        Item(state_table, ("statemetrics",)),
+        Item(state_table, ("state_metrics",)),
         Item(
             state_mosaic,
-            ("statemetrics", "fbn1states", "fbn2states"),
+            ("state_metrics", "fbn1_states", "fbn2_states"),
             key="statemaps",
             title="Mean network of each state",
             caption="Mean of the signed maps (before equation 9) of the volumes in each state, in standard deviations "
@@ -269,7 +269,7 @@ GROUP_SECTION: Section[Group] = Section(
         Item(_group_table, ("states",)),
         Item(
             _group_mosaic,
-            ("fbn1states", "fbn2states"),
+            ("fbn1_states", "fbn2_states"),
             key="figure3",
             title="Mean network of each state, averaged over participants",
             caption="Mean of the signed maps of the volumes in each state, then over runs and participants, in "

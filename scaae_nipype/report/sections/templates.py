@@ -231,7 +231,7 @@ def threshold_curves(table: pd.DataFrame, threshold: float = THRESHOLD) -> Figur
 
 def _iou_over_time(run: Run) -> Figure:
     """Draw IoU with every template over time, per branch."""
-    table, branches = run.table("templateiou"), {}
+    table, branches = run.table("template_iou"), {}
     for branch in BRANCHES:
         names = {name: str(name).removeprefix(f"{branch}_") for name in table if str(name).startswith(f"{branch}_")}
         if names:
@@ -293,7 +293,7 @@ RUN_SECTION: Section[Run] = Section(
         ),
         Item(
             _iou_over_time,
-            ("templateiou",),
+            ("template_iou",),
             key="iou",
             title="IoU with every template over time",
             caption="Both branches on one colour scale; dropped volumes are light grey. A bright row says that the "
@@ -301,8 +301,8 @@ RUN_SECTION: Section[Run] = Section(
             alt="Heat maps of the overlap of every volume's networks with every template, templates against time.",
         ),
         Item(
-            lambda run: threshold_curves(run.table("thresholdcurve", _CURVE)),
-            ("thresholdcurve",),
+            lambda run: threshold_curves(run.table("threshold_curve", _CURVE)),
+            ("threshold_curve",),
             key="thresholds",
             title="How IoU hangs on the threshold",
             caption="Every score of IoU in this report is taken at the dotted line. Where curves cross, which method "

@@ -69,7 +69,7 @@ def write_run(
         for method in METHODS[:3]
         for lag in (1, 2)
     ]
-    write_table(pd.DataFrame(lags), target("gradualchange"))
+    write_table(pd.DataFrame(lags), target("gradual_change"))
     stem = run_stem(entities)
     RunRecord(stem, participant, "finished", "", configuration, model, {}).write(root)
     return stem

@@ -47,7 +47,7 @@ def test_everything_that_is_asked_for(two_sites, group):
     control = overlap.loc[("dx", "control", "fbn1", "Visual")]
     assert control["best_of_20_average_precision_mean"] == pytest.approx(0.4, abs=0.02)
     assert 0 < control["best_of_20_average_precision_sd"] < 0.05
-    second = table(two_sites, "gradualchange", "column", "level", "method", "lag")
+    second = table(two_sites, "gradual_change", "column", "level", "method", "lag")
     assert second.loc[("site", "KKI", "fbn1", 1), "mean_iou_mean"] == pytest.approx(0.5, abs=0.02)
     tests = table(two_sites, "comparisons", "family", "outcome")
     hit = tests.loc[("best of 20, average_precision", "fbn1: Visual")]
@@ -62,7 +62,7 @@ def test_everything_that_is_asked_for(two_sites, group):
     assert predicted.loc["motion alone", "p"] > 0.05
     assert predicted.loc["code", "blocked"] == "sites"
     assert table(two_sites, "reliability")["n_participants"].unique().tolist() == [24]
-    assert len(table(two_sites, "codefeatures")) == 24
+    assert len(table(two_sites, "code_features")) == 24
     assert table(two_sites, "transitions", "column", "from", "to").loc[("all", "Visual", "DefaultMode"), "count"] == 48
 
 
@@ -129,7 +129,7 @@ def test_repetition_times_are_never_mixed(folders, group):
     code, said = group()
     assert code == 0
     assert "different repetition times (participants: 2 s: 3, 2.5 s: 3)" in said
-    found = table(folders[1], "gradualchange", "method", "lag", "repetition_time")
+    found = table(folders[1], "gradual_change", "method", "lag", "repetition_time")
     assert found.loc[("fbn1", 1, 2.0), "mean_iou_mean"] == pytest.approx(0.4)
     assert found.loc[("fbn1", 1, 2.5), "mean_iou_mean"] == pytest.approx(0.6)
 
@@ -162,10 +162,10 @@ def test_state_maps_are_means_over_those_who_visit(folders, group):
         write_state_maps(folders[1], stem, *maps)
     code, said = group()
     assert code == 0, said
-    image = nib.load(folders[1] / group_path("fbn1states"))
+    image = nib.load(folders[1] / group_path("fbn1_states"))
     inside = image.get_fdata()[load_grid().mask]
     np.testing.assert_allclose(inside, np.tile([3.5, -2.0], (len(inside), 1)), atol=1e-3)
-    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    about = read_json(folders[1] / group_path("fbn1_states", ".json"))
     assert about["TemplateLabels"] == ["Visual", "DefaultMode"] and about["Participants"] == [2, 1]
     html = (folders[1] / "group.html").read_text()
     assert "Mean network of each state" in html and "Figure 6" in html
@@ -178,7 +178,7 @@ def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
         write_state_maps(folders[1], stem, value, 0.0)
     code, said = group()
     assert code == 0 and "State maps are averaged over the 2 participants with TR 2 s only." in said
-    found = nib.load(folders[1] / group_path("fbn2states")).get_fdata()[load_grid().mask]
+    found = nib.load(folders[1] / group_path("fbn2_states")).get_fdata()[load_grid().mask]
     np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
 
 
@@ -216,11 +216,11 @@ def test_a_bad_state_map_is_named_and_left_out_and_the_rest_is_done(folders, gro
     assert code == 1
     (line,) = [line for line in said.splitlines() if line.startswith(f"{bad.name}: FAILED")]
     assert words in line
-    values = nib.load(folders[1] / group_path("fbn1states")).get_fdata()[load_grid().mask]
+    values = nib.load(folders[1] / group_path("fbn1_states")).get_fdata()[load_grid().mask]
     np.testing.assert_allclose(values[:, 0], 0.6, atol=1e-3)
-    about = read_json(folders[1] / group_path("fbn1states", ".json"))
+    about = read_json(folders[1] / group_path("fbn1_states", ".json"))
     assert (about["Participants"], about["MapsLeftOut"]) == ([2, 0], [bad.name])
-    for meaning in ("overlap", "states", "gradualchange", "runs"):
+    for meaning in ("overlap", "states", "gradual_change", "runs"):
         assert (folders[1] / group_path(meaning)).exists()
     assert "Something failed: " in said
 
@@ -234,7 +234,7 @@ def test_a_code_whose_mean_says_nothing_is_predicted_from_by_its_covariance(two_
     code, said = group("--predict", "dx")
     assert code == 0
     assert "predictions rest on its covariance alone" in said
-    assert table(two_sites, "codefeatures").filter(like="mean_").abs().max(axis=None) < 1e-5
+    assert table(two_sites, "code_features").filter(like="mean_").abs().max(axis=None) < 1e-5
     predicted = table(two_sites, "predictions", "source")  # what told the groups apart was the mean
     assert predicted.loc["code", "score"] < 0.9
 

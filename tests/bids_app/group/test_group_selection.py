@@ -28,7 +28,7 @@ def add(root: Path, sub: str, run: str, *, desc: str = "preproc", says_source: b
     write("samples", [{"volume": number, "kept": 1, "framewise_displacement": 0.1} for number in range(5)])
     write("overlap", [{"method": "fbn1", "template": "Visual", "best_of_20_iou": 0.3}])
     lag = {"lag": 1, "lag_seconds": 2.0, "mean_iou": 0.5, "density": 0.3, "chance_iou": 0.2}
-    write("gradualchange", [{"method": "fbn1", **lag}])
+    write("gradual_change", [{"method": "fbn1", **lag}])
     source = f"bids:fmriprep:sub-{sub}/func/{BOLD.format(sub=sub, run=run, desc=desc)}"
     about = {"Preparation": {"RepetitionTime": 2.0}} | ({"Sources": [source]} if says_source else {})
     write_json(about, root / output_path(entities, "samples", ".json"))

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scaae_nipype.interfaces.derivatives import SaveDerivatives
+from scaae_nipype.interfaces.outputs import SaveDerivatives
 
 STEM = "sub-01_ses-a_task-rest_space-MNI152NLin6Asym"
 
@@ -32,7 +32,7 @@ def results(tmp_path):
         spatial_reference="bids::models/m/mask.nii.gz",
         fbn_maps=images[:2],
         region=images[2],
-        templateiou=str(folder / "iou.tsv"),
+        template_iou=str(folder / "iou.tsv"),
         preparation_metadata=str(folder / "prep.json"),
         networks_metadata=str(folder / "net.json"),
         evaluation_metadata=str(folder / "eval.json"),

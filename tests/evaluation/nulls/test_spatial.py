@@ -169,7 +169,7 @@ def test_what_cannot_be_tested_is_refused(ball, surrogates):
 
 def test_steps_from_files_to_tables(matching, tmp_path):
     options = {name: matching[name] for name in ("templates", "grid_mask")}
-    made = make_surrogate_templates(**options, n_surrogates=39, out_dir=tmp_path)
+    made = make_surrogate_templates(**options, n_surrogate_templates=39, out_dir=tmp_path)
     volumes, matches, metadata = check_matches(**matching, surrogates=made, out_dir=tmp_path)
     p, best, about = read_table(volumes), read_table(matches), read_json(metadata)
     assert p["fbn1_left"].isna().tolist() == (p["kept"] == 0).tolist()
@@ -181,4 +181,4 @@ def test_steps_from_files_to_tables(matching, tmp_path):
     assert set(about["CutOff"]) == {"fbn1", "fbn2", "volume"}
     assert row["cutoff"] == pytest.approx(about["CutOff"]["fbn1"], abs=1e-5)
     with pytest.raises(UsageError, match="18 surrogates cannot give"):
-        make_surrogate_templates(**options, n_surrogates=18, out_dir=tmp_path)
+        make_surrogate_templates(**options, n_surrogate_templates=18, out_dir=tmp_path)

@@ -119,10 +119,10 @@ def test_consecutive_iou_is_that_of_the_thresholded_maps(run, tmp_path):
 def test_interfaces_write_into_their_node_folder(matching, run, tmp_path):
     strings = {key: [*map(str, value)] if key == "fbn_maps" else str(value) for key, value in matching.items()}
     match = pe.Node(MatchTemplates(**strings), name="match", base_dir=str(tmp_path / "work")).run().outputs
-    for path in (match.out_iou, match.out_overlap, match.out_metadata):
+    for path in (match.template_iou, match.overlap, match.out_metadata):
         assert str(tmp_path / "work" / "match") in path
     change = GradualChange(**{key: strings[key] for key in run})
-    table = pe.Node(change, name="change", base_dir=str(tmp_path / "work")).run().outputs.out_table
+    table = pe.Node(change, name="change", base_dir=str(tmp_path / "work")).run().outputs.gradual_change
     direct = change_gradually(**run, out_dir=tmp_path)
     assert read_table(table).equals(read_table(direct))
 

@@ -59,7 +59,7 @@ def test_a_training_on_cuda_goes_as_on_the_processor_and_its_model_works_there(
 ):
     losses = {}
     for device in ("cpu", "cuda"):
-        training = Training(preset="tiny", volumes=160, precision=precision, device=device)
+        training = Training(preset="tiny", train_volumes=160, precision=precision, device=device)
         model, _ = train_on_caches(cache_files, grid, training=training, work_dir=tmp_path / device)
         losses[device] = np.genfromtxt(tmp_path / device / "csv" / "metrics.csv", delimiter=",", names=True)["loss"]
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.01)

@@ -58,7 +58,7 @@ def test_files_hold_what_the_function_gives(run, tiny, grid, vectors, tmp_path):
     assert list(weights.columns[:2]) == ["kept", "channel01"]
     assert weights["channel01"].isna().sum() == len(DROPPED)
     np.testing.assert_allclose(weights.iloc[kept, 1:], networks.channel_weights, rtol=1e-4)
-    codes = read_table(outputs["codes"])
+    codes = read_table(outputs["code"])
     assert codes.shape == (len(vectors), 65)
     metadata = read_json(outputs["out_metadata"])
     assert metadata["Branches"][0]["Sign"] == -1

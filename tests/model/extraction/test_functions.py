@@ -97,32 +97,33 @@ def files(grid, tmp_path):
     }
 
 
-def scored(files, folder, model=None, *, names):
+def scored(files, folder, model=None, *, baselines):
     """Run the node; give its table."""
     given = {} if model is None else {"model_dir": str(save_model(model, folder / "model"))}
-    node = ScoreBaselines(**files, **given, names=names, device="cpu", num_threads=1)
-    return read_table(node.run(cwd=str(folder)).outputs.out_overlap)
+    node = ScoreBaselines(**files, **given, baselines=baselines, device="cpu", num_threads=1)
+    return read_table(node.run(cwd=str(folder)).outputs.baselines)
 
 
 def test_it_is_scored_beside_the_other_baselines(trained, files, tmp_path):
-    table = scored(files, tmp_path, trained, names=["untrained"])
+    table = scored(files, tmp_path, trained, baselines=["untrained"])
     assert table["method"].unique().tolist() == ["untrained_fbn1", "untrained_fbn2"]
     assert (table["n_volumes"] == 11).all()
     assert table["best_volume_iou"].notna().all() and not (table["best_volume_iou"] == 3).any()
 
 
 def test_the_context_is_scored_in_both_signs(contextual, files, tmp_path):
-    table = scored(files, tmp_path, contextual, names=["context", "pca"])
+    table = scored(files, tmp_path, contextual, baselines=["context", "pca"])
     assert table["method"].unique().tolist() == ["context", "context_negated", "pca_projection"]
 
 
 def test_a_model_without_a_context_is_compared_with_the_rest(trained, files, tmp_path):
-    assert scored(files, tmp_path, trained, names=["context", "pca"])["method"].unique().tolist() == ["pca_projection"]
-    assert scored(files, tmp_path, trained, names=["context"]).empty
+    table = scored(files, tmp_path, trained, baselines=["context", "pca"])
+    assert table["method"].unique().tolist() == ["pca_projection"]
+    assert scored(files, tmp_path, trained, baselines=["context"]).empty
 
 
 def test_what_is_of_a_model_needs_one(files, tmp_path):
     with pytest.raises(UsageError, match="untrained needs `model_dir`"):
-        scored(files, tmp_path, names=["untrained"])
+        scored(files, tmp_path, baselines=["untrained"])
     with pytest.raises(UsageError, match="context needs `model_dir`"):
-        scored(files, tmp_path, names=["context"])
+        scored(files, tmp_path, baselines=["context"])

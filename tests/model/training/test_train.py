@@ -26,7 +26,7 @@ from scaae_nipype.progress import bar
 
 
 def train(cache_files, grid, folder, **options):
-    training = Training(**{"preset": "tiny", "volumes": 32, "precision": "fp32", **options})
+    training = Training(**{"preset": "tiny", "train_volumes": 32, "precision": "fp32", **options})
     return train_on_caches(cache_files, grid, training=training, work_dir=folder, progress=bar)[0]
 
 
@@ -61,7 +61,7 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
     random = np.random.default_rng(0)
     patterns = np.sin(np.argwhere(grid.mask) @ random.standard_normal((3, 2)) / 2).T
     np.save(tmp_path / "run.npy", (random.standard_normal((12, 2)) @ patterns).astype(np.float16))
-    model = train([tmp_path / "run.npy"], grid, tmp_path / "work", volumes=320)
+    model = train([tmp_path / "run.npy"], grid, tmp_path / "work", train_volumes=320)
     card = model.card
     volumes = model.volumes(np.load(tmp_path / "run.npy").astype(np.float32))
     weights = torch.from_numpy(grid.mask[grid.box].astype(np.float32))
@@ -80,10 +80,10 @@ def test_training_lowers_the_loss_of_structured_volumes_and_fills_the_card(grid,
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_seed_gives_the_same_weights(cache_files, grid, tmp_path, precision):
     first, second = (
-        weights_of(train(cache_files, grid, tmp_path / name, volumes=16, precision=precision)) for name in "ab"
+        weights_of(train(cache_files, grid, tmp_path / name, train_volumes=16, precision=precision)) for name in "ab"
     )
     assert_same_weights(first, second)
-    other = weights_of(train(cache_files, grid, tmp_path / "c", volumes=16, precision=precision, seed=1))
+    other = weights_of(train(cache_files, grid, tmp_path / "c", train_volumes=16, precision=precision, seed=1))
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
@@ -105,8 +105,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     done = int(checkpoint.stem.split("=")[1])
     assert done < 20, "the training was over before it was killed"
     n_volumes = 160
-    resumed = train(cache_files, grid, tmp_path / "killed", volumes=n_volumes)
-    straight = train(cache_files, grid, tmp_path / "straight", volumes=n_volumes)
+    resumed = train(cache_files, grid, tmp_path / "killed", train_volumes=n_volumes)
+    straight = train(cache_files, grid, tmp_path / "straight", train_volumes=n_volumes)
     assert_same_weights(weights_of(straight), weights_of(resumed))
     assert resumed.card["Training"]["VolumesSeen"] == n_volumes
     logged = logged_steps(tmp_path / "killed")[0]
@@ -132,27 +132,28 @@ def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
     assert f"interrupted by {number.name} after" in shown
     (checkpoint,) = (tmp_path / "w/checkpoints").glob("step=*.ckpt")
     assert int(checkpoint.stem.split("=")[1]) < 30
-    resumed = train(cache_files, grid, tmp_path / "w", volumes=240)
+    resumed = train(cache_files, grid, tmp_path / "w", train_volumes=240)
     assert logged_steps(tmp_path / "w") == (list(range(30)), list(range(30)))
-    assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=240)), weights_of(resumed))
+    straight = train(cache_files, grid, tmp_path / "straight", train_volumes=240)
+    assert_same_weights(weights_of(straight), weights_of(resumed))
 
 
 def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path, monkeypatch):
     monkeypatch.setattr("scaae_nipype.model.training.trainer.CHECKPOINT_EVERY", 8)
-    train(cache_files, grid, tmp_path / "work", volumes=16)
+    train(cache_files, grid, tmp_path / "work", train_volumes=16)
     before = checkpoints_of(tmp_path / "work")
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another seed, steps\)"):
-        train(cache_files, grid, tmp_path / "work", volumes=24, seed=3)
+        train(cache_files, grid, tmp_path / "work", train_volumes=24, seed=3)
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another preset\)"):
-        train(cache_files, grid, tmp_path / "work", volumes=16, preset="autoencoder")
+        train(cache_files, grid, tmp_path / "work", train_volumes=16, preset="autoencoder")
     other = [write_cache(np.load(path)[::-1], tmp_path / f"other-{path.name}") for path in cache_files]
     with pytest.raises(ModelError, match=r"checkpoint of another training \(another data\)"):
-        train(other, grid, tmp_path / "work", volumes=16)
+        train(other, grid, tmp_path / "work", train_volumes=16)
     assert checkpoints_of(tmp_path / "work") == before
     (checkpoint,) = (tmp_path / "work/checkpoints").glob("*.ckpt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
     with pytest.raises(ModelError, match="is a damaged checkpoint"):
-        train(cache_files, grid, tmp_path / "work", volumes=16)
+        train(cache_files, grid, tmp_path / "work", train_volumes=16)
 
 
 def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_path, monkeypatch, capsys):
@@ -167,7 +168,7 @@ def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_pat
     monkeypatch.setattr(Learner, "training_step", fail_in_the_third_step)
     before = set(tqdm._instances)
     with pytest.raises(ModelError, match="the third step fails"):
-        train(cache_files, grid, tmp_path / "work", volumes=32)
+        train(cache_files, grid, tmp_path / "work", train_volumes=32)
     shown = capsys.readouterr().err
     assert "16/32" in shown  # the bar stops where training did
     assert shown.endswith("\n")
@@ -205,13 +206,14 @@ def test_no_space_for_a_checkpoint_leaves_the_one_before(training_script, cache_
     assert "training goes on from the last checkpoint" in process.stderr
     assert "Traceback" not in process.stderr
     assert list(checkpoints_of(tmp_path / "w")) == ["step=2.ckpt"]
-    resumed = train(cache_files, grid, tmp_path / "w", volumes=32)
-    assert_same_weights(weights_of(train(cache_files, grid, tmp_path / "straight", volumes=32)), weights_of(resumed))
+    resumed = train(cache_files, grid, tmp_path / "w", train_volumes=32)
+    straight = train(cache_files, grid, tmp_path / "straight", train_volumes=32)
+    assert_same_weights(weights_of(straight), weights_of(resumed))
 
 
 def test_two_processes_train_one_model(cache_files, mask_file, tmp_path, capfd):
     def job(name, processes):
-        training = {"preset": "tiny", "volumes": 32, "precision": "fp32", "device": "cpu", "processes": processes}
+        training = {"preset": "tiny", "train_volumes": 32, "precision": "fp32", "device": "cpu", "processes": processes}
         folder = tmp_path / name
         return start_job(
             {
@@ -246,7 +248,7 @@ def test_two_processes_that_are_warned_save_after_the_same_step_and_go_on(cache_
     script = "import sys; from scaae_nipype.model.training.processes import start_job\n"
     script += "from pathlib import Path; import json\n"
     script += "start_job(json.loads(sys.argv[1]), Path(sys.argv[2]))"
-    training = {"preset": "tiny", "volumes": 800, "precision": "fp32", "device": "cpu", "processes": 2}
+    training = {"preset": "tiny", "train_volumes": 800, "precision": "fp32", "device": "cpu", "processes": 2}
 
     def start(name):
         folder = tmp_path / name
@@ -304,7 +306,7 @@ def test_settled_networks_stop_training_only_after_the_first_steps():
 def test_bf16_is_refused_where_it_does_not_agree(cache_files, grid, tmp_path, monkeypatch):
     monkeypatch.setattr("scaae_nipype.model.training.train.AGREEMENT", 1.1)
     with pytest.raises(ModelError, match="bf16 is asked for, but its FBNs correlate only"):
-        train(cache_files, grid, tmp_path / "work", volumes=8, precision="bf16")
+        train(cache_files, grid, tmp_path / "work", train_volumes=8, precision="bf16")
 
 
 def test_unknown_device(cache_files, grid, tmp_path):

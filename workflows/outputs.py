@@ -9,29 +9,11 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from ..interfaces.derivatives import SaveDerivatives
-from ..interfaces.report import ParticipantReport
-from .networks import NETWORKS
-from .preparation import PREPARED
+from ..derivatives.names import results_of, steps
+from ..interfaces.outputs import ParticipantReport, SaveDerivatives
+from .connections import same
 
 __all__ = ["init_derivatives_wf", "init_reports_wf"]
-
-_FIELDS = {
-    "out_mask": "region",
-    "out_samples": "samples",
-    "out_metadata": "preparation_metadata",
-    "channel_weights": "channelweights",
-    "codes": "code",
-    "template_iou": "templateiou",
-    "gradual_change": "gradualchange",
-    "template_scores": "templatescores",
-    "threshold_curve": "thresholdcurve",
-    "state_metrics": "statemetrics",
-    "event_locking": "events",
-    "match_p": "matchp",
-    "dynamics_null": "dynamicsnull",
-}
-"""What the steps before call it, and what the registry of names does."""
 
 
 def init_derivatives_wf(
@@ -63,10 +45,9 @@ def init_derivatives_wf(
 
     Inputs
     ------
-    out_mask, out_samples, out_metadata
+    region, samples, preparation_metadata
         Of the prepared run.
-    fbn_maps, signed_maps, channel_weights, codes, networks_metadata
-    template_iou … dynamics_null_metadata
+    fbn_maps … dynamics_null_metadata
         Of `init_networks_wf`.
 
     Outputs
@@ -74,8 +55,8 @@ def init_derivatives_wf(
     out_files
     """
     workflow = LiterateWorkflow(name=name)
-    fields = [field for field in (*PREPARED, *NETWORKS) if field != "out_file"]
-    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
+    fields = results_of(*steps())
+    inputnode = pe.Node(IdentityInterface(fields=list(fields)), name="inputnode")
     save = pe.Node(
         SaveDerivatives(
             base_directory=output_dir,
@@ -92,8 +73,8 @@ def init_derivatives_wf(
     outputnode = pe.Node(IdentityInterface(fields=["out_files"]), name="outputnode")
     workflow.connect(
         [
-            (inputnode, save, [(field, _FIELDS.get(field, field)) for field in fields]),
-            (save, outputnode, [("out_files", "out_files")]),
+            (inputnode, save, same(*fields)),
+            (save, outputnode, same("out_files")),
         ]
     )
     return workflow

@@ -1,19 +1,97 @@
-"""Inputs that are checked, and made absolute, when they are set: nodes run in folders of their own, and much later."""
+"""Inputs that are checked, and made absolute, when they are set: nodes run in folders of their own, and much later.
+
+Settings of a group (`scaae_nipype.options`) become inputs by `settings_of`.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
+from math import inf
+from typing import Any, TypeVar
 
-from nipype.interfaces.base import Directory, File, TraitError, Undefined, traits
+from nipype.interfaces.base import BaseTraitedSpec, Directory, File, TraitError, Undefined, traits
 
 from ..errors import ScaaeError
 from ..evaluation.templates.loading import TEMPLATE_NAMES, check_templates
 from ..model.device import check_device
 from ..model.folder import check_model_folder
+from ..model.presets import PRESETS
+from ..options import Group, about
 from ..preparation.strategies import read_strategy, strategy_names
 
-__all__ = ["Device", "ExistingFile", "ExistingFolder", "ModelFolder", "NuisanceStrategy", "Quantity", "Templates"]
+__all__ = [
+    "LONGEST_REPETITION_TIME",
+    "Device",
+    "ExistingFile",
+    "ExistingFolder",
+    "ModelFolder",
+    "NuisanceStrategy",
+    "Quantity",
+    "Templates",
+    "settings_of",
+]
+
+Spec = TypeVar("Spec", bound=type[BaseTraitedSpec])
+
+LONGEST_REPETITION_TIME = 60.0
+"""In s: anything longer is most likely in ms."""
+
+_WITHOUT_EFFECT = ("device", "processes")
+"""Settings that change where and how fast something is computed, but not what: a node does not run again for them."""
+
+
+def settings_of(
+    group: type[Group], *names: str, mandatory: Sequence[str] = (), **defaults: Any
+) -> Callable[[Spec], Spec]:
+    """Give an input spec settings of a group as inputs: their type, range, default and description.
+
+    Parameters
+    ----------
+    group : type
+        One of the groups in `scaae_nipype.options`.
+    *names : str
+        Its fields; all of them where neither names nor defaults are given.
+    mandatory : sequence of str
+        Fields that have to be given.
+    **defaults
+        Fields with another default than the group's; None for none.
+    """
+
+    def add(spec: Spec) -> Spec:
+        for field in fields(group):
+            if field.name in names or field.name in defaults or not (names or defaults):
+                more = {"mandatory": True} if field.name in mandatory else {}
+                spec.add_class_trait(field.name, _trait_of(field, defaults.get(field.name, field.default), **more))
+        return spec
+
+    return add
+
+
+def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
+    """Make the trait of a setting."""
+    known, first = about(field), Undefined if default is None else default
+    metadata |= {"desc": f"{known.text} ({known.unit})" if known.unit else known.text}
+    metadata |= {} if default is None else {"usedefault": True}
+    metadata |= {"nohash": True} if field.name in _WITHOUT_EFFECT else {}
+    of_kind = {"strategy": NuisanceStrategy, "templates": Templates, "device": Device}
+    if known.kind in of_kind:
+        return of_kind[known.kind](first, **metadata)
+    if known.kind == "file":
+        return ExistingFile(**metadata)
+    if known.kind == "preset":
+        return traits.Enum(default, tuple(PRESETS), **metadata)
+    if "tuple" in str(field.type):
+        return traits.CList(traits.Enum(*known.words), list(default), minlen=1, **metadata)
+    if known.low is None:
+        return traits.Enum(default, known.words, **metadata)
+    if "float" in str(field.type):
+        return Quantity(known.low, known.high or inf, known.unit, first, **metadata)
+    number = {"low": known.low, "high": known.high}
+    if known.words:
+        return traits.Either(traits.Enum(*known.words), traits.Range(**number), default=default, **metadata)
+    return traits.Range(**number, **({} if default is None else {"value": default}), **metadata)
 
 
 class ExistingFile(File):
