@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ...headers import LONGEST_TR, SHORTEST_TR
+from ...model.presets import check_training
+from ...preparation.strategies import choose_strategy
 from ...words import plural
 from ..inputs.datasets import is_dataset
 
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
     from ..inputs.find import Inputs, RunInput
     from .settings import Settings
 
-__all__ = ["FEWEST_SURROGATES", "FITTED_PRESET", "check_cuda", "check_denoised", "check_settings", "denoised_warnings"]
-
-FITTED_PRESET = "contextual"
-"""The preset whose attention ships and whose context is fitted in closed form."""
-
-FEWEST_SURROGATES = 19
-"""With fewer p cannot reach 0.05."""
+__all__ = ["check_cuda", "check_denoised", "check_settings", "denoised_warnings"]
 
 
 def check_settings(settings: Settings) -> None:
@@ -36,17 +31,16 @@ def check_settings(settings: Settings) -> None:
     """
     _check_folders(settings)
     _check_values(settings)
-    _check_device(settings.device)
-    _check_cross_fit(settings)
+    _check_device(settings.training.device)
 
 
 def _check_folders(settings: Settings) -> None:
     if not settings.bids_dir.is_dir():
         raise UsageError(f"{settings.bids_dir}: there is no such folder; bids_dir is the dataset to read.")
-    for name, path in settings.datasets.items():
+    for name, path in (settings.datasets or {}).items():
         if not path.is_dir():
             raise UsageError(f"--derivatives {name}={path}: there is no such folder.")
-    inputs = [settings.bids_dir, *settings.datasets.values()]
+    inputs = [settings.bids_dir, *(settings.datasets or {}).values()]
     for option, folder in (("output_dir", settings.output_dir), ("--work-dir", settings.work_dir)):
         for root in inputs:
             if _writes_into(folder, root):
@@ -76,68 +70,29 @@ def _writes_into(folder: Path, root: Path) -> bool:
 
 
 def _check_values(settings: Settings) -> None:
-    for option, value in (
-        ("--fd-thresh", settings.fd_threshold),
-        ("--smoothing", settings.smoothing_fwhm),
-        ("--high-pass", settings.high_pass),
-        ("--low-pass", settings.low_pass),
-        ("--random-seed", settings.seed),
-        ("--dummy-scans", 0 if settings.dummy_scans == "auto" else settings.dummy_scans),
-    ):
-        if not 0 <= value < float("inf"):
-            raise UsageError(f"{option} {value}: must be 0 or larger.")
-    if settings.repetition_time is not None and not SHORTEST_TR <= settings.repetition_time <= LONGEST_TR:
+    """See that values fit each other; each alone was checked when its group was made."""
+    preparation, evaluation = settings.preparation, settings.evaluation
+    chosen = choose_strategy(**preparation.given("strategy", "high_pass", "low_pass", "fd_threshold"))
+    if chosen.low_pass and chosen.low_pass <= (chosen.high_pass or 0):
         raise UsageError(
-            f"--repetition-time {settings.repetition_time:g}: must be {SHORTEST_TR:g} to {LONGEST_TR:g}, in s."
+            f"`high_pass` {chosen.high_pass:g} must be lower than `low_pass` {chosen.low_pass:g} (both in Hz)."
         )
-    if 0 < settings.low_pass <= settings.high_pass:
+    if settings.fetch_templates and "smith2009" not in (evaluation.templates, evaluation.atlas):
         raise UsageError(
-            f"--high-pass {settings.high_pass:g} must be lower than --low-pass {settings.low_pass:g} (both in Hz)."
+            "`fetch_templates` has no effect without `templates` smith2009: ask for them, or leave it out."
         )
-    for option, count in (
-        ("--nprocs", settings.nprocs),
-        ("--omp-nthreads", settings.omp_nthreads),
-        ("--train-processes", settings.train_processes),
-    ):
-        if count < 1:
-            raise UsageError(f"{option} {count}: must be 1 or larger.")
-    if settings.atlas_labels is not None and settings.atlas is None:
+    if settings.model is None:
+        check_training(settings.training)
+    n_folds, n_surrogates = settings.nulls.n_folds, settings.nulls.n_surrogates
+    if n_folds and settings.model is not None:
         raise UsageError(
-            "--atlas-labels has no effect without --atlas: give the image that they name, or leave it out."
+            f"`n_folds` {n_folds} has no effect with `model`, where nothing is trained: that model is of others "
+            "already, or its card says that it has seen a run; leave one out."
         )
-    if settings.atlas_kind != "auto" and settings.atlas in (None, "default"):
+    if n_folds and not n_surrogates:
         raise UsageError(
-            "--atlas-kind has no effect without --atlas FILE: give the image whose kind it says, or leave it out."
-        )
-    if settings.template_kind != "auto" and settings.templates == "default":
-        raise UsageError(
-            "--template-kind has no effect without --templates FILE: give the image whose kind it says, or leave it "
-            "out."
-        )
-    if settings.fetch_templates and "smith2009" not in (settings.templates, settings.atlas):
-        raise UsageError(
-            "--fetch-templates has no effect without --templates smith2009: ask for them, or leave it out."
-        )
-    for option, count, null in (
-        ("--surrogates", settings.surrogates, "temporal"),
-        ("--surrogate-templates", settings.surrogate_templates, "spatial"),
-    ):
-        if count != 0 and count < FEWEST_SURROGATES:
-            raise UsageError(
-                f"{option} {count}: must be 0 (no {null} null), or {FEWEST_SURROGATES} or larger; "
-                "fewer cannot give p <= 0.05."
-            )
-    if settings.train_volumes != "auto" and settings.train_volumes < 1:
-        raise UsageError(f"--train-volumes {settings.train_volumes}: must be auto, or 1 or larger.")
-    if settings.train_volumes != "auto" and settings.preset == FITTED_PRESET:
-        raise UsageError(
-            f"--train-volumes has no effect with --preset {FITTED_PRESET}, which is fitted, not trained step by step: "
-            "leave it out, or choose --preset autoencoder."
-        )
-    if settings.train_processes > 1 and settings.preset == FITTED_PRESET:
-        raise UsageError(
-            f"--train-processes has no effect with --preset {FITTED_PRESET}, which is fitted in one process: leave it "
-            "out, or choose --preset autoencoder."
+            f"`n_folds` {n_folds} has no effect without `n_surrogates`: its models are for the temporal null alone; "
+            "give `n_surrogates` 99 too, or leave it out."
         )
 
 
@@ -160,7 +115,8 @@ def check_cuda(settings: Settings) -> None:
     UsageError
         If it is not.
     """
-    if not settings.device.startswith("cuda"):
+    name = settings.training.device
+    if not name.startswith("cuda"):
         return
     if settings.plugin_file is not None:
         from ..engine.plugin_file import read_plugin_file
@@ -170,29 +126,9 @@ def check_cuda(settings: Settings) -> None:
     import torch
 
     there = torch.cuda.device_count()
-    if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
+    if int(name.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
         found = f"{there or 'no'} {plural(there, 'CUDA device')}"
-        raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
-
-
-def _check_cross_fit(settings: Settings) -> None:
-    option = f"--cross-fit {settings.cross_fit}"
-    if not settings.cross_fit:
-        return
-    if settings.cross_fit < 2:
-        raise UsageError(
-            f"{option}: must be 0 (none), or 2 or larger: one part of the participants is left out of each."
-        )
-    if settings.model is not None:
-        raise UsageError(
-            f"{option} has no effect with --model, where nothing is trained: that model is of others already, or its "
-            "card says that it has seen a run; leave one out."
-        )
-    if not settings.surrogates:
-        raise UsageError(
-            f"{option} has no effect without --surrogates: its models are for the temporal null alone; give "
-            f"--surrogates 99 too, or leave it out."
-        )
+        raise UsageError(f"`device` {name}: PyTorch finds {found} on this machine; give cpu or auto.")
 
 
 def check_denoised(settings: Settings, inputs: Inputs) -> None:
@@ -216,9 +152,10 @@ def asked_of_denoised(settings: Settings) -> list[str]:
 
     What comes to the same (``-p auto``, ``-p none``, no filter) is not among them.
     """
-    wishes = {"--nuisance-regressors": ("nuisance", settings.nuisance.lower() not in ("auto", "none"))}
-    wishes |= {"--high-pass": ("high_pass", settings.high_pass > 0), "--low-pass": ("low_pass", settings.low_pass > 0)}
-    return [option for option, (name, does) in wishes.items() if name in settings.asked and does]
+    preparation = settings.preparation
+    wishes = {"strategy": preparation.strategy.lower() not in ("auto", "none")}
+    wishes |= {"high_pass": bool(preparation.high_pass), "low_pass": bool(preparation.low_pass)}
+    return [f"`{name}`" for name, does in wishes.items() if name in settings.asked and does]
 
 
 def denoised_warnings(settings: Settings, run: RunInput) -> list[str]:
