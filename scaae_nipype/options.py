@@ -25,6 +25,7 @@ __all__ = [
     "Preparation",
     "Training",
     "about",
+    "check_values",
     "setting",
 ]
 
@@ -65,7 +66,9 @@ class About:
     why : str
         Why a number must not be lower.
     kind : str
-        What the value names, where a room has to look: ``strategy``, ``templates``, ``preset``, ``device``, ``file``.
+        What the value names, where somebody has to look: ``strategy``, ``templates``, ``preset``, ``device``, ``file``.
+    default : str
+        What it means that the setting is left open (None).
     """
 
     text: str
@@ -76,6 +79,7 @@ class About:
     zero: str = ""
     why: str = ""
     kind: str = ""
+    default: str = ""
 
     def trouble_with(self, value: Any) -> str:
         """Say what a value must be, if it is not that; empty where it can be.
@@ -99,15 +103,30 @@ class About:
         return f"must be {possible}" + (f"; {self.why}" if self.why else "")
 
 
-def setting(default: Any, text: str, **more: Any) -> Any:
-    """Make a field of a group; `more` as for `About`."""
-    return field(default=default, metadata={"about": About(text, **more)})
+def setting(default: Any, text: str, /, **more: Any) -> Any:
+    """Make a field of a group; without a default it is ``...``, and `more` is as for `About`."""
+    told = {"about": About(text, **more)}
+    return field(metadata=told) if default is ... else field(default=default, metadata=told)
 
 
 def about(of: Field[Any]) -> About:
     """Give what is known about a field of a group."""
     told: About = of.metadata["about"]
     return told
+
+
+def check_values(settings: Any) -> None:
+    """Check the fields of a dataclass that `setting` made.
+
+    Raises
+    ------
+    UsageError
+        Which setting, and what it must be.
+    """
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if "about" in one.metadata and (trouble := about(one).trouble_with(value)):
+            raise UsageError(f"`{one.name}` {value}: {trouble}.")
 
 
 @dataclass(frozen=True)
@@ -126,8 +145,7 @@ class Group:
             value = getattr(self, one.name)
             if isinstance(value, os.PathLike):
                 object.__setattr__(self, one.name, os.fspath(value))
-            elif trouble := about(one).trouble_with(value):
-                raise UsageError(f"`{one.name}` {value}: {trouble}.")
+        check_values(self)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Give settings by name, all or some, without those that are left open (None)."""
@@ -140,7 +158,7 @@ def _mode() -> Any:
 
 
 def _seed() -> Any:
-    return setting(0, "seed of all that is drawn at random", low=0, high=LARGEST_SEED)
+    return setting(0, "seed of whatever is drawn at random", low=0, high=LARGEST_SEED)
 
 
 def _labels(what: str) -> Any:
@@ -169,15 +187,24 @@ class Preparation(Group):
         Volumes to cut off at the beginning; ``auto``: as the confounds mark them.
     """
 
-    strategy: str = setting("auto", "nuisance strategy by name, or a JSON file that describes one", kind="strategy")
+    strategy: str = setting(
+        "auto",
+        "nuisance strategy, with +gsr or -gsr behind where wanted, or a JSON file that describes one",
+        kind="strategy",
+    )
     smoothing_fwhm: float = setting(6.0, "full width at half maximum, 0: none", unit="mm", low=0, high=50)
-    high_pass: float | None = setting(None, "cut-off, 0: none; default: the strategy's", unit="Hz", low=0, high=10)
-    low_pass: float | None = setting(None, "cut-off, 0: none; default: the strategy's", unit="Hz", low=0, high=10)
+    high_pass: float | None = setting(None, "0: none", unit="Hz", low=0, high=10, default="the strategy's")
+    low_pass: float | None = setting(None, "0: none", unit="Hz", low=0, high=10, default="the strategy's")
     fd_threshold: float | None = setting(
-        None, "largest framewise displacement, 0: any; default: the strategy's", unit="mm", low=0, high=100
+        None,
+        "leave out volumes with more framewise displacement, 0: none",
+        unit="mm",
+        low=0,
+        high=100,
+        default="the strategy's",
     )
     dummy_scans: Literal["auto"] | int = setting(
-        "auto", "volumes to cut off at the beginning; auto: as the confounds mark them", low=0, words=("auto",)
+        "auto", "volumes to leave out at the start; auto: as the confounds mark them", low=0, words=("auto",)
     )
 
     def __post_init__(self) -> None:
@@ -216,11 +243,11 @@ class Training(Group):
     preset: str = setting("contextual", "network to fit", kind="preset")
     mode: str = _mode()
     train_volumes: Literal["auto"] | int = setting(
-        "auto", "volumes shown to the network in training", low=1, words=("auto",)
+        "auto", "volumes shown to the network in training; auto: as the recipe says", low=1, words=("auto",)
     )
     seed: int = _seed()
-    precision: str = setting("auto", "precision of the network", words=("auto", "fp32", "bf16"))
-    device: str = setting("auto", "where networks compute: auto, cpu, cuda, cuda:1 …", kind="device")
+    precision: str = setting("auto", "of the network", words=("auto", "fp32", "bf16"))
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1 …", kind="device")
     processes: int = setting(1, "GPUs, or processes of the CPU, that share the training of an autoencoder", low=1)
 
 
@@ -248,13 +275,19 @@ class Evaluation(Group):
         Of decompositions.
     """
 
-    templates: str = setting("default", "network templates: default, smith2009, or an image", kind="templates")
+    templates: str = setting(
+        "default", "default (networks of Seitzman et al. 2018), smith2009, or a 4D or label image", kind="templates"
+    )
     template_labels: str | None = _labels("templates")
     template_kind: str = _kind("templates")
     baselines: tuple[str, ...] = setting(
-        ("smoothed", "context", "pca"), "what is scored beside the networks and the volume itself", words=BASELINES
+        ("smoothed", "context", "pca"),
+        "what is scored beside the networks and the volume itself; some take minutes per run",
+        words=BASELINES,
     )
-    atlas: str | None = setting(None, "label or 4D image whose regions networks are averaged over", kind="templates")
+    atlas: str | None = setting(
+        None, "label or 4D image: write the mean FBN of every region and volume", kind="templates", default="none"
+    )
     atlas_labels: str | None = _labels("atlas' regions")
     atlas_kind: str = _kind("atlas")
     mode: str = _mode()
@@ -268,7 +301,15 @@ class Evaluation(Group):
         if unknown := [name for name in named if name not in BASELINES]:
             raise UsageError(f"`baselines` {unknown[0]}: unknown; choose from {', '.join(BASELINES)}.")
         if self.atlas_labels and not self.atlas:
-            raise UsageError("`atlas_labels` has no effect without `atlas`: give the image that they name.")
+            raise UsageError(
+                "`atlas_labels` has no effect without `atlas`: give the image that they name, or leave it out."
+            )
+        for kind, image in (("template_kind", "templates"), ("atlas_kind", "atlas")):
+            if getattr(self, kind) != "auto" and getattr(self, image) in (None, "default"):
+                raise UsageError(
+                    f"`{kind}` has no effect without `{image}` FILE: give the image whose kind it says, or leave it "
+                    "out."
+                )
 
     def of_model(self, *, has_context: bool) -> Evaluation:
         """Leave out the baseline ``context`` for a model that has none, unless nothing would be left."""
@@ -292,12 +333,27 @@ class Nulls(Group):
 
     n_surrogate_templates: int = setting(
         0,
-        "sets of surrogate templates",
+        "null model: test whether maps match templates better than N sets of surrogate templates, as smooth and as "
+        "dense but elsewhere; 19 or more",
         low=LEAST_SURROGATES,
         zero="no spatial null",
         why="fewer cannot give p <= 0.05",
     )
     n_surrogates: int = setting(
-        0, "surrogates of a run", low=LEAST_SURROGATES, zero="no temporal null", why="fewer cannot give p <= 0.05"
+        0,
+        "null models: test whether a run is more than a stationary mixture, against N surrogates of it (19 or more, "
+        "better 99) that go through the network too, which takes N times the extraction; matches with templates are "
+        "tested as well",
+        low=LEAST_SURROGATES,
+        zero="no temporal null",
+        why="fewer cannot give p <= 0.05",
     )
-    n_folds: int = setting(0, "parts of the participants, each left out of one model", low=2, zero="no cross-fitting")
+    n_folds: int = setting(
+        0,
+        "with surrogates of runs: split the participants whose runs train the model into K parts, train K more models, "
+        "each without one part, and take the temporal null of a run through the one that has not seen its participant; "
+        "maps and all else stay those of the main model; takes K more trainings",
+        low=2,
+        zero="none, p is then in-sample",
+        why="one part of the participants is left out of each",
+    )

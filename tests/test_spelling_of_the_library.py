@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.cli import parser
+from scaae_nipype.bids_app.settings.command_line import parser
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = sorted(

@@ -61,7 +61,7 @@ def _question(settings: Settings, inputs: GroupInputs) -> Question:
         covariates=asked.covariates,
         predict=asked.predict,
         n_permutations=asked.n_permutations,
-        seed=settings.seed,
+        seed=settings.evaluation.seed,
     )
 
 

@@ -59,7 +59,7 @@ def participants_table(settings: Settings, participants: Collection[str]) -> Peo
             near = difflib.get_close_matches(column.lower(), [name.lower() for name in names], n=1, cutoff=0.7)
             meant = "".join(f"; did you mean '{name}'?" for name in names if name.lower() in near)
             raise UsageError(
-                f"--{settings.group.option_of(column)} {column}: {chosen.path} has no such column (there are: "
+                f"`{settings.group.asks_for(column)}` {column}: {chosen.path} has no such column (there are: "
                 f"{', '.join(names) or 'none'}){meant or '.'}"
             )
     wanted = [*asked, *(["site"] if "site" in chosen.rows and settings.group.site is None else [])]
@@ -93,7 +93,7 @@ def _tables_of_participants(settings: Settings) -> tuple[list[ParticipantsTable]
 
 def _no_table(settings: Settings, problems: Sequence[str]) -> str:
     column = settings.group.columns[0]
-    option = f"--{settings.group.option_of(column)} {column}"
+    option = f"`{settings.group.asks_for(column)}` {column}"
     if problems:
         return f"{option}: {' '.join(problems)}"
     roots = (settings.output_dir, settings.bids_dir)

@@ -12,7 +12,7 @@ from ...words import plural
 from ..engine.plugin_file import read_plugin_file
 from ..engine.plugins import check_plugin_file
 from ..settings.console import Console
-from ..settings.settings import MODE_DEFAULTS, Settings
+from ..settings.settings import Settings
 from ..user_text import did_you_mean
 from .model_store import check_model
 
@@ -40,16 +40,17 @@ def check_cuda(settings: Settings) -> None:
     UsageError
         If it is not.
     """
-    if not settings.device.startswith("cuda"):
+    device = settings.training.device
+    if not device.startswith("cuda"):
         return
     if settings.plugin_file is not None and not read_plugin_file(settings.plugin_file).is_local:
         return
     import torch
 
     there = torch.cuda.device_count()
-    if int(settings.device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
+    if int(device.partition(":")[2] or 0) >= there:  # torch.device would take cuda:256 for cuda:0
         found = f"{there or 'no'} {plural(there, 'CUDA device')}"
-        raise UsageError(f"--device {settings.device}: PyTorch finds {found} on this machine; give cpu or auto.")
+        raise UsageError(f"`device` {device}: PyTorch finds {found} on this machine; give cpu or auto.")
 
 
 def check_before_start(settings: Settings, console: Console) -> None:
@@ -63,16 +64,13 @@ def check_before_start(settings: Settings, console: Console) -> None:
         from ...evaluation.templates.smith2009 import fetch_smith2009
 
         fetch_smith2009()
-    if settings.dry_run or settings.templates != "default" or settings.template_labels is not None:
+    wanted = settings.evaluation
+    if settings.dry_run or wanted.templates != "default" or wanted.template_labels is not None:
         _check_templates(settings, "template", console)
-    if settings.atlas is not None:
+    if wanted.atlas is not None:
         _check_templates(settings, "atlas", console)
     if settings.model is not None:
         check_model(settings.model)
-    elif settings.preset not in {defaults["preset"] for defaults in MODE_DEFAULTS.values()}:
-        from ...model.presets import preset_named
-
-        preset_named(settings.preset or "contextual")
 
 
 def _check_templates(settings: Settings, what: Literal["template", "atlas"], console: Console) -> None:
@@ -81,9 +79,10 @@ def _check_templates(settings: Settings, what: Literal["template", "atlas"], con
     from ...evaluation.templates.template_account import template_lines
     from ...grid import load_grid
 
-    image, labels, kind = settings.templates, settings.template_labels, settings.template_kind
+    wanted = settings.evaluation
+    image, labels, kind = wanted.templates, wanted.template_labels, wanted.template_kind
     if what == "atlas":
-        image, labels, kind = settings.atlas or "default", settings.atlas_labels, settings.atlas_kind
+        image, labels, kind = wanted.atlas or "default", wanted.atlas_labels, wanted.atlas_kind
     mask = None if settings.model is None else settings.model / "mask.nii.gz"
     try:
         grid = load_grid(mask if mask is not None and mask.is_file() else None)
@@ -92,8 +91,9 @@ def _check_templates(settings: Settings, what: Literal["template", "atlas"], con
         names = ("default", "smith2009")
         # Of what is not there, `load_templates` has named the nearest already.
         near = did_you_mean(image, names) if image not in names and Path(image).exists() else ""
-        option = "--templates" if what == "template" else "--atlas"
-        raise type(error)(f"{option}: {str(error).rstrip('.') + near if near else error}") from error
+        raise type(error)(
+            f"`{'templates' if what == 'template' else 'atlas'}`: {str(error).rstrip('.') + near if near else error}"
+        ) from error
     console.say("\n".join(template_lines(found, what=what)))
 
 

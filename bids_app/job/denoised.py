@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...errors import UsageError
 from ..inputs.plan import Inputs, RunInput
 from ..settings.settings import Settings
+from ..settings.spelling import spell
 
 __all__ = ["check_denoised", "denoised_warnings"]
 
@@ -36,6 +37,10 @@ def _not_followed(settings: Settings) -> list[str]:
 
     What comes to the same (``-p auto``, ``-p none``, no filter) is not among them.
     """
-    wishes = {"--nuisance-regressors": ("nuisance", settings.nuisance.lower() not in ("auto", "none"))}
-    wishes |= {"--high-pass": ("high_pass", settings.high_pass > 0), "--low-pass": ("low_pass", settings.low_pass > 0)}
-    return [option for option, (name, does) in wishes.items() if name in settings.asked and does]
+    wanted = settings.preparation
+    wishes = {
+        "strategy": wanted.strategy.lower() not in ("auto", "none"),
+        "high_pass": bool(wanted.high_pass),
+        "low_pass": bool(wanted.low_pass),
+    }
+    return [spell(name) for name, does in wishes.items() if name in settings.asked and does]

@@ -54,7 +54,7 @@ class DueRuns:
                 inputs=fingerprints(run.files),
                 wanted=wanted_outputs(run, options=self.settings.output_options),
                 scores=self.scores,
-                mode=self.settings.mode,
+                mode=self.settings.training.mode,
                 events=run.events,
             )
             if due:

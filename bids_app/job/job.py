@@ -142,9 +142,10 @@ class Job:
         if self.logbook.is_stopped or self.settings.level == "train":
             return
         if null_models:
+            times = self.settings.nulls.n_surrogates
             self.console.say(
-                f"Temporal null: every run goes through the network {self.settings.surrogates} times more; how long "
-                "that takes is measured and said when it starts."
+                f"Temporal null: every run goes through the network {times} times more; how long that takes is "
+                "measured and said when it starts."
             )
         whole = [run for run in healthy if run.stem not in records]
         finished, description = self._extract(whole, prepared, model, null_models) if whole else ([], "")

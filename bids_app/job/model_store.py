@@ -12,8 +12,8 @@ from typing import Any
 from ...errors import ModelError
 from ...files import read_json, replacing_folder, write_json
 from ...grid import AFFINE, SHAPE
+from ...model.presets import FITTED_PRESET
 from ..engine.locks import Lock
-from ..settings.checks import FITTED_PRESET
 from ..settings.configuration import configuration_hash, maps_of, model_checksum
 from ..settings.settings import Settings
 
@@ -189,7 +189,7 @@ def model_name(settings: Settings, maps: str, known: Mapping[str, Mapping[str, A
 def _name(settings: Settings, digest: str) -> str:
     """Name a model by what it is trained as, or by the folder it was given in."""
     if settings.model is None:
-        return f"{settings.preset}-{settings.mode}-{digest[:8]}"
+        return f"{settings.preset}-{settings.training.mode}-{digest[:8]}"
     given = re.sub(r"[^A-Za-z0-9.]+", "-", settings.model.name).strip("-.") or "model"
     return f"{given}-{digest[:8]}"
 

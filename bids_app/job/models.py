@@ -58,16 +58,16 @@ class JobModels:
         model = self.main
         if model is None:
             return set()
-        folds = self._of_folds(model).there().values() if self.settings.cross_fit else ()
+        folds = self._of_folds(model).there().values() if self.settings.nulls.n_folds else ()
         return {self.store.name, *(there.folder.name for there in folds)}
 
     @property
     def are_complete(self) -> bool:
         """Whether all models that the settings ask for are there."""
-        return len(self.names) == 1 + self.settings.cross_fit
+        return len(self.names) == 1 + self.settings.nulls.n_folds
 
     def _of_folds(self, main: StoredModel) -> FoldModels:
-        return FoldModels(main, self.store, self.settings.cross_fit, self.unwanted_folds)
+        return FoldModels(main, self.store, self.settings.nulls.n_folds, self.unwanted_folds)
 
     def check_cross_fit(self) -> None:
         """Refuse more folds than participants before anything runs; once there is a model, its card decides.
@@ -76,8 +76,8 @@ class JobModels:
         ------
         UsageError
         """
-        if self.settings.cross_fit and self.main is None:
-            check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.cross_fit)
+        if self.settings.nulls.n_folds and self.main is None:
+            check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.nulls.n_folds)
 
     # ---- the main model ------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class JobModels:
         return model
 
     def _train_main(self, prepared: Mapping[str, PreparedFiles]) -> Path:
-        n_folds = self.settings.cross_fit
+        n_folds = self.settings.nulls.n_folds
         if n_folds:  # before anything is trained, so that another number can still be given for this output
             check_participants({participant_of(stem) for stem in prepared}, n_folds)
         then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
@@ -141,8 +141,8 @@ class JobModels:
     ) -> dict[str, StoredModel]:
         """Give every run the model of its temporal null: the main one, or the one that has not seen its participant."""
         settings, say = self.settings, self.logbook.console.say
-        if not settings.surrogates or not settings.cross_fit:
-            return {run.stem: main for run in runs} if settings.surrogates else {}
+        if not settings.nulls.n_surrogates or not settings.nulls.n_folds:
+            return {run.stem: main for run in runs} if settings.nulls.n_surrogates else {}
         models = self._of_folds(main)
         folds = models.needed(None if settings.level == "train" else {run.entities["sub"] for run in runs})
         due = [fold for fold in folds if fold not in models.there()]

@@ -17,7 +17,7 @@ from ...workflows import init_additions_wf, init_networks_wf
 from ...workflows.additions import ADDED
 from ..engine.nodes import Outcome, node_name
 from ..inputs.plan import RunInput
-from ..settings.effects import PARTS
+from ..settings.option_table import PARTS
 from .existing_maps import check_same_run, fbn_paths, find_signed_maps, restore_metadata
 from .model_store import StoredModel
 from .stages import PreparedFiles, Stages

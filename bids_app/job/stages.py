@@ -178,7 +178,7 @@ class Stages:
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
         settings, runs = self.settings, list(runs)
-        surrogates = self.surrogate_templates(model) if settings.surrogate_templates else None
+        surrogates = self.surrogate_templates(model) if settings.nulls.n_surrogate_templates else None
         workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             null_model = null_models.get(run.stem)
@@ -205,15 +205,15 @@ class Stages:
     def surrogate_templates(self, model: StoredModel) -> str:
         """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
-        number = settings.surrogate_templates
+        number, kind = settings.nulls.n_surrogate_templates, settings.evaluation.template_kind
         asked: tuple[Any, ...] = (
             told["Templates"],
             told["TemplateLabels"],
             number,
-            settings.seed,
+            settings.evaluation.seed,
             model.mask.read_bytes(),
         )
-        asked += () if settings.template_kind == "auto" else (settings.template_kind,)
+        asked += () if kind == "auto" else (kind,)
         folder = settings.work_dir / f"surrogates-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
         workflow = init_surrogate_templates_wf(
             settings.evaluation,
@@ -242,7 +242,7 @@ class Stages:
             self.settings.evaluation.of_model(has_context=model.has_context),
             self.nulls_of(null_model),
             with_events=run.events is not None,
-            save_signed=self.settings.signed_maps,
+            save_signed=self.settings.save_signed,
             resources=self.resources_of(run, self.settings.evaluation.baselines),
         )
         self.give(networks, run, prepared, model, surrogate_templates, null_model)
@@ -261,7 +261,7 @@ class Stages:
     def resources_of(self, run: RunInput, baselines: Sequence[str]) -> Resources:
         """Say what the nodes that extract or score the networks of a run may take."""
         return Resources(
-            device=self.settings.device,
+            device=self.settings.training.device,
             n_procs=self.settings.omp_nthreads,
             extraction_mem_gb=memory_gb("extract", run.bold),
             evaluation_mem_gb=memory_gb("evaluate", run.bold),

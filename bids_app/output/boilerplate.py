@@ -54,9 +54,10 @@ def _planned_card(settings: Settings) -> Mapping[str, Any]:
     """Say of a model that is yet to be trained what the settings say."""
     from ...model.presets import preset_named
 
-    card: dict[str, Any] = {"Preset": settings.preset, "Mode": settings.mode, "Seed": settings.seed}
-    if settings.precision != "auto":
-        card["Precision"] = settings.precision
-    if preset_named(settings.preset or "contextual").context:
+    wanted = settings.training
+    card: dict[str, Any] = {"Preset": settings.preset, "Mode": wanted.mode, "Seed": wanted.seed}
+    if wanted.precision != "auto":
+        card["Precision"] = wanted.precision
+    if preset_named(wanted.preset).context:
         card["Context"] = {}
     return card

@@ -91,8 +91,8 @@ def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]
     ----------
     run : RunInput
     options : collection of str
-        What was asked for besides what is always there: ``signed_maps``, ``baselines``, ``atlas``, ``surrogates``,
-        ``surrogate_templates``. Where the run has a table of events, what is computed from it is wanted too.
+        What was asked for besides what is always there, as `Settings.output_options` gives it. Where the run has a
+        table of events, what is computed from it is wanted too.
     """
     asked = {None, *options, *(["events"] if run.events is not None else [])}
     return [
@@ -114,7 +114,7 @@ def part_of(name: str) -> str:
     for entry in outputs().values():
         ending = f"_desc-{entry['entities']['desc']}_{entry['suffix']}"
         if name.endswith((ending + entry["extension"], f"{ending}.json")):
-            early = "signed_maps" if entry.get("option") == "signed_maps" else ""
+            early = "signed_maps" if entry.get("option") == "save_signed" else ""
             return early if entry["step"] in ("preparation", "networks") else entry["step"]
     return ""
 

@@ -12,7 +12,7 @@ from ..._version import __version__
 from ...errors import InputError
 from ...files import read_json, write_json
 from ..settings.configuration import configuration_hash, maps_of, merged_scores, scores_of
-from ..settings.effects import PARTS
+from ..settings.option_table import PARTS
 from .dataset_files import part_of
 from .score_changes import configured, parts_due, what_changes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..settings.configuration import (
     read_configuration,
     scores_of,
 )
-from ..settings.effects import EFFECTS, keys_of
+from ..settings.option_table import OPTIONS, keys_of
 from ..settings.settings import Settings
 
 __all__ = ["configured", "files_of", "parts_due", "what_changes", "what_differs", "with_what_is_there"]
@@ -50,14 +49,14 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
     wanted = merged_scores(there, asked)
     today = scores_of(configuration(settings))
     changes: dict[str, Any] = {}
-    for name, effect in EFFECTS.items():
-        if effect.on == "scores" and wanted[effect.key] != today[effect.key]:
-            changes[name] = _value(effect.key, wanted[effect.key], settings.output_dir, files)
+    for key, option in keys_of("scores").items():
+        if wanted[key] != today[key]:
+            changes[option.name] = _value(key, wanted[key], settings.output_dir, files)
     if not changes:
         return settings, []
-    kept = [_named(key, _kept(key, wanted[key], today[key])) for key in (EFFECTS[name].key for name in changes)]
+    kept = [_named(key, _kept(key, wanted[key], today[key])) for key in (OPTIONS[name].key for name in changes)]
     words = ", ".join(text for text in kept if text)
-    return replace(settings, **changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
+    return settings.replaced(**changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
 
 
 def _kept(key: str, wanted: Any, today: Any) -> Any:
@@ -66,10 +65,10 @@ def _kept(key: str, wanted: Any, today: Any) -> Any:
 
 def _left_open(settings: Settings, there: Mapping[str, Any]) -> list[str]:
     """List the keys on which what is there decides."""
-    keys = [EFFECTS[name].key for name in settings.left_open]
+    keys = [OPTIONS[name].key for name in settings.left_open]
     if "Templates" not in keys and "TemplateLabels" in keys:
         keys.remove("TemplateLabels")  # names belong to their image
-    if "Templates" in keys and settings.template_kind == "auto":
+    if "Templates" in keys and settings.evaluation.template_kind == "auto":
         keys.append("TemplateKind")  # and so does what the image holds
     if "SurrogateTemplates" in keys and not (there["Surrogates"] or there["SurrogateTemplates"]):
         keys.remove("SurrogateTemplates")  # nobody has decided yet: the default
@@ -84,24 +83,18 @@ def _value(key: str, value: Any, output_dir: Path, files: Mapping[str, str]) -> 
         return value
     path = Path(files.get(key, "/nowhere"))
     if not path.is_file() or file_checksum(path) != value:
-        name = next(name for name, effect in EFFECTS.items() if effect.key == key)
+        there, name = files.get(key, "an earlier version did not note where"), keys_of("scores")[key].name
         raise UsageError(
-            f"{output_dir}: its scores were made with {value} ({key}), which is not where it was "
-            f"({files.get(key, 'an earlier version did not note where')}): give it as `{name}` again, or another one."
+            f"{output_dir}: its scores were made with {value} ({key}), which is not where it was ({there}): give it as "
+            f"`{name}` again, or another one."
         )
-    return path if key.endswith("Labels") else str(path)
+    return str(path)
 
 
 def files_of(settings: Settings) -> dict[str, str]:
     """Give where the files lie that the configuration knows by their content, by its keys."""
-    found = {
-        effect.key: getattr(settings, name) for name, effect in EFFECTS.items() if effect.on == "scores" and effect.key
-    }
-    return {
-        key: str(value)
-        for key, value in found.items()
-        if isinstance(value, str | Path) and Path(value).is_absolute() and not isinstance(value, tuple)
-    }
+    found = {key: settings.value_of(option.name) for key, option in keys_of("scores").items()}
+    return {key: value for key, value in found.items() if isinstance(value, str) and Path(value).is_absolute()}
 
 
 def parts_due(there: Mapping[str, Any], wanted: Mapping[str, Any], *, mode: str) -> set[str]:
@@ -111,11 +104,11 @@ def parts_due(there: Mapping[str, Any], wanted: Mapping[str, Any], *, mode: str)
     ['baselines']
     """
     parts = set()
-    for key, effect in keys_of("scores").items():
+    for key, option in keys_of("scores").items():
         if there[key] != wanted[key]:
             # In paper mode, the cut-off of states is a number of its own, whatever the spatial null says.
             fixed = key == "SurrogateTemplates" and mode == "paper"
-            parts |= {"matches"} if fixed else set(effect.parts)
+            parts |= {"matches"} if fixed else set(option.parts)
     return parts & configured(wanted)
 
 

@@ -101,7 +101,7 @@ def _arguments(content: Mapping[str, Any], parser: Parser) -> list[str]:
 
 def _typed(option: str, value: Any, action: argparse.Action) -> list[str]:
     name = option.removeprefix("--")
-    if action.dest == "derivatives" and isinstance(value, dict):
+    if action.dest == "datasets" and isinstance(value, dict):
         value = [f"{key}={path}" for key, path in value.items()]
     if isinstance(value, dict):
         raise UsageError(f"{name} holds a table; give one value, or a list of values.")

@@ -11,9 +11,11 @@ from typing import Any
 from ..._version import __version__
 from ...errors import InputError, ModelError, UsageError
 from ...files import read_json, write_json
+from ...options import BASELINES, USUAL_SURROGATES
+from ...preparation.strategies import choose_strategy
 from ..engine.locks import Lock
-from .effects import keys_of
-from .settings import BASELINES, SURROGATE_TEMPLATES, Settings
+from .option_table import OPTIONS, Option, keys_of
+from .settings import Settings
 
 __all__ = [
     "CONFIGURATION_FILE",
@@ -47,37 +49,37 @@ def configuration(settings: Settings) -> dict[str, Any]:
     ModelError, UsageError
         If a file that is named in the settings cannot be read.
     """
-    training = {
-        "Preset": settings.preset,
-        "TrainVolumes": settings.train_volumes,
-        "Precision": settings.precision,
-    }
-    usual = settings.surrogate_templates == (SURROGATE_TEMPLATES if settings.surrogates else 0)
-    return {
-        "Version": ".".join(__version__.split(".")[:2]),
-        "Mode": settings.mode,
-        **({} if settings.concatenated == "parts" else {"Concatenated": settings.concatenated}),
-        "NuisanceRegressors": _by_content(settings.nuisance),
-        "DummyScans": settings.dummy_scans,
-        "FramewiseDisplacementThreshold": settings.fd_threshold,
-        "HighPass": settings.high_pass,
-        "LowPass": settings.low_pass,
-        "SmoothingFWHM": settings.smoothing_fwhm,
-        **({} if settings.repetition_time is None else {"RepetitionTime": settings.repetition_time}),
-        "Model": None if settings.model is None else model_checksum(settings.model),
-        **(training if settings.model is None else {}),
-        "Seed": settings.seed,
-        "Templates": _by_content(settings.templates),
-        "TemplateLabels": None if settings.template_labels is None else file_checksum(settings.template_labels),
-        **({} if settings.template_kind == "auto" else {"TemplateKind": settings.template_kind}),
-        "Baselines": list(settings.baselines),
-        "Surrogates": settings.surrogates,
-        **({} if usual else {"SurrogateTemplates": settings.surrogate_templates}),
-        **({"CrossFit": settings.cross_fit} if settings.cross_fit else {}),
-        "Atlas": None if settings.atlas is None else _by_content(settings.atlas),
-        "AtlasLabels": None if settings.atlas_labels is None else file_checksum(settings.atlas_labels),
-        **({} if settings.atlas_kind == "auto" else {"AtlasKind": settings.atlas_kind}),
-    }
+    chosen = choose_strategy(settings.preparation)
+    content: dict[str, Any] = {"Version": ".".join(__version__.split(".")[:2])}
+    for option in OPTIONS.values():
+        if not option.key or (option.of_training and settings.model is not None):
+            continue
+        value = settings.value_of(option.name)
+        if option.name in ("high_pass", "low_pass", "fd_threshold"):
+            value = getattr(chosen, option.name) or 0.0
+        if not _is_usual(option.key, value, {"Surrogates": settings.nulls.n_surrogates}):
+            content[option.key] = _noted(option, value)
+    return content
+
+
+def _noted(option: Option, value: Any) -> Any:
+    """Give a value as it is noted."""
+    if option.name == "model":
+        return None if value is None else model_checksum(value)
+    if isinstance(value, str) and option.about.kind in ("strategy", "templates", "file"):
+        return file_checksum(Path(value)) if Path(value).is_absolute() else value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_usual(key: str, value: Any, content: Mapping[str, Any]) -> bool:
+    """Tell whether a setting is not noted, because it is as usual."""
+    if key == "SurrogateTemplates":
+        return bool(value == _usual_templates(content))
+    return any(option.key == key and option.is_rare and value == option.absent for option in OPTIONS.values())
+
+
+def _usual_templates(content: Mapping[str, Any]) -> int:
+    return USUAL_SURROGATES if content["Surrogates"] else 0
 
 
 def configuration_hash(content: Mapping[str, Any]) -> str:
@@ -101,9 +103,8 @@ def scores_of(content: Mapping[str, Any]) -> dict[str, Any]:
     99
     """
     scores = {key: content.get(key, effect.absent) for key, effect in keys_of("scores").items()}
-    usual = SURROGATE_TEMPLATES if scores["Surrogates"] else 0
     return scores | {
-        "SurrogateTemplates": content.get("SurrogateTemplates", usual),
+        "SurrogateTemplates": content.get("SurrogateTemplates", _usual_templates(scores)),
         "Baselines": list(scores["Baselines"]),
     }
 
@@ -127,15 +128,7 @@ def merged_scores(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
 
 def _whole(maps: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
     """Put both parts together as `configuration` does, which leaves out what is usual."""
-    whole = {**maps, **scores}
-    if scores["SurrogateTemplates"] == (SURROGATE_TEMPLATES if scores["Surrogates"] else 0):
-        del whole["SurrogateTemplates"]
-    if not scores["CrossFit"]:
-        del whole["CrossFit"]
-    for kind in ("TemplateKind", "AtlasKind"):
-        if scores[kind] == "auto":
-            del whole[kind]
-    return whole
+    return {key: value for key, value in {**maps, **scores}.items() if not _is_usual(key, value, scores)}
 
 
 def read_configuration(output_dir: Path) -> tuple[dict[str, Any], dict[str, str]] | None:
@@ -254,8 +247,3 @@ def file_checksum(path: Path) -> str:
             return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-
-
-def _by_content(name_or_file: str) -> str:
-    path = Path(name_or_file)
-    return file_checksum(path) if path.is_absolute() else name_or_file

@@ -1,39 +1,31 @@
-"""How the command line spells what the library calls by the names of its arguments."""
+"""How the command line spells what the library calls by the names of its settings."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
 
-__all__ = ["with_options"]
+from .option_table import OPTIONS
 
-_ARGUMENT = re.compile(r"`([a-z_]+)`")
+__all__ = ["spell", "with_options"]
 
-_SAME = {"strategy": "nuisance", "seed": "random_seed"}
-"""Arguments of the library that the parser knows under another name."""
+_SETTING = re.compile(r"`([a-z_]+)`")
+
+
+def spell(name: str) -> str:
+    """Give the option that sets something, as it is spelt in the documentation.
+
+    >>> spell("fd_threshold"), spell("bids_dir")
+    ('--fd-thresh', 'bids_dir')
+    """
+    return OPTIONS[name].spelling if name in OPTIONS else name
 
 
 def with_options(text: str) -> str:
-    """Replace arguments that a message of the library names, in backticks, by the options that set them.
+    """Replace settings that a message of the library names, in backticks, by the options that set them.
 
     >>> with_options("censor less (a higher `fd_threshold`)")
     'censor less (a higher --fd-thresh)'
     >>> with_options("fetch it with `datalad get`.")
     'fetch it with `datalad get`.'
     """
-    return _ARGUMENT.sub(lambda found: _spelled(found[1]) or found[0], text)
-
-
-def _spelled(argument: str) -> str | None:
-    return _options().get(_SAME.get(argument, argument))
-
-
-@cache
-def _options() -> dict[str, str]:
-    from ..cli import parser
-
-    long = {
-        action.dest: [option for option in action.option_strings if option.startswith("--")]
-        for action in parser()._actions
-    }
-    return {name: options[0] for name, options in long.items() if options}
+    return _SETTING.sub(lambda found: spell(found[1]) if found[1] in OPTIONS else found[0], text)

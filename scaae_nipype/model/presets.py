@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from ..errors import UsageError
+from ..options import Training
 
-__all__ = ["PRESETS", "RECIPES", "Preset", "Recipe", "preset_named"]
+__all__ = ["FITTED_PRESET", "PRESETS", "RECIPES", "Preset", "Recipe", "check_training", "preset_named"]
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,16 @@ PRESETS = MappingProxyType(
         for preset in (
             Preset(
                 "contextual",
-                "the published attention path, trained on simulated volumes, looking at a volume and at its context: "
-                "what the training runs have in common, as a 64-number code; on the box of the brain",
+                "published attention, trained and shipped, and a context fitted to your runs in minutes",
                 context=64,
             ),
             Preset(
                 "autoencoder",
-                "the published attention path and a 64-number code, with a light decoder, on the box of the brain",
+                "published attention and code with a light decoder, trained on your runs",
             ),
             Preset(
                 "published",
-                "the published implementation, layer by layer, on the whole grid",
+                "the published network, layer by layer, trained on your runs; takes hours",
                 field="grid",
                 patch=8,
                 decoder="published",
@@ -139,6 +140,9 @@ RECIPES = MappingProxyType(
 )
 """The recipe of each mode."""
 
+FITTED_PRESET = "contextual"
+"""The preset whose attention ships and whose context is fitted in closed form."""
+
 
 def preset_named(name: str) -> Preset:
     """Find a preset.
@@ -151,7 +155,27 @@ def preset_named(name: str) -> Preset:
     >>> preset_named("contextual").field
     'brain'
     """
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise UsageError(f"There is no preset {name!r}; choose one of: {', '.join(PRESETS)}.") from None
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise UsageError(f"`preset`: there is no preset {name!r}; choose one of {', '.join(PRESETS)}{hint}")
+    return PRESETS[name]
+
+
+def check_training(training: Training) -> None:
+    """Refuse what has no effect on a network that is fitted in closed form.
+
+    Raises
+    ------
+    UsageError
+        Which setting.
+    """
+    if not preset_named(training.preset).context:
+        return
+    without_effect = {"train_volumes": training.train_volumes != "auto", "processes": training.processes > 1}
+    for name, is_given in without_effect.items():
+        if is_given:
+            raise UsageError(
+                f"`{name}` has no effect with `preset` {training.preset}, which is fitted in closed form: leave it "
+                "out, or choose `preset` autoencoder."
+            )

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import UsageError
-from ..files import read_json
 from ..options import Preparation, about
 from ..words import listed
 
@@ -39,6 +38,8 @@ class Strategy:
     Parameters
     ----------
     name : str
+    text : str
+        What it does, in a line.
     components : mapping of str to str
         Groups of confounds and their models, as `nilearn.interfaces.fmriprep.load_confounds` names them.
     columns : tuple of str
@@ -56,6 +57,7 @@ class Strategy:
     """
 
     name: str
+    text: str = ""
     components: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     columns: tuple[str, ...] = ()
     high_pass: float | None = HIGH_PASS
@@ -78,16 +80,29 @@ def _named(*strategies: Strategy) -> Mapping[str, Strategy]:
 STRATEGIES = _named(
     Strategy(
         name="auto",
+        text="24 motion parameters, white matter, CSF, as far as there are such columns; high-pass 0.008 Hz",
         components=MappingProxyType({"motion": "full", "wm_csf": "basic"}),
         optional=("motion", "wm_csf"),
     ),
     # Nothing but the z-score: for data that has been cleaned elsewhere.
-    Strategy(name="none", high_pass=None, detrend=False, fd_threshold=None),
+    Strategy(
+        name="none",
+        text="nothing but the z-score, for data that were cleaned elsewhere",
+        high_pass=None,
+        detrend=False,
+        fd_threshold=None,
+    ),
     # What the SCAAE authors' code does to ADHD-200's Athena files: detrend and z-score.
-    Strategy(name="published-code", high_pass=None, fd_threshold=None),
+    Strategy(
+        name="published-code",
+        text="linear detrending, as the SCAAE authors' code does",
+        high_pass=None,
+        fd_threshold=None,
+    ),
     # What made those files (Bellec et al. 2017, doi 10.1016/j.neuroimage.2016.06.034).
     Strategy(
         name="athena",
+        text="6 motion parameters, white matter, CSF, polynomials; band-pass 0.009 to 0.08 Hz",
         components=MappingProxyType({"motion": "basic", "wm_csf": "basic"}),
         high_pass=0.009,
         low_pass=0.08,
@@ -96,14 +111,18 @@ STRATEGIES = _named(
     ),
     # Friston et al. 1996; Satterthwaite et al. 2013; Behzadi et al. 2007 as benchmarked by Ciric et al. 2017
     # (doi 10.1016/j.neuroimage.2017.03.020).
-    Strategy(name="24P", components=MappingProxyType({"motion": "full"})),
+    Strategy(
+        name="24P", text="24 motion parameters; high-pass 0.008 Hz", components=MappingProxyType({"motion": "full"})
+    ),
     Strategy(
         name="36P",
+        text="24P, and white matter, CSF and global signal with derivatives and squares; high-pass 0.008 Hz",
         components=MappingProxyType({"motion": "full", "wm_csf": "full", "global_signal": "full"}),
     ),
     # fMRIPrep computes its CompCor components after removing the cosines, so these are the high-pass filter.
     Strategy(
         name="acompcor",
+        text="12 motion parameters, 5 + 5 aCompCor components, cosines",
         components=MappingProxyType({"motion": "derivatives", "compcor": "anat_separated", "high_pass": "cosine"}),
         high_pass=None,
     ),
@@ -275,6 +294,8 @@ _FILE_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _read_file(path: Path) -> Strategy:
+    from ..files import read_json  # with what reads tables and images, which the names of strategies do not need
+
     content: dict[str, Any] = read_json(path)
     unknown = [key for key in content if key not in _FILE_KEYS]
     if unknown:

@@ -9,9 +9,11 @@ import sys
 
 import pytest
 
-from scaae_nipype.bids_app.cli import main, parse
-from scaae_nipype.bids_app.settings.settings import BASELINES, Settings
+from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.errors import UsageError
+from scaae_nipype.options import BASELINES, Evaluation, Nulls, Preparation, Training
 
 LIGHT = "import sys; from scaae_nipype.bids_app.cli import main; code = main(sys.argv[1:]); sys.exit(code)"
 
@@ -23,7 +25,7 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*options, level="participant"):
-        return Settings.from_options(parse(["in", "out", level, *options]))
+        return settings_of(parse(["in", "out", level, *options]))
 
     return make
 
@@ -32,8 +34,8 @@ def test_three_positionals_are_enough(settings, tmp_path):
     made = settings()
     assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert made.work_dir == tmp_path / "work" / "scaae_nipype"
-    assert (made.mode, made.preset, made.nuisance, made.templates) == ("calibrated", "contextual", "auto", "default")
-    assert (made.smoothing_fwhm, made.high_pass, made.low_pass, made.fd_threshold) == (6.0, 0.008, 0.0, 0.5)
+    assert (made.preparation, made.evaluation, made.nulls) == (Preparation(), Evaluation(), Nulls())
+    assert (made.training, made.preset) == (Training(), "contextual")
     assert made.nprocs >= made.omp_nthreads >= 1
     assert made.memory_gb > 0.1
 
@@ -63,31 +65,31 @@ def test_three_positionals_are_enough(settings, tmp_path):
         (["--mode", "paper"], "baselines", ("smoothed", "pca")),
         (["--preset", "tiny", "--baselines", "all"], "baselines", tuple(n for n in BASELINES if n != "context")),
         (["--atlas", "default"], "atlas", "default"),
-        (["--atlas", "default", "--signed-maps"], "output_options", ("signed_maps", "baselines", "atlas")),
-        ([], "surrogates", 0),
+        (["--atlas", "default", "--signed-maps"], "output_options", ("save_signed", "baselines", "atlas")),
+        ([], "n_surrogates", 0),
         ([], "output_options", ("baselines",)),
-        (["--surrogates", "99"], "output_options", ("baselines", "surrogates", "surrogate_templates")),
-        (["--surrogates", "19"], "surrogate_templates", 99),
-        ([], "surrogate_templates", 0),
-        (["--surrogate-templates", "199"], "output_options", ("baselines", "surrogate_templates")),
-        (["--surrogates", "99", "--surrogate_templates", "0"], "output_options", ("baselines", "surrogates")),
-        (["--mode", "paper", "--surrogates", "19"], "surrogates", 19),
-        ([], "cross_fit", 0),
-        (["--surrogates", "19", "--cross_fit", "5"], "cross_fit", 5),
-        (["-p", "athena"], "low_pass", 0.08),
-        (["-p", "none"], "fd_threshold", 0.0),
+        (["--surrogates", "99"], "output_options", ("baselines", "n_surrogates", "n_surrogate_templates")),
+        (["--surrogates", "19"], "n_surrogate_templates", 99),
+        ([], "n_surrogate_templates", 0),
+        (["--surrogate-templates", "199"], "output_options", ("baselines", "n_surrogate_templates")),
+        (["--surrogates", "99", "--surrogate_templates", "0"], "output_options", ("baselines", "n_surrogates")),
+        (["--mode", "paper", "--surrogates", "19"], "n_surrogates", 19),
+        ([], "n_folds", 0),
+        (["--surrogates", "19", "--cross_fit", "5"], "n_folds", 5),
+        (["-p", "athena"], "low_pass", None),  # the strategy's
+        (["-p", "none", "-f", "0"], "fd_threshold", 0.0),
         (["-p", "none", "--high-pass", "0.01"], "high_pass", 0.01),
         (["--preset", "tiny", "--train-volumes", "160"], "train_volumes", 160),
-        (["--preset", "tiny", "--train-processes", "2"], "train_processes", 2),
+        (["--preset", "tiny", "--train-processes", "2"], "processes", 2),
         (["-vv"], "verbosity", 2),
         (["--mode", "paper"], "preset", "published"),
-        (["--mode", "paper"], "nuisance", "published-code"),
-        (["--mode", "paper", "--preset", "tiny", "-p", "24P"], "nuisance", "24P"),
+        (["--mode", "paper"], "strategy", "published-code"),
+        (["--mode", "paper", "--preset", "tiny", "-p", "24P"], "strategy", "24P"),
         (["--skip_bids_validation"], "level", "participant"),
     ],
 )
 def test_options(settings, options, name, value):
-    assert getattr(settings(*options), name) == value
+    assert settings(*options).value_of(name) == value
 
 
 def test_baselines_are_those_of_the_evaluation():
@@ -153,7 +155,7 @@ def test_labels_without_an_atlas(settings, tmp_path):
 def test_kinds_of_templates_and_atlas(settings, tmp_path):
     (tmp_path / "maps.nii.gz").touch()
     made = settings("--templates", "maps.nii.gz", "--template-kind", "labels", "--atlas", "maps.nii.gz")
-    assert (made.template_kind, made.atlas_kind) == ("labels", "auto")
+    assert (made.evaluation.template_kind, made.evaluation.atlas_kind) == ("labels", "auto")
     assert settings("--atlas", "maps.nii.gz", "--atlas_kind", "continuous").atlas_kind == "continuous"
     with pytest.raises(UsageError, match=r"--template-kind: invalid choice: 'masks'"):
         settings("--template-kind", "masks")
@@ -169,7 +171,7 @@ def test_output_in_the_input(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
 
     def make(output):
-        return Settings.from_options(parse(["in", output, "participant"]))
+        return settings_of(parse(["in", output, "participant"]))
 
     assert make("in/derivatives/scaae").output_dir == tmp_path / "in" / "derivatives" / "scaae"
     for output in ("in", "in/out", "in/derivatives", "./in/../in"):
@@ -186,11 +188,11 @@ def test_a_configuration_file_stands_behind_the_command_line(settings, tmp_path)
     )
     made = settings("--config-file", "options.yml")
     assert (made.nprocs, made.tasks, made.participants, made.retrain) == (2, ("rest", "nback"), ("01",), True)
-    assert (made.write_graph, made.low_pass) == (False, 0.0)
+    assert (made.write_graph, made.preparation.low_pass) == (False, None)
     assert settings("--config_file", "options.yml", "--nprocs", "5", "-t", "x").nprocs == 5
     (tmp_path / "options.json").write_text(json.dumps({"mem": "4G", "smoothing": 4, "retrain": False}))
     made = settings("--config-file", "options.json")
-    assert (made.memory_gb, made.smoothing_fwhm, made.retrain) == (4.0, 4.0, False)
+    assert (made.memory_gb, made.preparation.smoothing_fwhm, made.retrain) == (4.0, 4.0, False)
 
 
 @pytest.mark.parametrize(("name", "content"), [("o.yml", "nprocs: 2\n"), ("o.json", '{"nprocs": 2}')])

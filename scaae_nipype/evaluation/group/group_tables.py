@@ -320,7 +320,7 @@ def _notes_on_runs(runs: pd.DataFrame) -> list[str]:
     if runs["task"].nunique() > 1:
         notes.append(
             f"Runs of several tasks ({', '.join(sorted(map(str, runs['task'].unique())))}) are averaged within "
-            "participants; choose one (`task_id`)."
+            "participants; choose one (`tasks`)."
         )
     without = runs.groupby("participant_id")["mean_fd"].mean().isna().sum()
     if without == runs["participant_id"].nunique():

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from scaae_nipype.bids_app.cli import parse
-from scaae_nipype.bids_app.settings.settings import Settings
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.errors import UsageError
 
 FMRIPREP = """
@@ -60,7 +60,7 @@ def settings(tmp_path, monkeypatch):
     def make(name, content, *options, level="participant"):
         data = content if isinstance(content, bytes) else content.encode()
         (tmp_path / name).write_bytes(data)
-        return Settings.from_options(parse(["in", "out", level, "--config-file", name, *options]))
+        return settings_of(parse(["in", "out", level, "--config-file", name, *options]))
 
     return make
 
@@ -94,7 +94,12 @@ def test_the_command_line_wins_over_fmripreps_configuration(settings, tmp_path):
 
 def test_a_toml_file_of_our_own_options(settings):
     made = settings("o.toml", 'nprocs = 2\nparticipant_label = ["01", "02"]\nsmoothing = 4.0\nretrain = true\n')
-    assert (made.nprocs, made.participants, made.smoothing_fwhm, made.retrain) == (2, ("01", "02"), 4.0, True)
+    assert (made.nprocs, made.participants, made.preparation.smoothing_fwhm, made.retrain) == (
+        2,
+        ("01", "02"),
+        4.0,
+        True,
+    )
     assert made.notes == ()
 
 
@@ -109,13 +114,13 @@ def test_a_toml_file_of_our_own_options(settings):
 )
 def test_a_byte_order_mark_does_no_harm(settings, tmp_path, encoding, name, content):
     made = settings(name, content.encode(encoding))
-    assert (made.work_dir.parent, made.smoothing_fwhm) == (tmp_path / "Ärzte", 4.0)
+    assert (made.work_dir.parent, made.preparation.smoothing_fwhm) == (tmp_path / "Ärzte", 4.0)
 
 
 def test_switches_datasets_and_counts_as_files_have_them(settings, tmp_path):
     (tmp_path / "xcpd").mkdir()
     made = settings("o.yml", "retrain: Yes\ndry-run: No\nverbose: 2\nderivatives:\n  clean: xcpd\nlow-pass:\n")
-    assert (made.retrain, made.dry_run, made.verbosity, made.low_pass) == (True, False, 2, 0.0)
+    assert (made.retrain, made.dry_run, made.verbosity, made.preparation.low_pass) == (True, False, 2, None)
     assert dict(made.datasets) == {"clean": tmp_path / "xcpd"}
 
 

@@ -5,10 +5,12 @@ import subprocess
 
 import pytest
 
-from scaae_nipype.bids_app.cli import main, parse, parser
-from scaae_nipype.bids_app.settings.settings import Settings
-from scaae_nipype.bids_app.settings.vocabulary import PRESETS, STRATEGIES
+from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse, parser
 from scaae_nipype.errors import UsageError
+from scaae_nipype.model.presets import PRESETS
+from scaae_nipype.preparation.strategies import STRATEGIES
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*options, level="participant"):
-        return Settings.from_options(parse(["in", "out", level, *options]))
+        return settings_of(parse(["in", "out", level, *options]))
 
     return make
 
@@ -45,7 +47,7 @@ def test_aliases_collect_into_one(settings, tmp_path):
         (tmp_path / name).mkdir()
     made = settings("-d", "one", "--derivatives", "b=two")
     assert dict(made.datasets) == {"one": tmp_path / "one", "b": tmp_path / "two"}
-    assert settings("--baselines", "pca", "--baselines", "cap,ica").baselines == ("pca", "cap", "ica")
+    assert settings("--baselines", "pca", "--baselines", "cap,ica").evaluation.baselines == ("pca", "cap", "ica")
     covariates = settings("--covariates", "age", "--covariates", "sex, at birth", level="group").group.covariates
     assert covariates == ("age", "sex, at birth")
 
@@ -53,7 +55,7 @@ def test_aliases_collect_into_one(settings, tmp_path):
 def test_of_a_single_value_that_is_given_twice_the_last_counts_and_that_is_said(settings):
     assert settings("--smoothing", "4", "--smoothing-fwhm", "4").notes == ()
     made = settings("--random-seed", "0", "--random-seed", "1", "--smoothing", "4", "--smoothing-fwhm", "5")
-    assert (made.seed, made.smoothing_fwhm) == (1, 5.0)
+    assert (made.training.seed, made.preparation.smoothing_fwhm) == (1, 5.0)
     assert made.notes == (
         "Note: --random-seed is given twice, as 0 and as 1: the last one counts.",
         "Note: --smoothing-fwhm is given twice, as 4.0 and as 5.0: the last one counts.",
@@ -63,8 +65,8 @@ def test_of_a_single_value_that_is_given_twice_the_last_counts_and_that_is_said(
 def test_the_command_line_replaces_lists_of_the_file_and_does_not_add_to_them(settings, tmp_path):
     (tmp_path / "o.yml").write_text("participant-label: [01, 02]\nsmoothing: 4\n")
     made = settings("--config-file", "o.yml", "--participant-label", "03", "--participant-label", "04")
-    assert (made.participants, made.smoothing_fwhm) == (("03", "04"), 4.0)
-    assert settings("--config-file", "o.yml", "--smoothing", "5").smoothing_fwhm == 5.0
+    assert (made.participants, made.preparation.smoothing_fwhm) == (("03", "04"), 4.0)
+    assert settings("--config-file", "o.yml", "--smoothing", "5").preparation.smoothing_fwhm == 5.0
 
 
 @pytest.mark.parametrize(
@@ -143,17 +145,14 @@ def test_the_other_programs_name_the_nearest_too(scaae_bids, program, arguments,
 
 def test_options_of_other_bids_apps(settings):
     made = settings("--notrack", "--smoothing_fwhm", "4", "--reindex-bids", "--boilerplate_only", "-vv")
-    assert (made.smoothing_fwhm, made.reindex, made.boilerplate_only, made.verbosity) == (4.0, True, True, 2)
+    assert (made.preparation.smoothing_fwhm, made.reindex, made.boilerplate_only, made.verbosity) == (
+        4.0,
+        True,
+        True,
+        2,
+    )
     made = settings()
     assert (made.reindex, made.boilerplate_only) == (False, False)
-
-
-def test_names_in_the_help_are_those_of_the_program():
-    from scaae_nipype.model import PRESETS as NETWORKS
-    from scaae_nipype.preparation.strategies import STRATEGIES as KNOWN
-
-    assert list(PRESETS) == list(NETWORKS)
-    assert list(STRATEGIES) == list(KNOWN)
 
 
 def test_help_begins_with_examples_and_ends_with_the_machine(scaae_bids):

@@ -27,7 +27,7 @@ def test_a_message_of_the_library_names_arguments_and_the_console_names_options(
     [
         ("strategy", "--nuisance-regressors"),
         ("smoothing_fwhm", "--smoothing"),
-        ("surrogate_templates", "--surrogate-templates"),
+        ("n_surrogate_templates", "--surrogate-templates"),
         ("preset", "--preset"),
     ],
 )

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from scaae_nipype.bids_app.cli import parse
-from scaae_nipype.bids_app.settings.settings import Settings
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.errors import UsageError
 
 
@@ -16,7 +16,7 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*options, level="participant"):
-        return Settings.from_options(parse(["in", "out", level, *options]))
+        return settings_of(parse(["in", "out", level, *options]))
 
     return make
 
