@@ -50,7 +50,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         If a file that is named in the settings cannot be read.
     """
     chosen = choose_strategy(settings.preparation)
-    content: dict[str, Any] = {"Version": ".".join(__version__.split(".")[:2])}
+    content: dict[str, Any] = {"Version": ".".join(__version__.split(".")[:2]), "Mode": settings.value_of("mode")}
     for option in OPTIONS.values():
         if not option.key or (option.of_training and settings.model is not None):
             continue
