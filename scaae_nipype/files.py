@@ -6,18 +6,19 @@ import codecs
 import errno
 import io
 import json
+import math
 import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "read_json",
@@ -110,13 +111,11 @@ def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+    if hasattr(value, "tolist"):  # of numpy, whose import --help should not wait for
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Path):
         return str(value)
@@ -187,6 +186,8 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     InputError
         If the file is missing or cannot be parsed.
     """
+    import pandas as pd
+
     text = read_text(path)
     try:
         return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)

@@ -12,14 +12,12 @@ import numpy as np
 
 from .errors import InputError
 from .images import ImageLike, name_of, open_image
+from .options import LONGEST_TR, SHORTEST_TR
 
 __all__ = ["HeaderTime", "check_place", "header_repetition_time", "header_time", "largest_shift", "repetition_time_of"]
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 """What one unit of the header's time axis is in s."""
-
-SHORTEST_TR, LONGEST_TR = 0.1, 20.0
-"""Repetition times outside this range, in s, are mistakes in a header, a sidecar or a unit."""
 
 SMALLEST_VOXEL, LARGEST_VOXEL = 0.3, 20.0
 """Edges of a voxel outside this range, in mm, are mistakes in the affine or its unit."""

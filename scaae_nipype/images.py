@@ -148,11 +148,15 @@ def read_image(path: ImageLike, *, what: str = "an image") -> tuple[np.ndarray, 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
     """Round to int16 with one slope for all, row by row, so that no second array of floats is made.
 
+    Values too small for a header's slope (float32) become 0.
+
     >>> quantise(np.array([[0.0, -2.0], [1.0, 0.5]]))[0].tolist()
     [[0, -32767], [16384, 8192]]
     """
     largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    slope = largest / 32767 if largest > 0 else 1.0
+    slope = largest / 32767
+    if slope < np.finfo(np.float32).tiny:
+        slope = 1.0
     rounded = np.empty(values.shape, dtype=np.int16)
     for row, target in zip(values, rounded, strict=True):
         target[...] = np.rint(row / slope)

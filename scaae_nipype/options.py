@@ -16,7 +16,9 @@ __all__ = [
     "BASELINES",
     "KINDS",
     "LEAST_SURROGATES",
+    "LONGEST_TR",
     "MODES",
+    "SHORTEST_TR",
     "USUAL_SURROGATES",
     "About",
     "Evaluation",
@@ -40,6 +42,9 @@ MODES = ("calibrated", "paper")
 
 LARGEST_SEED = 2**32 - 1
 """What all generators take."""
+
+SHORTEST_TR, LONGEST_TR = 0.1, 20.0
+"""Repetition times outside this range, in s, are mistakes in a header, a sidecar or a unit."""
 
 LEAST_SURROGATES = 19
 """With fewer surrogates p cannot reach 0.05."""

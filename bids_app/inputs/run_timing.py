@@ -12,8 +12,8 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import read_json
-from ...headers import LONGEST_TR, SHORTEST_TR
 from ...images import open_image
+from ...options import LONGEST_TR, SHORTEST_TR
 
 __all__ = ["OPTION", "RunTiming", "read_timing"]
 

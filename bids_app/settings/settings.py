@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import UsageError
-from ...headers import LONGEST_TR, SHORTEST_TR
-from ...options import Evaluation, Group, Nulls, Preparation, Training, check_values, setting
+from ...options import LONGEST_TR, SHORTEST_TR, Evaluation, Group, Nulls, Preparation, Training, check_values, setting
 from ..inputs.query import Query, read_filter_file
 from .checks import check_settings
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import UsageError
+from ..files import read_json
 from ..options import Preparation, about
 from ..words import listed
 
@@ -294,8 +295,6 @@ _FILE_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _read_file(path: Path) -> Strategy:
-    from ..files import read_json  # with what reads tables and images, which the names of strategies do not need
-
     content: dict[str, Any] = read_json(path)
     unknown = [key for key in content if key not in _FILE_KEYS]
     if unknown:

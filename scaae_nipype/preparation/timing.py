@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..headers import LONGEST_TR, SHORTEST_TR
+from ..options import LONGEST_TR, SHORTEST_TR
 from .stream import BoldFile
 
 __all__ = ["Timing", "choose_timing"]

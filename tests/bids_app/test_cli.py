@@ -156,7 +156,7 @@ def test_kinds_of_templates_and_atlas(settings, tmp_path):
     (tmp_path / "maps.nii.gz").touch()
     made = settings("--templates", "maps.nii.gz", "--template-kind", "labels", "--atlas", "maps.nii.gz")
     assert (made.evaluation.template_kind, made.evaluation.atlas_kind) == ("labels", "auto")
-    assert settings("--atlas", "maps.nii.gz", "--atlas_kind", "continuous").atlas_kind == "continuous"
+    assert settings("--atlas", "maps.nii.gz", "--atlas_kind", "continuous").evaluation.atlas_kind == "continuous"
     with pytest.raises(UsageError, match=r"--template-kind: invalid choice: 'masks'"):
         settings("--template-kind", "masks")
     with pytest.raises(UsageError, match=r"--template-kind has no effect without --templates FILE"):

@@ -115,7 +115,7 @@ def test_mask_of_another_grid(folder, grid):
 
 
 def test_unknown_preset():
-    with pytest.raises(UsageError, match="no preset 'huge'; choose one of: contextual, autoencoder, published, tiny"):
+    with pytest.raises(UsageError, match="no preset 'huge'; choose one of contextual, autoencoder, published, tiny"):
         preset_named("huge")
 
 

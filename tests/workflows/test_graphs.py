@@ -2,20 +2,17 @@
 
 import importlib.util
 import re
-from dataclasses import fields
-from inspect import signature
 from pathlib import Path
 
 import pytest
+from graphs import built, edges, networks, nodes
 from nipype.interfaces.base import TraitError, isdefined
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
-from nipype.pipeline.engine.utils import generate_expanded_graph
 
 from scaae_nipype.errors import ScaaeError, UsageError
 from scaae_nipype.files import write_json
-from scaae_nipype.grid import load_grid
-from scaae_nipype.options import Evaluation, Nulls, Preparation, Training
+from scaae_nipype.options import Evaluation, Nulls, Preparation
 from scaae_nipype.workflows import (
     Resources,
     init_derivatives_wf,
@@ -25,7 +22,6 @@ from scaae_nipype.workflows import (
     init_prepare_run_wf,
     init_reports_wf,
     init_scaae_wf,
-    init_surrogate_templates_wf,
     init_training_wf,
 )
 
@@ -33,58 +29,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "pipelines.md"
 
 
-@pytest.fixture
-def model_dir(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    load_grid().save(folder / "mask.nii.gz")
-    (folder / "weights.safetensors").touch()
-    write_json({"Preset": "tiny", "Mode": "calibrated"}, folder / "card.json")
-    return str(folder)
-
-
-@pytest.fixture
-def bold(tmp_path):
-    path = tmp_path / "bold.nii.gz"
-    path.touch()
-    return str(path)
-
-
 KINDS = ("auto", "continuous", "labels", "thresholded")
 
 
 BOTH = Nulls(n_surrogate_templates=19, n_surrogates=99)
-
-GROUPS = {"preparation": Preparation, "training": Training, "evaluation": Evaluation, "nulls": Nulls}
-GROUPS |= {"resources": Resources}
-
-
-def built(build, **settings):
-    """Build a workflow, each setting in its group; baselines only where they are asked for."""
-    for name, group in GROUPS.items():
-        if name in signature(build).parameters:
-            own = {field.name for field in fields(group)} & {*settings}
-            given = {field: settings.pop(field) for field in own}
-            settings[name] = group(**({"baselines": ()} if group is Evaluation else {}) | given)
-    return build(**settings)
-
-
-def networks(**settings):
-    return built(init_networks_wf, **settings)
-
-
-def edges(workflow):
-    """Expand a workflow as Nipype does before it runs: {(node, output, node, input)} of the nodes that compute."""
-    graph = generate_expanded_graph(workflow._create_flat_graph())
-    return {
-        (start.name, out if isinstance(out, str) else out[0], end.name, into)
-        for start, end, data in graph.edges(data=True)
-        for out, into in data["connect"]
-    }
-
-
-def nodes(workflow):
-    return {node.name: node for node in generate_expanded_graph(workflow._create_flat_graph()).nodes()}
 
 
 def test_preparation_hands_its_arguments_to_the_node(bold):
@@ -132,12 +80,13 @@ def test_states_reuse_the_scores_and_average_the_signed_maps():
 def test_kinds_reach_every_node_that_reads_templates(tmp_path):
     maps = tmp_path / "maps.nii.gz"
     maps.touch()
-    asked = {"templates": str(maps), "template_kind": "thresholded", "atlas": "default", "atlas_kind": "labels"}
+    asked = {"templates": str(maps), "template_kind": "thresholded", "atlas": str(maps), "atlas_kind": "labels"}
     made = nodes(networks(**asked, baselines=("smoothed",), n_surrogate_templates=19, n_surrogates=19))
     read_templates = {"match_templates", "states", "baselines", "check_matches", "check_dynamics"}
     assert {made[name].inputs.template_kind for name in read_templates} == {"thresholded"}
     assert made["regions"].inputs.atlas_kind == "labels"
-    hashes = {nodes(networks(template_kind=k))["match_templates"].inputs.get_hashval()[1] for k in KINDS}
+    asked = [networks(templates=str(maps), template_kind=kind) for kind in KINDS]
+    hashes = {nodes(made)["match_templates"].inputs.get_hashval()[1] for made in asked}
     assert len(hashes) == 4
 
 
@@ -178,111 +127,6 @@ def test_the_context_is_taken_from_the_model_and_needs_one_processor(model_dir):
     workflow.inputs.inputnode.model_dir = model_dir
     scored = nodes(workflow)["baselines"]
     assert (scored.inputs.model_dir, scored.n_procs) == (model_dir, 1)
-
-
-@pytest.fixture
-def with_nulls(tmp_path):
-    """Give a maker of the workflow with null models, its files given."""
-
-    def make(**options):
-        workflow = networks(n_surrogate_templates=19, n_surrogates=19, seed=4, **options)
-        (tmp_path / "surrogates.npy").touch()
-        workflow.inputs.inputnode.trait_set(
-            surrogate_templates=str(tmp_path / "surrogates.npy"), run_name="sub-01_task-rest"
-        )
-        return workflow
-
-    return make
-
-
-def test_null_models_get_the_networks_and_decide_from_where_on_there_is_a_state(with_nulls):
-    found, made = edges(with_nulls(templates="smith2009")), nodes(with_nulls(templates="smith2009"))
-    assert ("extract", "fbn_maps", "check_matches", "fbn_maps") in found
-    assert ("check_matches", "out_metadata", "states", "state_cutoffs") in found
-    assert made["check_matches"].inputs.surrogates.endswith("surrogates.npy")
-    assert made["check_matches"].inputs.templates == made["check_dynamics"].inputs.templates == "smith2009"
-    assert made["check_dynamics"].inputs.run_name == "sub-01_task-rest"
-    assert made["check_dynamics"].inputs.seed == made["check_matches"].inputs.seed == 4
-    text = with_nulls().visit_desc()
-    assert "none below the 95th percentile" in text and "19 surrogates of the run" in text
-
-
-@pytest.mark.parametrize("options", [{"mode": "paper"}, {"state_cutoff": 0.25}])
-def test_a_cutoff_that_is_given_stays(with_nulls, options):
-    found = edges(with_nulls(**options))
-    assert ("extract", "fbn_maps", "check_matches", "fbn_maps") in found
-    assert not any(into == "state_cutoffs" for *_, into in found)
-
-
-def test_results_of_the_null_models_are_saved(with_nulls, tmp_path):
-    from scaae_nipype.workflows.networks import NETWORKS
-
-    whole = pe.Workflow("whole")
-    save = init_derivatives_wf(output_dir=str(tmp_path), entities={"sub": "01"})
-    whole.connect([(with_nulls(), save, [(f"outputnode.{field}", f"inputnode.{field}") for field in NETWORKS])])
-    assert {
-        ("check_matches", "match_p", "save", "match_p"),
-        ("check_matches", "matches", "save", "matches"),
-        ("check_matches", "out_metadata", "save", "matches_metadata"),
-        ("check_dynamics", "dynamics_null", "save", "dynamics_null"),
-        ("check_dynamics", "out_metadata", "save", "dynamics_null_metadata"),
-    } <= edges(whole)
-
-
-def test_both_nulls_take_their_settings():
-    asked = Evaluation("smith2009", mode="paper", seed=3)
-    found = nodes(
-        init_nulls_wf(asked, Nulls(n_surrogate_templates=19, n_surrogates=49), resources=Resources(n_procs=2))
-    )
-    assert set(found) == {"check_matches", "check_dynamics"}
-    dynamics = found["check_dynamics"]
-    assert (dynamics.inputs.n_surrogates, dynamics.inputs.seed, dynamics.inputs.num_threads) == (49, 3, 2)
-    assert dynamics.n_procs == 2
-    assert {node.inputs.templates for node in found.values()} == {"smith2009"}
-    assert {node.inputs.mode for node in found.values()} == {"paper"}
-
-
-def test_surrogates_are_made_of_templates_of_the_same_kind(tmp_path):
-    maps = tmp_path / "maps.nii.gz"
-    maps.touch()
-    (made,) = nodes(init_surrogate_templates_wf(Evaluation(str(maps), template_kind="continuous"))).values()
-    assert made.inputs.template_kind == "continuous"
-
-
-def test_either_null_can_be_left_out():
-    assert set(nodes(init_nulls_wf(nulls=Nulls(n_surrogate_templates=19)))) == {"check_matches"}
-    assert set(nodes(init_nulls_wf(nulls=Nulls(n_surrogates=19)))) == {"check_dynamics"}
-
-
-def test_surrogate_templates_reach_the_matches():
-    made = init_surrogate_templates_wf(Evaluation(seed=2), n_surrogate_templates=99)
-    node = nodes(made)["make_surrogates"]
-    assert (node.inputs.n_surrogate_templates, node.inputs.seed) == (99, 2)
-    workflow = init_nulls_wf(nulls=BOTH)
-    graph = workflow._create_flat_graph()
-    connected = [data["connect"] for start, end, data in graph.edges(data=True) if end.name == "check_matches"]
-    assert any(("surrogate_templates", "surrogates") in pairs for pairs in connected)
-
-
-@pytest.mark.parametrize(("n_folds", "expected"), [(0, "model_dir"), (3, "null_model_dir")])
-def test_with_folds_the_temporal_null_alone_is_of_the_other_model(n_folds, expected):
-    workflow = init_networks_wf(nulls=Nulls(n_surrogates=19, n_folds=n_folds))
-    nulls, extract = workflow.get_node("nulls_wf"), workflow.get_node("extract")
-    inputnode = workflow.get_node("inputnode")
-    into_nulls = dict(workflow._graph.get_edge_data(inputnode, nulls)["connect"])
-    assert {source for source, target in into_nulls.items() if target == "inputnode.model_dir"} == {expected}
-    assert dict(workflow._graph.get_edge_data(inputnode, extract)["connect"])["model_dir"] == "model_dir"
-    text = workflow.visit_desc()
-    assert ("3-fold cross-fitting over participants" in text) == bool(n_folds)
-    assert ("passed through the same network" in text) == (not n_folds)
-
-
-def test_the_description_says_what_a_rejection_means():
-    text = init_nulls_wf(nulls=Nulls(n_surrogates=99)).visit_desc()
-    assert "99 surrogates" in text
-    assert "not stationary, linear and Gaussian" in text
-    assert "@prichard1994" in text
-    assert "surrogates of the run" not in init_nulls_wf(nulls=Nulls(n_surrogate_templates=19)).visit_desc()
 
 
 def test_training_threads_follow_the_nodes_processors():

@@ -2,10 +2,11 @@
 
 import pytest
 
-from scaae_nipype.bids_app.cli import main, parse
+from scaae_nipype.bids_app.cli import main
 from scaae_nipype.bids_app.engine.plugin_file import read_plugin_file
 from scaae_nipype.bids_app.job.before_start import check_cuda
-from scaae_nipype.bids_app.settings.settings import Settings
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.errors import UsageError
 
 
@@ -68,9 +69,7 @@ def test_a_device_of_other_machines_is_theirs_to_have(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     for plugin, is_refused in (("SLURM", False), ("MultiProc", True)):
         (tmp_path / "p.yml").write_text(f"plugin: {plugin}\n")
-        made = Settings.from_options(
-            parse(["in", "out", "participant", "--device", "cuda:999", "--use-plugin", "p.yml"])
-        )
+        made = settings_of(parse(["in", "out", "participant", "--device", "cuda:999", "--use-plugin", "p.yml"]))
         if is_refused:
             with pytest.raises(UsageError, match="on this machine"):
                 check_cuda(made)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scaae_nipype.bids_app.cli import main, parse
+from scaae_nipype.bids_app.cli import main
 from scaae_nipype.bids_app.group.group_inputs import read_group
 from scaae_nipype.bids_app.output.records import RunRecord
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.bids_app.settings.configuration import configuration_hash
-from scaae_nipype.bids_app.settings.settings import Settings
 from scaae_nipype.derivatives.names import group_path, output_path, run_stem
 from scaae_nipype.files import read_table, write_json, write_table
 
@@ -72,7 +73,7 @@ def read(folders):
     """Read what the group level would work on."""
 
     def call(*options):
-        return read_group(Settings.from_options(parse([*map(str, folders), "group", *options])))
+        return read_group(settings_of(parse([*map(str, folders), "group", *options])))
 
     return call
 

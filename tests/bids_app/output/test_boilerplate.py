@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.cli import main, parse
-from scaae_nipype.bids_app.settings.settings import Settings
+from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.settings.asked import settings_of
+from scaae_nipype.bids_app.settings.command_line import parse
+from scaae_nipype.preparation.strategies import choose_strategy
 
 
 @pytest.fixture
@@ -115,15 +117,16 @@ def test_what_runs_get_of_strategy_and_filter(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
 
     def made(*options):
-        return Settings.from_options(parse(["in", "out", "participant", *options]))
+        return settings_of(parse(["in", "out", "participant", *options])).preparation
 
-    assert made("-p", "36P").nuisance_of(denoised=True) == "none"
-    assert made("-p", "36P").nuisance_of(denoised=False) == "36P"
+    assert made("-p", "36P").of_denoised().strategy == "none"
+    assert choose_strategy(made("-p", "36P")).name == "36P"
     for options, cutoff in (
-        ([], 0.008),
+        ([], None),
         (["-p", "acompcor"], None),
         (["-p", "acompcor", "--high-pass", "0"], 0.0),
         (["-p", "acompcor", "--high-pass", "0.02"], 0.02),
     ):
-        assert made(*options).filter_of("high_pass", denoised=False) == cutoff
-        assert made(*options).filter_of("high_pass", denoised=True) is None
+        assert made(*options).high_pass == cutoff
+        assert made(*options).of_denoised().high_pass is None
+    assert choose_strategy(made()).high_pass == 0.008

@@ -22,7 +22,7 @@ from scaae_nipype.bids_app.output.dataset_files import (
 from scaae_nipype.bids_app.output.verdict import Summary, judge, write_status
 from scaae_nipype.errors import UsageError
 
-ASKED = ("signed_maps", "baselines", "atlas", "surrogates", "surrogate_templates")
+ASKED = ("save_signed", "baselines", "atlas", "n_surrogates", "n_surrogate_templates")
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_expected_outputs_of_a_run(run):
     always = [name for name in expected if not any(word in name for word in special)]
     assert sorted(wanted_outputs(run)) == always
     assert sorted({*wanted_outputs(task)} - {*always}) == [name for name in expected if "desc-events" in name]
-    files = {"atlas": ["regions"], "surrogates": ["dynamicsnull"], "surrogate_templates": ["desc-match"]}
+    files = {"atlas": ["regions"], "n_surrogates": ["dynamicsnull"], "n_surrogate_templates": ["desc-match"]}
     for option, words in files.items():
         made = sorted({*wanted_outputs(run, options=[option])} - {*always})
         assert made == [n for n in expected if any(word in n for word in words)]
