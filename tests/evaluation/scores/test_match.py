@@ -46,7 +46,8 @@ def test_overlap_table_has_the_promised_columns(matching, tmp_path):
 
 
 def test_the_threshold_curve_passes_through_the_scores_at_the_papers_threshold(matching, tmp_path):
-    _, overlap, _, _, thresholds = score_run(**matching, out_dir=tmp_path)
+    scores = score_run(**matching, out_dir=tmp_path)
+    overlap, thresholds = scores.overlap, scores.threshold_curve
     curve, table = read_table(thresholds), read_table(overlap).set_index(["method", "template"])
     assert len(curve) == 4 * 3 * 10
     at = curve[curve["threshold"] == 0.3].set_index(["method", "template"])
