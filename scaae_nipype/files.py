@@ -111,7 +111,7 @@ def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # of numpy, whose import --help should not wait for
+    if hasattr(value, "tolist"):  # of numpy, whose import the command line should not wait for
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
