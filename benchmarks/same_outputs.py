@@ -32,11 +32,12 @@ CASES = {
 }
 """Dataset to the call that makes it; a group level goes into the dataset that it is of."""
 
-_MEASURED = ("Seconds", "SecondsPerVolume", "EstimatedSeconds", "TrainingSeconds", "PeakMemory", "PeakMemoryGB")
+_MEASURED = ("Seconds", "SecondsPerVolume", "EstimatedSeconds", "seconds", "peak_memory_gb")
 
 _VARYING = (
     (re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:\d\d)?"), b"TIME"),
     (re.compile(rf'"({"|".join(_MEASURED)})": [\d.e+-]+'.encode()), rb'"\1": MEASURED'),
+    (re.compile(rb"(Duration \(s\)</th><td>)[\d.]+"), rb"\1MEASURED"),
 )
 
 
