@@ -164,7 +164,7 @@ def _file_name(name: str) -> str:
 
 def _reference_filters() -> dict[str, Any]:
     """Score what needs no training: the volume, and smoothing."""
-    from scaae_nipype.evaluation.baselines.filters import smooth
+    from scaae_nipype.grid import smooth
 
     results = {}
     for regime in ("exclusive", "mixture"):

@@ -25,12 +25,12 @@ from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
-from scaae_nipype.evaluation.baselines.filters import smooth
 from scaae_nipype.evaluation.nulls.run_statistics import TESTED
 from scaae_nipype.evaluation.nulls.spatial import match_null
 from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
 from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
 from scaae_nipype.files import write_json
+from scaae_nipype.grid import smooth
 from scaae_nipype.preparation.denoising import clean_in_place, temporal_operator
 from scaae_nipype.simulation import simulate_run
 from scaae_nipype.simulation.noise import smooth_field

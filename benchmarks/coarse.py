@@ -14,8 +14,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from benchmarks.planted import SMOOTHING_SIGMA, PlantedRun, clean, grid_of_model
-from scaae_nipype.evaluation.baselines.filters import smooth
-from scaae_nipype.grid import Grid
+from scaae_nipype.grid import Grid, smooth
 from scaae_nipype.model.network.contextual import ContextualSCAAE
 from scaae_nipype.simulation import SimulatedRun, planted_networks, simulate_run
 

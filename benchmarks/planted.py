@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaae_nipype.evaluation.baselines.filters import smooth
-from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.grid import Grid, load_grid, smooth
 from scaae_nipype.preparation.denoising import temporal_operator
 from scaae_nipype.simulation import PlantedNetworks, SimulatedRun, planted_networks, simulate_run
 

@@ -25,8 +25,8 @@ from benchmarks.planted import PlantedRun, grid_of_model, planted_run
 from benchmarks.recovery_report import report
 from benchmarks.recovery_scores import score_maps
 from scaae_nipype.evaluation.baselines.candidates import make_baselines
-from scaae_nipype.evaluation.baselines.filters import smooth
 from scaae_nipype.files import write_json
+from scaae_nipype.grid import smooth
 from scaae_nipype.model import PRESETS, Model, extract_networks
 from scaae_nipype.model.extraction.functions import context_function
 from scaae_nipype.model.network.contextual import ContextualSCAAE

@@ -27,7 +27,7 @@ from .images import (
 )
 from .masks import read_as_mask
 
-__all__ = ["AFFINE", "SHAPE", "Grid", "load_grid"]
+__all__ = ["AFFINE", "SHAPE", "Grid", "load_grid", "smooth"]
 
 SHAPE = (49, 58, 47)
 """Voxels of the 4 mm MNI grid of the SCAAE paper."""
@@ -232,3 +232,31 @@ def load_grid(mask_file: ImageLike | None = None) -> Grid:
         return Grid(image.affine, mask)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def smooth(volumes: np.ndarray, region: Grid, sigma: float) -> np.ndarray:
+    """Smooth volumes in space inside a region; voxels at its border average over what lies inside.
+
+    Parameters
+    ----------
+    volumes : float array, (n_volumes, n_voxels)
+    region : Grid
+    sigma : float
+        Standard deviation of the Gaussian in mm (FWHM = 2.355 sigma).
+
+    Returns
+    -------
+    float32 array, (n_volumes, n_voxels)
+    """
+    from scipy.ndimage import gaussian_filter
+
+    widths = sigma / region.voxel_sizes
+    inside = region.mask[region.box]
+
+    def filtered(vector: np.ndarray) -> np.ndarray:
+        box = np.zeros(inside.shape, dtype=np.float32)
+        box[inside] = vector
+        return gaussian_filter(box, widths, mode="constant")[inside]
+
+    weight = filtered(np.ones(region.n_voxels, dtype=np.float32))
+    return np.stack([filtered(volume) / weight for volume in volumes])

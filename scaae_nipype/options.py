@@ -7,6 +7,7 @@ groups; workflows and interfaces still take them one by one.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "LEAST_SURROGATES",
     "LONGEST_TR",
     "MODES",
+    "OF_MODEL",
     "SHORTEST_TR",
     "USUAL_SURROGATES",
     "About",
@@ -31,8 +33,14 @@ __all__ = [
     "setting",
 ]
 
-BASELINES = ("smoothed", "context", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
+BASELINES = (
+    *("smoothed", "context", "group_pca", "pca", "cap", "ica"),
+    *("dictionary", "windows", "encoder_lasso", "untrained"),
+)
 """What can be scored besides the networks and the volume itself, in the order of all tables."""
+
+OF_MODEL = ("context", "group_pca", "untrained")
+"""Those of them that are parts of a model."""
 
 KINDS = ("auto", "continuous", "labels", "thresholded")
 """What an image of templates can hold; ``auto`` recognises it."""
@@ -286,7 +294,7 @@ class Evaluation(Group):
     template_labels: str | None = _labels("templates")
     template_kind: str = _kind("templates")
     baselines: tuple[str, ...] = setting(
-        ("smoothed", "context", "pca"),
+        ("smoothed", "context", "group_pca", "pca"),
         "what is scored beside the networks and the volume itself; some take minutes per run",
         words=BASELINES,
     )
@@ -316,9 +324,9 @@ class Evaluation(Group):
                     "out."
                 )
 
-    def of_model(self, *, has_context: bool) -> Evaluation:
-        """Leave out the baseline ``context`` for a model that has none, unless nothing would be left."""
-        possible = tuple(name for name in self.baselines if name != "context" or has_context)
+    def of_model(self, lacking: Collection[str]) -> Evaluation:
+        """Leave out the baselines that a model cannot give, unless nothing would be left."""
+        possible = tuple(name for name in self.baselines if name not in lacking)
         return replace(self, baselines=possible or self.baselines)
 
 

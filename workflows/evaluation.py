@@ -21,7 +21,7 @@ from ..interfaces.evaluation import (
     RegionTimeCourses,
     ScoreBaselines,
 )
-from ..options import Evaluation
+from ..options import OF_MODEL, Evaluation
 from .connections import results, same
 from .resources import Resources, in_groups
 
@@ -54,7 +54,7 @@ def init_evaluation_wf(
     Parameters
     ----------
     evaluation : Evaluation
-        Templates, baselines (``context`` and ``untrained`` need the input ``model_dir``), atlas, rule of states.
+        Templates, baselines (`OF_MODEL` need the input ``model_dir``), atlas, rule of states.
     cutoffs_given : bool
         Whether the input ``state_cutoffs`` says what the least score of a state is for every method.
     with_events : bool
@@ -74,7 +74,7 @@ def init_evaluation_wf(
     grid_mask
         Mask of the model's grid.
     model_dir
-        Model folder, for the baselines ``context`` and ``untrained``.
+        Model folder, for the baselines that are parts of it.
     state_cutoffs
         JSON of the spatial null, for ``cutoffs_given``.
     events, repetition_time, start_time
@@ -138,7 +138,7 @@ def init_evaluation_wf(
             ]
         )
     if baselines and is_due("baselines"):
-        of_model = bool({"context", "untrained"} & {*baselines})
+        of_model = bool({*OF_MODEL} & {*baselines})
         network = {"device": resources.device, "num_threads": resources.n_procs} if of_model else {}
         scored = node(
             ScoreBaselines(**evaluation.given("baselines", "seed"), **network, **against),

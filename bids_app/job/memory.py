@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...images import open_image
+from ...options import OF_MODEL
 
 __all__ = ["baselines_gb", "memory_gb", "training_gb"]
 
@@ -73,7 +74,7 @@ def baselines_gb(names: Sequence[str], bold: Path) -> float:
     own = memory_gb("decompose" if HEAVY_BASELINES & {*names} else "evaluate", bold)
     if "untrained" in names:
         return own + memory_gb("extract", bold)
-    return own + (MODEL_GB if "context" in names else 0)
+    return own + (MODEL_GB if {*OF_MODEL} & {*names} else 0)
 
 
 def training_gb(preset: str, prepared: Iterable[str | Path]) -> float:

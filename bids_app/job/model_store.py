@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import ModelError
 from ...files import read_json, replacing_folder, write_json
 from ...grid import AFFINE, SHAPE
-from ...model.presets import FITTED_PRESET
+from ...model.folder import lacking
 from ..engine.locks import Lock
 from ..settings.configuration import configuration_hash, maps_of, model_checksum
 from ..settings.settings import Settings
@@ -48,9 +48,9 @@ class StoredModel:
         return tuple(runs) if isinstance(runs, list) else ()
 
     @property
-    def has_context(self) -> bool:
-        """Whether a part of it is linear, and can be compared with the whole."""
-        return self.card.get("Preset") == FITTED_PRESET
+    def lacking(self) -> tuple[str, ...]:
+        """Baselines that it cannot give."""
+        return lacking(self.card)
 
     @property
     def is_undertrained(self) -> bool:

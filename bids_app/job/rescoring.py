@@ -143,7 +143,7 @@ def describe(stages: Stages, additions: Iterable[Addition], model: StoredModel) 
 def _evaluation_of(stages: Stages, addition: Addition, model: StoredModel) -> Evaluation:
     """Say what the networks of a run are held against, baselines that are there already included."""
     wanted = replace(stages.settings.evaluation, baselines=tuple(addition.scores["Baselines"]))
-    return wanted.of_model(has_context=model.has_context)
+    return wanted.of_model(model.lacking)
 
 
 def warnings_there(output_dir: Path, run: RunInput, prepared: PreparedFiles) -> list[str]:

@@ -239,7 +239,7 @@ class Stages:
     ) -> LiterateWorkflow:
         one = LiterateWorkflow(name=node_name(run.stem))
         networks = init_networks_wf(
-            self.settings.evaluation.of_model(has_context=model.has_context),
+            self.settings.evaluation.of_model(model.lacking),
             self.nulls_of(null_model),
             with_events=run.events is not None,
             save_signed=self.settings.save_signed,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import read_json
+from ...model.folder import lacking
 from ...workflows import init_networks_wf, init_prepare_run_wf
 from ..inputs.plan import RunInput
 from ..settings.settings import Settings
@@ -33,8 +34,11 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
     paragraphs.append(training_sentence(card))
     if settings.level == "participant":
         tasks = sorted({run.events is not None for run in runs})
-        has_context = "Context" in card
-        texts = (_networks(settings, with_events=with_events, has_context=has_context) for with_events in tasks[-1:])
+        evaluation = settings.evaluation.of_model(lacking(card))
+        texts = (
+            init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc()
+            for with_events in tasks[-1:]
+        )
         paragraphs.append("".join(texts))
     write_methods(settings.output_dir, paragraphs)
     return settings.output_dir / "logs" / "CITATION.md"
@@ -45,17 +49,12 @@ def _preparation(settings: Settings, *, denoised: bool) -> str:
     return init_prepare_run_wf(preparation, denoised=denoised).visit_desc()
 
 
-def _networks(settings: Settings, *, with_events: bool, has_context: bool) -> str:
-    evaluation = settings.evaluation.of_model(has_context=has_context)
-    return init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc()
-
-
 def _planned_card(settings: Settings) -> Mapping[str, Any]:
     """Say of a model that is yet to be trained what the settings say."""
     from ...model.presets import preset_named
 
     wanted = settings.training
-    card: dict[str, Any] = {"Preset": settings.preset, "Mode": wanted.mode, "Seed": wanted.seed}
+    card: dict[str, Any] = {"GroupPCA": {}, "Preset": settings.preset, "Mode": wanted.mode, "Seed": wanted.seed}
     if wanted.precision != "auto":
         card["Precision"] = wanted.precision
     if preset_named(wanted.preset).context:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
-from ..options import USUAL_SURROGATES, Evaluation, Nulls, Training
+from ..options import OF_MODEL, USUAL_SURROGATES, Evaluation, Nulls, Training
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
 from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, Quantity, settings_of
 
@@ -161,15 +161,13 @@ class LockToEvents(FunctionInterface):
         return lock_to_events(**given, out_dir=folder)
 
 
-_OF_MODEL = {"context", "untrained"}
-"""Baselines that are parts of a model."""
-
-
 @settings_of(Evaluation, "baselines", "seed")
 @settings_of(Training, "device")
 class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     code = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
-    model_dir = ModelFolder(desc="model folder, for its context and the same network before training")
+    model_dir = ModelFolder(
+        desc="model folder, for its context, its training runs' components, the network before training"
+    )
     num_threads = traits.Range(
         low=0, value=0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)"
     )
@@ -178,7 +176,7 @@ class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     def check_ready(self) -> None:
         """See that what the baselines are made of is there."""
         model_dir, code = self.given("model_dir", "code")
-        for needed, given, needing in (("model_dir", model_dir, _OF_MODEL), ("code", code, {"encoder_lasso"})):
+        for needed, given, needing in (("model_dir", model_dir, OF_MODEL), ("code", code, {"encoder_lasso"})):
             waiting = [name for name in self.baselines if name in needing]
             if waiting and given is None:
                 raise UsageError(f"the baseline {waiting[0]} needs `{needed}`: give it, or leave the baseline out.")
@@ -199,23 +197,25 @@ class ScoreBaselines(FunctionInterface):
         from ..evaluation import score_baselines
 
         network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
-        if "model_dir" in network and _OF_MODEL & {*given["baselines"]}:
+        if "model_dir" in network and {*OF_MODEL} & {*given["baselines"]}:
             given |= _of_model(given["baselines"], in_mask=given["in_mask"], **network)
         return score_baselines(**given, out_dir=folder)
 
 
 def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
-    """Give the parts of a model that baselines need; ``context`` is dropped from the names if it has none."""
+    """Give the parts of a model that baselines need; names of those that it does not have are dropped."""
     from ..grid import load_grid
     from ..model.extraction.extractor import resolve_device
-    from ..model.extraction.functions import context_function, untrained_function
+    from ..model.extraction.functions import context_function, group_pca_function, untrained_function
     from ..model.weights import load_model
 
     limit_threads(num_threads)
     model, region = load_model(model_dir), load_grid(in_mask)
-    parts: dict[str, Any] = {"context": context_function(model, region)}
-    if parts["context"] is None:
-        parts["baselines"] = [name for name in names if name != "context"]
+    parts: dict[str, Any] = {
+        "context": context_function(model, region),
+        "group_pca": group_pca_function(model, region),
+    }
+    parts["baselines"] = [name for name in names if parts.get(name, "") is not None]
     if "untrained" in names:
         parts["untrained"] = untrained_function(model, region, device=resolve_device(device))
     return parts

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelError
 
-__all__ = ["CARD", "MASK", "WEIGHTS", "check_model_folder"]
+__all__ = ["CARD", "GROUP_PCA", "MASK", "WEIGHTS", "check_model_folder", "lacking"]
 
 WEIGHTS, CARD, MASK = "weights.safetensors", "card.json", "mask.nii.gz"
+
+GROUP_PCA = "group_pca.safetensors"
+"""Beside them where the model was fitted to runs: what a plain linear method makes of these."""
+
+
+def lacking(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the baselines that a model cannot give, by its card.
+
+    >>> lacking({"Preset": "autoencoder", "GroupPCA": {"Rank": 8}})
+    ('context',)
+    """
+    return tuple(name for name, key in (("context", "Context"), ("group_pca", "GroupPCA")) if key not in card)
 
 
 def check_model_folder(folder: str | os.PathLike[str]) -> None:

@@ -19,7 +19,8 @@ from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
 from ..files import read_json, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
-from .folder import CARD, MASK, WEIGHTS, check_model_folder
+from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
+from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
 from .network.contextual import ContextualSCAAE
 from .presets import Preset, preset_named
@@ -39,11 +40,14 @@ class Model:
     grid : Grid
     card : dict
         See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``.
+    group_pca : GroupPCA, optional
+        Principal components of the runs that the network was fitted to.
     """
 
     network: SCAAE | ContextualSCAAE
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
+    group_pca: GroupPCA | None = None
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
@@ -97,6 +101,9 @@ def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
                 save_file(tensors, weights)
             model.grid.save(new / MASK)
             model.card = _complete(model, new / WEIGHTS)
+            if model.group_pca is not None:
+                model.group_pca.save(new / GROUP_PCA)
+                model.card["GroupPCA"] = model.group_pca.about | {"SHA256": _sha256(new / GROUP_PCA)}
             write_json(model.card, new / CARD)
     except (OSError, safetensors.SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -143,10 +150,11 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{folder / CARD}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / CARD}: has no usable {error}; take an undamaged copy of the model.") from error
-    if _sha256(folder / WEIGHTS) != checksum:
-        raise ModelError(
-            f"{folder}: {WEIGHTS} differs from what the card describes (damaged?); take an undamaged copy."
-        )
+    for name, expected in ((WEIGHTS, checksum), (GROUP_PCA, card.get("GroupPCA", {}).get("SHA256"))):
+        if expected is not None and (not (folder / name).is_file() or _sha256(folder / name) != expected):
+            raise ModelError(
+                f"{folder}: {name} differs from what the card describes (damaged?); take an undamaged copy."
+            )
     network = new_network(preset, grid, seed=0)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -157,7 +165,8 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
         raise ModelError(
             f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
-    return Model(network.eval(), grid, card)
+    group_pca = GroupPCA.load(folder / GROUP_PCA, card["GroupPCA"]) if "GroupPCA" in card else None
+    return Model(network.eval(), grid, card, group_pca)
 
 
 def _check_card(card: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from ..maps import BRANCHES, LABELS
 from ..words import number
 
 __all__ = [
+    "GROUP_PCA",
     "OWN_CONTEXT",
     "PER_RUN",
     "UNTRAINED",
@@ -27,6 +28,9 @@ PER_RUN = ("canica", "dictionary_learning", "sliding_window_ica", "encoder_lasso
 OWN_CONTEXT = ("context", "context_negated")
 """Methods that are the linear part of the model itself."""
 
+GROUP_PCA = ("group_pca", "group_pca_negated")
+"""Methods that are principal components of the model's training runs."""
+
 UNTRAINED = tuple(f"untrained_{branch}" for branch in BRANCHES)
 """Methods that are the same network before training."""
 
@@ -37,6 +41,8 @@ _NAMES = {
     "volume_negated": "−volume",
     "context": "context",
     "context_negated": "−context",
+    "group_pca": "group PCA",
+    "group_pca_negated": "−group PCA",
     "untrained_fbn1": "untrained FBN 1",
     "untrained_fbn2": "untrained FBN 2",
     "pca_projection": "PCA denoised",

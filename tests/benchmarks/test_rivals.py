@@ -8,8 +8,7 @@ import pytest
 from benchmarks.judge.decompositions import components, states
 from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, label_of, marchenko_pastur_rank, rivals_of
 from benchmarks.judge.runs import Group, Run, smooth_space, smooth_time
-from scaae_nipype.evaluation.baselines.filters import smooth
-from scaae_nipype.grid import Grid
+from scaae_nipype.grid import Grid, smooth
 
 ONE_SETTING = {rival.name: rival.settings[0] for rival in RIVALS}
 

@@ -11,6 +11,7 @@ import torch
 from scaae_nipype.errors import ModelError, UsageError
 from scaae_nipype.grid import Grid
 from scaae_nipype.model import PRESETS, Model, load_model, save_model
+from scaae_nipype.model.group_pca import GroupPCA
 from scaae_nipype.model.presets import preset_named
 from scaae_nipype.model.weights import new_network
 
@@ -55,6 +56,19 @@ def test_missing_file(folder, name):
     (folder / name).unlink()
     with pytest.raises(ModelError, match=f"not a model folder, {name} missing"):
         load_model(folder)
+
+
+def test_components_of_the_training_runs_go_with_the_model(tiny, tmp_path):
+    maps = np.eye(2, tiny.grid.n_voxels, dtype="f4")
+    tiny.group_pca = GroupPCA(maps, 8.0, n_volumes=40, explained=0.25)
+    folder = save_model(tiny, tmp_path / "model")
+    loaded = load_model(folder)
+    np.testing.assert_array_equal(loaded.group_pca.maps, maps)
+    assert loaded.card["GroupPCA"].items() >= loaded.group_pca.about.items()
+    for damage in (lambda path: path.write_bytes(b"other"), Path.unlink):
+        damage(folder / "group_pca.safetensors")
+        with pytest.raises(ModelError, match=r"group_pca.safetensors differs from what the card describes"):
+            load_model(folder)
 
 
 def test_truncated_weights(folder):

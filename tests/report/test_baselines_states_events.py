@@ -74,6 +74,15 @@ def test_the_context_is_a_rival_of_its_own_kind():
     assert "and below the model's own linear context (context, 0.40)" in first
 
 
+@pytest.mark.parametrize(
+    ("pca", "word", "is_said"), [(0.2, "above", False), (0.295, "level with", True), (0.4, "below", True)]
+)
+def test_where_networks_add_nothing_to_a_plain_pca_it_is_said(pca, word, is_said):
+    said = comparison_sentences(scores(fbn1=0.3, fbn2=0.1, smoothed_4mm=0.2, group_pca=pca, group_pca_negated=0.1))
+    assert f"{word} a plain PCA of the same training runs (group PCA, {pca:.2f})" in said[0]
+    assert any("the networks add nothing to a plain PCA" in sentence for sentence in said) == is_said
+
+
 def test_the_untrained_network_is_a_rival_of_its_own_kind():
     table = scores(fbn1=0.3, smoothed_4mm=0.2, untrained_fbn1=0.1, untrained_fbn2=0.4)
     first = comparison_sentences(table)[0]

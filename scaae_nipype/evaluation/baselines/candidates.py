@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ...errors import UsageError
-from ...grid import Grid
+from ...grid import Grid, smooth
 from ...maps import scale
 from .decompositions import canica, dictionary_learning, encoder_lasso, sliding_window_ica
-from .filters import N_COMPONENTS, cap_centroids, pca_projection, project, rectified_squared, smooth
+from .filters import N_COMPONENTS, cap_centroids, pca_projection, project, rectified_squared
 
 __all__ = ["BASELINES", "SIGMAS", "Candidates", "choose_on_other_runs", "make_baselines"]
 
@@ -95,6 +95,7 @@ class _Run:
     repetition_time: float
     features: np.ndarray | None
     context: Callable[[np.ndarray], np.ndarray] | None
+    group_pca: Callable[[np.ndarray], np.ndarray] | None
     untrained: Callable[[np.ndarray], np.ndarray] | None
     n_components: int
     seed: int
@@ -119,6 +120,14 @@ def _context(run: _Run) -> Iterator[Candidates]:
     maps = run.context(run.volumes)
     yield _of_volumes("context", maps)
     yield _of_volumes("context_negated", -maps)
+
+
+def _group_pca(run: _Run) -> Iterator[Candidates]:
+    if run.group_pca is None:
+        raise UsageError("The baseline 'group_pca' needs a model that holds components of its training runs.")
+    maps = run.group_pca(run.volumes)
+    yield _of_volumes("group_pca", maps)
+    yield _of_volumes("group_pca_negated", -maps)
 
 
 def _pca(run: _Run) -> Iterator[Candidates]:
@@ -166,6 +175,7 @@ BASELINES: Mapping[str, Callable[[_Run], Iterator[Candidates]]] = {
     "volume": _volume,
     "smoothed": _smoothed,
     "context": _context,
+    "group_pca": _group_pca,
     "pca": _pca,
     "cap": _cap,
     "ica": _ica,
@@ -186,6 +196,7 @@ def make_baselines(
     numbers: np.ndarray | None = None,
     features: np.ndarray | None = None,
     context: Callable[[np.ndarray], np.ndarray] | None = None,
+    group_pca: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     n_components: int = N_COMPONENTS,
     seed: int = 0,
@@ -207,6 +218,8 @@ def make_baselines(
         An encoder's features, for ``encoder_lasso``.
     context : callable, optional
         The linear part of the network, for ``context``: from volumes to maps, (n_volumes, n_voxels) both.
+    group_pca : callable, optional
+        The same for ``group_pca``: the projection on components of the training runs.
     untrained : callable, optional
         The network before training, for ``untrained``: from volumes (n_volumes, n_voxels) to signed maps
         (n_branches, n_volumes, n_voxels).
@@ -216,7 +229,8 @@ def make_baselines(
     Raises
     ------
     UsageError
-        For an unknown name, ``encoder_lasso`` without features, ``context`` or ``untrained`` without their functions.
+        For an unknown name, ``encoder_lasso`` without features, ``context``, ``group_pca`` or ``untrained`` without
+        their functions.
     InputError
         If a baseline cannot be made of this run.
     """
@@ -224,6 +238,6 @@ def make_baselines(
     if unknown:
         raise UsageError(f"Baseline '{unknown[0]}' is unknown; choose from {', '.join(BASELINES)}.")
     numbers = np.arange(len(volumes)) if numbers is None else numbers
-    run = _Run(volumes, numbers, region, repetition_time, features, context, untrained, n_components, seed)
+    run = _Run(volumes, numbers, region, repetition_time, features, context, group_pca, untrained, n_components, seed)
     for name in names:
         yield from BASELINES[name](run)

@@ -4,40 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...grid import Grid
-
-__all__ = ["N_COMPONENTS", "cap_centroids", "pca_projection", "project", "rectified_squared", "smooth"]
+__all__ = ["N_COMPONENTS", "cap_centroids", "pca_projection", "project", "rectified_squared"]
 
 N_COMPONENTS = 20
 """Components of every decomposition, nilearn's default and that of the published comparison."""
-
-
-def smooth(volumes: np.ndarray, region: Grid, sigma: float) -> np.ndarray:
-    """Smooth volumes in space inside a region; voxels at its border average over what lies inside.
-
-    Parameters
-    ----------
-    volumes : float array, (n_volumes, n_voxels)
-    region : Grid
-    sigma : float
-        Standard deviation of the Gaussian in mm (FWHM = 2.355 sigma).
-
-    Returns
-    -------
-    float32 array, (n_volumes, n_voxels)
-    """
-    from scipy.ndimage import gaussian_filter
-
-    widths = sigma / region.voxel_sizes
-    inside = region.mask[region.box]
-
-    def filtered(vector: np.ndarray) -> np.ndarray:
-        box = np.zeros(inside.shape, dtype=np.float32)
-        box[inside] = vector
-        return gaussian_filter(box, widths, mode="constant")[inside]
-
-    weight = filtered(np.ones(region.n_voxels, dtype=np.float32))
-    return np.stack([filtered(volume) / weight for volume in volumes])
 
 
 def rectified_squared(volumes: np.ndarray) -> np.ndarray:

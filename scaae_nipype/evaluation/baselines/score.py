@@ -37,6 +37,7 @@ def score_baselines(
     baselines: Sequence[str],
     code: PathLike | None = None,
     context: Callable[[np.ndarray], np.ndarray] | None = None,
+    group_pca: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     templates: PathLike = "default",
     template_labels: PathLike | None = None,
@@ -58,6 +59,8 @@ def score_baselines(
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
     context : callable, optional
         The linear part of the network, as for `make_baselines`; ``context`` needs it.
+    group_pca : callable, optional
+        The projection on components of the training runs; ``group_pca`` needs it.
     untrained : callable, optional
         The network before training, as for `make_baselines`; ``untrained`` needs it.
     templates, template_labels, template_kind, grid_mask
@@ -94,6 +97,7 @@ def score_baselines(
                 numbers=volumes,
                 features=features,
                 context=context,
+                group_pca=group_pca,
                 untrained=untrained,
                 n_components=n_components,
                 seed=seed,

@@ -17,7 +17,14 @@ from ..presets import RECIPES
 from ..weights import Model, new_network
 from .extractor import Extractor
 
-__all__ = ["account_of", "context_function", "network_function", "untrained_function", "was_trained_on"]
+__all__ = [
+    "account_of",
+    "context_function",
+    "group_pca_function",
+    "network_function",
+    "untrained_function",
+    "was_trained_on",
+]
 
 PART = 32
 """Volumes that are put on the model's grid together."""
@@ -100,6 +107,15 @@ def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.nd
     matrices = network.context.encode, network.context.decode
     encode, decode = (matrix.detach().cpu().numpy()[:, inside] for matrix in matrices)
     return lambda volumes: (volumes @ encode.T) @ decode
+
+
+def group_pca_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Make a function that projects volumes on the principal components of the runs that a model was fitted to.
+
+    Parameters and errors as for `context_function`; None if the model has none (those of earlier versions).
+    """
+    inside, group_pca = _inside(model, region), model.group_pca
+    return None if group_pca is None else lambda volumes: group_pca.project(volumes, region, inside)
 
 
 def untrained_function(

@@ -14,11 +14,22 @@ from ...words import capitalised, listed, number
 from ..cells import of_most
 from ..figures import MOST_TEMPLATES, slanted_names
 from ..items import Item, Section
-from ..labels import OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, numbers, ordered_methods, seconds
+from ..labels import GROUP_PCA, OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, numbers, ordered_methods, seconds
 from ..page import Cell, Table
 from ..style import WIDTH, empty, shorten, styled
 
 __all__ = ["GROUP_SECTION", "RUN_SECTION"]
+
+
+_LEVEL = 0.01
+"""Difference of mean scores below which two methods are level."""
+
+_SAME_RUNS = "a plain PCA of the same training runs"
+
+_NOTHING_ADDED = (
+    "In these scores the networks add nothing to a plain PCA of the runs that the model was fitted to: what they show "
+    "can be had more simply."
+)
 
 
 def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -113,7 +124,7 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
 
 
 def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
-    """Say how the better branch does against the best filter, the context, decompositions and untrained branches.
+    """Say how the better branch does against the best filter, context, group PCA, decompositions, untrained branches.
 
     Parameters
     ----------
@@ -121,7 +132,9 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         ``method``, ``template`` and ``best_of_20_<score>`` with `suffix`.
     suffix : str
     """
-    sentences, others = [], (*BRANCHES, *OWN_CONTEXT, *PER_RUN, *UNTRAINED)
+    sentences: list[str] = []
+    gains: list[float] = []
+    others = (*BRANCHES, *OWN_CONTEXT, *GROUP_PCA, *PER_RUN, *UNTRAINED)
     for score in DECIDING:
         column = f"best_of_20_{score}{suffix}"
         if column not in scores:
@@ -131,6 +144,7 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         rivals = {
             "the best filter of single volumes": [n for n in means.index if n not in others],
             "the model's own linear context": [n for n in means.index if n in OWN_CONTEXT],
+            _SAME_RUNS: [n for n in means.index if n in GROUP_PCA],
             "the best decomposition of the run": [n for n in means.index if n in PER_RUN],
             "the best branch of the untrained network": [n for n in means.index if n in UNTRAINED],
         }
@@ -142,6 +156,8 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
                 best = str(means[names].idxmax())
                 word = _against(network.max(), means[best])
                 parts.append(f"{word} {kind} ({method_label(best)}, {number(means[best])})")
+        if rivals[_SAME_RUNS]:
+            gains.append(network.max() - means[rivals[_SAME_RUNS]].max())
         sentences.append(
             f"{capitalised(SCORE_LABELS[score])}, best of 20, mean over templates: the better branch has "
             f"{number(network.max())}; that is {listed(parts)}."
@@ -150,12 +166,13 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         return ["There are no baselines to compare the network with."]
     return [
         *sentences,
+        *([_NOTHING_ADDED] if gains and max(gains) < _LEVEL else []),
         "Filter and width are the best of those tried on the same data, which favours them a little; so is the branch.",
     ]
 
 
 def _against(ours: float, theirs: float) -> str:
-    if abs(ours - theirs) < 0.01:
+    if abs(ours - theirs) < _LEVEL:
         return "level with"
     return "above" if ours > theirs else "below"
 
@@ -208,8 +225,9 @@ RUN_SECTION: Section[Run] = Section(
             caption="Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of "
             "the white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
             "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
-            "components of the run, no volumes. Context: the model's linear part alone. Untrained: the same network "
-            "before training.",
+            "components of the run, no volumes. Context: the model's linear part alone. Group PCA: the smoothed "
+            "volume, projected on principal components of the runs that the model was fitted to. Untrained: the same "
+            "network before training.",
             alt="Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
         ),
         Item(_run_table, ("overlap", "baselines")),

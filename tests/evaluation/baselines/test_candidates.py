@@ -23,6 +23,7 @@ def made():
         repetition_time=2.0,
         features=rng.standard_normal((50, 6)),
         context=lambda run: run @ np.ones((729, 729), "f4") + run,
+        group_pca=lambda run: 2 * run,
         untrained=lambda run: np.stack([np.maximum(run, 0), np.maximum(-run, 0)]),
         n_components=4,
     )
@@ -32,8 +33,9 @@ def made():
 def test_every_baseline_is_there_under_its_own_name(made):
     filters = [f"{kind}_{sigma}mm" for sigma in (4, 8, 12, 16, 20) for kind in ("smoothed", "smoothed_squared")]
     assert list(made[1]) == [
-        *("volume", "volume_negated", *filters, "context", "context_negated", "pca_projection"),
-        *("cap_centroid", "canica", "ica_projection", "dictionary_learning", "sliding_window_ica", "encoder_lasso"),
+        *("volume", "volume_negated", *filters, "context", "context_negated"),
+        *("group_pca", "group_pca_negated", "pca_projection", "cap_centroid"),
+        *("canica", "ica_projection", "dictionary_learning", "sliding_window_ica", "encoder_lasso"),
         *("untrained_fbn1", "untrained_fbn2"),
     ]
 

@@ -4,7 +4,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from scaae_nipype.evaluation.baselines import filters
-from scaae_nipype.grid import Grid
+from scaae_nipype.grid import Grid, smooth
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run():
 def test_smoothing_spreads_a_point_as_a_gaussian_of_that_width_in_mm(cube):
     volume = np.zeros(cube.shape)
     volume[8, 8, 8] = 1
-    smoothed = cube.volumes(filters.smooth(cube.vectors(volume)[None], cube, 6.0))[0]
+    smoothed = cube.volumes(smooth(cube.vectors(volume)[None], cube, 6.0))[0]
     # the mask is far away: falling off by exp(-d²/2σ²) from the centre
     for steps in (1, 2):
         assert smoothed[8 + steps, 8, 8] / smoothed[8, 8, 8] == pytest.approx(
@@ -33,14 +33,14 @@ def test_smoothing_spreads_a_point_as_a_gaussian_of_that_width_in_mm(cube):
 
 
 def test_smoothing_keeps_a_constant_up_to_the_border(cube):
-    np.testing.assert_allclose(filters.smooth(np.full((2, cube.n_voxels), 3.0), cube, 12.0), 3.0, rtol=1e-5)
+    np.testing.assert_allclose(smooth(np.full((2, cube.n_voxels), 3.0), cube, 12.0), 3.0, rtol=1e-5)
 
 
 def test_smoothing_sees_only_the_region(cube):
     values = np.random.default_rng(0).standard_normal((1, cube.n_voxels))
     wider = Grid(cube.affine, np.ones(cube.shape, bool))
-    padded = filters.smooth(wider.vectors(cube.volumes(values)), wider, 8.0)
-    assert not np.allclose(wider.volumes(padded)[:, cube.mask], filters.smooth(values, cube, 8.0), atol=1e-3)
+    padded = smooth(wider.vectors(cube.volumes(values)), wider, 8.0)
+    assert not np.allclose(wider.volumes(padded)[:, cube.mask], smooth(values, cube, 8.0), atol=1e-3)
 
 
 def test_rectifying_drops_negative_values_before_squaring():

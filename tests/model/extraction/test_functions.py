@@ -13,7 +13,13 @@ from scaae_nipype.files import read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.evaluation import ScoreBaselines
 from scaae_nipype.model import PRESETS, Model, extract_networks, save_model
-from scaae_nipype.model.extraction.functions import context_function, network_function, untrained_function
+from scaae_nipype.model.extraction.functions import (
+    context_function,
+    group_pca_function,
+    network_function,
+    untrained_function,
+)
+from scaae_nipype.model.group_pca import GroupPCA
 from scaae_nipype.model.network.reading import branch_signs
 from scaae_nipype.model.weights import new_network
 
@@ -76,6 +82,17 @@ def test_the_context_alone_is_what_the_network_sees_of_it(contextual, trained, g
     assert context_function(trained, grid) is None
 
 
+def test_the_components_of_the_training_runs_work_in_the_region(trained, grid, vectors):
+    assert group_pca_function(trained, grid) is None
+    maps = np.linalg.qr(np.random.default_rng(0).standard_normal((grid.n_voxels, 3)))[0].T.astype("f4")
+    trained.group_pca = GroupPCA(maps, 4.0, n_volumes=40, explained=0.2)
+    part = Grid(grid.affine, grid.volumes(np.arange(grid.n_voxels) > 50))
+    inside = grid.vectors(part.mask)
+    found = group_pca_function(trained, part)(vectors[:, inside])
+    np.testing.assert_array_equal(found, trained.group_pca.project(vectors[:, inside], part, inside))
+    assert found.shape == (len(vectors), part.n_voxels)
+
+
 @pytest.fixture
 def files(grid, tmp_path):
     """A run with one volume left out, a region without its first voxels, and templates."""
@@ -116,8 +133,14 @@ def test_the_context_is_scored_in_both_signs(contextual, files, tmp_path):
     assert table["method"].unique().tolist() == ["context", "context_negated", "pca_projection"]
 
 
+def test_components_of_the_training_runs_are_scored_in_both_signs(trained, files, grid, tmp_path):
+    trained.group_pca = GroupPCA(np.eye(3, grid.n_voxels, k=60, dtype="f4"), 4.0, n_volumes=40, explained=0.2)
+    table = scored(files, tmp_path, trained, baselines=["group_pca", "pca"])
+    assert table["method"].unique().tolist() == ["group_pca", "group_pca_negated", "pca_projection"]
+
+
 def test_a_model_without_a_context_is_compared_with_the_rest(trained, files, tmp_path):
-    table = scored(files, tmp_path, trained, baselines=["context", "pca"])
+    table = scored(files, tmp_path, trained, baselines=["context", "group_pca", "pca"])
     assert table["method"].unique().tolist() == ["pca_projection"]
     assert scored(files, tmp_path, trained, baselines=["context"]).empty
 
