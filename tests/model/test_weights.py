@@ -60,7 +60,7 @@ def test_missing_file(folder, name):
 
 def test_components_of_the_training_runs_go_with_the_model(tiny, tmp_path):
     maps = np.eye(2, tiny.grid.n_voxels, dtype="f4")
-    tiny.group_pca = GroupPCA(maps, 8.0, n_volumes=40, explained=0.25)
+    tiny.group_pca = GroupPCA(maps, 8.0, n_volumes=40)
     folder = save_model(tiny, tmp_path / "model")
     loaded = load_model(folder)
     np.testing.assert_array_equal(loaded.group_pca.maps, maps)

@@ -16,12 +16,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..neighbours import in_folds, pairs_of_neighbours
+from ...errors import ModelError
 
 __all__ = ["Context", "FittedContext", "fit_context"]
 
+MOST_VOLUMES = 3000
+"""Volumes that a fit uses, spread evenly over all runs: bounds memory and time, whatever the size of the study."""
+
 MOST_COMPONENTS = 100
 """Principal components of the volumes in which the regression is solved; at most half as many as there are volumes."""
+
+FOLDS = 2
+"""Parts of the training runs; each is predicted from the others to measure reliability."""
+
+FEWEST_VOLUMES = 8
+"""Volumes below which nothing can be fitted."""
 
 Smooth = Callable[[np.ndarray], np.ndarray]
 
@@ -97,11 +106,20 @@ def fit_context(runs: Sequence[np.ndarray], *, size: int, smooth: Smooth, adjoin
     ModelError
         If there are too few volumes.
     """
-    pairs = [(smooth(x), y) for x, y in pairs_of_neighbours(runs)]
+    pairs = _pairs(runs)
     total = sum(len(x) for x, _ in pairs)
+    if total < FEWEST_VOLUMES:
+        raise ModelError(
+            f"Only {total} volumes have kept neighbours; a context needs {FEWEST_VOLUMES} (censor less, or add runs)."
+        )
+    pairs = [(smooth(x), y) for x, y in pairs]
+    if len(pairs) == 1:  # a single run is left out half by half
+        (x, y), middle = pairs[0], total // 2
+        pairs = [(x[:middle], y[:middle]), (x[middle:], y[middle:])]
     slopes = []
-    for fitted, left_out in in_folds(pairs):
-        encode, decode = _regress(fitted, size)
+    for fold in range(FOLDS):
+        left_out = pairs[fold::FOLDS]
+        encode, decode = _regress([pair for n, pair in enumerate(pairs) if n % FOLDS != fold], size)
         predicted = np.concatenate([x @ encode.T for x, _ in left_out])
         actual = np.concatenate([y @ decode.T for _, y in left_out])
         power = (predicted**2).sum(axis=0)
@@ -112,6 +130,19 @@ def fit_context(runs: Sequence[np.ndarray], *, size: int, smooth: Smooth, adjoin
     encode = adjoint(encode * reliability[: len(encode), None].astype(np.float32))
     missing = [(0, size - len(encode)), (0, 0)]
     return FittedContext(np.pad(encode, missing), np.pad(decode, missing), reliability, total)
+
+
+def _pairs(runs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give volumes and the means of their neighbours, a pair of arrays a run, thinned out evenly."""
+    inner = [np.arange(1, len(run) - 1) for run in runs if len(run) > 2]
+    total = sum(map(len, inner))
+    step = max(1.0, total / MOST_VOLUMES)
+    pairs = []
+    for run, volumes in zip((run for run in runs if len(run) > 2), inner, strict=True):
+        chosen = volumes[np.unique(np.arange(0, len(volumes), step).astype(int))]
+        before, at, after = (np.asarray(run[chosen + shift], dtype=np.float32) for shift in (-1, 0, 1))
+        pairs.append((at, (before + after) / 2))
+    return pairs
 
 
 def _regress(pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,6 @@ from ...progress import Progress, silent
 from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_device
 from ..extraction.fused import FusedReader
 from ..group_pca import fit_group_pca
-from ..neighbours import FEWEST_VOLUMES
 from ..network.contextual import ContextualSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES, Recipe, preset_named
@@ -180,7 +179,7 @@ def train_on_caches(
         "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=recipe.signed),
         "Licence": "not stated",
     }
-    if first and sum(max(len(run) - 2, 0) for run in cache.runs) >= FEWEST_VOLUMES:
+    if first:
         model.group_pca = fit_group_pca(cache.runs, grid)
     if model.card["Precision"] == "bf16":
         _check_bf16(model, demanded=training.precision == "bf16")

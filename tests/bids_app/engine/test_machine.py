@@ -7,7 +7,7 @@ import pytest
 from scaae_nipype.bids_app.engine import machine as resources
 from scaae_nipype.bids_app.job import memory
 from scaae_nipype.errors import UsageError
-from scaae_nipype.model.neighbours import MOST_VOLUMES
+from scaae_nipype.model.network.context import MOST_VOLUMES
 
 
 @pytest.mark.parametrize("text", ["", "8", "8X", "-1G", "0G", "G", "1.G.", "8 apples"])

@@ -85,7 +85,7 @@ def test_the_context_alone_is_what_the_network_sees_of_it(contextual, trained, g
 def test_the_components_of_the_training_runs_work_in_the_region(trained, grid, vectors):
     assert group_pca_function(trained, grid) is None
     maps = np.linalg.qr(np.random.default_rng(0).standard_normal((grid.n_voxels, 3)))[0].T.astype("f4")
-    trained.group_pca = GroupPCA(maps, 4.0, n_volumes=40, explained=0.2)
+    trained.group_pca = GroupPCA(maps, 4.0, n_volumes=40)
     part = Grid(grid.affine, grid.volumes(np.arange(grid.n_voxels) > 50))
     inside = grid.vectors(part.mask)
     found = group_pca_function(trained, part)(vectors[:, inside])
@@ -134,7 +134,7 @@ def test_the_context_is_scored_in_both_signs(contextual, files, tmp_path):
 
 
 def test_components_of_the_training_runs_are_scored_in_both_signs(trained, files, grid, tmp_path):
-    trained.group_pca = GroupPCA(np.eye(3, grid.n_voxels, k=60, dtype="f4"), 4.0, n_volumes=40, explained=0.2)
+    trained.group_pca = GroupPCA(np.eye(3, grid.n_voxels, k=60, dtype="f4"), 4.0, n_volumes=40)
     table = scored(files, tmp_path, trained, baselines=["group_pca", "pca"])
     assert table["method"].unique().tolist() == ["group_pca", "group_pca_negated", "pca_projection"]
 

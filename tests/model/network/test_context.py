@@ -65,7 +65,7 @@ def test_few_volumes_give_fewer_numbers_than_asked_for_and_too_few_are_refused(m
 
 
 def test_what_is_thinned_out_keeps_every_run(maps, monkeypatch):
-    monkeypatch.setattr("scaae_nipype.model.neighbours.MOST_VOLUMES", 40)
+    monkeypatch.setattr("scaae_nipype.model.network.context.MOST_VOLUMES", 40)
     seen, _ = runs_with(maps, n_runs=4, n_volumes=60, noise=1.0)
     assert 36 <= fit_context(list(seen), size=4, smooth=unchanged, adjoint=unchanged).n_volumes <= 44
 
