@@ -29,6 +29,7 @@ from scaae_nipype.files import write_json
 from scaae_nipype.grid import smooth
 from scaae_nipype.model import PRESETS, Model, extract_networks
 from scaae_nipype.model.extraction.functions import context_function
+from scaae_nipype.model.group_pca import fit_group_pca
 from scaae_nipype.model.network.contextual import ContextualSCAAE
 from scaae_nipype.model.training.fitted_context import fit_network_context
 from scaae_nipype.model.training.start import load_start
@@ -73,7 +74,8 @@ def fitted_model(runs: list[np.ndarray], *, attention: str = "start") -> Model:
         load_start(network, grid)
     if runs:
         fit_network_context(network, VolumeCache(runs))
-    return Model(network.eval(), grid, {"Precision": fast_precision()})
+    group_pca = fit_group_pca(runs, grid) if runs else None
+    return Model(network.eval(), grid, {"Precision": fast_precision()}, group_pca)
 
 
 def context_maps(model: Model, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

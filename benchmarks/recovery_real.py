@@ -27,7 +27,7 @@ from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid, load_grid
 from scaae_nipype.maps import scale
 from scaae_nipype.model import Model, extract_networks
-from scaae_nipype.model.extraction.functions import context_function, untrained_function
+from scaae_nipype.model.extraction.functions import context_function, group_pca_function, untrained_function
 from scaae_nipype.preparation import PreparedRun, prepare_run
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -71,6 +71,7 @@ def methods_of(run: PreparedRun, model: Model) -> Iterator[tuple[str, np.ndarray
         repetition_time=run.repetition_time,
         features=networks.codes,
         context=context_function(model, inside),
+        group_pca=group_pca_function(model, inside),
         untrained=untrained_function(model, inside),
     ):
         yield made.method, made.display, made.signed

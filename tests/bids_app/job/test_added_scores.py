@@ -100,7 +100,7 @@ def test_the_result_is_that_of_one_call_byte_for_byte(added, main_job):
     once = Added(main_job, "once")
     shutil.copytree(main_job.out / "models", once.out / "models")
     said = once.call(
-        *("--baselines", "cap", "smoothed", "pca", "--atlas", "two.nii.gz"),
+        *("--baselines", "cap", "smoothed", "group_pca", "pca", "--atlas", "two.nii.gz"),
         *("--surrogate-templates", "19", "--templates", "two.nii.gz"),
     )
     assert said.returncode == 0, said.stdout + said.stderr
