@@ -87,12 +87,8 @@ def check_writable(output_dir: Path) -> None:
 def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]:
     """List the outputs of a run, below the output dataset.
 
-    Parameters
-    ----------
-    run : RunInput
-    options : collection of str
-        What was asked for besides what is always there, as `Settings.output_options` gives it. Where the run has a
-        table of events, what is computed from it is wanted too.
+    Besides those that are always there, they are those that `options` (`Settings.output_options`) ask for, and, where
+    the run has a table of events, what is computed from it.
     """
     asked = {None, *options, *(["events"] if run.events is not None else [])}
     return [
@@ -136,16 +132,7 @@ def _uri(file: Path, roots: Mapping[str, Path]) -> str:
 
 
 def dataset_description(inputs: Inputs, *, configuration: str, container: str | None) -> dict[str, Any]:
-    """Describe the output dataset.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    configuration : str
-        Hash of the settings.
-    container : str or None
-        Tag of the container image this runs in.
-    """
+    """Describe the output dataset, with the hash of the settings and the tag of the container image this runs in."""
     ours: dict[str, Any] = {
         "Name": "scaae-nipype",
         "Version": __version__,

@@ -38,15 +38,7 @@ _SAID = {
 class Logbook:
     """What became of the runs of one call, and what their steps needed.
 
-    Parameters
-    ----------
-    output_dir : Path
-    inputs : Inputs
-    maps : str
-        Hash of the settings that change the maps.
-    scores : mapping
-        The settings that change what is computed from them.
-    console : Console
+    `maps` is the hash of the settings that change the maps, `scores` are those that change what is computed from them.
     """
 
     def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):

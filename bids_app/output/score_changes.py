@@ -49,18 +49,16 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
     wanted = merged_scores(there, asked)
     today = scores_of(configuration(settings))
     changes: dict[str, Any] = {}
+    kept: list[str] = []
     for key, option in keys_of("scores").items():
         if wanted[key] != today[key]:
             changes[option.name] = _value(key, wanted[key], settings.output_dir, files)
-    if not changes:
-        return settings, []
-    kept = [_named(key, _kept(key, wanted[key], today[key])) for key in (OPTIONS[name].key for name in changes)]
-    words = ", ".join(text for text in kept if text)
+            is_list = key == "Baselines"
+            kept.append(
+                _named(key, [name for name in wanted[key] if name not in today[key]] if is_list else wanted[key])
+            )
+    words = ", ".join(filter(None, kept))
     return settings.replaced(**changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
-
-
-def _kept(key: str, wanted: Any, today: Any) -> Any:
-    return [name for name in wanted if name not in today] if key == "Baselines" else wanted
 
 
 def _left_open(settings: Settings, there: Mapping[str, Any]) -> list[str]:
