@@ -13,11 +13,18 @@ from ...workflows.model_card import training_sentence
 from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
 from ..output.citation import write_methods
-from ..output.dataset_files import has_results, write_dataset_files, write_participants
+from ..output.dataset_files import write_dataset_files, write_participants
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
 from ..output.verdict import Summary
-from ..settings.configuration import configuration_hash, known_configurations, maps_of, merged_scores, scores_of
+from ..settings.configuration import (
+    configuration_hash,
+    has_results,
+    known_configurations,
+    maps_of,
+    merged_scores,
+    scores_of,
+)
 from ..settings.console import Console
 from ..settings.settings import Settings
 from .denoised import denoised_warnings

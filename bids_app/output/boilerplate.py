@@ -28,10 +28,9 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
     paragraphs = ["".join(dict.fromkeys(_preparation(settings, denoised=denoised) for denoised in kinds))]
     paragraphs.append(training_sentence(card))
     if settings.level == "participant":
-        tasks = sorted({run.events is not None for run in runs})
-        has_context = "Context" in card
-        texts = (_networks(settings, with_events=with_events, has_context=has_context) for with_events in tasks[-1:])
-        paragraphs.append("".join(texts))
+        evaluation = settings.evaluation.of_model(has_context="Context" in card)
+        with_events = any(run.events is not None for run in runs)
+        paragraphs.append(init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc())
     write_methods(settings.output_dir, paragraphs)
     return settings.output_dir / "logs" / "CITATION.md"
 
@@ -39,11 +38,6 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
 def _preparation(settings: Settings, *, denoised: bool) -> str:
     preparation = settings.preparation.of_denoised() if denoised else settings.preparation
     return init_prepare_run_wf(preparation, denoised=denoised).visit_desc()
-
-
-def _networks(settings: Settings, *, with_events: bool, has_context: bool) -> str:
-    evaluation = settings.evaluation.of_model(has_context=has_context)
-    return init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc()
 
 
 def _planned_card(settings: Settings) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from ...errors import UsageError
 from ..settings.configuration import (
     configuration,
     file_checksum,
-    has_run_results,
+    has_results,
     merged_scores,
     read_configuration,
     scores_of,
@@ -41,7 +41,7 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
         If a file is needed again that is not where it was.
     """
     held = read_configuration(settings.output_dir)
-    if held is None or not has_run_results(settings.output_dir):
+    if held is None or not has_results(settings.output_dir):
         return settings, []
     content, files = held
     there = scores_of(content)
