@@ -61,9 +61,7 @@ class Inputs:
 
     runs: tuple[RunInput, ...]  # sorted by name
     skipped: tuple[Skipped, ...]  # sorted by name
-    roots: Mapping[
-        str, Path
-    ]  # name to path of every dataset that is used; "raw" is the one with events, if there is one
+    roots: Mapping[str, Path]  # name to path of every dataset that is used; "raw": the one with events, if any
     notes: tuple[str, ...]  # what was decided (space, resolution, pipeline), and what was asked for and not found
 
 

@@ -17,6 +17,7 @@ from .bids_names import BidsFile, same_label
 
 __all__ = ["EVERYTHING", "LONG_KEYS", "Criterion", "Query", "nearest", "read_filter_file", "space_of"]
 
+# Entities whose long name is the short one, and what is no entity but asked for like one.
 _ALIKE = ("sample", "task", "run", "echo", "flip", "part", "space", "cohort", "split", "chunk", "atlas", "label")
 _BESIDE = ("suffix", "extension", "datatype")
 SHORT_KEYS = {

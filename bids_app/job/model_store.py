@@ -57,9 +57,7 @@ class ModelStore:
     output_dir: Path
     name: str
     may_be_damaged: bool = False  # a damaged model counts as none, because it is going to be replaced
-    more_card: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # written into it; a card that differs is another model's
+    more_card: Mapping[str, Any] = field(default_factory=dict)  # a model whose card says otherwise counts as none
 
     @property
     def folder(self) -> Path:

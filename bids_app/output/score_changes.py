@@ -53,10 +53,10 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
     for key, option in keys_of("scores").items():
         if wanted[key] != today[key]:
             changes[option.name] = _value(key, wanted[key], settings.output_dir, files)
-            is_list = key == "Baselines"
-            kept.append(
-                _named(key, [name for name in wanted[key] if name not in today[key]] if is_list else wanted[key])
-            )
+            more = wanted[key]
+            if key == "Baselines":
+                more = [name for name in more if name not in today[key]]
+            kept.append(_named(key, more))
     words = ", ".join(filter(None, kept))
     return settings.replaced(**changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
 
