@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from .words import in_one_line
 __all__ = [
     "IMAGE_ERRORS",
     "ImageLike",
+    "count_volumes",
     "image_4d",
     "name_of",
     "open_image",
@@ -101,6 +103,14 @@ def open_image(path: ImageLike, *, what: str = "an image") -> nib.Nifti1Image:
         return cast(nib.Nifti1Image, path)
     with reading_image(path, what=what):
         return cast(nib.Nifti1Image, nib.load(path))
+
+
+def count_volumes(path: ImageLike) -> int | None:
+    """Count the volumes of an image from its header; None where that cannot be read."""
+    try:
+        return math.prod(open_image(path).shape[3:])
+    except InputError:
+        return None
 
 
 @contextmanager

@@ -30,7 +30,6 @@ INTERRUPTION = re.compile(
 )
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
-
 _DISK_FULL = os.strerror(errno.ENOSPC)
 
 
@@ -45,18 +44,10 @@ def node_name(stem: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a node failed.
+    """Why a node failed."""
 
-    Parameters
-    ----------
-    message : str
-        One line.
-    crash_file : Path or None
-        Where the rest stands; None where the line says it all.
-    """
-
-    message: str
-    crash_file: Path | None = None
+    message: str  # one line
+    crash_file: Path | None = None  # where the rest stands; None where the line says it all
 
     def kept_in(self, folder: Path) -> Failure:
         """Move the crash file to where the user finds it, and name it in the message."""
@@ -90,16 +81,12 @@ class Outcome:
 class _Watcher:
     """Nipype's status callback: notes when nodes start and end.
 
-    Parameters
-    ----------
-    tell : callable
-    is_linear : bool
-        Nipype's linear plugin also reports the end of nodes that it never started, because one before them failed; with
-        other plugins such a node is one whose result was there.
+    Nipype's linear plugin also reports the end of nodes that it never started, because one before them failed; with
+    other plugins such a node is one whose result was there.
     """
 
-    def __init__(self, tell: Callable[[str, str], None], *, is_linear: bool = False):
-        self.tell, self.is_linear = tell, is_linear
+    def __init__(self, tell: Callable[[str, str], None]):
+        self.tell, self.is_linear = tell, False
         self.nodes: dict[str, Any] = {}
         self.status: dict[str, str] = {}
         self.started: dict[str, float] = {}

@@ -43,16 +43,9 @@ _SWITCHES = ("raise_insufficient", "non_daemon", "dont_resubmit_completed_jobs")
 
 @dataclass(frozen=True)
 class PluginFile:
-    """A Nipype plugin and its arguments.
+    """A Nipype plugin and its arguments."""
 
-    Parameters
-    ----------
-    name : str
-        Such as ``SLURM``.
-    arguments : mapping
-    """
-
-    name: str
+    name: str  # such as SLURM
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ from nipype.pipeline.plugins.base import PluginBase
 
 from ...errors import UsageError
 from ...words import in_one_line
-from .plugin_file import BATCH, LOCAL, PACKAGES, read_plugin_file
+from .plugin_file import BATCH, LOCAL, PACKAGES, PluginFile, read_plugin_file
 from .workers import WatchfulMultiProcPlugin
 
 __all__ = ["check_plugin_file", "choose_plugin"]
@@ -42,11 +42,11 @@ def choose_plugin(
     UsageError
         If the file is wrong, or the plugin cannot run here.
     """
-    given: dict[str, Any] = {}
     if plugin_file is None:
-        name = "Linear" if nprocs == 1 else "MultiProc"
+        asked = PluginFile("Linear" if nprocs == 1 else "MultiProc")
     else:
-        name, given = check_plugin_file(plugin_file)
+        asked = check_plugin_file(plugin_file)
+    name, given = asked.name, asked.arguments
     if name == "Linear":
         return LinearPlugin(plugin_args={**given, **arguments})
     if name in LOCAL:
@@ -62,13 +62,8 @@ def choose_plugin(
         raise UsageError(f"--use-plugin {plugin_file}: {name} cannot be started like this ({reason}).") from error
 
 
-def check_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
+def check_plugin_file(path: Path) -> PluginFile:
     """Read a plugin file; see that the plugin exists, waits for its jobs, and finds here what it needs.
-
-    Returns
-    -------
-    name : str
-    plugin_args : dict
 
     Raises
     ------
@@ -79,7 +74,7 @@ def check_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
         _check_there(asked.name)
     except UsageError as error:
         raise UsageError(f"--use-plugin {path}: {error}") from None
-    return asked.name, dict(asked.arguments)
+    return asked
 
 
 def _check_there(name: str) -> None:

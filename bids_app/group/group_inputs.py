@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +27,15 @@ __all__ = ["GroupInputs", "read_group"]
 
 @dataclass(frozen=True, eq=False)
 class GroupInputs:
-    """What the group level has to work with.
-
-    Parameters
-    ----------
-    data : GroupData
-    refused : dict
-        Runs that cannot be used, with the reason in one line.
-    configuration : str
-        Hash of the settings that the runs were made with.
-    model : str
-        Checksum of the model that made their networks.
-    notes : tuple of str
-        What was asked for and not found, how the table of participants was read, what not all runs have.
-    state_maps : mapping
-        Run to its images of state maps, by branch.
-    state_names : tuple of str
-        What their volumes are called.
-    """
+    """What the group level has to work with."""
 
     data: GroupData
-    refused: dict[str, str]
-    configuration: str
-    model: str
-    notes: tuple[str, ...] = ()
-    state_maps: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
-    state_names: tuple[str, ...] = ()
+    refused: dict[str, str]  # runs that cannot be used, with the reason in one line
+    configuration: str  # hash of the settings that the runs were made with
+    model: str  # checksum of the model that made their networks
+    notes: tuple[str, ...]  # what was asked for and not found, how the table of people was read, what not all runs have
+    state_maps: Mapping[str, Mapping[str, Path]]  # run to its images of state maps, by branch
+    state_names: tuple[str, ...]  # what their volumes are called
 
 
 def read_group(settings: Settings) -> GroupInputs:

@@ -19,21 +19,11 @@ __all__ = ["People", "participants_table"]
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """What is known about the participants.
+    """What is known about the participants."""
 
-    Parameters
-    ----------
-    columns : DataFrame
-        The columns that are used, indexed by participant.
-    notes : tuple of str
-        How the table was read, and who has no row.
-    fault : str
-        Why nothing that was asked about them can be answered; empty if it can.
-    """
-
-    columns: pd.DataFrame
-    notes: tuple[str, ...] = ()
-    fault: str = ""
+    columns: pd.DataFrame  # those that are used, indexed by participant
+    notes: tuple[str, ...] = ()  # how the table was read, and who has no row
+    fault: str = ""  # why nothing that was asked about them can be answered; empty if it can
 
 
 def participants_table(settings: Settings, participants: Collection[str]) -> People:

@@ -23,33 +23,17 @@ _OWN_COLUMNS = ("run", "participant_id", "task", "repeat", "repetition_time", "n
 
 @dataclass
 class RunTables:
-    """The tables of runs, gathered run by run.
+    """The tables of runs, gathered run by run: of each kind that of every run which has one."""
 
-    Parameters
-    ----------
-    runs : list of dict
-        A row for every run.
-    overlap, gradualchange, states, transitions : list of DataFrame
-        Of every run that has one.
-    codes : dict
-        Run to summary of its codes.
-    code_names : sequence of str
-        Names of the code's numbers.
-    state_maps : dict
-        Run to its images of state maps, by branch.
-    state_names : tuple of str
-        What their volumes are called.
-    """
-
-    runs: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)  # a row for every run
     overlap: list[pd.DataFrame] = field(default_factory=list)
     gradualchange: list[pd.DataFrame] = field(default_factory=list)
     states: list[pd.DataFrame] = field(default_factory=list)
     transitions: list[pd.DataFrame] = field(default_factory=list)
     codes: dict[str, CodeSummary] = field(default_factory=dict)
-    code_names: Sequence[str] = ()
-    state_maps: dict[str, dict[str, Path]] = field(default_factory=dict)
-    state_names: tuple[str, ...] = ()
+    code_names: Sequence[str] = ()  # what the code's numbers are called
+    state_maps: dict[str, dict[str, Path]] = field(default_factory=dict)  # run to its images, by branch
+    state_names: tuple[str, ...] = ()  # what their volumes are called
 
     def add(self, run: Run) -> None:
         """Read one run; nothing of it is kept if one of its tables is damaged.

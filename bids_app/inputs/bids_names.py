@@ -14,11 +14,11 @@ from ...errors import InputError
 __all__ = [
     "NUMBERED",
     "BidsFile",
-    "DirectoryCache",
     "Trouble",
     "best_match",
     "differences",
     "inherited",
+    "list_sidecars",
     "same_label",
     "trouble_with",
     "trouble_with_name",
@@ -46,22 +46,12 @@ class BidsFile:
     """A file with the parts of its BIDS name, labels verbatim.
 
     pybids turns ``run-01`` into a number; here the name itself is read, so that outputs can repeat it.
-
-    Parameters
-    ----------
-    path : Path
-    entities : mapping
-        Short key to label, in the order of the name.
-    suffix : str
-        ``bold``, ``mask`` …
-    extension : str
-        From the first dot on: ``.nii.gz``.
     """
 
     path: Path
-    entities: Mapping[str, str]
-    suffix: str
-    extension: str
+    entities: Mapping[str, str]  # short key to label, in the order of the name
+    suffix: str  # bold, mask …
+    extension: str  # from the first dot on: .nii.gz
 
     @classmethod
     def parse(cls, path: str | os.PathLike[str]) -> BidsFile | None:
@@ -85,6 +75,16 @@ class BidsFile:
         """Give the entities except some."""
         return {key: label for key, label in self.entities.items() if key not in keys}
 
+    def label(self, key: str) -> str | None:
+        """Give the label of an entity, or what else of the name queries ask for; None where there is none."""
+        others = {"suffix": self.suffix, "extension": self.extension, "datatype": self.path.parent.name}
+        return others[key] if key in others else self.entities.get(key)
+
+    def says(self, key: str) -> str:
+        """Say it as names do: ``task-rest``, or ``no task``."""
+        label = self.label(key)
+        return f"no {key}" if label is None else f"{key}-{label}"
+
 
 def trouble_with_name(path: Path) -> str:
     """Say why a name cannot be taken apart.
@@ -103,21 +103,20 @@ def trouble_with_name(path: Path) -> str:
     return f"its name is not one of BIDS: {reason}"
 
 
-class DirectoryCache:
-    """Parsed listings of directories, each read once: roots with many participants are long."""
+def list_sidecars(directory: Path) -> tuple[BidsFile, ...]:
+    """List the sidecars and tables in a directory.
 
-    def __init__(self) -> None:
-        self._listings: dict[Path, tuple[BidsFile, ...]] = {}
-
-    def __call__(self, directory: Path) -> tuple[BidsFile, ...]:
-        if directory not in self._listings:
-            try:
-                paths = sorted(directory.iterdir()) if directory.is_dir() else []
-            except OSError as error:
-                raise InputError(f"{directory}: cannot be listed ({error.strerror}).") from error
-            files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
-            self._listings[directory] = tuple(file for file in files if file is not None)
-        return self._listings[directory]
+    Raises
+    ------
+    InputError
+        If it cannot be listed.
+    """
+    try:
+        paths = sorted(directory.iterdir()) if directory.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be listed ({error.strerror}).") from error
+    files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
+    return tuple(file for file in files if file is not None)
 
 
 def inherited(
@@ -135,7 +134,7 @@ def inherited(
     root : Path
         Of the dataset that holds the directory.
     listing : callable
-        Directory to its files (`DirectoryCache`).
+        Directory to its files (`list_sidecars`, which reads each directory once if it is cached).
     suffix, extension : str
         What to look for: ``"bold"``, ``".json"``.
     """
@@ -247,29 +246,18 @@ def differences(file: BidsFile, other: BidsFile, *, but: Iterable[str] = ()) -> 
     """
     keys = [key for key in dict.fromkeys([*file.entities, *other.entities]) if key not in but]
     return [
-        f"{_says(file, key)}, not {_says(other, key)}"
+        f"{file.says(key)}, not {other.says(key)}"
         for key in keys
         if not same_label(key, file.entities.get(key), other.entities.get(key))
     ]
 
 
-def _says(file: BidsFile, key: str) -> str:
-    return f"{key}-{file.entities[key]}" if key in file.entities else f"no {key}"
-
-
 @dataclass(frozen=True)
 class Trouble:
-    """Why a file cannot be read, in a few words.
-
-    Parameters
-    ----------
-    reason : str
-    remedy : str
-        The command that gets content which is not here; empty where something else is the matter.
-    """
+    """Why a file cannot be read, in a few words."""
 
     reason: str
-    remedy: str = ""
+    remedy: str = ""  # the command that gets content which is not here
 
     def __str__(self) -> str:
         return f"{self.reason}: `{self.remedy}`" if self.remedy else self.reason

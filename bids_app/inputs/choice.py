@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import InputError
-from ...images import open_image
+from ...images import count_volumes, open_image
 from ...words import counted
 from .bids_names import NUMBERED, BidsFile, trouble_with
 from .datasets import Dataset
@@ -55,13 +55,7 @@ class Candidate:
     @cached_property
     def n_volumes(self) -> int | None:
         """Number of volumes from the header; None where it cannot be read."""
-        if trouble_with(self.file.path):
-            return None
-        try:
-            shape = open_image(self.file.path).shape
-        except InputError:
-            return None
-        return shape[3] if len(shape) == 4 else 1
+        return None if trouble_with(self.file.path) else count_volumes(self.file.path)
 
     @property
     def resolution(self) -> str:
@@ -72,14 +66,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that was not taken, and why.
-
-    `needs_sibling` marks those whose run is lost if no other file stands for it.
-    """
+    """A file that was not taken, and why."""
 
     file: BidsFile
     reason: str
-    needs_sibling: bool = False
+    needs_sibling: bool = False  # its run is lost if no other file stands for it
 
 
 def run_key(file: BidsFile, *also_without: str) -> frozenset[tuple[str, str]]:
@@ -119,8 +110,14 @@ def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tup
         else:
             pools[candidate.run, candidate.space if per_space else None].append(candidate)
     steps: list[tuple[Callable[[Candidate], Any], Callable[[Candidate], str]]] = [
-        (_rank_description, lambda taken: f"desc-{taken.file.entities.get('desc')} of {taken.dataset.name} is taken"),
-        (_rank_space, lambda taken: f"space {taken.space} is taken"),
+        (
+            lambda candidate: _rank(candidate.file.entities.get("desc", ""), PREFERRED_DESCRIPTIONS),
+            lambda taken: f"desc-{taken.file.entities.get('desc')} of {taken.dataset.name} is taken",
+        ),
+        (
+            lambda candidate: _rank(candidate.space, PREFERRED_SPACES),
+            lambda taken: f"space {taken.space} is taken",
+        ),
         (
             lambda candidate: datasets.index(candidate.dataset),
             lambda taken: f"that of {taken.dataset.name} is taken",
@@ -148,14 +145,6 @@ def choose(candidates: Collection[Candidate], *, per_space: bool = False) -> tup
 def _processing(candidate: Candidate) -> str:
     label = candidate.file.entities.get("proc")
     return f"proc-{label}" if label else "that without proc-"
-
-
-def _rank_description(candidate: Candidate) -> tuple[int, str]:
-    return _rank(candidate.file.entities.get("desc", ""), PREFERRED_DESCRIPTIONS)
-
-
-def _rank_space(candidate: Candidate) -> tuple[int, str]:
-    return _rank(candidate.space, PREFERRED_SPACES)
 
 
 def _rank(label: str, preferred: tuple[str, ...]) -> tuple[int, str]:

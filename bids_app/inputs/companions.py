@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,7 @@ import numpy as np
 from ...errors import InputError
 from ...images import open_image
 from ...words import counted
-from .bids_names import (
-    BidsFile,
-    DirectoryCache,
-    best_match,
-    differences,
-    inherited,
-    same_label,
-    trouble_with,
-)
+from .bids_names import BidsFile, best_match, differences, inherited, list_sidecars, same_label, trouble_with
 from .run_timing import read_timing
 
 __all__ = ["Companions", "Remark", "remark_notes"]
@@ -32,21 +25,11 @@ GRID = ("space", "cohort", "res", "den")
 
 @dataclass(frozen=True)
 class Remark:
-    """Something to know about the companions of a run.
+    """Something to know about the companions of a run."""
 
-    Parameters
-    ----------
-    text : str
-        Without the names of files, so that runs with the same remark can be told together.
-    run : str
-        Name of the BOLD file.
-    file : str
-        Name of the file that the remark is about.
-    """
-
-    text: str
-    run: str
-    file: str
+    text: str  # without the names of files, so that runs with the same remark can be told together
+    run: str  # name of the BOLD file
+    file: str  # name of the file that the remark is about
 
 
 def remark_notes(remarks: Iterable[Remark]) -> list[str]:
@@ -88,7 +71,7 @@ class Companions:
             for file in found:
                 self._files[root, file.entities.get("sub")].append(file)
         self._around: dict[tuple[str | Path | None, ...], list[BidsFile]] = {}
-        self._listing = DirectoryCache()
+        self._listing = cache(list_sidecars)  # roots with many participants are long
         self.remarks: list[Remark] = []
 
     def of(self, bold: BidsFile, root: Path, *, joined: tuple[str, ...] = ()) -> dict[str, Any]:

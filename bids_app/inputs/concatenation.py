@@ -22,20 +22,11 @@ JOINED = ("run", "dir")
 
 @dataclass(frozen=True)
 class Concatenation:
-    """A BOLD file that holds several runs one after the other.
-
-    Parameters
-    ----------
-    whole : Candidate
-    parts : tuple of Candidate
-        One version of each run in it.
-    evidence : str
-        How it was recognised, or what was assumed.
-    """
+    """A BOLD file that holds several runs one after the other."""
 
     whole: Candidate
-    parts: tuple[Candidate, ...]
-    evidence: str
+    parts: tuple[Candidate, ...]  # one version of each run in it
+    evidence: str  # how it was recognised, or what was assumed
 
     @property
     def labels(self) -> str:
@@ -85,16 +76,7 @@ def without_doubles(
     concatenations: Iterable[Concatenation],
     prefer: Literal["parts", "whole"],
 ) -> tuple[list[Candidate], list[Refusal]]:
-    """Leave out concatenations whose parts are there, or the parts.
-
-    Parameters
-    ----------
-    candidates : collection of Candidate
-        Files that could be used.
-    concatenations : iterable of Concatenation
-    prefer : {"parts", "whole"}
-        Which of them is taken.
-    """
+    """Leave out, of the files that could be used, concatenations whose parts are there, or the parts."""
     there, paths = {candidate.run for candidate in candidates}, {candidate.file.path for candidate in candidates}
     reasons: dict[Path, str] = {}
     usable = [one for one in concatenations if one.whole.file.path in paths]

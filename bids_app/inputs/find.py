@@ -76,7 +76,8 @@ def find_inputs(
     matching = [candidate for candidate in bold if query.takes(candidate.file)]
     troubles = [Skipped(path, reason, is_fault=True) for found in listings.values() for path, reason in found.troubles]
     if not matching and not troubles:
-        raise UsageError(_nothing_matches(datasets, query, bold_files))
+        places = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
+        raise UsageError(f"No BOLD run matches in {places}; looked for {query}. {query.nearest_misses(bold_files)}")
 
     matching, set_aside = in_place(matching, datasets, query)
     candidates, refused = usable(matching, query)
@@ -128,11 +129,6 @@ def _known_participants(query: Query, datasets: Datasets) -> list[str]:
         roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
         raise UsageError(f"--participant-label {' '.join(unknown)}: no such participant in {roots} ({hint}).")
     return list(dict.fromkeys(named)) or there
-
-
-def _nothing_matches(datasets: Datasets, query: Query, files: Collection[BidsFile]) -> str:
-    roots = ", ".join(str(dataset.root) for dataset in datasets.derivatives)
-    return f"No BOLD run matches in {roots}; looked for {query}. {query.nearest_misses(files)}"
 
 
 def _complete(

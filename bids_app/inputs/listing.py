@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -30,38 +30,20 @@ _OF_DERIVATIVES = ("space", "cohort", "res", "den", "desc")
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a dataset that matter.
+    """The files of a dataset that matter, and with the reason what could not be listed or is a misnamed BOLD image."""
 
-    Parameters
-    ----------
-    files : tuple of BidsFile
-        Sorted by path; names that are not those of BIDS are left out.
-    notes : tuple of str
-    troubles : tuple of (Path, str)
-        Folders that could not be listed and BOLD images whose names are not those of BIDS, with the reason.
-    """
-
-    files: tuple[BidsFile, ...]
+    files: tuple[BidsFile, ...]  # sorted by path; names that are not those of BIDS are left out
     notes: tuple[str, ...] = ()
     troubles: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """What the ``.bidsignore`` of a dataset says about single participants; lines about everybody do not count.
-
-    Parameters
-    ----------
-    path : Path
-    participants : mapping
-        Label to the line that lists the whole participant.
-    parts : tuple of str
-        Patterns for sessions and files of one participant.
-    """
+    """What the ``.bidsignore`` of a dataset says about single participants; lines about everybody do not count."""
 
     path: Path
-    participants: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[str, ...] = ()
+    participants: Mapping[str, str] = field(default_factory=dict)  # label to the line that lists the whole participant
+    parts: tuple[str, ...] = ()  # patterns for sessions and files of one participant
 
     def line_on(self, file: BidsFile, root: Path) -> str | None:
         """Give the pattern that lists a file of a dataset, under its own name or that of its raw run."""
@@ -175,19 +157,12 @@ def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tu
             return []
 
     found: list[str] = []
-    for folder in _functional_folders(root, participants, names):
-        found += [str(folder / name) for name in names(folder) if re.search(f"{_KINDS}$", name)]
-    return found, troubles
-
-
-def _functional_folders(
-    root: Path, participants: Collection[str], names: Callable[[Path], list[str]]
-) -> Iterator[Path]:
-    labels = sorted(participants) or [name[4:] for name in names(root) if name.startswith("sub-")]
-    for label in labels:
+    for label in sorted(participants) or [name[4:] for name in names(root) if name.startswith("sub-")]:
         participant = root / f"sub-{label}"
-        yield participant / "func"
-        yield from (participant / name / "func" for name in names(participant) if name.startswith("ses-"))
+        sessions = [participant / name for name in names(participant) if name.startswith("ses-")]
+        for folder in (place / "func" for place in (participant, *sessions)):
+            found += [str(folder / name) for name in names(folder) if re.search(f"{_KINDS}$", name)]
+    return found, troubles
 
 
 def _index(root: Path, ignore: re.Pattern[str], database: Path | None) -> list[str]:

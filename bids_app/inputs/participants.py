@@ -24,11 +24,11 @@ _SIMILAR_NAMES = {
     "subject",
     "subjects",
     "subjectid",
-    "sub",
     "subid",
     "subj",
-    "id",
+    "sub",
     "bidsid",
+    "id",
 }
 
 
@@ -36,19 +36,12 @@ _SIMILAR_NAMES = {
 class ParticipantsTable:
     """A table of participants, all cells as text.
 
-    Parameters
-    ----------
-    path : Path
-    rows : DataFrame
-        With a column ``participant_id`` that holds ``sub-`` and the label as the dataset has it, where there is such a
-        participant.
-    notes : tuple of str
-        How it was read where it is not written as BIDS has it.
+    Its column ``participant_id`` holds ``sub-`` and the label as the dataset has it, where there is such a participant.
     """
 
     path: Path
     rows: pd.DataFrame
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # how it was read where it is not written as BIDS has it
 
     def without_row(self, participants: Iterable[str]) -> list[str]:
         """List the participants (``sub-01``) who are not in the table."""

@@ -16,45 +16,19 @@ __all__ = ["Inputs", "RunInput", "Skipped", "plan_text"]
 
 @dataclass(frozen=True)
 class RunInput:
-    """One BOLD run and the files that belong to it.
+    """One BOLD run and the files that belong to it."""
 
-    Parameters
-    ----------
-    entities : mapping
-        Short key to label, verbatim (``{"sub": "01", "task": "rest", "run": "01", …}``).
-    bold : Path
-        4D image in MNI space.
-    mask : Path or None
-        Brain mask in the same space and resolution.
-    confounds : Path or None
-        Table of confounds.
-    confounds_metadata : Path or None
-        Its sidecar.
-    sidecars : tuple of Path
-        Sidecars of `bold` by inheritance, the strongest first.
-    repetition_time : float or None
-        In s, as the user or the sidecars say; None where they do not tell.
-    denoised : bool
-        Whether the run was denoised already (``desc-denoised``, XCP-D).
-    root : Path
-        Dataset in which the run was found.
-    source_name : str
-        Name of that dataset: its key in `Inputs.roots` and in ``DatasetLinks``.
-    events : Path or None
-        Table of events, from the raw dataset or else from `root`.
-    """
-
-    entities: Mapping[str, str]
-    bold: Path
-    mask: Path | None
+    entities: Mapping[str, str]  # short key to label, verbatim: {"sub": "01", "task": "rest", "run": "01", …}
+    bold: Path  # 4D image in MNI space
+    mask: Path | None  # of the brain, in the same space and resolution
     confounds: Path | None
-    confounds_metadata: Path | None
-    sidecars: tuple[Path, ...]
-    repetition_time: float | None
-    denoised: bool
-    root: Path
-    source_name: str
-    events: Path | None
+    confounds_metadata: Path | None  # the sidecar of that table
+    sidecars: tuple[Path, ...]  # of `bold` by inheritance, the strongest first
+    repetition_time: float | None  # in s, as the user or the sidecars say; None where they do not tell
+    denoised: bool  # before: desc-denoised, XCP-D
+    root: Path  # dataset in which the run was found
+    source_name: str  # of that dataset: its key in `Inputs.roots` and in DatasetLinks
+    events: Path | None  # from the raw dataset or else from `root`
 
     @property
     def stem(self) -> str:
@@ -72,13 +46,8 @@ class RunInput:
 class Skipped:
     """A file that is not used, and why, in one line.
 
-    Parameters
-    ----------
-    path : Path
-    reason : str
-    is_fault : bool
-        True where the run was asked for and is missing from the plan because of its input (content not here, no
-        MNI space, ambiguous confounds …): the whole job has not succeeded. False where a rule took a sibling.
+    It is a fault where the run was asked for and is missing from the plan because of its input (content not here, no
+    MNI space, ambiguous confounds …): the whole job has not succeeded. It is none where a rule took a sibling.
     """
 
     path: Path
@@ -88,30 +57,18 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a job works on.
+    """What a job works on."""
 
-    Parameters
-    ----------
-    runs : tuple of RunInput
-        Sorted by name, at least one.
-    skipped : tuple of Skipped
-        Sorted by name.
-    roots : mapping
-        Name to path of every dataset that is used; ``raw`` is the one with events, where there is one.
-    notes : tuple of str
-        What was decided (space, resolution, pipeline) and what was asked for and not found.
-    """
-
-    runs: tuple[RunInput, ...]
-    skipped: tuple[Skipped, ...]
-    roots: Mapping[str, Path]
-    notes: tuple[str, ...]
+    runs: tuple[RunInput, ...]  # sorted by name
+    skipped: tuple[Skipped, ...]  # sorted by name
+    roots: Mapping[str, Path]  # name to path of every dataset that is used; "raw": the one with events, if any
+    notes: tuple[str, ...]  # what was decided (space, resolution, pipeline), and what was asked for and not found
 
 
 def plan_text(
     inputs: Inputs, finished: Collection[str] = (), *, reasons: Mapping[str, object] = MappingProxyType({})
 ) -> str:
-    """Say what will run, what is finished already, and what is skipped with the reason.
+    """Say in several lines what will run, what is finished already, and what is skipped with the reason.
 
     Parameters
     ----------
@@ -120,11 +77,6 @@ def plan_text(
         Stems of runs whose results are there.
     reasons : mapping
         Stem to why a run has to be done, and what of it.
-
-    Returns
-    -------
-    str
-        Several lines.
     """
     due = [run for run in inputs.runs if run.stem not in finished]
     done = len(inputs.runs) - len(due)

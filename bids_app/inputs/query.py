@@ -17,37 +17,26 @@ from .bids_names import BidsFile, same_label
 
 __all__ = ["EVERYTHING", "LONG_KEYS", "Criterion", "Query", "nearest", "read_filter_file", "space_of"]
 
+# Entities whose long name is the short one, and what is no entity but asked for like one.
+_ALIKE = ("sample", "task", "run", "echo", "flip", "part", "space", "cohort", "split", "chunk", "atlas", "label")
+_BESIDE = ("suffix", "extension", "datatype")
 SHORT_KEYS = {
     "subject": "sub",
     "session": "ses",
-    "sample": "sample",
-    "task": "task",
     "acquisition": "acq",
     "ceagent": "ce",
     "tracer": "trc",
     "reconstruction": "rec",
     "direction": "dir",
-    "run": "run",
     "modality": "mod",
-    "echo": "echo",
-    "flip": "flip",
     "inversion": "inv",
-    "part": "part",
     "processing": "proc",
     "hemisphere": "hemi",
-    "space": "space",
-    "cohort": "cohort",
-    "split": "split",
-    "chunk": "chunk",
-    "atlas": "atlas",
     "segmentation": "seg",
     "resolution": "res",
     "density": "den",
-    "label": "label",
     "description": "desc",
-    "suffix": "suffix",
-    "extension": "extension",
-    "datatype": "datatype",
+    **{name: name for name in (*_ALIKE, *_BESIDE)},
 }
 """Entities of a filter file, long name (as in pybids and fMRIPrep) to short; the short ones are accepted too."""
 
@@ -59,19 +48,12 @@ ANY = "*"
 class Criterion:
     """One condition on a file name.
 
-    Parameters
-    ----------
-    key : str
-        Short key of an entity, or ``suffix``, ``extension``, ``datatype``.
-    wanted : tuple
-        Labels of which one must be there; None stands for "no such entity", ``"*"`` for "any label".
-    option : str
-        Where the user asked for it.
+    One of the labels in `wanted` must be there; None stands for "no such entity", ``"*"`` for "any label".
     """
 
-    key: str
+    key: str  # short key of an entity, or suffix, extension, datatype
     wanted: tuple[str | None, ...]
-    option: str
+    option: str  # where the user asked for it
 
     def accepts(self, file: BidsFile) -> bool:
         """Tell whether a file fulfils the condition.
@@ -86,7 +68,7 @@ class Criterion:
 
     def is_met(self, wanted: str | None, file: BidsFile) -> bool:
         """Compare one wanted label with the one that a file has."""
-        label = _label(file, self.key)
+        label = file.label(self.key)
         if self.key == "space" and wanted not in (None, ANY) and label is not None:
             return _is_space(wanted, file)
         if wanted is None or label is None:
@@ -95,7 +77,7 @@ class Criterion:
 
     def labels(self, files: Iterable[BidsFile]) -> set[str]:
         """Give the labels that files have where this criterion looks."""
-        return {label for file in files if (label := _label(file, self.key)) is not None}
+        return {label for file in files if (label := file.label(self.key)) is not None}
 
     def __str__(self) -> str:
         labels = (
@@ -130,16 +112,6 @@ def _is_space(wanted: str, file: BidsFile) -> bool:
     return name in (space, space.partition("+")[0]) and all(has.get(key) == label for key, label in wanted_labels)
 
 
-def _label(file: BidsFile, key: str) -> str | None:
-    if key == "suffix":
-        return file.suffix
-    if key == "extension":
-        return file.extension
-    if key == "datatype":
-        return file.path.parent.name
-    return file.entities.get(key)
-
-
 def read_filter_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a filter file as fMRIPrep takes it.
 
@@ -170,13 +142,7 @@ def read_filter_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Query:
-    """The one query of a call, at the participant level and at the group level alike.
-
-    Parameters
-    ----------
-    criteria : tuple of Criterion
-        All of which the name of a BOLD file has to fulfil.
-    """
+    """The one query of a call, at all levels alike: criteria all of which the name of a BOLD file has to fulfil."""
 
     criteria: tuple[Criterion, ...] = ()
 
@@ -239,7 +205,7 @@ class Query:
             return "There is no BOLD file at all."
         near = [(refusing, file) for refusing, file in misses if len(refusing) == len(misses[0][0])]
         instead = Counter(
-            " and ".join(_says(file, criterion.key) for criterion in refusing) or "the same labels"
+            " and ".join(file.says(criterion.key) for criterion in refusing) or "the same labels"
             for refusing, file in near
         )
         parts = [f"{counted(n, 'file')} with {what}" for what, n in sorted(instead.items())[:5]]
@@ -306,8 +272,3 @@ def nearest(label: str, labels: Collection[str], n: int = 3) -> list[str]:
     same = sorted(other for other in labels if other.lstrip("0").lower() == plain)
     similar = difflib.get_close_matches(label, sorted(set(labels) - set(same)), n=n, cutoff=0.5)
     return (same + similar)[:n]
-
-
-def _says(file: BidsFile, key: str) -> str:
-    label = _label(file, key)
-    return f"no {key}" if label is None else f"{key}-{label}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import read_json
-from ...images import open_image
+from ...images import count_volumes
 from ...options import LONGEST_TR, SHORTEST_TR
 
 __all__ = ["OPTION", "RunTiming", "read_timing"]
@@ -30,23 +30,14 @@ _KEYS = ("RepetitionTime", "VolumeTiming")
 class RunTiming:
     """The times of a run's volumes.
 
-    Parameters
-    ----------
-    repetition_time : float or None
-        In s, from the start of a volume to the start of the next; None where no sidecar tells.
-    start_time : float
-        When in its repetition time a volume counts as taken, in s from its start: the reference of slice timing
-        (``StartTime``), else 0. Onsets of events count from the start of the first volume.
-    source : str
-        Where the repetition time is from.
-    notes : tuple of str
-        What was decided, in sentences.
+    At `start_time` in its repetition time a volume counts as taken: the reference of slice timing (``StartTime``), else
+    0. Onsets of events count from the start of the first volume.
     """
 
-    repetition_time: float | None = None
-    start_time: float = 0.0
-    source: str = ""
-    notes: tuple[str, ...] = ()
+    repetition_time: float | None = None  # in s, from the start of a volume to that of the next; None: no sidecar tells
+    start_time: float = 0.0  # in s
+    source: str = ""  # where the repetition time is from
+    notes: tuple[str, ...] = ()  # what was decided, in sentences
 
 
 def read_timing(sidecars: Iterable[Path], *, image: Path | None = None, given: float | None = None) -> RunTiming:
@@ -96,7 +87,8 @@ def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> tuple[RunTim
         if "RepetitionTime" in own:
             repetition_time = _repetition_time(own["RepetitionTime"], path)
         if "VolumeTiming" in own:
-            spacing = _spacing(own["VolumeTiming"], path, _count_volumes(image), notes)
+            n_volumes = None if image is None else count_volumes(image)
+            spacing = _spacing(own["VolumeTiming"], path, n_volumes, notes)
             if repetition_time is not None and not _same(repetition_time, spacing):
                 raise InputError(
                     f"{path}: RepetitionTime is {repetition_time:g} s and VolumeTiming has a volume every {spacing:g} "
@@ -123,14 +115,6 @@ def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> tuple[RunTim
             "it (s from the start of a volume)."
         )
     return RunTiming(repetition_time, start[0] if start else 0.0, source, tuple(notes)), sparse
-
-
-def _count_volumes(image: Path | None) -> int | None:
-    """Count the volumes of an image; None where that is not possible, which the preparation will say."""
-    try:
-        return None if image is None else int(math.prod(open_image(image).shape[3:]))
-    except InputError:
-        return None
 
 
 def _repetition_time(value: Any, path: Path) -> float:

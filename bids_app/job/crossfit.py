@@ -26,22 +26,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Fold:
-    """One part of the participants, and the runs of all others, which train its model.
+    """One part of the participants, and the runs of all others, which train its model."""
 
-    Parameters
-    ----------
-    number, of : int
-        From 1 on; how many there are.
-    participants : tuple of str
-        Labels of those whose temporal nulls go through this fold's model.
-    training_runs : tuple of str
-        Stems, in the order in which they trained the main model.
-    """
-
-    number: int
-    of: int
-    participants: tuple[str, ...]
-    training_runs: tuple[str, ...]
+    number: int  # from 1 on
+    of: int  # how many there are
+    participants: tuple[str, ...]  # labels of those whose temporal nulls go through this fold's model
+    training_runs: tuple[str, ...]  # stems, in the order in which they trained the main model
 
     @property
     def name(self) -> str:
@@ -55,15 +45,9 @@ class Fold:
 
 
 def folds_of(training_runs: Iterable[str], n_folds: int) -> tuple[Fold, ...]:
-    """Split the participants whose runs train a model into folds: sorted, dealt out in turn.
+    """Split the participants whose runs (stems) train a model into folds: sorted, dealt out in turn.
 
     Dealing out, not cutting: neighbours in sorted order are often of one site, and every model is to see all sites.
-
-    Parameters
-    ----------
-    training_runs : iterable of str
-        Stems of runs.
-    n_folds : int
 
     Raises
     ------
@@ -124,19 +108,12 @@ def check_training_runs(fold: Fold, here: Collection[str]) -> None:
 class FoldModels:
     """The places of the models of the folds, beside the main model that they belong to.
 
-    Parameters
-    ----------
-    main : StoredModel
-        Its card says which runs trained it: folds follow from them, not from the runs of one call.
-    store : ModelStore
-        That of the main model.
-    n_folds : int
-    unwanted : dict
-        Name to checksum of models that are to be replaced, and do not count; `fit_missing` takes them out.
+    Its card says which runs trained it: folds follow from them, not from the runs of one call. Models that are to be
+    replaced, and do not count, are `unwanted` (name to checksum); `fit_missing` takes them out.
     """
 
     main: StoredModel
-    store: ModelStore
+    store: ModelStore  # of the main model
     n_folds: int
     unwanted: dict[str, str] = field(default_factory=dict)
 
@@ -195,23 +172,10 @@ def fit_missing(
     fail: Callable[[str, str], object],
     say: Callable[[str], None] = print,
 ) -> dict[str, StoredModel]:
-    """Give the models of folds, and make those that nobody has made; one that fails stops no other.
+    """Give the models of folds by participant, and make those that nobody has made; one that fails stops no other.
 
-    Parameters
-    ----------
-    models : FoldModels
-    folds : iterable of Fold
-    make : callable
-        Trains a fold's model and gives its folder; raises `ScaaeError`.
-    fail : callable
-        Gets what failed, and why.
-    say : callable
-        Gets a line when this job waits for another.
-
-    Returns
-    -------
-    dict
-        Participant's label to model.
+    `make` trains a fold's model and gives its folder, or raises a `ScaaeError`; `fail` gets what failed, and why;
+    `say` gets a line when this job waits for another.
     """
     found: dict[str, StoredModel] = {}
     for fold in folds:

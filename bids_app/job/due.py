@@ -19,25 +19,13 @@ __all__ = ["DueRuns"]
 
 @dataclass(frozen=True)
 class DueRuns:
-    """What of a job's runs an output dataset has yet to get.
-
-    Parameters
-    ----------
-    settings : Settings
-    models : JobModels
-    maps : str
-        Hash of the settings that change the maps.
-    scores : mapping
-        The settings that change what is computed from them.
-    known : mapping
-        The configurations that the output dataset holds and has held, by their hashes.
-    """
+    """What of a job's runs an output dataset has yet to get."""
 
     settings: Settings
     models: JobModels
-    maps: str
-    scores: Mapping[str, Any]
-    known: Mapping[str, Mapping[str, Any]]
+    maps: str  # hash of the settings that change the maps
+    scores: Mapping[str, Any]  # the settings that change what is computed from them
+    known: Mapping[str, Mapping[str, Any]]  # configurations that the output holds and has held, by their hashes
 
     def find(self, runs: Iterable[RunInput]) -> dict[str, Due]:
         """Say which runs have to be done, why, and what of them, by stem."""

@@ -36,22 +36,8 @@ def find_signed_maps(
 ) -> list[Path] | None:
     """Find a run's maps before equation 9: in the output dataset, or where their extraction wrote them.
 
-    Parameters
-    ----------
-    settings : Settings
-    entities : mapping
-        Of the run.
-    stem : str
-        Of the run.
-    model : StoredModel
-    is_certain : bool
-        Whether it is seen, byte for byte, that maps in the work folder belong to those in the output dataset; for a
-        plan, their sizes say enough.
-
-    Returns
-    -------
-    list of Path or None
-        None where they were not kept.
+    None where they were not kept. To be certain, it is seen byte for byte that maps in the work folder belong to those
+    in the output dataset; for a plan, their sizes say enough.
     """
     there = [settings.output_dir / output_path(entities, f"{branch}_signed") for branch in BRANCHES]
     if all(path.is_file() for path in there):
@@ -70,15 +56,7 @@ def find_signed_maps(
 
 
 def check_same_run(output_dir: Path, entities: Mapping[str, str], *, region: str, samples: str) -> None:
-    """See that a run that was prepared once more has the region and the volumes of the maps that are there.
-
-    Parameters
-    ----------
-    output_dir : Path
-    entities : mapping
-        Of the run.
-    region, samples : str
-        Files of the run as it was prepared now.
+    """See that a run that was prepared once more (`region`, `samples`) has those of the maps that are there.
 
     Raises
     ------

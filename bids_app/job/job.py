@@ -9,14 +9,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...derivatives.names import output_path
+from ...workflows.model_card import training_sentence
 from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
-from ..output.citation import training_sentence, write_methods
-from ..output.dataset_files import has_results, write_dataset_files, write_participants
+from ..output.citation import write_methods
+from ..output.dataset_files import write_dataset_files, write_participants
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
 from ..output.verdict import Summary
-from ..settings.configuration import configuration_hash, known_configurations, maps_of, merged_scores, scores_of
+from ..settings.configuration import (
+    configuration_hash,
+    has_results,
+    known_configurations,
+    maps_of,
+    merged_scores,
+    scores_of,
+)
 from ..settings.console import Console
 from ..settings.settings import Settings
 from .denoised import denoised_warnings
@@ -32,16 +40,7 @@ __all__ = ["Job"]
 
 
 class Job:
-    """One call's work on one output dataset.
-
-    Parameters
-    ----------
-    settings : Settings
-    inputs : Inputs
-    content : mapping
-        The configuration.
-    console : Console
-    """
+    """One call's work on one output dataset, with the configuration `content`."""
 
     def __init__(self, settings: Settings, inputs: Inputs, content: Mapping[str, Any], console: Console):
         self.settings, self.inputs, self.console = settings, inputs, console
@@ -81,7 +80,8 @@ class Job:
         by_participant: defaultdict[str, list[RunInput]] = defaultdict(list)
         for run in due:
             by_participant[run.entities["sub"]].append(run)
-        locks = {label: self._lock(label) for label in by_participant}
+        claims = self.settings.output_dir / "logs" / ".claims"
+        locks = {label: Lock(claims / f"sub-{label}.lock", f"sub-{label}") for label in by_participant}
         ours = [label for label, lock in locks.items() if lock.try_acquire()]
         try:
             self._do([run for label in ours for run in by_participant[label]])
@@ -89,15 +89,12 @@ class Job:
             for label in ours:
                 locks[label].release()
         for label in sorted(by_participant.keys() - set(ours)):
-            locks[label].acquire(self.console.say)
-            try:
+            with locks[label].acquire(self.console.say):
                 runs = by_participant[label]
                 still_due = self.runs_due.find(runs)
                 self.due |= still_due
                 self.summary.before |= {run.stem for run in runs} - still_due.keys() - {self.store.name}
                 self._do([run for run in runs if run.stem in still_due])
-            finally:
-                locks[label].release()
         self._report_missing()
 
     def write_reports(self, participants: Collection[str]) -> None:
@@ -113,9 +110,6 @@ class Job:
             self.summary.left = self.due.keys() - done
         if self.settings.resource_monitor:
             self.logbook.write_resources()
-
-    def _lock(self, participant: str) -> Lock:
-        return Lock(self.settings.output_dir / "logs" / ".claims" / f"sub-{participant}.lock", f"sub-{participant}")
 
     def _describe_dataset(self) -> None:
         write_dataset_files(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ...errors import InputError
-from ...images import open_image
+from ...images import count_volumes
 from ...options import OF_MODEL
 
 __all__ = ["baselines_gb", "memory_gb", "training_gb"]
@@ -51,7 +49,6 @@ tiny one (0.7 GB).
 HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}
 """Those that need the memory of `decompose`."""
 
-
 MODEL_GB = 0.45
 """What loading a model takes: torch (0.4 GB) and the weights."""
 
@@ -63,10 +60,7 @@ def memory_gb(step: str, bold: Path | None = None) -> float:
 
 
 def _n_volumes(bold: Path) -> int:
-    try:
-        return math.prod(open_image(bold).shape[3:])
-    except InputError:  # the preparation will say
-        return 0
+    return count_volumes(bold) or 0  # of what cannot be read the preparation will say
 
 
 def baselines_gb(names: Sequence[str], bold: Path) -> float:

@@ -22,18 +22,10 @@ __all__ = ["ModelStore", "StoredModel", "check_model", "mismatches", "model_name
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A finished model in the output dataset.
-
-    Parameters
-    ----------
-    folder : Path
-    checksum : str
-        SHA-256 of the weights.
-    card : dict
-    """
+    """A finished model in the output dataset."""
 
     folder: Path
-    checksum: str
+    checksum: str  # SHA-256 of the weights
     card: dict[str, Any]
 
     @property
@@ -60,22 +52,12 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class ModelStore:
-    """The place of the one model of a configuration: ``OUT/models/<name>``.
-
-    Parameters
-    ----------
-    output_dir : Path
-    name : str
-    may_be_damaged : bool
-        Whether a damaged model counts as none, because it is going to be replaced.
-    more_card : mapping
-        Written into the card; a model whose card says otherwise counts as none.
-    """
+    """The place of the one model of a configuration: ``OUT/models/<name>``."""
 
     output_dir: Path
     name: str
-    may_be_damaged: bool = False
-    more_card: Mapping[str, Any] = field(default_factory=dict)
+    may_be_damaged: bool = False  # a damaged model counts as none, because it is going to be replaced
+    more_card: Mapping[str, Any] = field(default_factory=dict)  # a model whose card says otherwise counts as none
 
     @property
     def folder(self) -> Path:
@@ -137,9 +119,7 @@ class ModelStore:
         say : callable
             Gets a line when this job waits for another.
         """
-        lock = Lock(self.folder.parent / f".{self.name}.lock", "fitting the model")
-        lock.acquire(say)
-        try:
+        with Lock(self.folder.parent / f".{self.name}.lock", "fitting the model").acquire(say) as lock:
             there = self.find()
             if there is not None and there.checksum != replacing:
                 return there
@@ -148,8 +128,6 @@ class ModelStore:
             if there is not None and there.checksum != replacing:
                 return there
             return self.place(made)
-        finally:
-            lock.release()
 
 
 def check_model(folder: Path) -> None:
@@ -172,13 +150,8 @@ def check_model(folder: Path) -> None:
 def model_name(settings: Settings, maps: str, known: Mapping[str, Mapping[str, Any]]) -> str:
     """Name the model of a configuration, as that is called which an earlier version has left.
 
-    Parameters
-    ----------
-    settings : Settings
-    maps : str
-        Hash of the settings that change the maps; earlier versions took that of all settings.
-    known : mapping
-        The configurations that the output dataset holds and has held, by their hashes.
+    That version took the hash of all settings in place of `maps`, the hash of those that change the maps: one of the
+    configurations that are `known`, because the output dataset holds or has held them.
     """
     same = [digest for digest, content in known.items() if configuration_hash(maps_of(content)) == maps]
     names = [_name(settings, digest) for digest in (maps, *same)]

@@ -25,18 +25,7 @@ FEW_VOLUMES = 500
 
 
 class JobModels:
-    """The models of one job.
-
-    Parameters
-    ----------
-    settings : Settings
-    inputs : Inputs
-    store : ModelStore
-        Of the main model.
-    logbook : Logbook
-    stages : callable
-        Gives the workflows.
-    """
+    """The models of one job; `store` is the place of the main one, `stages` gives the workflows."""
 
     def __init__(
         self, settings: Settings, inputs: Inputs, store: ModelStore, logbook: Logbook, stages: Callable[[], Stages]

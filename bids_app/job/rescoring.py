@@ -29,20 +29,11 @@ _NEEDS_SIGNED = {"states", "signed_maps"}
 
 @dataclass(frozen=True)
 class Addition:
-    """What is to be computed for a run whose maps are there.
-
-    Parameters
-    ----------
-    run : RunInput
-    parts : frozenset of str
-        Of `PARTS`, or ``signed_maps``.
-    scores : mapping
-        The settings (`scores_of`) that the run's scores are of afterwards.
-    """
+    """What is to be computed for a run whose maps are there."""
 
     run: RunInput
-    parts: frozenset[str]
-    scores: Mapping[str, Any]
+    parts: frozenset[str]  # of PARTS, or "signed_maps"
+    scores: Mapping[str, Any]  # the settings (scores_of) that the run's scores are of afterwards
 
 
 def prepared_as_before(stages: Stages, run: RunInput, prepared: PreparedFiles) -> str:

@@ -59,41 +59,21 @@ class PreparedFiles:
 
 @dataclass(frozen=True)
 class Written:
-    """A run whose results are in the output dataset.
+    """A run whose results are in the output dataset."""
 
-    Parameters
-    ----------
-    files : tuple of str
-        Below the output dataset.
-    model : str
-        Checksum of the weights that were applied.
-    warnings : tuple of str
-    """
-
-    files: tuple[str, ...]
-    model: str
+    files: tuple[str, ...]  # below the output dataset
+    model: str  # checksum of the weights that were applied
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The steps of one job.
-
-    Parameters
-    ----------
-    settings : Settings
-    folder : Path
-        Working folder of this output dataset and configuration.
-    tell : callable
-        Gets stem (or name) and what happened to it, ``start``, ``end`` or ``exception``, for every step.
-    roots : mapping
-        Name to folder of the input datasets.
-    """
+    """The steps of one job."""
 
     settings: Settings
-    folder: Path
-    tell: Callable[[str, str], None]
-    roots: Mapping[str, Path]
+    folder: Path  # working folder of this output dataset and configuration
+    tell: Callable[[str, str], None]  # gets the name of every step and what happened to it (start, end, exception)
+    roots: Mapping[str, Path]  # name to folder of the input datasets
 
     def prepare(
         self, runs: Iterable[RunInput], grid_mask: Path | None, *, name: str = "preparation_wf"

@@ -9,9 +9,10 @@ from typing import Any
 from ...files import read_json
 from ...model.folder import lacking
 from ...workflows import init_networks_wf, init_prepare_run_wf
+from ...workflows.model_card import training_sentence
 from ..inputs.plan import RunInput
 from ..settings.settings import Settings
-from .citation import training_sentence, write_methods
+from .citation import write_methods
 
 __all__ = ["write_boilerplate"]
 
@@ -19,13 +20,8 @@ __all__ = ["write_boilerplate"]
 def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: Path | None) -> Path:
     """Write the Methods text of what a call would do; give the file.
 
-    Parameters
-    ----------
-    settings : Settings
-    runs : iterable of RunInput
-        What is known of the input decides on some sentences: runs that were denoised before, tasks.
-    model_dir : Path or None
-        The model, where there is one already; the text then tells what it was trained on.
+    What is known of the input decides on some sentences: runs that were denoised before, tasks. Where there is a model
+    already, the text tells what it was trained on.
     """
     runs = list(runs)
     card = _planned_card(settings) if model_dir is None else read_json(model_dir / "card.json")
@@ -33,13 +29,9 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
     paragraphs = ["".join(dict.fromkeys(_preparation(settings, denoised=denoised) for denoised in kinds))]
     paragraphs.append(training_sentence(card))
     if settings.level == "participant":
-        tasks = sorted({run.events is not None for run in runs})
         evaluation = settings.evaluation.of_model(lacking(card))
-        texts = (
-            init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc()
-            for with_events in tasks[-1:]
-        )
-        paragraphs.append("".join(texts))
+        with_events = any(run.events is not None for run in runs)
+        paragraphs.append(init_networks_wf(evaluation, settings.nulls, with_events=with_events).visit_desc())
     write_methods(settings.output_dir, paragraphs)
     return settings.output_dir / "logs" / "CITATION.md"
 

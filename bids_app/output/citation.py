@@ -11,9 +11,8 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...files import write_text
-from ...workflows.model_card import training_sentence
 
-__all__ = ["methods_text", "references_bib", "training_sentence", "write_methods"]
+__all__ = ["methods_text", "references_bib", "write_methods"]
 
 _OPENING = (
     f"Functional brain networks of single fMRI volumes were computed with *scaae-nipype* {__version__}, which is based "

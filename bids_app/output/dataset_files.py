@@ -16,13 +16,13 @@ from ..inputs.datasets import participants_of
 from ..inputs.participants import first_table
 from ..inputs.plan import Inputs, RunInput
 from ..inputs.query import nearest
+from ..settings.configuration import has_results
 
 __all__ = [
     "BIDS_VERSION",
     "all_outputs",
     "check_writable",
     "dataset_description",
-    "has_results",
     "ignore",
     "part_of",
     "participants_with_results",
@@ -87,12 +87,8 @@ def check_writable(output_dir: Path) -> None:
 def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]:
     """List the outputs of a run, below the output dataset.
 
-    Parameters
-    ----------
-    run : RunInput
-    options : collection of str
-        What was asked for besides what is always there, as `Settings.output_options` gives it. Where the run has a
-        table of events, what is computed from it is wanted too.
+    Besides those that are always there, they are those that `options` (`Settings.output_options`) ask for, and, where
+    the run has a table of events, what is computed from it.
     """
     asked = {None, *options, *(["events"] if run.events is not None else [])}
     return [
@@ -136,16 +132,7 @@ def _uri(file: Path, roots: Mapping[str, Path]) -> str:
 
 
 def dataset_description(inputs: Inputs, *, configuration: str, container: str | None) -> dict[str, Any]:
-    """Describe the output dataset.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    configuration : str
-        Hash of the settings.
-    container : str or None
-        Tag of the container image this runs in.
-    """
+    """Describe the output dataset, with the hash of the settings and the tag of the container image this runs in."""
     ours: dict[str, Any] = {
         "Name": "scaae-nipype",
         "Version": __version__,
@@ -155,19 +142,18 @@ def dataset_description(inputs: Inputs, *, configuration: str, container: str | 
     if container:
         ours["Container"] = {"Type": "docker", "Tag": container}
     descriptions = {name: _description(root) for name, root in inputs.roots.items()}
-    earlier = [
-        entry
-        for description in descriptions.values()
-        for entry in _dicts(description.get("GeneratedBy"))
-        if entry.get("Name")
-    ]
+    earlier: list[dict[str, Any]] = []
+    for description in descriptions.values():
+        for entry in _dicts(description.get("GeneratedBy")):
+            if entry.get("Name") and entry not in earlier:
+                earlier.append(entry)
     authors = next((authors for d in descriptions.values() if (authors := d.get("Authors"))), None)
     return {
         "Name": "Functional brain networks of single fMRI volumes",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         **({"Authors": authors} if authors else {}),
-        "GeneratedBy": [ours, *_distinct(earlier)],
+        "GeneratedBy": [ours, *earlier],
         "SourceDatasets": [
             {"URL": root.as_uri(), **({"DOI": doi} if (doi := descriptions[name].get("DatasetDOI")) else {})}
             for name, root in inputs.roots.items()
@@ -204,11 +190,6 @@ def ignore(output_dir: Path, patterns: Iterable[str] = _IGNORED) -> None:
     write_text("\n".join(dict.fromkeys([*there, *patterns])) + "\n", path)
 
 
-def has_results(output_dir: Path, participant: str) -> bool:
-    """Tell whether anything of a participant is in the output dataset."""
-    return any(output_dir.glob(f"sub-{participant}/**/func/*_desc-*"))
-
-
 def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> list[str]:
     """List the participants in the output dataset: all, or those asked for.
 
@@ -217,8 +198,7 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
     UsageError
         If there is nothing of one of them, or of anybody.
     """
-    there = sorted(path.name.removeprefix("sub-") for path in output_dir.glob("sub-*") if path.is_dir())
-    there = [label for label in there if has_results(output_dir, label)]
+    there = [label for label in participants_of(output_dir) if has_results(output_dir, label)]
     missing = [label for label in asked if label not in there]
     if missing or not there:
         whom = " ".join(f"sub-{label}" for label in missing) or "anybody"
@@ -230,7 +210,7 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
 
 def write_participants(output_dir: Path, inputs: Inputs) -> None:
     """Carry the input's table of participants over, with the rows of those who are in the output."""
-    there = sorted(path.name for path in output_dir.glob("sub-*") if path.is_dir())
+    there = [f"sub-{label}" for label in participants_of(output_dir)]
     found, _ = first_table(list(inputs.roots.values())[::-1], participants_of(output_dir, *inputs.roots.values()))
     if found is not None and not (rows := found.rows[found.rows["participant_id"].isin(there)]).empty:
         write_table(rows, output_dir / "participants.tsv")
@@ -246,7 +226,3 @@ def _description(root: Path) -> Mapping[str, Any]:
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _distinct(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [item for number, item in enumerate(items) if item not in items[:number]]

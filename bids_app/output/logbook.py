@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -38,20 +37,13 @@ _SAID = {
 class Logbook:
     """What became of the runs of one call, and what their steps needed.
 
-    Parameters
-    ----------
-    output_dir : Path
-    inputs : Inputs
-    maps : str
-        Hash of the settings that change the maps.
-    scores : mapping
-        The settings that change what is computed from them.
-    console : Console
+    `maps` is the hash of the settings that change the maps, `scores` are those that change what is computed from them.
     """
 
     def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):
-        self.output_dir, self.inputs, self.console = output_dir, inputs, console
+        self.output_dir, self.console = output_dir, console
         self.maps, self.scores = maps, scores
+        self._stems = {node_name(run.stem): run.stem for run in inputs.runs}
         self.summary = Summary(
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
         )
@@ -212,10 +204,6 @@ class Logbook:
         workflow, part = node.split(".")[:2]
         shared = {"train": " ".join(["model", *re.findall(r"fold\d+of\d+", workflow)]), "make_surrogates": "templates"}
         return self._stems.get(part) or shared.get(part) or part.replace("report_sub_", "sub-")
-
-    @cached_property
-    def _stems(self) -> dict[str, str]:
-        return {node_name(run.stem): run.stem for run in self.inputs.runs}
 
 
 def _now() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,48 +33,25 @@ __all__ = [
 class RunRecord:
     """What became of a run.
 
-    Parameters
-    ----------
-    run : str
-        Stem of the run's outputs.
-    participant : str
-        Label without ``sub-``.
-    status : {"finished", "failed"}
-    message : str
-        Why it failed, in one line; empty where it did not.
-    configuration : str
-        Hash of the settings that change the maps; in records of earlier versions, which have no `scores`, of all.
-    model : str
-        Checksum of the weights; empty where none was applied.
-    inputs : mapping
-        Path to size and time of change of every input file.
-    outputs : sequence of str
-        Paths below the output dataset.
-    warnings : sequence of str
-    steps : sequence of mapping
-        Name, seconds and peak memory of every step.
-    finished_at : str
-    version : str
-    scores : mapping or None
-        The settings that what was computed from the maps was computed with (`scores_of`).
-    pending : sequence of str
-        Parts of the scores (`PARTS`) that are being computed: should the call end, they may be of either settings.
+    In records of earlier versions, which have no `scores`, `configuration` is the hash of all settings.
     """
 
-    run: str
-    participant: str
+    run: str  # stem of the run's outputs
+    participant: str  # label without sub-
     status: Literal["finished", "failed"]
-    message: str
-    configuration: str
-    model: str
-    inputs: Mapping[str, Mapping[str, int]]
-    outputs: Sequence[str] = ()
+    message: str  # why it failed, in one line; empty where it did not
+    configuration: str  # hash of the settings that change the maps
+    model: str  # checksum of the weights; empty where none was applied
+    inputs: Mapping[str, Mapping[str, int]]  # path to size and time of change of every input file
+    outputs: Sequence[str] = ()  # paths below the output dataset
     warnings: Sequence[str] = ()
-    steps: Sequence[Mapping[str, Any]] = field(default=())
+    steps: Sequence[Mapping[str, Any]] = ()  # name, seconds and peak memory of every step
     finished_at: str = ""
     version: str = __version__
-    scores: Mapping[str, Any] | None = None
-    pending: Sequence[str] = ()
+    scores: Mapping[str, Any] | None = (
+        None  # settings that what is computed from the maps was computed with (scores_of)
+    )
+    pending: Sequence[str] = ()  # of PARTS, being computed: should the call end, they may be of either settings
 
     def write(self, output_dir: Path) -> Path:
         """Write the record to its place below the output dataset."""
@@ -114,14 +91,7 @@ def read_records(output_dir: Path) -> list[RunRecord]:
 
 
 def in_current_form(record: RunRecord | None, known: Mapping[str, Mapping[str, Any]]) -> RunRecord | None:
-    """Give a record as this version writes it: earlier ones note one hash of all settings.
-
-    Parameters
-    ----------
-    record : RunRecord or None
-    known : mapping
-        The configurations that the output dataset holds and has held, by their hashes.
-    """
+    """Give a record as this version writes it: earlier ones note one hash of all settings, which `known` resolves."""
     if record is None or record.scores is not None or record.configuration not in known:
         return record
     content = known[record.configuration]
@@ -135,12 +105,8 @@ _FIRST = "not done yet"
 class Due:
     """Why a run has to be done, and what of it; false where there is nothing to do.
 
-    Parameters
-    ----------
-    reason : str
-    parts : frozenset of str
-        The parts of the scores (of `PARTS`, or ``signed_maps``) that are to be computed from the maps that are there;
-        none: everything is due, the maps first.
+    Due are the parts of the scores (of `PARTS`, or ``signed_maps``) that are to be computed from the maps that are
+    there; without parts everything is, the maps first.
     """
 
     reason: str = ""

@@ -10,7 +10,7 @@ from ...errors import UsageError
 from ..settings.configuration import (
     configuration,
     file_checksum,
-    has_run_results,
+    has_results,
     merged_scores,
     read_configuration,
     scores_of,
@@ -41,7 +41,7 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
         If a file is needed again that is not where it was.
     """
     held = read_configuration(settings.output_dir)
-    if held is None or not has_run_results(settings.output_dir):
+    if held is None or not has_results(settings.output_dir):
         return settings, []
     content, files = held
     there = scores_of(content)
@@ -49,18 +49,16 @@ def with_what_is_there(settings: Settings) -> tuple[Settings, list[str]]:
     wanted = merged_scores(there, asked)
     today = scores_of(configuration(settings))
     changes: dict[str, Any] = {}
+    kept: list[str] = []
     for key, option in keys_of("scores").items():
         if wanted[key] != today[key]:
             changes[option.name] = _value(key, wanted[key], settings.output_dir, files)
-    if not changes:
-        return settings, []
-    kept = [_named(key, _kept(key, wanted[key], today[key])) for key in (OPTIONS[name].key for name in changes)]
-    words = ", ".join(text for text in kept if text)
+            more = wanted[key]
+            if key == "Baselines":
+                more = [name for name in more if name not in today[key]]
+            kept.append(_named(key, more))
+    words = ", ".join(filter(None, kept))
     return settings.replaced(**changes), [f"Kept as {settings.output_dir} holds it: {words}."] if words else []
-
-
-def _kept(key: str, wanted: Any, today: Any) -> Any:
-    return [name for name in wanted if name not in today] if key == "Baselines" else wanted
 
 
 def _left_open(settings: Settings, there: Mapping[str, Any]) -> list[str]:

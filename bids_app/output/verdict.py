@@ -18,58 +18,30 @@ from ...words import counted, few_and_more, one_line
 from ..exits import EXIT_FAILED, EXIT_OK
 from ..settings.console import Console
 
-__all__ = ["Call", "Summary", "Verdict", "judge", "write_status"]
+__all__ = ["Call", "Summary", "judge"]
 
 
 @dataclass
 class Summary:
-    """What became of the runs of this call, by their stems.
+    """What became of the runs of this call, by their stems."""
 
-    Parameters
-    ----------
-    before : set
-        Finished by an earlier call; nothing was done.
-    finished : set
-        Finished now (at the level that was asked for).
-    failed : dict
-        Run or other thing that failed, with the reason in one line.
-    left : set
-        Not started, because the call ended before.
-    missed : dict
-        Files that were asked for and could not be used, with the reason.
-    notes : list
-        What else the user has to know at the end.
-    interrupted : str
-        What stopped the call from outside, if something did.
-    """
-
-    before: set[str] = field(default_factory=set)
-    finished: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
-    missed: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    interrupted: str = ""
+    before: set[str] = field(default_factory=set)  # finished by an earlier call; nothing was done
+    finished: set[str] = field(default_factory=set)  # now, at the level that was asked for
+    failed: dict[str, str] = field(default_factory=dict)  # runs or other things, with the reason in one line
+    left: set[str] = field(default_factory=set)  # not started, because the call ended before
+    missed: dict[str, str] = field(default_factory=dict)  # files that could not be used, with the reason
+    notes: list[str] = field(default_factory=list)  # what else the user has to know at the end
+    interrupted: str = ""  # what stopped the call from outside, if something did
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of ``scaae-bids``.
-
-    Parameters
-    ----------
-    output_dir : Path
-    command : sequence of str
-        As it was typed.
-    console : Console
-    started : float
-        In s since the epoch.
-    """
+    """One call of ``scaae-bids``."""
 
     output_dir: Path
-    command: Sequence[str]
+    command: Sequence[str]  # as it was typed
     console: Console
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.time)  # in s since the epoch
 
     def carry_out(
         self,
@@ -122,41 +94,44 @@ class Call:
         if failure:
             summary.failed[subject] = failure
             say(f"{subject}: FAILED: {failure}")
-        verdict = judge(summary, what=what)
-        status = write_status(
-            self.output_dir,
-            verdict,
-            summary,
-            command=self.command,
-            configuration=configuration,
-            started=self.started,
-            facts=facts,
-        )
-        for text in dict.fromkeys(summary.notes):
+        exit_code, verdict = judge(summary, what=what)
+        ended, notes = time.time(), list(dict.fromkeys(summary.notes))
+        status = {
+            "Verdict": verdict,
+            "ExitCode": exit_code,
+            "Finished": sorted(summary.finished),
+            "FinishedBefore": sorted(summary.before),
+            "Failed": dict(sorted(summary.failed.items())),
+            "CouldNotRun": dict(sorted(summary.missed.items())),
+            "NotStarted": sorted(summary.left),
+            "Interrupted": summary.interrupted or None,
+            "Notes": notes,
+            **facts,
+            "ConfigurationHash": configuration,
+            "Version": __version__,
+            "Command": list(self.command),
+            "Started": _stamp(self.started),
+            "Ended": _stamp(ended),
+            "Seconds": round(ended - self.started, 1),
+        }
+        path = write_json(status, logs / "status.json")
+        for text in notes:
             say(f"{note}{text}")
-        say(f"{verdict.text} Status: {status}")
-        return verdict.exit_code
+        say(f"{verdict} Status: {path}")
+        return exit_code
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Exit code and sentence."""
-
-    exit_code: int
-    text: str
-
-
-def judge(summary: Summary, *, what: str = "run") -> Verdict:
-    """Compute the verdict.
+def judge(summary: Summary, *, what: str = "run") -> tuple[int, str]:
+    """Give the exit code, and the verdict in a sentence.
 
     >>> judge(Summary(before={"a"}, finished={"b"}))
-    Verdict(exit_code=0, text='All done: 1 run finished now, 1 before.')
+    (0, 'All done: 1 run finished now, 1 before.')
     >>> judge(Summary(before={"a"}))
-    Verdict(exit_code=0, text='Nothing to do: 1 run was finished before.')
-    >>> judge(Summary(finished={"a"}, failed={"b": "it is empty"})).text
-    'Something failed: 1 run finished, 1 failed (b).'
-    >>> judge(Summary(finished={"a"}, left={"b"}, interrupted="interrupted by SIGUSR1; run it again.")).text
-    'Stopped: 1 run finished, 1 not finished; interrupted by SIGUSR1; run it again.'
+    (0, 'Nothing to do: 1 run was finished before.')
+    >>> judge(Summary(finished={"a"}, failed={"b": "it is empty"}))
+    (1, 'Something failed: 1 run finished, 1 failed (b).')
+    >>> judge(Summary(finished={"a"}, left={"b"}, interrupted="interrupted by SIGUSR1; run it again."))
+    (1, 'Stopped: 1 run finished, 1 not finished; interrupted by SIGUSR1; run it again.')
     """
     done, before = len(summary.finished), len(summary.before)
     bad = [*summary.failed, *summary.missed]
@@ -166,61 +141,13 @@ def judge(summary: Summary, *, what: str = "run") -> Verdict:
         clauses += [f"{len(bad)} failed ({few_and_more(bad, 3)})"] if bad else []
         if summary.interrupted:
             clauses += [f"{len(summary.left)} not finished"] if summary.left else []
-            return Verdict(EXIT_FAILED, f"Stopped: {', '.join(clauses)}; {summary.interrupted}")
+            return EXIT_FAILED, f"Stopped: {', '.join(clauses)}; {summary.interrupted}"
         clauses += [f"{len(summary.left)} not started"] if summary.left else []
-        return Verdict(EXIT_FAILED, f"Something failed: {', '.join(clauses)}.")
+        return EXIT_FAILED, f"Something failed: {', '.join(clauses)}."
     if not done:
         verb = "was" if before == 1 else "were"
-        return Verdict(EXIT_OK, f"Nothing to do: {counted(before, what)} {verb} finished before.")
-    return Verdict(EXIT_OK, f"All done: {counted(done, what)} finished now{f', {before} before' if before else ''}.")
-
-
-def write_status(
-    output_dir: Path,
-    verdict: Verdict,
-    summary: Summary,
-    *,
-    command: Sequence[str],
-    configuration: str,
-    started: float,
-    facts: Mapping[str, Any],
-) -> Path:
-    """Write ``logs/status.json``.
-
-    Parameters
-    ----------
-    output_dir : Path
-    verdict : Verdict
-    summary : Summary
-    command : sequence of str
-    configuration : str
-        Hash.
-    started : float
-        Time of the start, in s since the epoch.
-    facts : mapping
-        What else belongs there (the model).
-    """
-    return write_json(
-        {
-            "Verdict": verdict.text,
-            "ExitCode": verdict.exit_code,
-            "Finished": sorted(summary.finished),
-            "FinishedBefore": sorted(summary.before),
-            "Failed": dict(sorted(summary.failed.items())),
-            "CouldNotRun": dict(sorted(summary.missed.items())),
-            "NotStarted": sorted(summary.left),
-            "Interrupted": summary.interrupted or None,
-            "Notes": list(dict.fromkeys(summary.notes)),
-            **facts,
-            "ConfigurationHash": configuration,
-            "Version": __version__,
-            "Command": list(command),
-            "Started": _stamp(started),
-            "Ended": _stamp(time.time()),
-            "Seconds": round(time.time() - started, 1),
-        },
-        output_dir / "logs" / "status.json",
-    )
+        return EXIT_OK, f"Nothing to do: {counted(before, what)} {verb} finished before."
+    return EXIT_OK, f"All done: {counted(done, what)} finished now{f', {before} before' if before else ''}."
 
 
 def _stamp(seconds: float) -> str:

@@ -49,7 +49,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def _settings_of(options: argparse.Namespace) -> Settings:
-    given = {name: _read(OPTIONS[name], value) for name, value in vars(options).items() if _is_given(name, value)}
+    typed = {name: value for name, value in vars(options).items() if name in OPTIONS and value is not None}
+    given = {name: _read(OPTIONS[name], value) for name, value in typed.items()}
     if given.get("mode") == "paper":
         given = {**PAPER, **given}
     preset = None if "model" in given else preset_named(given.get("preset", Training.preset)).name
@@ -80,10 +81,6 @@ def _settings_of(options: argparse.Namespace) -> Settings:
         given_filters=options.filters,
         notes=tuple(notes),
     )
-
-
-def _is_given(name: str, value: Any) -> bool:
-    return name in OPTIONS and value is not None
 
 
 def _read(option: Option, value: Any) -> Any:

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +22,32 @@ FMRIPREP_SECTIONS = frozenset({"environment", "execution", "workflow", "nipype",
 """Tables of the ``config.toml`` that fMRIPrep (and XCP-D) keep in their work folder and their logs."""
 
 FROM_FMRIPREP = {
-    "execution": {
-        "participant_label": "participant-label",
-        "session_label": "session-label",
-        "task_id": "task-id",
-        "run_id": "run-id",
-        "bids_database_dir": "bids-database-dir",
-        "work_dir": "work-dir",
-        "write_graph": "write-graph",
-        "notrack": "notrack",
-        "reports_only": "reports-only",
-        "boilerplate_only": "boilerplate-only",
-    },
-    "nipype": {
-        "nprocs": "nprocs",
-        "omp_nthreads": "omp-nthreads",
-        "memory_gb": "mem-gb",
-        "resource_monitor": "resource-monitor",
-        "stop_on_first_crash": "stop-on-first-crash",
-    },
+    "execution": (
+        "participant_label",
+        "session_label",
+        "task_id",
+        "run_id",
+        "bids_database_dir",
+        "work_dir",
+        "write_graph",
+        "notrack",
+        "reports_only",
+        "boilerplate_only",
+    ),
+    "nipype": ("nprocs", "omp_nthreads", "memory_gb", "resource_monitor", "stop_on_first_crash"),
 }
-"""Section and key of fMRIPrep's file, and the option that means the same here."""
+"""Sections and keys of fMRIPrep's file that mean the same here as the options called like them."""
 
 _YES, _NO, _OPEN = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
 
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """Options of a file.
+    """Options of a file."""
 
-    Parameters
-    ----------
-    arguments : tuple of str
-        As they would be typed.
-    filters : mapping or None
-        What ``--bids-filter-file`` would hold, where fMRIPrep's configuration has it inside.
-    notes : tuple of str
-        What of the file has no meaning here.
-    """
-
-    arguments: tuple[str, ...]
-    filters: Mapping[str, Any] | None = None
-    notes: tuple[str, ...] = field(default=())
+    arguments: tuple[str, ...]  # as they would be typed
+    filters: Mapping[str, Any] | None = None  # those of --bids-filter-file, which fMRIPrep's configuration has inside
+    notes: tuple[str, ...] = ()  # what of the file has no meaning here
 
 
 def read_config_file(path: Path, parser: Parser) -> ConfigFile:
@@ -140,8 +124,8 @@ def _from_fmriprep(content: Mapping[str, Any], path: Path, parser: Parser) -> Co
                     for kind, asked in value.items()
                     if isinstance(asked, dict)
                 }
-            elif key in FROM_FMRIPREP.get(section, {}):
-                options[FROM_FMRIPREP[section][key]] = value
+            elif key in FROM_FMRIPREP.get(section, ()):
+                options["mem-gb" if key == "memory_gb" else key.replace("_", "-")] = value
             else:
                 unused.append(key or section)
     taken = [*options, *(["bids-filter-file"] if filters else [])]

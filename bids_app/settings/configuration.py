@@ -23,7 +23,7 @@ __all__ = [
     "configuration",
     "configuration_hash",
     "file_checksum",
-    "has_run_results",
+    "has_results",
     "known_configurations",
     "maps_of",
     "merged_scores",
@@ -126,11 +126,6 @@ def merged_scores(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
     return merged
 
 
-def _whole(maps: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Put both parts together as `configuration` does, which leaves out what is usual."""
-    return {key: value for key, value in {**maps, **scores}.items() if not _is_usual(key, value, scores)}
-
-
 def read_configuration(output_dir: Path) -> tuple[dict[str, Any], dict[str, str]] | None:
     """Give the configuration that an output dataset holds, and where its files lay; None where it says nothing."""
     try:
@@ -167,7 +162,7 @@ def check_output(output_dir: Path, content: Mapping[str, Any]) -> None:
         return
     earlier, today = maps_of(held[0]), maps_of(content)
     differences = [name for name in {**earlier, **today} if earlier.get(name) != today.get(name)]
-    if differences and _has_results(output_dir):
+    if differences and (any(output_dir.glob("models/*/card.json")) or has_results(output_dir)):
         changes = "; ".join(f"{name}: {earlier.get(name)} there, {today.get(name)} now" for name in differences)
         raise UsageError(
             f"{output_dir}: holds results of another configuration ({changes}); "
@@ -196,10 +191,12 @@ def note_configuration(output_dir: Path, content: Mapping[str, Any], files: Mapp
         held = read_configuration(output_dir)
         there: dict[str, str] = {}
         earlier: dict[str, dict[str, Any]] = {}
-        if held is not None and has_run_results(output_dir):
+        if held is not None and has_results(output_dir):
             before, there = held
             # Another job may have added something since this one made its plan.
-            content = _whole(maps_of(content), merged_scores(scores_of(before), scores_of(content)))
+            scores = merged_scores(scores_of(before), scores_of(content))
+            both = {**maps_of(content), **scores}
+            content = {key: value for key, value in both.items() if not _is_usual(key, value, scores)}
             earlier = _earlier(output_dir) | {configuration_hash(before): before}
             earlier.pop(configuration_hash(content), None)
         kept = {key: path for key, path in {**there, **(files or {})}.items() if content.get(key)}
@@ -209,13 +206,9 @@ def note_configuration(output_dir: Path, content: Mapping[str, Any], files: Mapp
         )
 
 
-def has_run_results(output_dir: Path) -> bool:
-    """Tell whether anything of any run is in the output dataset."""
-    return any(output_dir.glob("sub-*/**/func/*_desc-*"))
-
-
-def _has_results(output_dir: Path) -> bool:
-    return any(output_dir.glob("models/*/card.json")) or has_run_results(output_dir)
+def has_results(output_dir: Path, participant: str = "*") -> bool:
+    """Tell whether anything of any run, or of those of a participant, is in the output dataset."""
+    return any(output_dir.glob(f"sub-{participant}/**/func/*_desc-*"))
 
 
 def model_checksum(folder: Path) -> str:

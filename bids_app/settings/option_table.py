@@ -31,47 +31,23 @@ PAPER: Mapping[str, Any] = MappingProxyType(
 class Option:
     """An option of the command line.
 
-    Parameters
-    ----------
-    name : str
-        The setting: a field of `Settings` or of one of its groups.
-    flags : tuple of str
-        The first long one is what messages and the documentation say.
-    metavar : str
-    at : {"runs", "steps", "group", "all"}
-        Where it has an effect: on results of runs (refused at the group level), on how steps run (said there), at the
-        group level alone, everywhere.
-    of_training : bool
-        Whether a finished model has settled it.
-    chooses : bool
-        Whether it chooses among the runs that there are.
-    prefix : str
-        What labels may begin with.
-    changes : {"maps", "scores", "neither"}
-        Another value refuses an output dataset that holds results (maps), has its scores computed again or added
-        (scores), or does not matter to what is there (neither).
-    key : str
-        What ``logs/configuration.json`` calls it; empty where it is not noted there.
-    parts : tuple of str
-        Of `PARTS`: what of the scores depends on it.
-    absent : object
-        What it means that ``logs/configuration.json`` does not have the key.
-    is_rare : bool
-        Whether it is noted only where it differs from `absent`.
+    It has an effect (`at`) on results of runs (refused at the group level), on how steps run (said there), at the group
+    level alone, or everywhere. Another value `changes` an output dataset that holds results: it is refused (maps), has
+    its scores computed again or added (scores), or does not matter to what is there (neither).
     """
 
-    name: str
-    flags: tuple[str, ...]
+    name: str  # the setting: a field of Settings or of one of its groups
+    flags: tuple[str, ...]  # the first long one is what messages and the documentation say
     metavar: str = ""
     at: Literal["runs", "steps", "group", "all"] = "all"
-    of_training: bool = False
-    chooses: bool = False
-    prefix: str = ""
+    of_training: bool = False  # a finished model has settled it
+    chooses: bool = False  # among the runs that there are
+    prefix: str = ""  # what labels may begin with
     changes: Literal["maps", "scores", "neither"] = "neither"
-    key: str = ""
-    parts: tuple[str, ...] = ()
-    absent: Any = None
-    is_rare: bool = False
+    key: str = ""  # what logs/configuration.json calls it; empty where it is not noted there
+    parts: tuple[str, ...] = ()  # of PARTS: what of the scores depends on it
+    absent: Any = None  # what it means that logs/configuration.json does not have the key
+    is_rare: bool = False  # noted only where it differs from `absent`
 
     @property
     def field(self) -> Field[Any]:

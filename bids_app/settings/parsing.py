@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ...errors import UsageError
 from ...words import capitalised, one_line
+from ..exits import EXIT_USAGE
 from ..user_text import did_you_mean
 
 __all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "number_or_auto", "with_dashes"]
@@ -140,20 +141,13 @@ class Parser(argparse.ArgumentParser):
         """Give the option of this name."""
         return self._option_string_actions[name]
 
-    def spelling(self, dest: str) -> str:
-        """Give the option that sets something, as it is spelt in the documentation."""
-        options = [option for action in self._actions if action.dest == dest for option in action.option_strings]
-        return next((option for option in options if option.startswith("--")), dest)
-
 
 class LeavingParser(Parser):
     """The same, for programs that leave at once with the exit code of wrong usage."""
 
-    EXIT_USAGE = 64
-
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(self.EXIT_USAGE, f"{self.prog}: {_with_nearest_choice(message)}\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: {_with_nearest_choice(message)}\n")
 
 
 def _with_nearest_choice(message: str) -> str:

@@ -17,20 +17,7 @@ __all__ = ["GroupOptions", "Settings"]
 
 @dataclass(frozen=True)
 class GroupOptions(Group):
-    """Columns of ``participants.tsv``, and how often they are permuted.
-
-    Parameters
-    ----------
-    group_by : str or None
-        Column that participants are compared by.
-    site : str or None
-        Column of sites; None for ``site``, where there is such a column.
-    covariates : tuple of str
-        Of comparisons, besides motion.
-    predict : str or None
-        Column that is predicted from the codes.
-    n_permutations : int
-    """
+    """Columns of ``participants.tsv``, and how often they are permuted."""
 
     group_by: str | None = setting(None, "compare participants by this column, for example diagnosis")
     site: str | None = setting(None, "permute and cross-validate by site", default="site, where there is such a column")

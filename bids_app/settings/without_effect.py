@@ -33,7 +33,11 @@ def check_effects(*, level: str, asked: Collection[str], configured: Collection[
         Which option has no effect, and what to do.
     """
     given = {*asked, *configured}
-    notes = _of_groups(asked, configured) if level == "group" else _of_runs(level, asked, configured)
+    if level == "group":
+        notes = _of_groups(asked, configured)
+    else:
+        _refuse(_at("group"), f"at the {level} level: give it at the group level.", asked)
+        notes = _said(_at("group"), f"at the {level} level", configured)
     if "model" in given and level != "group":
         settled = [option for option in OPTIONS.values() if option.of_training]
         _refuse(settled, "with --model, which applies a finished model: leave one out.", given)
@@ -61,11 +65,6 @@ def _of_groups(asked: Collection[str], configured: Collection[str]) -> list[str]
         what = [OPTIONS["covariates"], OPTIONS["n_permutations"]]
         notes += _said(what, "without --group-by or --predict", given)
     return notes
-
-
-def _of_runs(level: str, asked: Collection[str], configured: Collection[str]) -> list[str]:
-    _refuse(_at("group"), f"at the {level} level: give it at the group level.", asked)
-    return _said(_at("group"), f"at the {level} level", configured)
 
 
 def _at(where: str) -> list[Option]:

@@ -8,7 +8,7 @@ import pytest
 
 from scaae_nipype.bids_app.inputs.plan import Inputs, RunInput
 from scaae_nipype.bids_app.job.model_store import mismatches
-from scaae_nipype.bids_app.output.citation import methods_text, references_bib, training_sentence
+from scaae_nipype.bids_app.output.citation import methods_text, references_bib
 from scaae_nipype.bids_app.output.dataset_files import (
     all_outputs,
     check_writable,
@@ -19,8 +19,10 @@ from scaae_nipype.bids_app.output.dataset_files import (
     write_dataset_files,
     write_participants,
 )
-from scaae_nipype.bids_app.output.verdict import Summary, judge, write_status
+from scaae_nipype.bids_app.output.verdict import Call, Summary
+from scaae_nipype.bids_app.settings.console import Console
 from scaae_nipype.errors import UsageError
+from scaae_nipype.workflows.model_card import training_sentence
 
 ASKED = ("save_signed", "baselines", "atlas", "n_surrogates", "n_surrogate_templates")
 
@@ -200,11 +202,13 @@ def test_a_model_applied_to_other_data_is_pointed_out():
         (Summary(failed=dict.fromkeys("abcde", "x")), 1, "5 failed (a, b, c and 2 more)"),
     ],
 )
-def test_the_verdict_and_the_status_file_agree(tmp_path, summary, code, words):
-    verdict = judge(summary)
-    assert verdict.exit_code == code
-    assert words in verdict.text
-    path = write_status(tmp_path, verdict, summary, command=["x"], configuration="c", started=0.0, facts={"Model": "m"})
+def test_the_verdict_and_the_status_file_agree(tmp_path, capsys, summary, code, words):
+    call, facts = Call(tmp_path, ["x"], Console()), {"Model": "m"}
+    ended = call.carry_out(lambda: None, summary, subject="all", what="run", configuration="c", facts=facts)
+    path = tmp_path / "logs" / "status.json"
+    verdict, _, place = capsys.readouterr().out.strip().rpartition(" Status: ")
+    assert (ended, place) == (code, str(path))
+    assert words in verdict
     status = json.loads(path.read_text())
-    assert (status["Verdict"], status["ExitCode"], status["Model"]) == (verdict.text, code, "m")
+    assert (status["Verdict"], status["ExitCode"], status["Model"]) == (verdict, code, "m")
     assert set(status["Failed"]) == set(summary.failed)
