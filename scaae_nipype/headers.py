@@ -208,11 +208,5 @@ def _in_words(affine: np.ndarray) -> str:
 
 def _units(header: nib.Nifti1Header) -> tuple[str, str]:
     """Give the units of space and time; ``unknown`` for codes that are none."""
-    code = int(header["xyzt_units"])
-    names = []
-    for part in (code % 8, code - code % 8):
-        try:
-            names.append(str(nib.nifti1.unit_codes.label[part]))
-        except KeyError:
-            names.append("unknown")
-    return names[0], names[1]
+    code, names = int(header["xyzt_units"]), nib.nifti1.unit_codes.label
+    return names.get(code % 8, "unknown"), names.get(code - code % 8, "unknown")

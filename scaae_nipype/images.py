@@ -22,6 +22,7 @@ __all__ = [
     "IMAGE_ERRORS",
     "ImageLike",
     "image_4d",
+    "mni_image",
     "name_of",
     "open_image",
     "quantise",
@@ -180,9 +181,15 @@ def image_4d(
     """
     if slope is None:
         volumes, slope = quantise(volumes)
-    image = nib.Nifti1Image(volumes, affine)
+    image = mni_image(volumes, affine)
     image.header.set_slope_inter(slope, 0)
-    image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
+    image.header["pixdim"][4] = repetition_time
+    return image
+
+
+def mni_image(values: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Make an image in MNI space, in mm and seconds."""
+    image = nib.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code="mni")
     image.set_qform(affine, code="mni")

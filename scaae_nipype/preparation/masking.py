@@ -7,6 +7,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import find_objects
 from scipy.signal import fftconvolve
 
 from ..errors import InputError
@@ -66,11 +67,7 @@ def estimate_mask(mean: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str
     from nilearn.masking import compute_epi_mask
 
     data = mean != 0
-    box = tuple(
-        slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(None)
-        for axis in range(3)
-        for there in [np.flatnonzero(data.any(axis=tuple(other for other in range(3) if other != axis)))]
-    )
+    box = next(iter(find_objects(data.astype(np.uint8))), (slice(None),) * 3)
     is_slab = data[box].mean() >= BOX
     if (~data).mean() >= BACKGROUND and not is_slab:
         return data, "the voxels that are not zero"

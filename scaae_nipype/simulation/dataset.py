@@ -18,7 +18,7 @@ from ..derivatives.names import run_stem
 from ..errors import InputError, UsageError
 from ..files import read_json, write_json, write_table, write_text
 from ..grid import Grid
-from ..images import write_image
+from ..images import image_4d, write_image
 from .planted import PlantedNetworks, planted_networks
 from .simulate import RunSettings, SimulatedRun, simulate_run
 from .timecourses import Block
@@ -342,12 +342,7 @@ def _bold_image(run: SimulatedRun) -> nib.Nifti1Image:
     for volume in range(n_volumes):
         intensities = np.rint(run.bold(slice(volume, volume + 1))[0])
         data[..., volume][grid.mask] = np.clip(intensities, 0, np.iinfo(np.int16).max)
-    image = nib.Nifti1Image(data, grid.affine)
-    image.header.set_zooms((*grid.voxel_sizes, run.settings.repetition_time))
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(grid.affine, code="mni")
-    image.set_qform(grid.affine, code="mni")
-    return image
+    return image_4d(data, grid.affine, run.settings.repetition_time, slope=1.0)
 
 
 def _events(blocks: Sequence[Block], names: Sequence[str]) -> pd.DataFrame:
