@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -14,6 +13,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from .errors import GridError, InputError
+from .files import PathLike
 from .headers import check_place
 from .images import (
     ImageLike,
@@ -192,7 +192,7 @@ class Grid:
             raise GridError(f"Maps of shape {vectors.shape} are not (n_maps, {self.n_voxels}), as on this grid.")
         return vectors
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: PathLike) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""
         return write_image(self.image(np.ones(self.n_voxels, dtype=bool)), path)
 

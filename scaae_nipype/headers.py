@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
+from .files import PathLike
 from .images import ImageLike, name_of, open_image
 from .options import LONGEST_TR, SHORTEST_TR
 
@@ -107,7 +108,7 @@ def repetition_time_of(path: ImageLike) -> float:
     return time.seconds
 
 
-def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[str, ...]:
+def check_place(image: nib.Nifti1Pair, path: PathLike) -> tuple[str, ...]:
     """See that a header says where its voxels are, without contradiction.
 
     Parameters
@@ -150,7 +151,7 @@ def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[st
     return _doubts(image, path, edges)
 
 
-def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike[str], edges: np.ndarray) -> tuple[str, ...]:
+def _doubts(image: nib.Nifti1Pair, path: PathLike, edges: np.ndarray) -> tuple[str, ...]:
     header, name, doubts = image.header, os.path.basename(os.fspath(path)), []  # noqa: PTH119 - a str as well
     sform, s_code = header.get_sform(coded=True)
     try:

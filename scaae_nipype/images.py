@@ -15,7 +15,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from .errors import InputError
-from .files import replacing
+from .files import PathLike, replacing
 from .words import in_one_line
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "write_image",
 ]
 
-ImageLike = str | os.PathLike[str] | nib.spatialimages.SpatialImage
+ImageLike = PathLike | nib.spatialimages.SpatialImage
 """An image: a file of it, or one that nibabel holds."""
 
 COMPRESSED = (".gz", ".bz2", ".zst")
@@ -196,7 +196,7 @@ def mni_image(values: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
     return image
 
 
-def write_image(image: nib.Nifti1Image, path: str | os.PathLike[str]) -> Path:
+def write_image(image: nib.Nifti1Image, path: PathLike) -> Path:
     """Write an image, in the format that the extension names."""
     with replacing(path) as temporary:
         nib.save(image, temporary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import read_json, read_table
+from ..files import PathLike, read_json, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..images import open_image, read_image, reading_image, values_of
@@ -293,7 +292,7 @@ def _header_repetition_time(path: Path) -> float | None:
         return None
 
 
-def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]:
+def find_runs(output_dir: PathLike, participant: str) -> list[Run]:
     """Find the runs of a participant by the files that belong to the registry of names.
 
     Parameters
@@ -333,7 +332,7 @@ def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]
     return [Run(root, entities, _title(entities, runs)) for entities in runs]
 
 
-def read_run(output_dir: str | os.PathLike[str], run: str) -> Run:
+def read_run(output_dir: PathLike, run: str) -> Run:
     """Read a run of an output dataset back: its tables, sidecars and images.
 
     Parameters

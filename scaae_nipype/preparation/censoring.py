@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import PathLike
 from ..words import counted, first_few
 from .confound_values import numbers
 from .confounds import other_names
 from .stream import BoldFile
 
 __all__ = ["choose_volumes", "count_dummy_scans", "framewise_displacement"]
-
-PathLike = str | os.PathLike[str]
 
 
 def choose_volumes(

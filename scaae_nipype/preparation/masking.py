@@ -67,7 +67,8 @@ def estimate_mask(mean: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str
     from nilearn.masking import compute_epi_mask
 
     data = mean != 0
-    box = next(iter(find_objects(data.astype(np.uint8))), (slice(None),) * 3)
+    boxes = find_objects(data.astype(np.uint8))
+    box = boxes[0] if boxes else (slice(None),) * 3
     is_slab = data[box].mean() >= BOX
     if (~data).mean() >= BACKGROUND and not is_slab:
         return data, "the voxels that are not zero"

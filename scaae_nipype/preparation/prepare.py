@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import PathLike
 from ..grid import Grid, load_grid
 from ..images import ImageLike
 from ..options import Preparation
@@ -28,8 +28,6 @@ from .support import Contents
 from .timing import choose_timing
 
 __all__ = ["prepare_run"]
-
-PathLike = str | os.PathLike[str]
 
 FEW_DEGREES = 15
 """Degrees of freedom below which a warning says so."""

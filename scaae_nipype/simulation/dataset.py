@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ import pandas as pd
 from .._version import __version__
 from ..derivatives.names import run_stem
 from ..errors import InputError, UsageError
-from ..files import read_json, write_json, write_table, write_text
+from ..files import PathLike, read_json, write_json, write_table, write_text
 from ..grid import Grid
 from ..images import image_4d, write_image
 from .planted import PlantedNetworks, planted_networks
@@ -64,7 +63,7 @@ class WrittenDataset:
 
 
 def write_dataset(
-    out_dir: str | os.PathLike[str],
+    out_dir: PathLike,
     *,
     n_participants: int = 2,
     n_sessions: int = 1,
