@@ -20,6 +20,7 @@ from scaae_nipype.bids_app.output.dataset_files import (
     write_participants,
 )
 from scaae_nipype.bids_app.output.verdict import Summary, judge, write_status
+from scaae_nipype.derivatives.names import shipped
 from scaae_nipype.errors import UsageError
 
 ASKED = ("save_signed", "baselines", "atlas", "n_surrogates", "n_surrogate_templates")
@@ -160,10 +161,8 @@ def test_methods_cite_what_they_name_once():
 
 
 def test_every_reference_can_be_cited():
-    from scaae_nipype.bids_app.output.citation import _references
-
-    for key in _references():
-        assert f"doi:{_references()[key]['doi']}" in methods_text([f"@{key}"])
+    for key, work in shipped("references").items():
+        assert f"doi:{work['doi']}" in methods_text([f"@{key}"])
 
 
 def test_the_training_sentence_of_a_fitted_context_speaks_of_no_training():
