@@ -33,21 +33,13 @@ STANDARD_SPACES, NATIVE_SPACES = (3, 4, 5), (1, 2)
 
 @dataclass(frozen=True)
 class HeaderTime:
-    """The time between two volumes, as a header tells it.
-
-    Parameters
-    ----------
-    seconds : float or None
-        None where the header leaves it open.
-    said : str
-        What the header holds, as the end of a sentence that begins with "its header".
-    is_plain : bool
-        Whether there is no doubt about the unit.
-    """
+    """The time between two volumes, as a header tells it."""
 
     seconds: float | None
     said: str
+    """What the header holds, as the end of a sentence that begins with "its header"."""
     is_plain: bool = True
+    """Whether there is no doubt about the unit."""
 
 
 def header_time(header: nib.Nifti1Header) -> HeaderTime:

@@ -72,24 +72,15 @@ COSINES = "cosine"
 
 @dataclass(frozen=True, eq=False)
 class Nuisance:
-    """A strategy, applied to the table of one run.
-
-    Parameters
-    ----------
-    label : str
-        The strategy as resolved, such as ``auto: 24P + WM + CSF``.
-    regressors : DataFrame
-        One row per volume; no column where nothing is regressed.
-    warnings : tuple of str
-        Sentences for the user.
-    lacks_cosines : bool
-        Whether cosines that the strategy takes for its high-pass filter are not in the table.
-    """
+    """A strategy, applied to the table of one run."""
 
     label: str
+    """The strategy as resolved, such as ``auto: 24P + WM + CSF``."""
     regressors: pd.DataFrame
+    """One row per volume; no column where nothing is regressed."""
     warnings: tuple[str, ...] = ()
     lacks_cosines: bool = False
+    """Whether cosines that the strategy takes for its high-pass filter are not in the table."""
 
 
 def read_confounds(source: PathLike | pd.DataFrame, n_volumes: int) -> pd.DataFrame:

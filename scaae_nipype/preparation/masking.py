@@ -175,13 +175,9 @@ def _is_cut(mask: np.ndarray) -> bool:
 
 
 def _best_move(voxels: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
-    """Find the translation that brings most of a mask into the model's brain: mm (3,), and the part that is inside.
+    """Find the translation that brings most of a mask (n voxels of the grid, 3) into the model's brain.
 
-    Parameters
-    ----------
-    voxels : int array, (n, 3)
-        Voxels of the mask, in those of the grid.
-    grid : Grid
+    Gives mm, (3,), and the part that is inside.
     """
     low = np.minimum(voxels.min(axis=0), 0)
     shape = np.maximum(voxels.max(axis=0) + 1, grid.shape) - low

@@ -39,28 +39,16 @@ class BoldFile:
 
     A file is decompressed once, from its beginning to its end: time is linear in the number of volumes, and memory
     holds two of them. Of an image that was made in memory, volumes are taken as they are.
-
-    Parameters
-    ----------
-    path : Path
-        What messages call it.
-    shape : tuple of int
-        (X, Y, Z).
-    n_volumes : int
-    affine : float array, (4, 4)
-        Voxel to world, in mm.
-    time : HeaderTime
-        What the header says about the repetition time.
-    doubts : tuple of str
-        What the header says that may be wrong, in sentences.
     """
 
     path: Path
     shape: tuple[int, int, int]
     n_volumes: int
     affine: np.ndarray
+    """Voxel to world, in mm, (4, 4)."""
     time: HeaderTime
     doubts: tuple[str, ...]
+    """What the header says that may be wrong, in sentences."""
     _stored: ArrayProxy | np.ndarray
     _data_file: str
 

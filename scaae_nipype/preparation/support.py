@@ -30,17 +30,11 @@ WHOLE = 0.1
 
 @dataclass
 class Contents:
-    """What the voxels of a run were seen to hold, collected while it is read.
-
-    Parameters
-    ----------
-    bold : BoldFile
-    mask : bool array, (X, Y, Z), optional
-        The run's brain mask, where it is known before reading.
-    """
+    """What the voxels of a run were seen to hold, collected while it is read."""
 
     bold: BoldFile
     mask: np.ndarray | None = None
+    """The run's brain mask, where it is known before reading: bool, (X, Y, Z)."""
     indices: list[int] = field(default_factory=list, init=False)
     without_number: list[int] = field(default_factory=list, init=False)
     zero: list[int] = field(default_factory=list, init=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -317,7 +317,9 @@ class _Writer:
         self.add(write_table, run.confounds, f"{plain}_desc-confounds_timeseries.tsv")
         self.add(write_json, run.confounds_metadata, f"{plain}_desc-confounds_timeseries.json")
         if run.blocks:
-            self.add(write_table, _events(run.blocks, run.networks.names), f"{plain}_events.tsv")
+            events = [(block.onset, block.duration, run.networks.names[block.network]) for block in run.blocks]
+            columns = ["onset", "duration", "trial_type"]
+            self.add(write_table, pd.DataFrame(events, columns=columns), f"{plain}_events.tsv")
         truth = pd.DataFrame(run.time_courses.bold, columns=list(run.networks.names))
         truth.insert(0, "volume", np.arange(len(truth)))
         self.add(write_table, truth, TRUTH / f"{stem}_timecourses.tsv")
@@ -332,12 +334,6 @@ def _bold_image(run: SimulatedRun) -> nib.Nifti1Image:
         intensities = np.rint(run.bold(slice(volume, volume + 1))[0])
         data[..., volume][grid.mask] = np.clip(intensities, 0, np.iinfo(np.int16).max)
     return image_4d(data, grid.affine, run.settings.repetition_time, slope=1.0)
-
-
-def _events(blocks: Sequence[Block], names: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [{"onset": block.onset, "duration": block.duration, "trial_type": names[block.network]} for block in blocks]
-    )
 
 
 def _states(run: SimulatedRun) -> pd.DataFrame:

@@ -44,13 +44,6 @@ def smooth_field(grid: Grid, fwhm: float, rng: np.random.Generator) -> np.ndarra
     Returns
     -------
     float32 array, (n_voxels,)
-
-    Examples
-    --------
-    >>> from scaae_nipype.simulation.tissues import source_grid
-    >>> grid = source_grid(8)
-    >>> bool(smooth_field(grid, 10.0, np.random.default_rng(0)).shape == (grid.n_voxels,))
-    True
     """
     if fwhm == 0:
         return rng.standard_normal(grid.n_voxels, dtype=np.float32)
