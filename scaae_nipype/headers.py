@@ -202,4 +202,4 @@ def _in_words(affine: np.ndarray) -> str:
 def _units(header: nib.Nifti1Header) -> tuple[str, str]:
     """Give the units of space and time; ``unknown`` for codes that are none."""
     code, names = int(header["xyzt_units"]), nib.nifti1.unit_codes.label
-    return names.get(code % 8, "unknown"), names.get(code - code % 8, "unknown")
+    return str(names.get(code % 8, "unknown")), str(names.get(code - code % 8, "unknown"))

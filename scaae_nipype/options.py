@@ -32,7 +32,7 @@ __all__ = [
     "setting",
 ]
 
-T = TypeVar("T")
+Settings = TypeVar("Settings", bound=type[Any])
 
 BASELINES = ("smoothed", "context", "pca", "cap", "ica", "dictionary", "windows", "encoder_lasso", "untrained")
 """What can be scored besides the networks and the volume itself, in the order of all tables."""
@@ -123,7 +123,7 @@ def about(of: Field[Any]) -> About:
     return told
 
 
-def described(settings: type[T]) -> type[T]:
+def described(settings: Settings) -> Settings:
     """Add to the docstring of a dataclass what its fields, which `setting` made, say of themselves."""
     text = f"{settings.__doc__}\n\n    Parameters\n    ----------\n"
     for one in fields(settings):
