@@ -1,15 +1,13 @@
-"""What people write: text files of any Unicode encoding, and words that are nearly those that are known."""
+"""What people write: text files of any Unicode encoding."""
 
 from __future__ import annotations
 
 import codecs
-import difflib
-from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import UsageError
 
-__all__ = ["did_you_mean", "read_user_file"]
+__all__ = ["read_user_file"]
 
 
 def read_user_file(path: Path) -> str:
@@ -30,16 +28,3 @@ def read_user_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UsageError(f"is not UTF-8 text (line {line}); save it as UTF-8.") from error
-
-
-def did_you_mean(word: str, possible: Collection[str]) -> str:
-    """Give the end of a message that names the nearest of the possible words, if one is near.
-
-    >>> did_you_mean("papr", ["calibrated", "paper"])
-    '; did you mean paper?'
-    >>> did_you_mean("x", ["calibrated", "paper"])
-    ''
-    """
-    spelt = {name.lower(): name for name in possible}
-    near = difflib.get_close_matches(word.lower(), spelt, n=1)
-    return f"; did you mean {spelt[near[0]]}?" if near else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -11,12 +10,15 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import find_objects
 
 from .errors import GridError, InputError
+from .files import PathLike
 from .headers import check_place
 from .images import (
     ImageLike,
     image_4d,
+    mni_image,
     name_of,
     open_image,
     quantise,
@@ -98,11 +100,7 @@ class Grid:
     @cached_property
     def box(self) -> tuple[slice, slice, slice]:
         """The smallest box that holds the mask."""
-        x, y, z = (
-            slice(int(inside[0]), int(inside[-1]) + 1)
-            for axis in range(3)
-            for inside in [np.flatnonzero(self.mask.any(axis=tuple(a for a in range(3) if a != axis)))]
-        )
+        x, y, z = find_objects(self.mask.astype(np.uint8))[0]
         return x, y, z
 
     @property
@@ -141,11 +139,7 @@ class Grid:
             rounded, slope = quantise(np.asarray(vectors))
             return image_4d(np.moveaxis(self.volumes(rounded), 0, -1), self.affine, repetition_time, slope=slope)
         volumes = self.volumes(vectors)
-        image = nib.Nifti1Image(volumes.astype("u1" if volumes.dtype == bool else volumes.dtype), self.affine)
-        image.header.set_xyzt_units("mm", "sec")
-        image.set_sform(self.affine, code="mni")
-        image.set_qform(self.affine, code="mni")
-        return image
+        return mni_image(volumes.astype("u1" if volumes.dtype == bool else volumes.dtype), self.affine)
 
     def matches(self, image: nib.spatialimages.SpatialImage) -> bool:
         """Tell whether an image lies on this grid (same voxels, affine equal to 1 µm)."""
@@ -198,7 +192,7 @@ class Grid:
             raise GridError(f"Maps of shape {vectors.shape} are not (n_maps, {self.n_voxels}), as on this grid.")
         return vectors
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: PathLike) -> Path:
         """Write the mask as an image; `load_grid` reads it back."""
         return write_image(self.image(np.ones(self.n_voxels, dtype=bool)), path)
 
@@ -206,7 +200,7 @@ class Grid:
 def load_grid(mask_file: ImageLike | None = None) -> Grid:
     """Load a grid from a mask image, or the one that ships with the package.
 
-    The shipped mask is nilearn's bundled MNI152 brain mask on the 4 mm grid of the paper (`scaae_nipype.data.build`).
+    The shipped mask is nilearn's bundled MNI152 brain mask on the 4 mm grid of the paper.
 
     Raises
     ------

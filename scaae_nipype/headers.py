@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from .errors import InputError
+from .files import PathLike
 from .images import ImageLike, name_of, open_image
 from .options import LONGEST_TR, SHORTEST_TR
 
@@ -32,21 +33,13 @@ STANDARD_SPACES, NATIVE_SPACES = (3, 4, 5), (1, 2)
 
 @dataclass(frozen=True)
 class HeaderTime:
-    """The time between two volumes, as a header tells it.
-
-    Parameters
-    ----------
-    seconds : float or None
-        None where the header leaves it open.
-    said : str
-        What the header holds, as the end of a sentence that begins with "its header".
-    is_plain : bool
-        Whether there is no doubt about the unit.
-    """
+    """The time between two volumes, as a header tells it."""
 
     seconds: float | None
     said: str
+    """What the header holds, as the end of a sentence that begins with "its header"."""
     is_plain: bool = True
+    """Whether there is no doubt about the unit."""
 
 
 def header_time(header: nib.Nifti1Header) -> HeaderTime:
@@ -107,7 +100,7 @@ def repetition_time_of(path: ImageLike) -> float:
     return time.seconds
 
 
-def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[str, ...]:
+def check_place(image: nib.Nifti1Pair, path: PathLike) -> tuple[str, ...]:
     """See that a header says where its voxels are, without contradiction.
 
     Parameters
@@ -150,7 +143,7 @@ def check_place(image: nib.Nifti1Pair, path: str | os.PathLike[str]) -> tuple[st
     return _doubts(image, path, edges)
 
 
-def _doubts(image: nib.Nifti1Pair, path: str | os.PathLike[str], edges: np.ndarray) -> tuple[str, ...]:
+def _doubts(image: nib.Nifti1Pair, path: PathLike, edges: np.ndarray) -> tuple[str, ...]:
     header, name, doubts = image.header, os.path.basename(os.fspath(path)), []  # noqa: PTH119 - a str as well
     sform, s_code = header.get_sform(coded=True)
     try:
@@ -208,11 +201,5 @@ def _in_words(affine: np.ndarray) -> str:
 
 def _units(header: nib.Nifti1Header) -> tuple[str, str]:
     """Give the units of space and time; ``unknown`` for codes that are none."""
-    code = int(header["xyzt_units"])
-    names = []
-    for part in (code % 8, code - code % 8):
-        try:
-            names.append(str(nib.nifti1.unit_codes.label[part]))
-        except KeyError:
-            names.append("unknown")
-    return names[0], names[1]
+    code, names = int(header["xyzt_units"]), nib.nifti1.unit_codes.label
+    return str(names.get(code % 8, "unknown")), str(names.get(code - code % 8, "unknown"))

@@ -16,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from .errors import InputError
-from .files import replacing
+from .files import PathLike, replacing
 from .words import in_one_line
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ImageLike",
     "count_volumes",
     "image_4d",
+    "mni_image",
     "name_of",
     "open_image",
     "quantise",
@@ -33,7 +34,7 @@ __all__ = [
     "write_image",
 ]
 
-ImageLike = str | os.PathLike[str] | nib.spatialimages.SpatialImage
+ImageLike = PathLike | nib.spatialimages.SpatialImage
 """An image: a file of it, or one that nibabel holds."""
 
 COMPRESSED = (".gz", ".bz2", ".zst")
@@ -190,16 +191,22 @@ def image_4d(
     """
     if slope is None:
         volumes, slope = quantise(volumes)
-    image = nib.Nifti1Image(volumes, affine)
+    image = mni_image(volumes, affine)
     image.header.set_slope_inter(slope, 0)
-    image.header.set_zooms((*nib.affines.voxel_sizes(affine), repetition_time))
+    image.header["pixdim"][4] = repetition_time
+    return image
+
+
+def mni_image(values: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Make an image in MNI space, in mm and seconds."""
+    image = nib.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code="mni")
     image.set_qform(affine, code="mni")
     return image
 
 
-def write_image(image: nib.Nifti1Image, path: str | os.PathLike[str]) -> Path:
+def write_image(image: nib.Nifti1Image, path: PathLike) -> Path:
     """Write an image, in the format that the extension names."""
     with replacing(path) as temporary:
         nib.save(image, temporary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from .errors import UsageError
 
@@ -30,8 +30,11 @@ __all__ = [
     "Training",
     "about",
     "check_values",
+    "described",
     "setting",
 ]
+
+Settings = TypeVar("Settings", bound=type[Any])
 
 BASELINES = (
     *("smoothed", "context", "group_pca", "pca", "cap", "ica"),
@@ -128,6 +131,18 @@ def about(of: Field[Any]) -> About:
     return told
 
 
+def described(settings: Settings) -> Settings:
+    """Add to the docstring of a dataclass what its fields, which `setting` made, say of themselves."""
+    text = f"{settings.__doc__}\n\n    Parameters\n    ----------\n"
+    for one in fields(settings):
+        told = about(one)
+        unit = f" ({told.unit})" if told.unit else ""
+        default = f"; None: {told.default}" if told.default else ""
+        text += f"    {one.name} : {one.type}\n        {told.text}{unit}{default}\n"
+    settings.__doc__ = text
+    return settings
+
+
 def check_values(settings: Any) -> None:
     """Check the fields of a dataclass that `setting` made.
 
@@ -182,23 +197,10 @@ def _kind(what: str) -> Any:
     return setting("auto", f"what the image of the {what} holds (auto: recognised)", words=KINDS)
 
 
+@described
 @dataclass(frozen=True)
 class Preparation(Group):
-    """How runs are prepared.
-
-    Parameters
-    ----------
-    strategy : str
-        Nuisance strategy: a name, or a file that describes one.
-    smoothing_fwhm : float
-        In mm, 0 for none.
-    high_pass, low_pass : float, optional
-        Cut-offs in Hz, 0 for none; None: as the strategy says.
-    fd_threshold : float, optional
-        Framewise displacement in mm above which a volume is censored, 0 for none; None: as the strategy says.
-    dummy_scans : "auto" or int
-        Volumes to cut off at the beginning; ``auto``: as the confounds mark them.
-    """
+    """How runs are prepared; `high_pass` and `low_pass` are the cut-offs of a Butterworth filter."""
 
     strategy: str = setting(
         "auto",
@@ -232,26 +234,10 @@ class Preparation(Group):
         return replace(self, strategy="none", high_pass=None, low_pass=None)
 
 
+@described
 @dataclass(frozen=True)
 class Training(Group):
-    """What network is fitted, and how.
-
-    Parameters
-    ----------
-    preset : str
-        Network.
-    mode : {"calibrated", "paper"}
-        Recipe.
-    train_volumes : "auto" or int
-        Volumes shown to the network; ``auto``: as the recipe says.
-    seed : int
-    precision : {"auto", "bf16", "fp32"}
-        ``auto``: bf16 where the device computes in it natively.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:0`` …
-    processes : int
-        Devices (CUDA) or processes (CPU) that share the work.
-    """
+    """What network is fitted, and how; the precision ``auto`` is bf16 where the device computes in it natively."""
 
     preset: str = setting("contextual", "network to fit", kind="preset")
     mode: str = _mode()
@@ -264,29 +250,10 @@ class Training(Group):
     processes: int = setting(1, "GPUs, or processes of the CPU, that share the training of an autoencoder", low=1)
 
 
+@described
 @dataclass(frozen=True)
 class Evaluation(Group):
-    """What networks are held against.
-
-    Parameters
-    ----------
-    templates : str
-        ``default``, ``smith2009``, or a 4D or label image.
-    template_labels : str, optional
-        Table with their names.
-    template_kind : {"auto", "continuous", "labels", "thresholded"}
-        What the image holds; ``auto`` recognises it.
-    baselines : tuple of str
-        What is scored besides the networks and the volume itself.
-    atlas, atlas_labels, atlas_kind : str, optional
-        Image, table and kind of the regions whose mean network is written.
-    mode : {"calibrated", "paper"}
-        Which score decides on states, and from where on.
-    state_cutoff : float, optional
-        The least score of a state, in place of the mode's.
-    seed : int
-        Of decompositions.
-    """
+    """What networks are held against; the mode says which score decides on states, and from where on."""
 
     templates: str = setting(
         "default", "default (networks of Seitzman et al. 2018), smith2009, or a 4D or label image", kind="templates"
@@ -330,19 +297,10 @@ class Evaluation(Group):
         return replace(self, baselines=possible or self.baselines)
 
 
+@described
 @dataclass(frozen=True)
 class Nulls(Group):
-    """What chance is asked for.
-
-    Parameters
-    ----------
-    n_surrogate_templates : int
-        Sets of surrogate templates for the spatial null; 0: no spatial null.
-    n_surrogates : int
-        Surrogates of every run for the temporal null; 0: no temporal null.
-    n_folds : int
-        Folds of participants whose temporal nulls go through models of the others; 0: the main model does.
-    """
+    """What chance is asked for."""
 
     n_surrogate_templates: int = setting(
         0,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from numbers import Real
 
 __all__ = [
     "capitalised",
     "counted",
+    "did_you_mean",
     "duration",
     "few_and_more",
     "first_few",
@@ -128,3 +130,16 @@ def in_one_line(error: BaseException) -> str:
     ('cannot read this', 'EOFError')
     """
     return one_line(error) or type(error).__name__
+
+
+def did_you_mean(word: str, possible: Collection[str]) -> str:
+    """Give the end of a message that names the nearest of the possible words, if one is near.
+
+    >>> did_you_mean("papr", ["calibrated", "paper"])
+    '; did you mean paper?'
+    >>> did_you_mean("x", ["calibrated", "paper"])
+    ''
+    """
+    spelt = {name.lower(): name for name in possible}
+    near = difflib.get_close_matches(word.lower(), spelt, n=1)
+    return f"; did you mean {spelt[near[0]]}?" if near else ""

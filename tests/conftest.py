@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for benchmarks/ and tools/, which are not installed
 os.environ["OMP_NUM_THREADS"] = "1"  # tests, and what they start, run side by side: more threads would only wait
 
 # A slow machine is no fault: examples have no deadline.

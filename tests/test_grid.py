@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaae_nipype.data.build import brain_grid, seitzman_labels
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_table
 from scaae_nipype.grid import AFFINE, SHAPE, Grid, load_grid
+from tools.shipped_templates import brain_grid, seitzman_labels
 
 
 @pytest.fixture(scope="module")

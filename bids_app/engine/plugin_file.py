@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ...errors import UsageError
-from ...words import one_line
-from ..user_text import did_you_mean, read_user_file
+from ...words import did_you_mean, one_line
+from ..user_text import read_user_file
 
 __all__ = ["BATCH", "LOCAL", "PACKAGES", "PluginFile", "read_plugin_file"]
 

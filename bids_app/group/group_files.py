@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ...derivatives.names import group_outputs, group_path
+from ...derivatives.names import group_outputs, group_path, shipped
 from ...evaluation.group.group_tables import Question
 from ...evaluation.group.state_maps import GroupStateMaps
 from ...files import write_json, write_table
@@ -64,22 +61,16 @@ def write_group(
             beside.unlink(missing_ok=True)
 
 
-@cache
-def _columns() -> dict[str, Any]:
-    text = (resources.files("scaae_nipype.data") / "group_columns.json").read_text(encoding="utf-8")
-    columns: dict[str, Any] = json.loads(text)
-    return columns
-
-
 def describe_columns(table: pd.DataFrame) -> dict[str, Any]:
     """Describe the columns of a group table as far as they are known; features of the code by their pattern only.
 
     >>> describe_columns(pd.DataFrame(columns=["level", "unheard-of"]))
     {'level': {'Description': 'Value in that column'}}
     """
+    columns = shipped("group_columns")
     known: dict[str, Any] = {}
     for name in map(str, table):
-        pattern = next((pattern for pattern in _columns() if fnmatch(name, pattern)), None)
+        pattern = next((pattern for pattern in columns if fnmatch(name, pattern)), None)
         if pattern is not None:
-            known[pattern if name.startswith(("mean_code", "cov_")) else name] = _columns()[pattern]
+            known[pattern if name.startswith(("mean_code", "cov_")) else name] = columns[pattern]
     return known

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import ScaaeError, UsageError
-from ...words import plural
+from ...words import did_you_mean, plural
 from ..engine.plugin_file import read_plugin_file
 from ..engine.plugins import check_plugin_file
 from ..settings.console import Console
 from ..settings.settings import Settings
-from ..user_text import did_you_mean
 from .model_store import check_model
 
 __all__ = ["check_before_start", "check_cuda", "check_machine", "make_work_dir"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from ..._version import __version__
+from ...derivatives.names import shipped
 from ...files import write_text
 
 __all__ = ["methods_text", "references_bib", "write_methods"]
@@ -20,14 +18,6 @@ _OPENING = (
 )
 
 
-@cache
-def _references() -> Mapping[str, Mapping[str, str]]:
-    content: Mapping[str, Mapping[str, str]] = json.loads(
-        (resources.files("scaae_nipype.data") / "references.json").read_text(encoding="utf-8")
-    )
-    return content
-
-
 def methods_text(paragraphs: Iterable[str]) -> str:
     """Put sentences with ``@key`` citations together, with names and years for people and a list of references.
 
@@ -35,20 +25,20 @@ def methods_text(paragraphs: Iterable[str]) -> str:
     Done with Gorgolewski et al., 2011.
     """
     text = "\n\n".join(paragraph.strip() for paragraph in paragraphs)
-    keys = _cited(text)
+    works, keys = shipped("references"), _cited(text)
     for key in sorted(keys, key=len, reverse=True):
-        text = text.replace(f"@{key}", _short(_references()[key]))
-    references = "\n".join(f"* {_long(_references()[key])}" for key in keys)
+        text = text.replace(f"@{key}", _short(works[key]))
+    references = "\n".join(f"* {_long(works[key])}" for key in keys)
     return f"{text}\n\n### References\n\n{references}\n"
 
 
 def references_bib(paragraphs: Iterable[str]) -> str:
     """Give the cited works as BibTeX."""
-    entries = []
+    works, entries = shipped("references"), []
     for key in _cited(" ".join(paragraphs)):
-        fields = {name: value for name, value in _references()[key].items() if name != "type"}
+        fields = {name: value for name, value in works[key].items() if name != "type"}
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-        entries.append(f"@{_references()[key]['type']}{{{key},\n{body}\n}}\n")
+        entries.append(f"@{works[key]['type']}{{{key},\n{body}\n}}\n")
     return "\n".join(entries)
 
 
@@ -61,7 +51,7 @@ def write_methods(output_dir: Path, paragraphs: Iterable[str]) -> None:
 
 def _cited(text: str) -> list[str]:
     """List the keys that a text cites, in order."""
-    return [key for key in dict.fromkeys(re.findall(r"@(\w+)", text)) if key in _references()]
+    return [key for key in dict.fromkeys(re.findall(r"@(\w+)", text)) if key in shipped("references")]
 
 
 def _short(entry: Mapping[str, str]) -> str:

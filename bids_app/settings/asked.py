@@ -14,8 +14,8 @@ from ...errors import ScaaeError, UsageError
 from ...model.presets import PRESETS, preset_named
 from ...options import BASELINES, USUAL_SURROGATES, Evaluation, Nulls, Preparation, Training
 from ...preparation.strategies import read_strategy
+from ...words import did_you_mean
 from ..engine.machine import available_memory_gb, available_processors
-from ..user_text import did_you_mean
 from .option_table import OPTIONS, PAPER, Option
 from .settings import GroupOptions, Settings
 from .spelling import with_options

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from ...errors import UsageError
-from ...words import capitalised, one_line
+from ...words import capitalised, did_you_mean, one_line
 from ..exits import EXIT_USAGE
-from ..user_text import did_you_mean
 
 __all__ = ["Collect", "HelpFormatter", "LeavingParser", "Parser", "number_or_auto", "with_dashes"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
@@ -19,7 +19,9 @@ __all__ = [
     "outputs",
     "participant_of",
     "results_of",
+    "run_folder",
     "run_stem",
+    "shipped",
     "steps",
 ]
 
@@ -41,20 +43,24 @@ def outputs() -> Mapping[str, Mapping[str, Any]]:
     >>> outputs()["template_iou"]["entities"]
     {'desc': 'templateiou'}
     """
-    return MappingProxyType({meaning: {"entities": _own(meaning, one), **one} for meaning, one in _read("outputs")})
+    return MappingProxyType(
+        {meaning: {"entities": _own(meaning, one), **one} for meaning, one in shipped("outputs").items()}
+    )
 
 
 @cache
 def group_outputs() -> Mapping[str, Mapping[str, Any]]:
     """Give the registry of the group level's tables and images: meaning to entities, suffix and description."""
-    every = {meaning: {"extension": ".tsv", **one} for meaning, one in _read("group_outputs")}
+    every = {meaning: {"extension": ".tsv", **one} for meaning, one in shipped("group_outputs").items()}
     return MappingProxyType({meaning: {"entities": _own(meaning, one), **one} for meaning, one in every.items()})
 
 
-def _read(registry: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    text = (resources.files("scaae_nipype.data") / f"{registry}.json").read_text(encoding="utf-8")
-    content: dict[str, dict[str, Any]] = json.loads(text)
-    return content.items()
+@cache
+def shipped(name: str) -> dict[str, Any]:
+    """Read a JSON object that ships with the package (``data/NAME.json``)."""
+    text = (resources.files("scaae_nipype.data") / f"{name}.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _own(meaning: str, entry: Mapping[str, Any]) -> dict[str, str]:
@@ -141,10 +147,13 @@ def output_path(entities: Mapping[str, str], meaning: str, extension: str | None
     >>> str(output_path({"sub": "01", "ses": "a", "task": "rest"}, "samples"))
     'sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-samples_timeseries.tsv'
     """
-    folder = PurePosixPath(f"sub-{entities['sub']}")
-    if "ses" in entities:
-        folder /= f"ses-{entities['ses']}"
-    return folder / "func" / output_name(entities, meaning, extension)
+    return run_folder(entities) / output_name(entities, meaning, extension)
+
+
+def run_folder(entities: Mapping[str, str]) -> PurePosixPath:
+    """Name the folder of a run below its dataset."""
+    session = [f"ses-{entities['ses']}"] if "ses" in entities else []
+    return PurePosixPath(f"sub-{entities['sub']}", *session, "func")
 
 
 def _join(entities: Mapping[str, str]) -> str:

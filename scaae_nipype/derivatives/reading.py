@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, UsageError
-from ..files import read_json, read_table
+from ..files import PathLike, read_json, read_table
 from ..grid import Grid, load_grid
-from ..headers import repetition_time_of
+from ..headers import header_repetition_time
 from ..images import open_image, read_image, reading_image, values_of
 from ..maps import BRANCHES, LABELS, THRESHOLD
 from .names import group_path, output_path, outputs, participant_of, run_stem
@@ -45,7 +45,10 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class _Outputs(ABC):
-    """Outputs of a run or of the group, by their names in the registry; each is read once, when it is asked for."""
+    """Outputs of a run or of the group, by their names in the registry; each is read once, when it is asked for.
+
+    `root` is the output dataset.
+    """
 
     root: Path
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -102,18 +105,11 @@ class _Outputs(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Group(_Outputs):
-    """The group level's outputs in an output dataset.
-
-    Parameters
-    ----------
-    root : Path
-        The output dataset.
-    """
+    """The group level's outputs in an output dataset."""
 
     title: ClassVar[str] = ""  # there is one
 
     def path(self, output: str, extension: str | None = None) -> Path:
-        """Where the file of an output lies, whether it exists or not."""
         return self.root / group_path(output, extension)
 
     def everybody(self, output: str, columns: Iterable[str]) -> pd.DataFrame:
@@ -151,7 +147,6 @@ class Run(_Outputs):
         return run_stem(self.entities)
 
     def path(self, output: str, extension: str | None = None) -> Path:
-        """Where the file of an output lies, whether it exists or not."""
         return self.root / output_path(self.entities, output, extension)
 
     def _from_sidecars(self, key: str) -> dict[str, Any]:
@@ -217,7 +212,9 @@ class Run(_Outputs):
         """In s; None where no sidecar and no header knows it."""
         candidates = [self.sidecar(branch).get("RepetitionTime") for branch in BRANCHES]
         candidates.append(self.preparation.get("RepetitionTime"))
-        candidates += [_header_repetition_time(self.path(branch)) for branch in BRANCHES if self.has(branch)]
+        for branch in filter(self.has, BRANCHES):
+            with suppress(InputError):
+                candidates.append(header_repetition_time(self.path(branch)))
         return next((float(value) for value in candidates if isinstance(value, int | float) and value > 0), None)
 
     @cached_property
@@ -286,14 +283,7 @@ def _read_or_empty(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _header_repetition_time(path: Path) -> float | None:
-    try:
-        return repetition_time_of(path)
-    except InputError:
-        return None
-
-
-def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]:
+def find_runs(output_dir: PathLike, participant: str) -> list[Run]:
     """Find the runs of a participant by the files that belong to the registry of names.
 
     Parameters
@@ -333,7 +323,7 @@ def find_runs(output_dir: str | os.PathLike[str], participant: str) -> list[Run]
     return [Run(root, entities, _title(entities, runs)) for entities in runs]
 
 
-def read_run(output_dir: str | os.PathLike[str], run: str) -> Run:
+def read_run(output_dir: PathLike, run: str) -> Run:
     """Read a run of an output dataset back: its tables, sidecars and images.
 
     Parameters

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from fnmatch import fnmatch
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from .names import outputs
+from .names import outputs, shipped
 
 __all__ = ["describe_columns", "sidecar"]
 
 _NESTED = {"preparation": "Preparation", "networks": "Model"}
 """Under which key the accounts of the first steps go; that of a later one is part of the sidecars of its outputs."""
-
-
-@cache
-def _columns() -> dict[str, Any]:
-    columns: dict[str, Any] = json.loads(
-        (resources.files("scaae_nipype.data") / "columns.json").read_text(encoding="utf-8")
-    )
-    return columns
 
 
 def describe_columns(names: list[str], meaning: str = "") -> dict[str, Any]:
@@ -39,12 +28,13 @@ def describe_columns(names: list[str], meaning: str = "") -> dict[str, Any]:
     >>> describe_columns(["fbn1_score"], "states")["fbn1_score"]["Description"]
     'Score (see Score) of that template'
     """
+    columns = shipped("columns")
     known: dict[str, Any] = {}
     for name in names:
         candidates = (f"{meaning}/{name}", name)
-        pattern = next((key for own in candidates for key in _columns() if fnmatch(own, key)), None)
+        pattern = next((key for own in candidates for key in columns if fnmatch(own, key)), None)
         if pattern is not None:
-            known[name] = _columns()[pattern]
+            known[name] = columns[pattern]
     return known
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import PathLike
 from ..words import counted, first_few
 from .confound_values import numbers
 from .confounds import other_names
 from .stream import BoldFile
 
-__all__ = ["choose_volumes", "count_dummy_scans", "dummy_marks", "framewise_displacement"]
-
-PathLike = str | os.PathLike[str]
+__all__ = ["choose_volumes", "count_dummy_scans", "framewise_displacement"]
 
 
 def choose_volumes(
@@ -29,9 +27,7 @@ def choose_volumes(
 ) -> pd.DataFrame:
     """Make the table of volumes: which are kept, and why the others are not."""
     displacement = _displacement(table, bold.n_volumes, source, notes, is_used=fd_threshold is not None)
-    if fd_threshold is not None and not fd_threshold >= 0:
-        raise InputError(f"`fd_threshold` must be a displacement in mm, or 0 for no censoring, not {fd_threshold:g}.")
-    n_dummies = _marked_dummies(table, source, notes) if dummy_scans == "auto" else int(dummy_scans)
+    n_dummies = count_dummy_scans(table, source, notes) if dummy_scans == "auto" else int(dummy_scans)
     if not 0 <= n_dummies < bold.n_volumes:
         raise InputError(
             f"{bold.path}: {n_dummies} dummy volumes cannot be cut off a run of {bold.n_volumes}; change `dummy_scans`."
@@ -51,19 +47,6 @@ def choose_volumes(
             "framewise_displacement": displacement,
         }
     )
-
-
-def _marked_dummies(table: pd.DataFrame | None, source: PathLike | None, notes: list[str]) -> int:
-    """Count the volumes up to the last one that the confounds mark; say if not all of these are marked."""
-    marked = dummy_marks(table, source)
-    n_dummies = int(np.flatnonzero(marked)[-1]) + 1 if marked.any() else 0
-    if unmarked := n_dummies - int(marked.sum()):
-        notes.append(
-            f"The confounds mark volumes that are not in a steady state up to volume {n_dummies - 1} (counted from 0), "
-            f"{unmarked} of which {'is' if unmarked == 1 else 'are'} not marked; all {n_dummies} were cut off "
-            "(`dummy_scans` says otherwise)."
-        )
-    return n_dummies
 
 
 def _displacement(
@@ -99,31 +82,19 @@ def _about_displacement(table: pd.DataFrame | None, displacement: np.ndarray, n_
     return []
 
 
-def count_dummy_scans(table: pd.DataFrame | None, source: PathLike | None = None) -> int:
-    """Count the volumes up to the last one that ``non_steady_state_outlier…`` columns mark.
+def count_dummy_scans(table: pd.DataFrame | None, source: PathLike | None, notes: list[str]) -> int:
+    """Count the volumes up to the last one that ``non_steady_state_outlier…`` columns mark; note others among them.
 
     Raises
     ------
     InputError
         If such a column holds something else than 1 and 0.
 
-    >>> count_dummy_scans(pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0], "csf": [1, 2, 3]}))
+    >>> count_dummy_scans(pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0], "csf": [1, 2, 3]}), None, [])
     1
     """
-    marked = np.flatnonzero(dummy_marks(table, source))
-    return int(marked[-1]) + 1 if marked.size else 0
-
-
-def dummy_marks(table: pd.DataFrame | None, source: PathLike | None = None) -> np.ndarray:
-    """Tell which volumes ``non_steady_state_outlier…`` columns mark: bool, (n_volumes,).
-
-    Raises
-    ------
-    InputError
-        If such a column holds something else than 1 and 0.
-    """
     if table is None:
-        return np.zeros(0, dtype=bool)
+        return 0
     columns = [name for name in table.columns if name.startswith("non_steady_state_outlier")]
     marks = numbers(table, columns, source)
     for name in columns:
@@ -133,7 +104,15 @@ def dummy_marks(table: pd.DataFrame | None, source: PathLike | None = None) -> n
                 f"{source}: column {name}, row {odd[0] + 1}, holds {marks[name][odd[0]]:g}, and marks are 1 or 0; "
                 "repair the table, or say how many volumes to leave out (`dummy_scans`)."
             )
-    return (marks == 1).any(axis=1).to_numpy()
+    marked = np.flatnonzero((marks == 1).any(axis=1))
+    n_dummies = int(marked[-1]) + 1 if marked.size else 0
+    if unmarked := n_dummies - marked.size:
+        notes.append(
+            f"The confounds mark volumes that are not in a steady state up to volume {n_dummies - 1} (counted from 0), "
+            f"{unmarked} of which {'is' if unmarked == 1 else 'are'} not marked; all {n_dummies} were cut off "
+            "(`dummy_scans` says otherwise)."
+        )
+    return n_dummies
 
 
 def framewise_displacement(table: pd.DataFrame | None, n_volumes: int, source: PathLike | None = None) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
 import re
 import zlib
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import PathLike
 
 __all__ = ["empty_columns", "numbers", "read_cells"]
 
@@ -25,7 +25,7 @@ MISSING = ("n/a", "")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
-def read_cells(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_cells(path: PathLike) -> pd.DataFrame:
     """Read a tab-separated table, also one that is gzip'ed, begins with a byte order mark or is in Latin-1.
 
     Columns whose cells are all numbers, booleans or missing become float; others stay text, and so do no harm until
@@ -67,7 +67,7 @@ def read_cells(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def _text(path: PathLike) -> str:
     try:
         content = Path(path).read_bytes()
         if content.startswith(b"\x1f\x8b"):
@@ -98,14 +98,10 @@ def _row(cells: list[str], header: list[str], number: int, path: Any) -> list[st
 
 def _column(cells: Iterable[str]) -> np.ndarray:
     values = [_value(cell) for cell in cells]
-    if any(isinstance(value, str) for value in values):
-        booleans = [_BOOLEANS.get(value.lower()) if isinstance(value, str) else value for value in values]
-        if any(value is None for value in booleans) or not all(
-            isinstance(value, str) or np.isnan(value) for value in values
-        ):
-            return np.array(values, dtype=object)
-        values = booleans
-    return np.array(values, dtype=float)
+    texts = {value.lower() for value in values if isinstance(value, str)}
+    if texts and texts <= _BOOLEANS.keys() and all(isinstance(value, str) or np.isnan(value) for value in values):
+        return np.array([_BOOLEANS.get(str(value).lower(), np.nan) for value in values])
+    return np.array(values, dtype=object if texts else float)
 
 
 def _value(cell: Any) -> Any:

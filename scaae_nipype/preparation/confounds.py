@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import PathLike, read_json
 from ..words import first_few, plural
 from .confound_values import empty_columns, numbers, read_cells
 from .strategies import Strategy
@@ -63,8 +63,6 @@ TISSUES = {"w": "WM", "c": "CSF"}
 
 _OTHERWISE = "Choose another strategy (`strategy`), or auto, which takes what there is."
 
-PathLike = str | os.PathLike[str]
-
 TABLE = "the table of confounds"
 """What messages call a table that comes without a file."""
 
@@ -74,24 +72,15 @@ COSINES = "cosine"
 
 @dataclass(frozen=True, eq=False)
 class Nuisance:
-    """A strategy, applied to the table of one run.
-
-    Parameters
-    ----------
-    label : str
-        The strategy as resolved, such as ``auto: 24P + WM + CSF``.
-    regressors : DataFrame
-        One row per volume; no column where nothing is regressed.
-    warnings : tuple of str
-        Sentences for the user.
-    lacks_cosines : bool
-        Whether cosines that the strategy takes for its high-pass filter are not in the table.
-    """
+    """A strategy, applied to the table of one run."""
 
     label: str
+    """The strategy as resolved, such as ``auto: 24P + WM + CSF``."""
     regressors: pd.DataFrame
+    """One row per volume; no column where nothing is regressed."""
     warnings: tuple[str, ...] = ()
     lacks_cosines: bool = False
+    """Whether cosines that the strategy takes for its high-pass filter are not in the table."""
 
 
 def read_confounds(source: PathLike | pd.DataFrame, n_volumes: int) -> pd.DataFrame:
@@ -177,10 +166,6 @@ def trends(n_volumes: int, order: int) -> np.ndarray:
     return np.polynomial.legendre.legvander(np.linspace(-1, 1, n_volumes), order)[:, 1:]
 
 
-def _columns(component: str, model: str) -> list[str]:
-    return [base + ending for base in BASES[component] for ending in MODELS[model]]
-
-
 class _Taken:
     """What a strategy of components takes from a table: columns, a label for each component, sentences for the user."""
 
@@ -201,27 +186,27 @@ class _Taken:
         InputError
             If columns that the strategy cannot do without are missing, or hold no values.
         """
-        chosen: set[str] = set()
+        chosen: list[str] = []
         missing: list[str] = []
         for component, model in self.strategy.components.items():
             if component in self.strategy.optional:
-                chosen |= self._optional(component, model)
+                chosen += self._optional(component, model)
             elif component in BASES:
-                chosen |= set(_columns(component, model))
+                chosen += _expanded(BASES[component], model)
                 self.labels.append(LABELS.get((component, model), component))
             elif component == "compcor":
-                chosen |= self._compcor(missing)
+                chosen += self._compcor(missing)
             elif component == "high_pass":
-                cosines = {name for name in self.usable if name.startswith(COSINES)}
+                cosines = [name for name in self.usable if name.startswith(COSINES)]
                 self.lacks_cosines = not cosines
-                chosen |= cosines
+                chosen += cosines
         self._require(chosen, missing)
         return [name for name in self.all if name in chosen]
 
-    def _optional(self, component: str, wanted: str) -> set[str]:
+    def _optional(self, component: str, wanted: str) -> list[str]:
         """Take what there is of a component: the bases that have values, in the largest model that all of them have."""
         bases = [base for base in BASES[component] if base in self.usable]
-        all_wanted = _columns(component, wanted)
+        all_wanted = _expanded(BASES[component], wanted)
         smaller = [name for name in reversed(MODELS) if len(MODELS[name]) <= len(MODELS[wanted])]
         model = next((name for name in smaller if set(_expanded(bases, name)) <= set(self.usable)), "basic")
         found = _expanded(bases, model)
@@ -234,7 +219,7 @@ class _Taken:
                 f"The confounds hold {amount} {what} (of {len(all_wanted)} wanted{self._reasons(all_wanted)}), so the "
                 f"data {'may keep some of its effects' if found else 'keep its effects'}."
             )
-        return set(found)
+        return found
 
     def _reasons(self, wanted: Iterable[str]) -> str:
         """Say of columns that are not taken, but seem to be there, why."""
@@ -242,7 +227,7 @@ class _Taken:
         reasons = [f"; {_some(empty)}: n/a in every row"] if empty else []
         return "".join([*reasons, *(f"; {text}" for text in other_names(wanted, self.all))])
 
-    def _compcor(self, missing: list[str]) -> set[str]:
+    def _compcor(self, missing: list[str]) -> list[str]:
         """Take the first components of each tissue, by the sidecar or by their names."""
         described = {} if not Path(self.metadata_file).is_file() else read_json(self.metadata_file)
         tissues: dict[str, str] = {}
@@ -251,29 +236,24 @@ class _Taken:
                 entry = described.get(name)
                 by_name = TISSUES.get(match[1], "")
                 tissues[name] = str(entry.get("Mask", by_name)) if isinstance(entry, Mapping) else by_name
-        chosen: set[str] = set()
+        chosen: list[str] = []
         for tissue in ("WM", "CSF"):
             components = sorted(name for name, found in tissues.items() if found == tissue)[:N_COMPCOR]
             if not components:
                 missing.append(f"CompCor components of {tissue} (by {self.metadata_file})")
             elif len(components) < N_COMPCOR:
                 self.notes.append(f"The confounds hold only {len(components)} of {N_COMPCOR} components of {tissue}.")
-            chosen |= set(components)
+            chosen += components
         if missing and tissues and not described:
             missing[-1] += ", a file that is not there, and names such as a_comp_cor_00 do not tell the tissue"
         return chosen
 
-    def _require(self, chosen: set[str], missing: list[str]) -> None:
-        _refuse_empty(self.strategy.name, [name for name in self.all if name in chosen & self.empty], self.source)
-        absent = [
-            name
-            for component, model in self.strategy.components.items()
-            if component in BASES
-            for name in _columns(component, model)
-            if name in chosen and name not in self.all
-        ]
-        missing = [*absent, *missing]
-        if missing:
+    def _require(self, chosen: list[str], missing: list[str]) -> None:
+        _refuse_empty(
+            self.strategy.name, [name for name in self.all if name in self.empty and name in chosen], self.source
+        )
+        absent = [name for name in chosen if name not in self.all]
+        if missing := [*absent, *missing]:
             near = "".join(f" ({text})" for text in other_names(absent, self.all))
             raise InputError(
                 f"{self.source}: {self.strategy.name} needs columns that are missing: {', '.join(missing)}; there are "

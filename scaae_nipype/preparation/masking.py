@@ -7,6 +7,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import find_objects
 from scipy.signal import fftconvolve
 
 from ..errors import InputError
@@ -66,11 +67,8 @@ def estimate_mask(mean: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str
     from nilearn.masking import compute_epi_mask
 
     data = mean != 0
-    box = tuple(
-        slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(None)
-        for axis in range(3)
-        for there in [np.flatnonzero(data.any(axis=tuple(other for other in range(3) if other != axis)))]
-    )
+    boxes = find_objects(data.astype(np.uint8))
+    box = boxes[0] if boxes else (slice(None),) * 3
     is_slab = data[box].mean() >= BOX
     if (~data).mean() >= BACKGROUND and not is_slab:
         return data, "the voxels that are not zero"
@@ -177,13 +175,9 @@ def _is_cut(mask: np.ndarray) -> bool:
 
 
 def _best_move(voxels: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
-    """Find the translation that brings most of a mask into the model's brain: mm (3,), and the part that is inside.
+    """Find the translation that brings most of a mask (n voxels of the grid, 3) into the model's brain.
 
-    Parameters
-    ----------
-    voxels : int array, (n, 3)
-        Voxels of the mask, in those of the grid.
-    grid : Grid
+    Gives mm, (3,), and the part that is inside.
     """
     low = np.minimum(voxels.min(axis=0), 0)
     shape = np.maximum(voxels.max(axis=0) + 1, grid.shape) - low

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..files import PathLike
 from ..grid import Grid, load_grid
 from ..images import ImageLike
 from ..options import Preparation
@@ -28,8 +28,6 @@ from .support import Contents
 from .timing import choose_timing
 
 __all__ = ["prepare_run"]
-
-PathLike = str | os.PathLike[str]
 
 FEW_DEGREES = 15
 """Degrees of freedom below which a warning says so."""
@@ -98,11 +96,10 @@ def prepare_run(
         refuse_on_denoised(preparation)
     grid = load_grid() if grid is None else grid
     run = open_bold(bold)
-    timing = choose_timing(run, repetition_time, repetition_time_source)
-    repetition_time = timing.repetition_time
+    repetition_time, time_source, doubts = choose_timing(run, repetition_time, repetition_time_source)
     table = None if confounds is None else read_confounds(confounds, run.n_volumes)
     source = TABLE if isinstance(confounds, pd.DataFrame) else confounds
-    notes: list[str] = [*known, *timing.notes, *run.doubts]
+    notes = [*known, *doubts, *run.doubts]
     chosen = choose_strategy(preparation, denoised=denoised)
     samples = choose_volumes(table, run, chosen.fd_threshold, preparation.dummy_scans, notes, source)
     kept = samples["kept"].to_numpy() == 1
@@ -130,7 +127,7 @@ def prepare_run(
     notes.extend(check_coverage(region, run))
     metadata = {
         "RepetitionTime": repetition_time,
-        "RepetitionTimeSource": timing.source,
+        "RepetitionTimeSource": time_source,
         "NumberOfVolumes": len(kept),
         "NumberOfVolumesKept": int(kept.sum()),
         "NumberOfDummyScans": int(samples["dummy"].sum()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json, read_table, write_json, write_table
+from ..files import PathLike, read_json, read_table, write_json, write_table
 from ..grid import Grid
 from ..images import write_image
 from .scratch import nothing
 from .stream import write_volumes
 
 __all__ = ["PreparedFiles", "PreparedRun", "read_prepared", "write_prepared"]
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-from ..errors import UsageError
 from ..grid import Grid
 
 __all__ = ["ObliqueResampler", "SeparableResampler", "axis_matrix", "make_resampler"]
@@ -47,11 +46,6 @@ def make_resampler(
     callable
         Takes a volume (X, Y, Z), gives float32 (grid.n_voxels,). Outside the image is 0.
 
-    Raises
-    ------
-    UsageError
-        If the width is negative or not finite.
-
     Examples
     --------
     >>> from scaae_nipype.grid import Grid
@@ -60,8 +54,6 @@ def make_resampler(
     >>> make_resampler(fine.shape, np.diag([2.0, 4, 4, 1]), grid)(fine)
     array([0., 2.], dtype=float32)
     """
-    if not (np.isfinite(smoothing_fwhm) and smoothing_fwhm >= 0):
-        raise UsageError(f"A smoothing width of {smoothing_fwhm} mm is impossible; give 0 or more (`smoothing_fwhm`).")
     to_image = np.linalg.inv(affine) @ grid.affine
     sigmas = smoothing_fwhm / FWHM_PER_SIGMA / np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
     grid_axes = np.abs(to_image[:3, :3]).argmax(axis=1)

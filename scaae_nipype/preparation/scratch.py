@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..files import reserve
+from ..files import PathLike, reserve
 
 __all__ = ["BLOCK", "blocks", "nothing", "zeros"]
 
@@ -30,9 +30,7 @@ def blocks(n_rows: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, n_rows)) for start in range(0, n_rows, BLOCK))
 
 
-def zeros(
-    shape: tuple[int, int], folder: str | os.PathLike[str] | None = None
-) -> tuple[np.ndarray, Callable[[], None]]:
+def zeros(shape: tuple[int, int], folder: PathLike | None = None) -> tuple[np.ndarray, Callable[[], None]]:
     """Make a float32 array of zeros.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..files import read_json
 from ..options import Preparation, about
-from ..words import listed
+from ..words import did_you_mean, listed
 
 __all__ = [
     "STRATEGIES",
@@ -175,8 +174,7 @@ def read_strategy(strategy: str | os.PathLike[str]) -> Strategy:
             return _with_global_signal(known, suffix)
     if Path(text).suffix.lower() == ".json" or Path(text).is_file():
         return _read_file(Path(text))
-    near = difflib.get_close_matches(text.lower(), [name.lower() for name in strategy_names()], n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
+    hint = did_you_mean(text, [name.lower() for name in strategy_names()]) or "."
     raise UsageError(
         f"{text}: no nuisance strategy has this name (there are {', '.join(strategy_names())}), and it is not a "
         f"JSON file{hint}"
@@ -298,8 +296,7 @@ def _read_file(path: Path) -> Strategy:
     content: dict[str, Any] = read_json(path)
     unknown = [key for key in content if key not in _FILE_KEYS]
     if unknown:
-        near = difflib.get_close_matches(unknown[0].lower(), _FILE_KEYS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        hint = did_you_mean(unknown[0], _FILE_KEYS) or "."
         raise UsageError(
             f"{path}: does not understand {', '.join(unknown)}; the keys are {', '.join(_FILE_KEYS)}{hint}"
         )

@@ -16,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.openers import ImageOpener
 
 from ..errors import GridError, InputError
-from ..files import replacing
+from ..files import PathLike, replacing
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
 from ..images import IMAGE_ERRORS, ImageLike, image_4d, name_of, open_image, values_of
@@ -39,28 +39,16 @@ class BoldFile:
 
     A file is decompressed once, from its beginning to its end: time is linear in the number of volumes, and memory
     holds two of them. Of an image that was made in memory, volumes are taken as they are.
-
-    Parameters
-    ----------
-    path : Path
-        What messages call it.
-    shape : tuple of int
-        (X, Y, Z).
-    n_volumes : int
-    affine : float array, (4, 4)
-        Voxel to world, in mm.
-    time : HeaderTime
-        What the header says about the repetition time.
-    doubts : tuple of str
-        What the header says that may be wrong, in sentences.
     """
 
     path: Path
     shape: tuple[int, int, int]
     n_volumes: int
     affine: np.ndarray
+    """Voxel to world, in mm, (4, 4)."""
     time: HeaderTime
     doubts: tuple[str, ...]
+    """What the header says that may be wrong, in sentences."""
     _stored: ArrayProxy | np.ndarray
     _data_file: str
 
@@ -108,8 +96,8 @@ def _scaled(volume: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return scaled
 
 
-def load_image(source: ImageLike) -> nib.Nifti1Pair:
-    """Open an image without reading its data.
+def load_image(source: ImageLike) -> tuple[nib.Nifti1Pair, Path, list[str]]:
+    """Open an image without reading its data; give its path for messages, and what its header says in doubtful ways.
 
     Raises
     ------
@@ -128,8 +116,7 @@ def load_image(source: ImageLike) -> nib.Nifti1Pair:
         raise InputError(f"{path}: is not a NIfTI image; convert it to .nii or .nii.gz.")
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path}: holds {image.get_data_dtype()} values; an image of real numbers is needed.")
-    check_place(image, path)
-    return image
+    return image, path, list(check_place(image, path))
 
 
 def open_bold(source: ImageLike) -> BoldFile:
@@ -140,14 +127,13 @@ def open_bold(source: ImageLike) -> BoldFile:
     InputError
         If it cannot be read or has not four dimensions.
     """
-    image, path = load_image(source), Path(name_of(source))
+    image, path, doubts = load_image(source)
     x, y, z, *times = (*image.shape, *(1,) * (3 - len(image.shape)))
     n_volumes = math.prod(times)
     if n_volumes < 2 or sum(n > 1 for n in times) > 1 or min(x, y, z) < 1:
         raise InputError(
             f"{path}: has the shape {'x'.join(map(str, image.shape))}; a 4D image with several volumes is needed."
         )
-    doubts = list(check_place(image, path))
     if len(times) > 1:
         doubts.append(f"{path.name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the long one.")
     try:
@@ -176,7 +162,7 @@ def read_mask(source: ImageLike, bold: BoldFile) -> tuple[np.ndarray, tuple[str,
     InputError
         If it cannot be read, is empty, holds something else than a mask, or lies on another grid than the run.
     """
-    image, path = load_image(source), Path(name_of(source))
+    image, path, doubts = load_image(source)
     shape = image.shape[:3] if math.prod(image.shape[3:]) == 1 else image.shape
     if shape != bold.shape:
         raise GridError(
@@ -199,11 +185,11 @@ def read_mask(source: ImageLike, bold: BoldFile) -> tuple[np.ndarray, tuple[str,
     if not mask.any():
         said = f" ({'; '.join(decided)})" if decided else ""
         raise InputError(f"{path}: the brain mask is empty{said}; make it again or leave it out.")
-    return mask, (*check_place(image, path), *(f"The mask {path.name} {what}." for what in decided))
+    return mask, (*doubts, *(f"The mask {path.name} {what}." for what in decided))
 
 
 def write_volumes(
-    path: str | os.PathLike[str],
+    path: PathLike,
     vectors: np.ndarray,
     grid: Grid,
     repetition_time: float,

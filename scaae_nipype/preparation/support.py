@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ..words import few_and_more
 from .denoising import LEAST_VARIATION
 from .stream import BoldFile
 
-__all__ = ["Contents", "Holdings"]
+__all__ = ["Contents"]
 
 LARGEST = 1e30
 """No measured value is larger: such ones are taken for damage, as infinite ones are."""
@@ -29,43 +28,16 @@ WHOLE = 0.1
 """If this part of the brain has no value in a volume, beyond the usual, the volume is broken and not the voxels."""
 
 
-class Holdings(NamedTuple):
-    """What became of the voxels of a run.
-
-    Parameters
-    ----------
-    support : bool array, (X, Y, Z)
-        Voxels that hold data.
-    leaky : bool array, (X, Y, Z)
-        Voxels that do not, but have values in some volumes, which must not be smoothed into their neighbours.
-    counts : dict
-        Voxels of the mask and, of these, those without data, by the names of the metadata.
-    notes : list of str
-    """
-
-    support: np.ndarray
-    leaky: np.ndarray
-    counts: dict[str, int]
-    notes: list[str]
-
-
 @dataclass
 class Contents:
-    """What the voxels of a run were seen to hold, collected while it is read.
-
-    Parameters
-    ----------
-    bold : BoldFile
-    mask : bool array, (X, Y, Z), optional
-        The run's brain mask, where it is known before reading.
-    """
+    """What the voxels of a run were seen to hold, collected while it is read."""
 
     bold: BoldFile
     mask: np.ndarray | None = None
+    """The run's brain mask, where it is known before reading: bool, (X, Y, Z)."""
     indices: list[int] = field(default_factory=list, init=False)
     without_number: list[int] = field(default_factory=list, init=False)
     zero: list[int] = field(default_factory=list, init=False)
-    empty: list[int] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         shape = self.bold.shape
@@ -81,6 +53,9 @@ class Contents:
         volume, missing = _filled(volume)
         self.indices.append(index)
         zero = volume == 0
+        if missing is not None:
+            zero &= ~missing
+            self.missing += missing
         self.zeros += zero
         self.total += volume
         if len(self.indices) == 1:
@@ -89,13 +64,7 @@ class Contents:
             np.minimum(self.low, volume, out=self.low)
             np.maximum(self.high, volume, out=self.high)
         self.zero.append(self._count(zero))
-        if missing is not None:
-            self.missing += missing
-            self.zeros -= missing  # which was counted as 0
         self.without_number.append(0 if missing is None else self._count(missing))
-        self.zero[-1] -= self.without_number[-1]
-        if self.zero[-1] == (zero.size if self.mask is None else self.mask.sum()):
-            self.empty.append(index)
         return volume
 
     def _count(self, voxels: np.ndarray) -> int:
@@ -114,29 +83,39 @@ class Contents:
         InputError
         """
         n_voxels = int(np.prod(self.bold.shape) if self.mask is None else self.mask.sum())
-        for counts, known in ((self.without_number, []), (self.zero, self.empty)):
+        for counts, is_zero in ((np.array(self.without_number), False), (np.array(self.zero), True)):
             usual = np.median(counts)
-            sudden = np.flatnonzero(np.array(counts) - usual >= max(1, WHOLE * (n_voxels - usual)))
-            broken = sorted({*known, *(self.indices[i] for i in sudden)})
-            if not broken:
+            is_empty = is_zero & (counts == n_voxels)
+            places = np.flatnonzero(is_empty | (counts - usual >= max(1, WHOLE * (n_voxels - usual))))
+            if not places.size:
                 continue
-            share = min(counts[self.indices.index(i)] for i in broken) / n_voxels
-            if counts is self.without_number:
+            broken = [self.indices[i] for i in places]
+            if not is_zero:
                 what = f"{_named(broken, 'has', 'have')} values that are not finite in the brain"
-            elif set(broken) <= set(known):
+            elif is_empty[places].all():
                 what = f"{_named(broken, 'has', 'have')} no values but 0 in the brain"
             else:
-                more = " or more" if len(broken) > 1 else ""
+                share, more = counts[places].min() / n_voxels, " or more" if len(broken) > 1 else ""
                 what = f"{_named(broken, 'is', 'are')} 0 in {share:.0%} of the brain{more}"
             raise InputError(f"{self.bold.path}: {what}; {_way_out(broken, len(self.indices))}.")
 
-    def holdings(self, mask: np.ndarray) -> Holdings:
+    def holdings(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, int], list[str]]:
         """Tell voxels that hold data from others.
 
         Parameters
         ----------
         mask : bool array, (X, Y, Z)
             The run's brain mask.
+
+        Returns
+        -------
+        support : bool array, (X, Y, Z)
+            Voxels that hold data.
+        leaky : bool array, (X, Y, Z)
+            Voxels that do not, but have values in some volumes, which must not be smoothed into their neighbours.
+        counts : dict
+            Voxels of the mask and, of these, those without data, by the names of the metadata.
+        notes : list of str
 
         Raises
         ------
@@ -167,7 +146,7 @@ class Contents:
         leaky = has_none & (missing < n)
         if (gappy & mask).any():
             leaky |= gappy
-        return Holdings(support, leaky, counts, notes)
+        return support, leaky, counts, notes
 
 
 def _filled(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from ..errors import InputError
 from ..options import LONGEST_TR, SHORTEST_TR
 from .stream import BoldFile
 
-__all__ = ["Timing", "choose_timing"]
+__all__ = ["choose_timing"]
 
 ROUNDING, SHARE = 0.005, 0.005
 """Repetition times that differ by less than this, in s or as a share, were rounded."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The repetition time of a run and where it is from.
-
-    Parameters
-    ----------
-    repetition_time : float
-        In s.
-    source : str
-    notes : tuple of str
-        What the user has to know, in sentences.
-    """
-
-    repetition_time: float
-    source: str
-    notes: tuple[str, ...] = ()
-
-
-def choose_timing(bold: BoldFile, given: float | None = None, source: str | None = None) -> Timing:
+def choose_timing(
+    bold: BoldFile, given: float | None = None, source: str | None = None
+) -> tuple[float, str, list[str]]:
     """Take the repetition time that is given, else the header's.
 
     Parameters
@@ -43,6 +26,14 @@ def choose_timing(bold: BoldFile, given: float | None = None, source: str | None
         In s.
     source : str, optional
         Where that one is from, for messages and metadata; by default it counts as an argument.
+
+    Returns
+    -------
+    repetition_time : float
+        In s.
+    source : str
+    notes : list of str
+        What the user has to know, in sentences.
 
     Raises
     ------
@@ -63,12 +54,12 @@ def choose_timing(bold: BoldFile, given: float | None = None, source: str | None
         )
     if given is None:
         doubt = f"The repetition time was taken as {value:g} s: the header of {bold.path.name} {bold.time.said}."
-        return Timing(value, source, () if bold.time.is_plain else (doubt,))
+        return value, source, [] if bold.time.is_plain else [doubt]
     own = bold.time.seconds
     if own is None or math.isclose(own, value, rel_tol=SHARE, abs_tol=ROUNDING):
-        return Timing(value, source)
+        return value, source, []
     note = (
         f"The repetition times disagree: {value:g} s ({source}), which was used, and the header of {bold.path.name} "
         f"{bold.time.said}."
     )
-    return Timing(value, source, (note,))
+    return value, source, [note]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import nibabel as nib
@@ -14,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from .._version import __version__
-from ..derivatives.names import run_stem
+from ..derivatives.names import run_folder, run_stem
 from ..errors import InputError, UsageError
-from ..files import read_json, write_json, write_table, write_text
+from ..files import PathLike, read_json, write_json, write_table, write_text
 from ..grid import Grid
-from ..images import write_image
+from ..images import image_4d, write_image
 from .planted import PlantedNetworks, planted_networks
 from .simulate import RunSettings, SimulatedRun, simulate_run
 from .timecourses import Block
@@ -30,6 +29,9 @@ SPACE = "MNI152NLin2009cAsym"
 
 TRUTH = Path("sourcedata") / "truth"
 """Where the truth lies: a folder that neither pybids nor the validator looks into."""
+
+PARAMETERS = TRUTH / "parameters.json"
+"""What the dataset was made with, and its files; written last."""
 
 GENERATOR = "scaae-simulate"
 
@@ -64,7 +66,7 @@ class WrittenDataset:
 
 
 def write_dataset(
-    out_dir: str | os.PathLike[str],
+    out_dir: PathLike,
     *,
     n_participants: int = 2,
     n_sessions: int = 1,
@@ -124,13 +126,12 @@ def write_dataset(
         "GroupDifference": group_difference,
         "NetworkJitter": network_jitter,
         "Seed": seed,
-        "Run": asdict(settings),
+        "Run": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
     }
-    earlier = _earlier(out_dir)
-    if earlier is not None and _without_files(earlier) == _without_files(parameters):
-        files = tuple(Path(name) for name in earlier["Files"])
-        if all((out_dir / name).is_file() for name in files):
-            return WrittenDataset(out_dir, files, fresh=False)
+    earlier = read_json(out_dir / PARAMETERS) if (out_dir / PARAMETERS).is_file() else {}
+    files = tuple(Path(name) for name in earlier.pop("Files", ()))
+    if earlier == parameters and all((out_dir / name).is_file() for name in files):
+        return WrittenDataset(out_dir, files, fresh=False)
     grid = source_grid(voxel_size)
     networks = planted_networks(grid)
     writer = _Writer(_cleared(out_dir), grid, voxel_size)
@@ -163,9 +164,9 @@ def write_dataset(
                 writer.run(entities, run)
                 if report:
                     report(run_stem(entities))
-    names = [str(path.relative_to(out_dir)) for path in writer.files]
-    write_json({**parameters, "Files": sorted(names)}, out_dir / TRUTH / "parameters.json")
-    return WrittenDataset(out_dir, tuple(Path(name) for name in sorted(names)), fresh=True)
+    names = sorted(str(path.relative_to(out_dir)) for path in writer.files)
+    write_json({**parameters, "Files": names}, out_dir / PARAMETERS)
+    return WrittenDataset(out_dir, tuple(map(Path, names)), fresh=True)
 
 
 def task_blocks(settings: RunSettings, n_networks: int, rng: np.random.Generator) -> tuple[Block, ...]:
@@ -196,17 +197,6 @@ def _check(settings: RunSettings, task: bool, group_difference: float, network_j
     shortest = N_CONDITIONS * (BLOCK_SECONDS + PAUSE_SECONDS) + PAUSE_SECONDS
     if task and settings.n_volumes * settings.repetition_time < shortest:
         raise UsageError(f"The runs are too short for a task; give them {shortest:g} s or more.")
-
-
-def _earlier(out_dir: Path) -> dict[str, Any] | None:
-    """Read the parameters of an earlier, complete output; None where there is none."""
-    path = out_dir / TRUTH / "parameters.json"
-    return read_json(path) if path.is_file() else None
-
-
-def _without_files(parameters: dict[str, Any]) -> dict[str, Any]:
-    run = {key: list(value) if isinstance(value, tuple) else value for key, value in parameters["Run"].items()}
-    return {**{key: value for key, value in parameters.items() if key != "Files"}, "Run": run}
 
 
 def _refuse_others(out_dir: Path) -> None:
@@ -267,19 +257,15 @@ class _Writer:
         self.voxels = f"{voxel_size:g} mm isotropic"
         self.files: list[Path] = []
 
-    def table(self, table: pd.DataFrame, name: str | Path) -> None:
-        self.files.append(write_table(table, self.folder / name))
-
-    def json(self, content: dict[str, Any], name: str | Path) -> None:
-        self.files.append(write_json(content, self.folder / name))
-
-    def image(self, image: nib.Nifti1Image, name: str | Path) -> None:
-        self.files.append(write_image(image, self.folder / name))
+    def add(self, write: Callable[[Any, Path], Path], content: Any, name: str | PurePath) -> None:
+        """Write a file by one of the functions for that."""
+        self.files.append(write(content, self.folder / name))
 
     def dataset(self, participants: pd.DataFrame) -> None:
         """Write what belongs to all participants; the description first, by which the folder is known as ours."""
         maker = {"Name": GENERATOR, "Version": __version__, "Description": "Simulation with planted networks"}
-        self.json(
+        self.add(
+            write_json,
             {
                 "Name": "Simulated runs with planted functional networks",
                 "BIDSVersion": "1.10.0",
@@ -290,28 +276,27 @@ class _Writer:
             },
             "dataset_description.json",
         )
-        self.files.append(write_text(README, self.folder / "README"))
+        self.add(write_text, README, "README")
         # fMRIPrep's confounds have no place in the validator's schema yet.
-        self.files.append(write_text("*_timeseries.*\n", self.folder / ".bidsignore"))
+        self.add(write_text, "*_timeseries.*\n", ".bidsignore")
         shown = ["participant_id", "site", "diagnosis", "age"]
-        self.table(participants[shown], "participants.tsv")
-        self.json(PARTICIPANT_COLUMNS, "participants.json")
-        self.table(participants.drop(columns=shown[1:]), TRUTH / "attraction.tsv")
+        self.add(write_table, participants[shown], "participants.tsv")
+        self.add(write_json, PARTICIPANT_COLUMNS, "participants.json")
+        self.add(write_table, participants.drop(columns=shown[1:]), TRUTH / "attraction.tsv")
 
     def networks(self, networks: PlantedNetworks, name: str) -> None:
-        self.image(self.grid.image(networks.maps), TRUTH / f"{name}.nii.gz")
-        self.table(networks.table(), TRUTH / f"{name}.tsv")
+        self.add(write_image, self.grid.image(networks.maps), TRUTH / f"{name}.nii.gz")
+        self.add(write_table, networks.table(), TRUTH / f"{name}.tsv")
 
     def run(self, entities: dict[str, str], run: SimulatedRun) -> None:
         """Write one run and its truth."""
-        folder = Path(f"sub-{entities['sub']}")
-        if "ses" in entities:
-            folder /= f"ses-{entities['ses']}"
         stem = run_stem(entities)
-        in_space = folder / "func" / f"{stem}_space-{SPACE}_res-{self.resolution}"
+        plain = run_folder(entities) / stem
+        in_space = f"{plain}_space-{SPACE}_res-{self.resolution}"
         about = {"Resolution": self.voxels}
-        self.image(_bold_image(run), f"{in_space}_desc-preproc_bold.nii.gz")
-        self.json(
+        self.add(write_image, _bold_image(run), f"{in_space}_desc-preproc_bold.nii.gz")
+        self.add(
+            write_json,
             {
                 "TaskName": entities["task"],
                 "RepetitionTime": run.settings.repetition_time,
@@ -321,18 +306,24 @@ class _Writer:
             },
             f"{in_space}_desc-preproc_bold.json",
         )
-        self.image(self.grid.image(np.ones(self.grid.n_voxels, dtype=bool)), f"{in_space}_desc-brain_mask.nii.gz")
-        self.json(
-            {"Type": "Brain", "Description": "Voxels that are simulated", **about}, f"{in_space}_desc-brain_mask.json"
+        self.add(
+            write_image, self.grid.image(np.ones(self.grid.n_voxels, dtype=bool)), f"{in_space}_desc-brain_mask.nii.gz"
         )
-        self.table(run.confounds, folder / "func" / f"{stem}_desc-confounds_timeseries.tsv")
-        self.json(run.confounds_metadata, folder / "func" / f"{stem}_desc-confounds_timeseries.json")
+        self.add(
+            write_json,
+            {"Type": "Brain", "Description": "Voxels that are simulated", **about},
+            f"{in_space}_desc-brain_mask.json",
+        )
+        self.add(write_table, run.confounds, f"{plain}_desc-confounds_timeseries.tsv")
+        self.add(write_json, run.confounds_metadata, f"{plain}_desc-confounds_timeseries.json")
         if run.blocks:
-            self.table(_events(run.blocks, run.networks.names), folder / "func" / f"{stem}_events.tsv")
+            events = [(block.onset, block.duration, run.networks.names[block.network]) for block in run.blocks]
+            columns = ["onset", "duration", "trial_type"]
+            self.add(write_table, pd.DataFrame(events, columns=columns), f"{plain}_events.tsv")
         truth = pd.DataFrame(run.time_courses.bold, columns=list(run.networks.names))
         truth.insert(0, "volume", np.arange(len(truth)))
-        self.table(truth, TRUTH / f"{stem}_timecourses.tsv")
-        self.table(_states(run), TRUTH / f"{stem}_states.tsv")
+        self.add(write_table, truth, TRUTH / f"{stem}_timecourses.tsv")
+        self.add(write_table, _states(run), TRUTH / f"{stem}_states.tsv")
 
 
 def _bold_image(run: SimulatedRun) -> nib.Nifti1Image:
@@ -342,18 +333,7 @@ def _bold_image(run: SimulatedRun) -> nib.Nifti1Image:
     for volume in range(n_volumes):
         intensities = np.rint(run.bold(slice(volume, volume + 1))[0])
         data[..., volume][grid.mask] = np.clip(intensities, 0, np.iinfo(np.int16).max)
-    image = nib.Nifti1Image(data, grid.affine)
-    image.header.set_zooms((*grid.voxel_sizes, run.settings.repetition_time))
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(grid.affine, code="mni")
-    image.set_qform(grid.affine, code="mni")
-    return image
-
-
-def _events(blocks: Sequence[Block], names: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [{"onset": block.onset, "duration": block.duration, "trial_type": names[block.network]} for block in blocks]
-    )
+    return image_4d(data, grid.affine, run.settings.repetition_time, slope=1.0)
 
 
 def _states(run: SimulatedRun) -> pd.DataFrame:

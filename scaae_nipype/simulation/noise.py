@@ -11,7 +11,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
-from ..errors import UsageError
 from ..grid import Grid
 from .tissues import Tissues
 
@@ -45,13 +44,6 @@ def smooth_field(grid: Grid, fwhm: float, rng: np.random.Generator) -> np.ndarra
     Returns
     -------
     float32 array, (n_voxels,)
-
-    Examples
-    --------
-    >>> from scaae_nipype.simulation.tissues import source_grid
-    >>> grid = source_grid(8)
-    >>> bool(smooth_field(grid, 10.0, np.random.default_rng(0)).shape == (grid.n_voxels,))
-    True
     """
     if fwhm == 0:
         return rng.standard_normal(grid.n_voxels, dtype=np.float32)
@@ -86,11 +78,6 @@ def noise_volumes(
     ------
     float32 array, (n_voxels,)
 
-    Raises
-    ------
-    UsageError
-        If `fwhm` or `ar1` is out of range.
-
     Examples
     --------
     >>> from scaae_nipype.simulation.tissues import source_grid
@@ -98,8 +85,6 @@ def noise_volumes(
     >>> round(float((noise[1:] * noise[:-1]).mean()), 1), round(float(noise.std()), 1)
     (0.6, 1.0)
     """
-    if fwhm < 0 or not 0 <= ar1 < 1:
-        raise UsageError(f"Noise needs a smoothness of 0 mm or more and an AR(1) in 0-1, not {fwhm:g} and {ar1:g}.")
     volume = smooth_field(grid, fwhm, rng)
     yield volume
     for _ in range(n_volumes - 1):

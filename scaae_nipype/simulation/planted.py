@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import nibabel as nib
 import numpy as np
@@ -207,21 +208,15 @@ def _dosenbach_parts() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 
 def _loadings(centres: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Load each region fully in its network, and one region of every other network as a shared hub.
-
-    Returns
-    -------
-    float array, (n_networks, n_regions)
-    """
+    """Load each region fully in its network, and one region of each other as a shared hub: (n_networks, n_regions)."""
     n_networks = int(members.max()) + 1
     loadings = (members == np.arange(n_networks)[:, None]).astype(float)
-    for first in range(n_networks):
-        for second in range(first + 1, n_networks):
-            # Of each pair one network lends and the other borrows, in turn.
-            lender, borrower = (first, second) if (first + second) % 2 else (second, first)
-            lent, own = np.flatnonzero(members == lender), np.flatnonzero(members == borrower)
-            distances = np.linalg.norm(centres[lent][:, None] - centres[own], axis=-1).min(axis=1)
-            loadings[borrower, lent[np.argmin(distances)]] = HUB_LOADING
+    for first, second in combinations(range(n_networks), 2):
+        # Of each pair one network lends and the other borrows, in turn.
+        lender, borrower = (first, second) if (first + second) % 2 else (second, first)
+        lent, own = np.flatnonzero(members == lender), np.flatnonzero(members == borrower)
+        distances = np.linalg.norm(centres[lent][:, None] - centres[own], axis=-1).min(axis=1)
+        loadings[borrower, lent[np.argmin(distances)]] = HUB_LOADING
     return loadings
 
 

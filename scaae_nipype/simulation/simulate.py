@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import UsageError
 from ..grid import Grid
+from ..options import about, described, setting
 from .confounds_table import confounds_table
 from .motion import free_volumes, motion_maps, motion_parameters, spin_history
 from .noise import drift_factors, global_factor, noise_volumes
@@ -30,79 +31,48 @@ DUMMY_TIME_CONSTANT = 1.4
 """T1 of grey matter at 3 T in s."""
 
 
+@described
 @dataclass(frozen=True)
 class RunSettings:
-    """What a simulated run is like. The defaults are the reference setting.
+    """What a simulated run is like. The defaults are the reference setting; what cannot be raises `UsageError`."""
 
-    Parameters
-    ----------
-    regime : {"exclusive", "mixture", "stationary", "deactivations"}
-        See `make_time_courses`.
-    n_volumes : int
-    repetition_time : float
-        In s.
-    snr : float
-        Amplitude of a fully active network at its peak voxel over the standard deviation of the noise (spatially smooth
-        and autocorrelated as it is, before any smoothing of the preparation; drift, motion and global signal excluded).
-    mean_dwell : float
-        Mean duration of a state in s.
-    transition_preference : float
-        See `default_transitions`.
-    occupancy : tuple of floats, optional
-        Relative attraction of every network; all equal by default.
-    deactivation : float
-        Depth of the suppressed network in regime ``deactivations``.
-    noise_smoothness_fwhm : float
-        In mm.
-    ar1 : float
-        Correlation of the noise with that of the volume before.
-    drift, global_signal : float
-        Standard deviation over time, in standard deviations of the noise (drift: of an average voxel; global signal: in
-        grey matter).
-    head_motion : float
-        Multiplies the slow motion of the head; 0 is a head that is still between spikes.
-    motion_spikes : int
-        Sudden movements that last one volume.
-    n_dummies : int
-        Volumes at the start that are brighter, before the steady state.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of range.
-
-    Examples
-    --------
-    >>> RunSettings(snr=-1)
-    Traceback (most recent call last):
-    scaae_nipype.errors.UsageError: The simulation's snr is -1; it has to be 0 or more.
-    """
-
-    regime: Regime = "exclusive"
-    n_volumes: int = 150
-    repetition_time: float = 2.0
-    snr: float = 0.5
-    mean_dwell: float = 12.0
-    transition_preference: float = 0.4
-    occupancy: tuple[float, ...] | None = None
-    deactivation: float = 0.7
-    noise_smoothness_fwhm: float = 4.0
-    ar1: float = 0.3
-    drift: float = 0.5
-    global_signal: float = 0.3
-    head_motion: float = 1.0
-    motion_spikes: int = 0
-    n_dummies: int = 0
+    regime: Regime = setting("exclusive", "how networks vary in time: see `make_time_courses`")
+    n_volumes: int = setting(150, "volumes", low=4)
+    repetition_time: float = setting(2.0, "time from volume to volume", unit="s")
+    snr: float = setting(
+        0.5,
+        "amplitude of a fully active network at its peak voxel over the standard deviation of the noise (spatially "
+        "smooth and autocorrelated as it is, before any smoothing of the preparation; drift, motion and global signal "
+        "excluded)",
+        low=0,
+    )
+    mean_dwell: float = setting(12.0, "mean duration of a state", unit="s")
+    transition_preference: float = setting(0.4, "see `default_transitions`")
+    occupancy: tuple[float, ...] | None = setting(
+        None, "relative attraction of every network", default="all are equally attractive"
+    )
+    deactivation: float = setting(0.7, "depth of the suppressed network in regime ``deactivations``", low=0)
+    noise_smoothness_fwhm: float = setting(4.0, "smoothness of the noise", unit="mm", low=0)
+    ar1: float = setting(0.3, "correlation of the noise with that of the volume before, below 1", low=0)
+    drift: float = setting(
+        0.5, "standard deviation over time in an average voxel, in standard deviations of the noise", low=0
+    )
+    global_signal: float = setting(
+        0.3, "standard deviation over time in grey matter, in standard deviations of the noise", low=0
+    )
+    head_motion: float = setting(
+        1.0, "multiplies the slow motion of the head; 0 is a head that is still between spikes", low=0
+    )
+    motion_spikes: int = setting(0, "sudden movements that last one volume", low=0)
+    n_dummies: int = setting(0, "volumes at the start that are brighter, before the steady state", low=0)
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
             raise UsageError(f"The regime {self.regime!r} is unknown; choose one of {', '.join(REGIMES)}.")
-        for name, lowest in (
-            *(("n_volumes", 4), ("snr", 0), ("deactivation", 0), ("noise_smoothness_fwhm", 0), ("drift", 0)),
-            *(("ar1", 0), ("global_signal", 0), ("head_motion", 0), ("motion_spikes", 0), ("n_dummies", 0)),
-        ):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= lowest):
-                raise UsageError(f"The simulation's {name} is {getattr(self, name)}; it has to be {lowest} or more.")
+        for one in fields(self):
+            value, lowest = getattr(self, one.name), about(one).low
+            if lowest is not None and not (np.isfinite(value) and value >= lowest):
+                raise UsageError(f"The simulation's {one.name} is {value}; it has to be {lowest} or more.")
         for name in ("repetition_time", "mean_dwell"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise UsageError(f"The simulation's {name} is {getattr(self, name)} s; it has to be above 0.")

@@ -226,12 +226,6 @@ def gaussian_like(reference: np.ndarray, n_steps: int, rng: np.random.Generator)
     Returns
     -------
     float array, (n_steps, n_networks)
-
-    Examples
-    --------
-    >>> reference = np.random.default_rng(0).standard_normal((8, 64, 2))
-    >>> gaussian_like(reference, 64, np.random.default_rng(1)).shape
-    (64, 2)
     """
     mean = reference.mean(axis=(0, 1))
     length = reference.shape[1]
@@ -286,9 +280,9 @@ def make_time_courses(
     ----------
     regime : str
         ``exclusive`` (one network at a time, semi-Markov), ``mixture`` (several networks at once, independently
-        and more or less active), ``stationary``
-        (Gaussian, with the mean and cross-spectra of ``exclusive`` but without states) or ``deactivations`` (like
-        ``exclusive``; each state also suppresses the network half-way round the list).
+        and more or less active), ``stationary`` (Gaussian, with the mean and cross-spectra of ``exclusive`` but
+        without states) or ``deactivations`` (like ``exclusive``; each state also suppresses the network half-way
+        round the list).
     n_networks, n_volumes : int
     repetition_time, mean_dwell : float
         In s.

@@ -239,13 +239,13 @@ def test_marks_of_dummy_volumes_may_be_booleans_but_not_words(tmp_path):
     path = tmp_path / "marks.tsv"
     for marks, count in ((("True", "FALSE"), 1), (("1.0", "0"), 1), (("1", "n/a"), 1), (("false", "false"), 0)):
         path.write_text("non_steady_state_outlier00\tcsf\n" + "".join(f"{mark}\t1\n" for mark in marks))
-        assert count_dummy_scans(read_confounds(path, 2), path) == count
+        assert count_dummy_scans(read_confounds(path, 2), path, []) == count
     path.write_text("non_steady_state_outlier00\tcsf\nyes\t1\n0\t1\n")
     with pytest.raises(InputError, match=r"marks\.tsv: .*column non_steady_state_outlier00, row 1 .*'yes'"):
-        count_dummy_scans(read_confounds(path, 2), path)
+        count_dummy_scans(read_confounds(path, 2), path, [])
     path.write_text("non_steady_state_outlier00\tcsf\n1\t1\n0.5\t1\n")
     with pytest.raises(InputError, match=r"row 2, holds 0\.5, and marks are 1 or 0; .*`dummy_scans`"):
-        count_dummy_scans(read_confounds(path, 2), path)
+        count_dummy_scans(read_confounds(path, 2), path, [])
 
 
 def test_words_in_marks_do_no_harm_where_the_number_of_dummy_volumes_is_given(make_run, grid):

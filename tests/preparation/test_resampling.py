@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from scaae_nipype.errors import UsageError
 from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.options import Preparation
 from scaae_nipype.preparation.resampling import (
     FWHM_PER_SIGMA,
     ObliqueResampler,
@@ -113,6 +114,6 @@ def test_an_image_far_away_gives_zeros(grid):
 
 
 @pytest.mark.parametrize("fwhm", [-1.0, np.nan, np.inf])
-def test_an_impossible_width_is_refused(grid, fwhm):
-    with pytest.raises(UsageError, match=r"smoothing width .*`smoothing_fwhm`"):
-        make_resampler(SHAPE, PLAIN, grid, smoothing_fwhm=fwhm)
+def test_an_impossible_width_is_refused(fwhm):
+    with pytest.raises(UsageError, match=r"`smoothing_fwhm` .*: must be "):
+        Preparation(smoothing_fwhm=fwhm)

@@ -206,8 +206,8 @@ def test_gaps_in_a_regressor_are_refused_and_its_beginning_is_filled(make_run, t
 
 def test_dummy_volumes_and_displacement_come_from_the_table():
     table = pd.DataFrame({"non_steady_state_outlier00": [1, 0, 0, 0], "non_steady_state_outlier01": [0, 1, 0, 0]})
-    assert count_dummy_scans(table) == 2
-    assert count_dummy_scans(table[[]]) == count_dummy_scans(None) == 0
+    assert count_dummy_scans(table, None, []) == 2
+    assert count_dummy_scans(table[[]], None, []) == count_dummy_scans(None, None, []) == 0
     assert np.isnan(framewise_displacement(table, 4)).all()
     table["framewise_displacement"] = ["n/a", "0.5", "1", "0"]
     np.testing.assert_array_equal(framewise_displacement(table, 4), [np.nan, 0.5, 1, 0])

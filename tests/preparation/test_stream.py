@@ -79,9 +79,10 @@ def test_a_reader_may_stop_early(tmp_path, monkeypatch):
 )
 def test_the_repetition_time_is_in_seconds(tmp_path, unit, tr, seconds):
     bold = open_bold(save(tmp_path / "run.nii", ramp("i2"), tr=tr, unit=unit))
-    assert choose_timing(bold).repetition_time == pytest.approx(seconds)
-    assert choose_timing(bold).source == "header"
-    assert choose_timing(bold, 1.5).repetition_time == 1.5
+    repetition_time, source, _ = choose_timing(bold)
+    assert repetition_time == pytest.approx(seconds)
+    assert source == "header"
+    assert choose_timing(bold, 1.5)[0] == 1.5
 
 
 @pytest.mark.parametrize(("tr", "unit"), [(0.0, "sec"), (2000.0, "sec"), (2.0, "msec")])

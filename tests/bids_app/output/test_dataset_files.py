@@ -21,6 +21,7 @@ from scaae_nipype.bids_app.output.dataset_files import (
 )
 from scaae_nipype.bids_app.output.verdict import Call, Summary
 from scaae_nipype.bids_app.settings.console import Console
+from scaae_nipype.derivatives.names import shipped
 from scaae_nipype.errors import UsageError
 from scaae_nipype.workflows.model_card import training_sentence
 
@@ -162,10 +163,8 @@ def test_methods_cite_what_they_name_once():
 
 
 def test_every_reference_can_be_cited():
-    from scaae_nipype.bids_app.output.citation import _references
-
-    for key in _references():
-        assert f"doi:{_references()[key]['doi']}" in methods_text([f"@{key}"])
+    for key, work in shipped("references").items():
+        assert f"doi:{work['doi']}" in methods_text([f"@{key}"])
 
 
 def test_the_training_sentence_of_a_fitted_context_speaks_of_no_training():

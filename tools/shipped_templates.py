@@ -1,11 +1,10 @@
-"""Make the shipped mask and templates again from what nilearn bundles: ``python -m scaae_nipype.data.build``.
+"""Make the shipped mask and templates again from what nilearn bundles: ``python -m tools.shipped_templates``.
 
 A test holds the shipped files against this recipe.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -13,11 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..files import write_table
-from ..grid import AFFINE, SHAPE, Grid
-from ..images import write_image
+from scaae_nipype.files import write_table
+from scaae_nipype.grid import AFFINE, SHAPE, Grid
+from scaae_nipype.images import write_image
 
 __all__ = ["brain_grid", "grey_matter", "seitzman_labels"]
+
+FOLDER = Path(__file__).parents[1] / "scaae_nipype" / "data"
 
 LOWEST_SLICE = 2
 """Axial slices below z = -62 mm hold the tail of the brainstem, which few fields of view cover."""
@@ -84,13 +85,13 @@ def seitzman_labels(grid: Grid) -> tuple[np.ndarray, pd.DataFrame]:
     return labels, pd.DataFrame({"index": range(1, len(names) + 1), "name": names})
 
 
-def main(folder: str | os.PathLike = Path(__file__).parent) -> None:
-    """Write mask, templates and label table into `folder`."""
+def main() -> None:
+    """Write mask, templates and label table."""
     grid = brain_grid()
-    grid.save(Path(folder) / "mask_4mm.nii.gz")
+    grid.save(FOLDER / "mask_4mm.nii.gz")
     labels, table = seitzman_labels(grid)
-    write_image(grid.image(labels), Path(folder) / "seitzman2018_dseg_4mm.nii.gz")
-    write_table(table, Path(folder) / "seitzman2018_dseg.tsv")
+    write_image(grid.image(labels), FOLDER / "seitzman2018_dseg_4mm.nii.gz")
+    write_table(table, FOLDER / "seitzman2018_dseg.tsv")
 
 
 if __name__ == "__main__":
