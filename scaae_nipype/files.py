@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "PathLike",
     "read_json",
     "read_table",
     "read_text",
@@ -32,9 +33,11 @@ __all__ = [
     "write_text",
 ]
 
+PathLike = str | os.PathLike[str]
+
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: PathLike) -> Iterator[Path]:
     """Give a temporary name beside `path`; move it to `path` when the block ends well, remove it otherwise.
 
     The temporary name keeps the extension, because nibabel and pandas choose the format by it.
@@ -56,7 +59,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing_folder(folder: PathLike) -> Iterator[Path]:
     """Give the name of a folder to be made beside `folder`; put it in the place of `folder` when the block ends well.
 
     Otherwise it is removed, and what was there stays as it was.
@@ -96,14 +99,14 @@ def reserve(descriptor: int, n_bytes: int) -> None:
                 raise
 
 
-def write_text(text: str, path: str | os.PathLike[str]) -> Path:
+def write_text(text: str, path: PathLike) -> Path:
     """Write a text file in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
+def write_json(content: Mapping[str, Any], path: PathLike) -> Path:
     """Write a JSON object; numpy scalars and arrays become numbers and lists, NaN becomes null."""
     return write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", path)
 
@@ -122,7 +125,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def read_text(path: str | os.PathLike[str], *, fallback: str | None = None) -> str:
+def read_text(path: PathLike, *, fallback: str | None = None) -> str:
     """Read a text file in UTF-8, with or without the byte order mark that Windows programs put before it.
 
     Parameters
@@ -154,7 +157,7 @@ def read_text(path: str | os.PathLike[str], *, fallback: str | None = None) -> s
         raise InputError(f"{path}: line {line} is not in UTF-8 (perhaps Latin-1); save it as UTF-8.") from error
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_json(path: PathLike) -> dict[str, Any]:
     """Read a JSON object; what is not UTF-8 in it is taken for Windows' encoding (names of people and places).
 
     Raises
@@ -171,14 +174,14 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+def write_table(table: pd.DataFrame, path: PathLike) -> Path:
     """Write a BIDS table: tab-separated, header line, ``n/a`` where a value is missing, six significant digits."""
     with replacing(path) as temporary:
         table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g", compression=None)
     return Path(path)
 
 
-def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_table(path: PathLike) -> pd.DataFrame:
     """Read a BIDS table; only ``n/a`` and empty cells count as missing (a template may be called ``NA``).
 
     Raises

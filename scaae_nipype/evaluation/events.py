@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_table, write_json, write_table
+from ..files import PathLike, read_table, write_json, write_table
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -25,8 +24,6 @@ __all__ = [
     "lock_to_events",
     "read_events",
 ]
-
-PathLike = str | os.PathLike[str]
 
 EVENT_COLUMNS = (
     *("method", "measure", "condition", "template", "n_events", "n_volumes_locked", "mean_locked", "mean_elsewhere"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,15 +10,13 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..files import read_table
+from ..files import PathLike, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from .templates.loading import load_templates
 from .templates.template_set import TemplateSet, coverage
 
 __all__ = ["RunMaps", "read_run_maps", "read_volumes", "run_templates"]
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)

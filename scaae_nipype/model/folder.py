@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..errors import ModelError
+from ..files import PathLike
 
 __all__ = ["CARD", "MASK", "WEIGHTS", "check_model_folder"]
 
 WEIGHTS, CARD, MASK = "weights.safetensors", "card.json", "mask.nii.gz"
 
 
-def check_model_folder(folder: str | os.PathLike[str]) -> None:
+def check_model_folder(folder: PathLike) -> None:
     """See that nothing of a model is missing; what is in the files is for `load_model` to check.
 
     Raises

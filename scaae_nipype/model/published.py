@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from ..files import PathLike
 from ..words import counted
 from .network.autoencoder import CODE_EDGE, SCAAE
 
@@ -74,7 +74,7 @@ def published_names(network: SCAAE) -> dict[str, tuple[str, int | None]]:
     return names
 
 
-def read_published_weights(path: str | os.PathLike[str], network: SCAAE) -> None:
+def read_published_weights(path: PathLike, network: SCAAE) -> None:
     """Load a state dict in the published layout into a network of the ``published`` preset.
 
     Only tensors are read (``weights_only=True``): a file with anything else in it is refused, nothing of it is run.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
-from ..files import read_json, replacing, replacing_folder, write_json
+from ..files import PathLike, read_json, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
 from .folder import CARD, MASK, WEIGHTS, check_model_folder
 from .network.autoencoder import SCAAE
@@ -78,7 +77,7 @@ def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualS
         return SCAAE(preset, field=(x, y, z))
 
 
-def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
+def save_model(model: Model, folder: PathLike) -> Path:
     """Write a model folder, complete or not at all.
 
     The weights' checksum, the grid and the versions are added to the card.
@@ -117,7 +116,7 @@ def _complete(model: Model, weights: Path) -> dict[str, Any]:
     }
 
 
-def load_model(folder: str | os.PathLike[str]) -> Model:
+def load_model(folder: PathLike) -> Model:
     """Load a model folder and check that its parts belong together. Nothing in it is executed.
 
     Raises

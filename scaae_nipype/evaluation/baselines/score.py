@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,15 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ...files import read_table, write_json, write_table
+from ...files import PathLike, read_table, write_json, write_table
 from ..run_maps import read_run_maps, run_templates
 from ..scores.match import about_templates
 from ..scores.scoring import every_score, overlap_columns, overlap_table
 from .candidates import make_baselines
 
 __all__ = ["RunBaselines", "score_baselines"]
-
-PathLike = str | os.PathLike[str]
 
 
 class RunBaselines(NamedTuple):

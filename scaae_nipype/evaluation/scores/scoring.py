@@ -17,6 +17,7 @@ from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
 __all__ = [
     "CANDIDATES",
     "THRESHOLDS",
+    "by_method",
     "every_score",
     "over_templates",
     "overlap_columns",
@@ -217,6 +218,11 @@ def overlap_columns() -> list[str]:
         *(f"{kind}_{score}" for score in SCORES for kind in kinds),
         *(f"mean_best_template_{score}" for score in SCORES),
     ]
+
+
+def by_method(table_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the tables of methods below each other; a first column ``method`` says whose a row is."""
+    return pd.concat(table_of, names=["method"]).reset_index(level="method")
 
 
 def spread_over_run(values: np.ndarray, kept: np.ndarray) -> np.ndarray:

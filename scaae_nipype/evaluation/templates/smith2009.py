@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UsageError
+from ...files import PathLike
 from ...words import one_line
 
 __all__ = ["SMITH_NAMES", "fetch_smith2009", "find_smith2009", "smith2009_folders"]
@@ -29,7 +29,7 @@ def smith2009_folders() -> list[Path]:
     return [*map(Path, get_data_dirs()), Path("~/.cache/templateflow").expanduser()]
 
 
-def find_smith2009(folders: Iterable[str | os.PathLike[str]] | None = None) -> Path:
+def find_smith2009(folders: Iterable[PathLike] | None = None) -> Path:
     """Find the ten Smith et al. (2009) maps on this machine; nothing is fetched.
 
     Parameters

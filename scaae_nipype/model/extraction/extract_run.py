@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import GridError, InputError, ModelError
-from ...files import read_table, write_json, write_table
+from ...files import PathLike, read_table, write_json, write_table
 from ...grid import Grid
 from ...headers import repetition_time_of
 from ...images import read_image, write_image
@@ -21,8 +20,6 @@ from ..weights import Model, load_model
 from .extractor import extract_networks, resolve_device
 
 __all__ = ["ExtractedFiles", "check_same_maps", "extract_run"]
-
-PathLike = str | os.PathLike[str]
 
 _SAME = 1e-4
 """Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""

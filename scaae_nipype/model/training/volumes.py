@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from ...errors import InputError, ModelError
-from ...files import read_table, replacing
+from ...files import PathLike, read_table, replacing
 from ...grid import Grid
 
 __all__ = ["VolumeCache", "VolumeStream", "cache_run", "write_cache"]
@@ -22,9 +21,7 @@ _AT_ONCE = 64
 """Volumes in memory while all are read."""
 
 
-def cache_run(
-    image: str | os.PathLike[str], samples: str | os.PathLike[str], grid: Grid, path: str | os.PathLike[str]
-) -> Path:
+def cache_run(image: PathLike, samples: PathLike, grid: Grid, path: PathLike) -> Path:
     """Cache the kept volumes of a prepared run.
 
     Parameters
@@ -49,7 +46,7 @@ def cache_run(
     return write_cache(vectors[kept], path)
 
 
-def write_cache(vectors: np.ndarray, path: str | os.PathLike[str]) -> Path:
+def write_cache(vectors: np.ndarray, path: PathLike) -> Path:
     """Write the kept volumes of one run, (T, n_voxels), as a float16 array file.
 
     A z-score needs no more: half precision resolves 0.002 at 3 SD.
@@ -72,7 +69,7 @@ class VolumeCache:
     runs: Sequence[np.ndarray]
 
     @classmethod
-    def open(cls, paths: Sequence[str | os.PathLike[str]], grid: Grid) -> VolumeCache:
+    def open(cls, paths: Sequence[PathLike], grid: Grid) -> VolumeCache:
         """Map array files written by `write_cache`.
 
         Raises
