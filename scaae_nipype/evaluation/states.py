@@ -26,22 +26,15 @@ __all__ = ["RunStates", "StateTables", "assign_states", "assign_states_of_run"]
 
 
 class StateTables(NamedTuple):
-    """The states of a series of maps.
-
-    Attributes
-    ----------
-    states : DataFrame
-        A row per volume: ``state`` (``unassigned`` below the cut-off, missing where not kept), ``best`` (the most
-        similar template, passed or not), its ``score``, and the ``margin`` to the second.
-    state_metrics : DataFrame
-        A row per template: occupancy, visits, dwell times, split-half correlation of the state's mean map.
-    transitions : DataFrame
-        A row per pair of templates: ``from``, ``to``, ``count``, ``probability``.
-    """
+    """The states of a series of maps."""
 
     states: pd.DataFrame
+    """A row per volume: ``state`` (``unassigned`` below the cut-off, missing where not kept), ``best`` (the most
+    similar template, passed or not), its ``score``, and the ``margin`` to the second."""
     state_metrics: pd.DataFrame
+    """A row per template: occupancy, visits, dwell times, split-half correlation of the state's mean map."""
     transitions: pd.DataFrame
+    """A row per pair of templates: ``from``, ``to``, ``count``, ``probability``."""
 
 
 class RunStates(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,19 +29,12 @@ FORMAT_VERSION = 1
 
 @dataclass
 class Model:
-    """A network in evaluation mode, the space it works in and the card that describes it.
-
-    Parameters
-    ----------
-    network : SCAAE or ContextualSCAAE
-    grid : Grid
-    card : dict
-        See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``.
-    """
+    """A network in evaluation mode, the space it works in and the card that describes it."""
 
     network: SCAAE | ContextualSCAAE
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
+    """See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``."""
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
@@ -52,6 +44,10 @@ class Model:
     def volumes(self, vectors: np.ndarray) -> torch.Tensor:
         """Put in-mask vectors (batch, n_voxels) on the network's field: (batch, 1, X, Y, Z), float32."""
         return torch.from_numpy(self.grid.volumes(np.asarray(vectors, dtype=np.float32))[(..., *self.box)]).unsqueeze(1)
+
+    def noise(self) -> torch.Tensor:
+        """Make a volume of noise, always the same, on the network's field: (1, 1, X, Y, Z)."""
+        return self.volumes(np.random.default_rng(0).standard_normal((1, self.grid.n_voxels), dtype=np.float32))
 
     def vectors(self, maps: torch.Tensor) -> np.ndarray:
         """Take the mask's voxels of maps on the network's field: (…, X, Y, Z) to (…, n_voxels), float32."""
@@ -160,13 +156,7 @@ def load_model(folder: PathLike) -> Model:
 
 
 def _check_card(card: dict[str, Any]) -> None:
-    """Check what is computed with, as far as a card says it.
-
-    Raises
-    ------
-    ValueError
-        With the name of what is wrong.
-    """
+    """Refuse what cannot be computed with; the error names it."""
     if not isinstance(card["FormatVersion"], int):
         raise ValueError("'FormatVersion' (a number)")
     if card.get("Precision", "fp32") not in ("fp32", "bf16"):
@@ -179,8 +169,3 @@ def _check_card(card: dict[str, Any]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def card_text(card: dict[str, Any]) -> str:
-    """Give a card as text for people to read."""
-    return json.dumps(card, indent=2)

@@ -156,7 +156,7 @@ def change_gradually(
 
     Parameters
     ----------
-    fbn_maps, in_file, in_mask, in_samples : paths
+    fbn_maps, in_file, in_mask, in_samples
         As for `read_run_maps`.
     longest_lag : float
         In s.

@@ -30,7 +30,6 @@ def cache_run(image: PathLike, samples: PathLike, grid: Grid, path: PathLike) ->
         Prepared 4D image on `grid`.
     samples : path
         Its table of volumes, with a column ``kept``.
-    grid : Grid
     path : path
         The array file to write.
 
@@ -58,15 +57,10 @@ def write_cache(vectors: np.ndarray, path: PathLike) -> Path:
 
 @dataclass(frozen=True)
 class VolumeCache:
-    """The volumes of many runs, one array file each, mapped into memory.
-
-    Parameters
-    ----------
-    runs : sequence of float16 arrays, (T_run, n_voxels)
-        Memory maps.
-    """
+    """The volumes of many runs, one array file each, mapped into memory."""
 
     runs: Sequence[np.ndarray]
+    """float16, (T_run, n_voxels) each."""
 
     @classmethod
     def open(cls, paths: Sequence[PathLike], grid: Grid) -> VolumeCache:
