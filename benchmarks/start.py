@@ -33,7 +33,7 @@ from scaae_nipype.model import PRESETS
 from scaae_nipype.model.network.context import fit_context
 from scaae_nipype.model.network.contextual import ContextualSCAAE
 from scaae_nipype.model.training.fitted_context import on_vectors
-from scaae_nipype.model.training.start import START, start_tensors
+from scaae_nipype.model.training.start import START
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.simulation import random_networks, simulate_run
 from scaae_nipype.simulation.noise import noise_volumes
@@ -236,7 +236,11 @@ def main() -> None:
     assert isinstance(network, ContextualSCAAE)
     runs = all_training_runs(network, options.studies, options.voxel_size)
     losses = train(network, runs, n_volumes=options.volumes, seed=options.seed)
-    half = {name: tensor.half().contiguous() for name, tensor in start_tensors(network).items()}
+    half = {
+        name: tensor.half().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("context.")  # which is fitted to the runs of each study
+    }
     name = START if options.voxel_size == 4 else START_8MM.stem
     out = options.out or (FOLDER if options.voxel_size == 4 else START_8MM.parent)
     save_file(half, out / f"{name}.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,9 +84,8 @@ def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name
 
 def _info(folder: Path) -> None:
     from scaae_nipype.model import load_model
-    from scaae_nipype.model.weights import card_text
 
-    print(card_text(load_model(folder).card))
+    print(json.dumps(load_model(folder).card, indent=2))
 
 
 def _verify(folder: Path) -> None:

@@ -15,23 +15,16 @@ __all__ = ["Assignment", "assign", "split_half_r", "state_maps", "state_table"]
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """The state of every volume of a run.
-
-    Attributes
-    ----------
-    states : int array, (n_volumes,)
-        Number of the template, or `UNASSIGNED`.
-    best : int array, (n_volumes,)
-        The most similar template, whether or not it passed the cut; `UNASSIGNED` where a volume was not kept.
-    score, margin : float array, (n_volumes,)
-        Score of the best template, and how far it is ahead of the second; NaN where there is none.
-    kept : bool array, (n_volumes,)
-    """
+    """The state of every volume of a run: arrays (n_volumes,)."""
 
     states: np.ndarray
+    """Number of the template, or `UNASSIGNED`."""
     best: np.ndarray
+    """The most similar template, whether or not it passed the cut; `UNASSIGNED` where a volume was not kept."""
     score: np.ndarray
+    """Of the best template; NaN where there is none."""
     margin: np.ndarray
+    """How far the best template is ahead of the second; NaN where there is none."""
     kept: np.ndarray
 
 

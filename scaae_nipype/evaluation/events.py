@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_table, write_json, write_table
+from ..files import PathLike, read_table, write_json, write_table
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -25,8 +24,6 @@ __all__ = [
     "lock_to_events",
     "read_events",
 ]
-
-PathLike = str | os.PathLike[str]
 
 EVENT_COLUMNS = (
     *("method", "measure", "condition", "template", "n_events", "n_volumes_locked", "mean_locked", "mean_elsewhere"),
@@ -43,31 +40,21 @@ _HALF = 0.5  # of a predicted response's maximum: above it a volume counts as lo
 
 @dataclass(frozen=True, eq=False)
 class EventLocking:
-    """How series follow one condition, one value per series.
-
-    Attributes
-    ----------
-    r : float array, (n_series,)
-        Correlation with the predicted response over kept volumes; NaN where a series does not vary.
-    p : float array, (n_series,)
-        Two-sided, each series for itself.
-    p_corrected : float array, (n_series,)
-        By the maximum of |r| over the series.
-    mean_locked, mean_elsewhere : float array, (n_series,)
-        Mean over the kept volumes whose predicted response is above half of its maximum, and over the others.
-    n_locked : int
-        Kept volumes above half of the maximum.
-    least_p : float
-        The smallest p that this design can give: shifts that repeat it cannot be told from it.
-    """
+    """How series follow one condition: arrays (n_series,)."""
 
     r: np.ndarray
+    """Correlation with the predicted response over kept volumes; NaN where a series does not vary."""
     p: np.ndarray
+    """Two-sided, each series for itself."""
     p_corrected: np.ndarray
+    """By the maximum of |r| over the series."""
     mean_locked: np.ndarray
+    """Mean over the kept volumes whose predicted response is above half of its maximum."""
     mean_elsewhere: np.ndarray
-    n_locked: int
+    """Mean over the other kept volumes."""
+    n_volumes_locked: int
     least_p: float
+    """The smallest p that this design can give: shifts that repeat it cannot be told from it."""
 
 
 def read_events(path: PathLike) -> pd.DataFrame:
@@ -256,15 +243,16 @@ def lock_to_events(
         predicted = condition_regressors(found, len(kept), repetition_time, start_time)
         notes += _notes(found, predicted)
         predicted = predicted.iloc[:, :MOST_CONDITIONS]
-        counts = found["condition"].value_counts()
         conditions = list(map(str, predicted))
-        rows = [
-            row
-            for method, measure, names, series in _series(state_table, score_table)
-            for row in _rows(method, measure, names, series, predicted, kept, counts)
-        ]
-        if rows:
-            table = pd.DataFrame(rows, columns=EVENT_COLUMNS)
+        tables = []
+        for method, measure, series in _series(state_table, score_table):
+            for condition in conditions:
+                about = {"method": method, "measure": measure, "condition": condition, "template": series.columns}
+                about["n_events"] = int((found["condition"] == condition).sum())
+                locking = event_locking(series.to_numpy(), predicted[condition].to_numpy(), kept)
+                tables.append(pd.DataFrame(about | vars(locking), columns=EVENT_COLUMNS))
+        if any(map(len, tables)):
+            table = pd.concat(tables, ignore_index=True)
             notes += [
                 f"Condition {condition} repeats itself: no p below {least:.2g} is possible."
                 for condition, least in table.groupby("condition", sort=False)["least_p"].first().items()
@@ -286,34 +274,15 @@ def lock_to_events(
     return RunEvents(write_table(table, out_dir / "events.tsv"), write_json(about, out_dir / "events.json"))
 
 
-def _series(states: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, str, list[str], np.ndarray]]:
-    """Give per method the states as 0 and 1, and the scores: method, measure, templates, (n_volumes, n_templates)."""
+def _series(states: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Give per method the states as 0 and 1, and the scores: a row per volume, a column per template."""
     for column in [name for name in map(str, states) if name.endswith("_state")]:
         method = column.removesuffix("_state")
-        own = [name for name in map(str, scores) if name.startswith(f"{method}_")]
-        templates = [name.removeprefix(f"{method}_") for name in own]
-        occupancy = (states[column].to_numpy()[:, None] == np.array(templates, dtype=object)).astype(float)
-        yield method, "occupancy", templates, occupancy
-        yield method, "score", templates, scores[own].to_numpy(dtype=float)
-
-
-def _rows(
-    method: str,
-    measure: str,
-    templates: list[str],
-    series: np.ndarray,
-    predicted: pd.DataFrame,
-    kept: np.ndarray,
-    counts: pd.Series,
-) -> Iterator[tuple[Any, ...]]:
-    for condition in map(str, predicted):
-        found = event_locking(series, predicted[condition].to_numpy(), kept)
-        for number, template in enumerate(templates):
-            yield (
-                *(method, measure, condition, template, int(counts[condition]), found.n_locked),
-                *(found.mean_locked[number], found.mean_elsewhere[number]),
-                *(found.r[number], found.p[number], found.p_corrected[number], found.least_p),
-            )
+        own = scores.loc[:, scores.columns.str.startswith(f"{method}_")].astype(float)
+        own.columns = own.columns.str.removeprefix(f"{method}_")
+        shown = {name: (states[column] == name).astype(float) for name in own}
+        yield method, "occupancy", pd.DataFrame(shown, index=own.index)
+        yield method, "score", own
 
 
 def _notes(events: pd.DataFrame, predicted: pd.DataFrame) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..files import read_table
+from ..files import PathLike, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from .templates.loading import load_templates
@@ -19,31 +18,20 @@ from .templates.template_set import TemplateSet, coverage
 
 __all__ = ["RunMaps", "read_run_maps", "read_volumes", "run_templates"]
 
-PathLike = str | os.PathLike[str]
-
 
 @dataclass(frozen=True, eq=False)
 class RunMaps:
-    """What is evaluated of a run, over the voxels of its region.
-
-    Attributes
-    ----------
-    region : Grid
-        The evaluation region.
-    kept : bool array, (n_volumes,)
-    repetition_time : float
-        In s.
-    fbn : mapping from "fbn1", "fbn2" … to float32 array, (n_volumes, n_voxels)
-        After equation 9.
-    volume : float32 array, (n_volumes, n_voxels)
-        The prepared run, z-scored.
-    """
+    """What is evaluated of a run, over the voxels of its evaluation region."""
 
     region: Grid
     kept: np.ndarray
+    """Volumes that count: bool, (n_volumes,)."""
     repetition_time: float
+    """In s."""
     fbn: Mapping[str, np.ndarray]
+    """From ``fbn1``, ``fbn2`` … to maps after equation 9: float32, (n_volumes, n_voxels)."""
     volume: np.ndarray
+    """The prepared run, z-scored: float32, (n_volumes, n_voxels)."""
 
 
 def read_run_maps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, refuse_unequal
-from ..files import read_json, read_table, write_json, write_table
+from ..files import PathLike, read_json, read_table, write_json, write_table
 from ..headers import header_repetition_time
 from ..images import ImageLike, write_image
 from ..maps import scale
@@ -19,32 +18,23 @@ from .assignment import Assignment, assign, split_half_r, state_maps, state_tabl
 from .run_maps import RunMaps, read_run_maps, read_volumes, run_templates
 from .scores.match import about_templates
 from .scores.rules import Rule, rule_of
-from .scores.scoring import every_score, over_templates, spread_over_run
+from .scores.scoring import by_method, every_score, over_templates, spread_over_run
 from .templates.template_set import TemplateSet
 from .transitions import UNASSIGNED, entropy_rate, occupancy_entropy, transition_counts, transition_probabilities
 
 __all__ = ["RunStates", "StateTables", "assign_states", "assign_states_of_run"]
 
-PathLike = str | os.PathLike[str]
-
 
 class StateTables(NamedTuple):
-    """The states of a series of maps.
-
-    Attributes
-    ----------
-    states : DataFrame
-        A row per volume: ``state`` (``unassigned`` below the cut-off, missing where not kept), ``best`` (the most
-        similar template, passed or not), its ``score``, and the ``margin`` to the second.
-    state_metrics : DataFrame
-        A row per template: occupancy, visits, dwell times, split-half correlation of the state's mean map.
-    transitions : DataFrame
-        A row per pair of templates: ``from``, ``to``, ``count``, ``probability``.
-    """
+    """The states of a series of maps."""
 
     states: pd.DataFrame
+    """A row per volume: ``state`` (``unassigned`` below the cut-off, missing where not kept), ``best`` (the most
+    similar template, passed or not), its ``score``, and the ``margin`` to the second."""
     state_metrics: pd.DataFrame
+    """A row per template: occupancy, visits, dwell times, split-half correlation of the state's mean map."""
     transitions: pd.DataFrame
+    """A row per pair of templates: ``from``, ``to``, ``count``, ``probability``."""
 
 
 class RunStates(NamedTuple):
@@ -133,17 +123,13 @@ def assign_states_of_run(
 
     Parameters
     ----------
-    fbn_maps, in_file, in_mask, in_samples : paths
-        As for `read_run_maps`.
+    fbn_maps, in_file, in_mask, in_samples, templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
     signed_maps : paths, optional
         The maps before equation 9, which are averaged per state. Without them the square root of the scaled maps is,
         which differs from them by an offset and a factor per volume.
-    templates, template_labels, template_kind, grid_mask
-        As for `score_run`.
-    mode : str
-        Key of `RULES`: which score decides, and from where on.
-    state_cutoff : float, optional
-        The least score of a state, instead of the rule's.
+    mode, state_cutoff
+        As for `assign_states`.
     state_cutoffs : path, optional
         JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `state_cutoff`.
     scores : path, optional
@@ -175,9 +161,9 @@ def assign_states_of_run(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
     if signed_maps:
-        averaged = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
+        unscaled = [read_volumes(path, run.region, len(run.kept)) for path in signed_maps]
     else:
-        averaged = [np.sqrt(maps) for maps in run.fbn.values()]
+        unscaled = [np.sqrt(maps) for maps in run.fbn.values()]
     branches = [f"fbn{number}" for number in range(1, len(fbn_maps) + 1)]
     methods = [*branches, "volume"]
     known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
@@ -185,19 +171,20 @@ def assign_states_of_run(
     if state_cutoffs is not None and state_cutoff is None:
         least = _read_cutoffs(state_cutoffs, methods, rule.score)
     found = {method: assign(known[method], run.kept, least[method]) for method in methods}
-    signed = dict(zip(methods, [*averaged, run.volume], strict=True))
+    signed = dict(zip(methods, [*unscaled, run.volume], strict=True))
     kept = pd.DataFrame({"kept": run.kept.astype(int)})
     sequences = [_sequence(own, local.names).add_prefix(f"{method}_") for method, own in found.items()]
     metrics = {name: _metrics(own, signed[name], local.names, run.repetition_time) for name, own in found.items()}
     transitions = {method: _transitions(own, local.names) for method, own in found.items()}
+    averaged = {name: state_maps(signed[name], found[name].states, len(local.names)) for name in branches}
     out_dir = Path(out_dir).absolute()
     return RunStates(
         write_table(pd.concat([kept, *sequences], axis=1), out_dir / "states.tsv"),
-        write_table(_below_each_other(metrics), out_dir / "statemetrics.tsv"),
-        write_table(_below_each_other(transitions), out_dir / "transitions.tsv"),
+        write_table(by_method(metrics), out_dir / "statemetrics.tsv"),
+        write_table(by_method(transitions), out_dir / "transitions.tsv"),
         [
-            _write_maps(state_maps(signed[branch], found[branch].states, len(local.names)), run, path)
-            for branch, path in ((branch, out_dir / f"{branch}_statemaps.nii.gz") for branch in branches)
+            write_image(run.region.image(np.nan_to_num(maps)), out_dir / f"{branch}_statemaps.nii.gz")
+            for branch, maps in averaged.items()
         ],
         write_json(about_templates(local) | _about_states(found, local, mode, rule, least), out_dir / "states.json"),
     )
@@ -250,17 +237,6 @@ def _transitions(found: Assignment, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["from", "to", "count", "probability"])
 
 
-def _below_each_other(table_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of methods below each other, with a first column that says whose a row is."""
-    for method, table in table_of.items():
-        table.insert(0, "method", method)
-    return pd.concat(list(table_of.values()), ignore_index=True)
-
-
-def _write_maps(maps: np.ndarray, run: RunMaps, path: Path) -> Path:
-    return write_image(run.region.image(np.nan_to_num(maps)), path)
-
-
 def _about_states(
     found: Mapping[str, Assignment], templates: TemplateSet, mode: str, rule: Rule, least: Mapping[str, float]
 ) -> dict[str, Any]:
@@ -281,11 +257,11 @@ def _about_states(
             warnings.append(
                 f"No states of {method}: its {rule.score_in_words} with every template stays below {least[method]:.3g}."
             )
-    fixed = len({*least.values()}) == 1
+    different = {*least.values()}
     return {
         "Mode": mode,
         "Score": rule.score,
-        "CutOff": next(iter(least.values())) if fixed else dict(least),
+        "CutOff": different.pop() if len(different) == 1 else dict(least),
         "Methods": methods,
         "Warnings": warnings,
     }

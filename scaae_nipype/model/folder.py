@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..files import PathLike
 
 __all__ = ["CARD", "GROUP_PCA", "MASK", "WEIGHTS", "check_model_folder", "lacking"]
 
@@ -26,7 +26,7 @@ def lacking(card: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, key in (("context", "Context"), ("group_pca", "GroupPCA")) if key not in card)
 
 
-def check_model_folder(folder: str | os.PathLike[str]) -> None:
+def check_model_folder(folder: PathLike) -> None:
     """See that nothing of a model is missing; what is in the files is for `load_model` to check.
 
     Raises

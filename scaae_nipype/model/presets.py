@@ -15,72 +15,49 @@ __all__ = ["FITTED_PRESET", "PRESETS", "RECIPES", "Preset", "Recipe", "check_tra
 
 @dataclass(frozen=True)
 class Preset:
-    """A network: which layers, how wide, on which field.
-
-    Parameters
-    ----------
-    name, description : str
-    field : {"grid", "brain"}
-        What the network works on: the whole grid, or the smallest box that holds the brain mask.
-    features, branch_features : int
-        Channels of the trunk, and of each of the two spatial-attention branches.
-    trunk_blocks : int
-        Blocks of three parallel convolutions between the stem and the branches.
-    attention_hidden : int
-        Hidden units of channel attention (equation 6).
-    code_blocks : int
-        Blocks between the patch embedding and the code.
-    patch : int or None
-        Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded
-        up, so that every one of the 64 numbers of the code sees brain.
-    decoder : {"published", "light"}
-    context : int
-        Numbers of a context that is fitted in closed form (`ContextualSCAAE`); 0 for an autoencoder (`SCAAE`), to which
-        alone the three parameters above apply.
-    """
+    """A network: which layers, how wide, on which field."""
 
     name: str
     description: str
     field: Literal["grid", "brain"] = "brain"
+    """What the network works on: the whole grid, or the smallest box that holds the brain mask."""
     features: int = 32
+    """Channels of the trunk."""
     branch_features: int = 16
+    """Channels of each of the two spatial-attention branches."""
     trunk_blocks: int = 2
+    """Blocks of three parallel convolutions between the stem and the branches."""
     attention_hidden: int = 8
+    """Hidden units of channel attention (equation 6)."""
     code_blocks: int = 3
+    """Blocks between the patch embedding and the code."""
     patch: int | None = None
+    """Edge of the patches that the attended features are cut into, in voxels. None: an eighth of the field, rounded up,
+    so that every one of the 64 numbers of the code sees brain."""
     decoder: Literal["published", "light"] = "light"
     context: int = 0
+    """Numbers of a context that is fitted in closed form (`ContextualSCAAE`); 0 for an autoencoder (`SCAAE`), to which
+    alone the three fields above apply."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    learning_rate : float
-        Of Adam.
-    batch_size : int
-        Volumes per step.
-    epochs : int
-        Passes over the training volumes, if `largest_budget` allows.
-    largest_budget : int or None
-        Most volumes shown in all; None for no limit.
-    decay : float
-        Factor on the learning rate after every tenth of the training (the paper: 0.9 every 2 of 20 epochs).
-    masked_loss : bool
-        Mean squared error over the brain mask; otherwise over the whole field, which is mostly background.
-    signed : bool
-        Whether branches get the sign of their correlation with the input.
-    """
+    """How a network is trained."""
 
     learning_rate: float
+    """Of Adam."""
     batch_size: int
+    """Volumes per step."""
     epochs: int
+    """Passes over the training volumes, if `largest_budget` allows."""
     largest_budget: int | None
+    """Most volumes shown in all; None for no limit."""
     decay: float
+    """Factor on the learning rate after every tenth of the training (the paper: 0.9 every 2 of 20 epochs)."""
     masked_loss: bool
+    """Mean squared error over the brain mask; otherwise over the whole field, which is mostly background."""
     signed: bool
+    """Whether branches get the sign of their correlation with the input."""
 
 
 PRESETS = MappingProxyType(
@@ -92,10 +69,7 @@ PRESETS = MappingProxyType(
                 "published attention, trained and shipped, and a context fitted to your runs in minutes",
                 context=64,
             ),
-            Preset(
-                "autoencoder",
-                "published attention and code with a light decoder, trained on your runs",
-            ),
+            Preset("autoencoder", "published attention and code with a light decoder, trained on your runs"),
             Preset(
                 "published",
                 "the published network, layer by layer, trained on your runs; takes hours",

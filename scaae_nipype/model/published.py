@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -11,16 +10,13 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from ..files import PathLike
 from ..words import counted
 from .network.autoencoder import CODE_EDGE, SCAAE
 
 __all__ = ["published_names", "read_published_weights"]
 
-_BLOCK = {"conv1": "convolutions.0", "conv2": "convolutions.1", "conv3": "convolutions.2"} | {
-    "bn1": "norms.0",
-    "bn2": "norms.1",
-    "bn3": "norms.2",
-}
+_BLOCK = {f"conv{i + 1}": f"convolutions.{i}" for i in range(3)} | {f"bn{i + 1}": f"norms.{i}" for i in range(3)}
 
 
 def _modules() -> dict[str, str]:
@@ -52,13 +48,10 @@ def _modules() -> dict[str, str]:
 
 
 def published_names(network: SCAAE) -> dict[str, tuple[str, int | None]]:
-    """Map every tensor of the published layout to a tensor of `network`.
+    """Map every tensor of the published layout to (name, position) of a tensor of `network`.
 
-    Returns
-    -------
-    dict
-        Published name to (own name, position); `position` is the index along the first axis for the 64 small networks,
-        which this implementation holds in one tensor, and None otherwise.
+    The position is the index along the first axis for the 64 small networks, which this implementation holds in one
+    tensor, and None otherwise.
     """
     names: dict[str, tuple[str, int | None]] = {}
     own = network.state_dict()
@@ -74,7 +67,7 @@ def published_names(network: SCAAE) -> dict[str, tuple[str, int | None]]:
     return names
 
 
-def read_published_weights(path: str | os.PathLike[str], network: SCAAE) -> None:
+def read_published_weights(path: PathLike, network: SCAAE) -> None:
     """Load a state dict in the published layout into a network of the ``published`` preset.
 
     Only tensors are read (``weights_only=True``): a file with anything else in it is refused, nothing of it is run.

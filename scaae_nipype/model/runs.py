@@ -40,27 +40,23 @@ class Prepared(Protocol):
         """In s."""
 
 
-RunLike = Prepared | ImageLike | np.ndarray
-"""A prepared run; or a z-scored 4D image on the model's grid or array (T, n_voxels), 0 where there are no data."""
-
-
 @dataclass(frozen=True, eq=False)
 class Volumes:
-    """The kept volumes of a run.
-
-    Attributes
-    ----------
-    vectors : float32 array, (n_kept, n_voxels)
-    kept : bool array, (T,)
-    region : bool array, (n_voxels,)
-    repetition_time : float
-        In s; 0 where it is not known.
-    """
+    """The kept volumes of a run."""
 
     vectors: np.ndarray
+    """float32, (n_kept, n_voxels)."""
     kept: np.ndarray
+    """bool, (T,)."""
     region: np.ndarray
+    """bool, (n_voxels,)."""
     repetition_time: float
+    """In s; 0 where it is not known."""
+
+
+RunLike = Prepared | Volumes | ImageLike | np.ndarray
+"""A prepared run, or its kept volumes; or a z-scored 4D image on the model's grid or array (T, n_voxels), 0 where there
+are no data."""
 
 
 def volumes_of(run: RunLike, grid: Grid) -> Volumes:
@@ -75,6 +71,8 @@ def volumes_of(run: RunLike, grid: Grid) -> Volumes:
     InputError
         If the image cannot be read, or no volume is kept.
     """
+    if isinstance(run, Volumes):
+        return run
     try:
         if isinstance(run, Prepared):
             if run.grid.checksum != grid.checksum:

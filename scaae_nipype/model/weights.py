@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
-from ..files import read_json, replacing, replacing_folder, write_json
+from ..files import PathLike, read_json, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
 from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
 from .group_pca import GroupPCA
@@ -32,22 +30,14 @@ FORMAT_VERSION = 1
 
 @dataclass
 class Model:
-    """A network in evaluation mode, the space it works in and the card that describes it.
-
-    Parameters
-    ----------
-    network : SCAAE or ContextualSCAAE
-    grid : Grid
-    card : dict
-        See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``.
-    group_pca : GroupPCA, optional
-        Principal components of the runs that the network was fitted to.
-    """
+    """A network in evaluation mode, the space it works in and the card that describes it."""
 
     network: SCAAE | ContextualSCAAE
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
+    """See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``."""
     group_pca: GroupPCA | None = None
+    """Principal components of the runs that the network was fitted to."""
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
@@ -57,6 +47,10 @@ class Model:
     def volumes(self, vectors: np.ndarray) -> torch.Tensor:
         """Put in-mask vectors (batch, n_voxels) on the network's field: (batch, 1, X, Y, Z), float32."""
         return torch.from_numpy(self.grid.volumes(np.asarray(vectors, dtype=np.float32))[(..., *self.box)]).unsqueeze(1)
+
+    def noise(self) -> torch.Tensor:
+        """Make a volume of noise, always the same, on the network's field: (1, 1, X, Y, Z)."""
+        return self.volumes(np.random.default_rng(0).standard_normal((1, self.grid.n_voxels), dtype=np.float32))
 
     def vectors(self, maps: torch.Tensor) -> np.ndarray:
         """Take the mask's voxels of maps on the network's field: (…, X, Y, Z) to (…, n_voxels), float32."""
@@ -82,7 +76,7 @@ def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualS
         return SCAAE(preset, field=(x, y, z))
 
 
-def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
+def save_model(model: Model, folder: PathLike) -> Path:
     """Write a model folder, complete or not at all.
 
     The weights' checksum, the grid and the versions are added to the card.
@@ -124,7 +118,7 @@ def _complete(model: Model, weights: Path) -> dict[str, Any]:
     }
 
 
-def load_model(folder: str | os.PathLike[str]) -> Model:
+def load_model(folder: PathLike) -> Model:
     """Load a model folder and check that its parts belong together. Nothing in it is executed.
 
     Raises
@@ -170,13 +164,7 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
 
 
 def _check_card(card: dict[str, Any]) -> None:
-    """Check what is computed with, as far as a card says it.
-
-    Raises
-    ------
-    ValueError
-        With the name of what is wrong.
-    """
+    """Refuse what cannot be computed with; the error names it."""
     if not isinstance(card["FormatVersion"], int):
         raise ValueError("'FormatVersion' (a number)")
     if card.get("Precision", "fp32") not in ("fp32", "bf16"):
@@ -189,8 +177,3 @@ def _check_card(card: dict[str, Any]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def card_text(card: dict[str, Any]) -> str:
-    """Give a card as text for people to read."""
-    return json.dumps(card, indent=2)

@@ -26,25 +26,17 @@ SIGMAS = (4.0, 8.0, 12.0, 16.0, 20.0)
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Maps that one method offers for a run.
-
-    Attributes
-    ----------
-    method : str
-        Its name in tables.
-    signed : float array, (n_maps, n_voxels)
-        What ranks and correlations are taken from.
-    display : float array, (n_maps, n_voxels)
-        What is thresholded at 0.3 of each map's own maximum: `signed` after equation 9 for maps of single volumes,
-        `signed` itself for components.
-    per_volume : bool
-        Whether map i belongs to kept volume i; maps of a whole run or of a window do not.
-    """
+    """Maps that one method offers for a run, (n_maps, n_voxels)."""
 
     method: str
+    """Its name in tables."""
     signed: np.ndarray
+    """What ranks and correlations are taken from."""
     display: np.ndarray
+    """What is thresholded at 0.3 of each map's own maximum: `signed` after equation 9 for maps of single volumes,
+    `signed` itself for components."""
     per_volume: bool
+    """Whether map i belongs to kept volume i; maps of a whole run or of a window do not."""
 
 
 def _of_volumes(method: str, signed: np.ndarray) -> Candidates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,15 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ...files import read_table, write_json, write_table
+from ...files import PathLike, read_table, write_json, write_table
 from ..run_maps import read_run_maps, run_templates
 from ..scores.match import about_templates
-from ..scores.scoring import every_score, overlap_columns, overlap_table
-from .candidates import make_baselines
+from ..scores.scoring import every_score, overlap_table
+from .candidates import Candidates, make_baselines
 
 __all__ = ["RunBaselines", "score_baselines"]
-
-PathLike = str | os.PathLike[str]
 
 
 class RunBaselines(NamedTuple):
@@ -51,21 +48,12 @@ def score_baselines(
 
     Parameters
     ----------
-    in_file, in_mask, in_samples : paths
-        As for `read_run_maps`.
-    baselines : sequence of str
-        Keys of `BASELINES`.
+    in_file, in_mask, in_samples, templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
+    baselines, context, group_pca, untrained, n_components, seed
+        As for `make_baselines`.
     code : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
-    context : callable, optional
-        The linear part of the network, as for `make_baselines`; ``context`` needs it.
-    group_pca : callable, optional
-        The projection on components of the training runs; ``group_pca`` needs it.
-    untrained : callable, optional
-        The network before training, as for `make_baselines`; ``untrained`` needs it.
-    templates, template_labels, template_kind, grid_mask
-        As for `score_run`.
-    n_components, seed : int
     out_dir : path
 
     Returns
@@ -86,10 +74,22 @@ def score_baselines(
     )
     volumes = np.flatnonzero(run.kept)
     features = None if code is None else _features(code, run.kept)
-    tables, about = [], about_templates(local)
+    tables: list[pd.DataFrame] = []
+    about = about_templates(local)
+
+    def scored(made: Candidates) -> pd.DataFrame:
+        return overlap_table(
+            every_score(made.display, local, signed=made.signed),
+            made.display,
+            local,
+            method=made.method,
+            volumes=volumes if made.per_volume else None,
+            template_coverage=covered,
+        )
+
     for name in baselines:
         try:
-            for made in make_baselines(
+            made = make_baselines(
                 [name],
                 run.volume[run.kept],
                 run.region,
@@ -101,24 +101,16 @@ def score_baselines(
                 untrained=untrained,
                 n_components=n_components,
                 seed=seed,
-            ):
-                tables.append(
-                    overlap_table(
-                        every_score(made.display, local, signed=made.signed),
-                        made.display,
-                        local,
-                        method=made.method,
-                        volumes=volumes if made.per_volume else None,
-                        template_coverage=covered,
-                    )
-                )
+            )
+            tables += map(scored, made)
         except InputError as error:
             about["Warnings"].append(str(error))
     if tables:
         table = pd.concat(tables, ignore_index=True)
     else:
         about["Warnings"].append("The run allows none of the baselines that were asked for.")
-        table = pd.DataFrame(columns=overlap_columns())
+        none = np.zeros((1, run.region.n_voxels), dtype=np.float32)
+        table = scored(Candidates("", none, none, per_volume=False)).iloc[:0]  # columns without rows
     out_dir = Path(out_dir).absolute()
     return RunBaselines(write_table(table, out_dir / "baselines.tsv"), write_json(about, out_dir / "baselines.json"))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,20 +11,19 @@ import numpy as np
 import pandas as pd
 
 from ...errors import UsageError
-from ...files import write_json, write_table
+from ...files import PathLike, write_json, write_table
 from ...grid import Grid, load_grid
 from ...maps import binarise, scale
 from ...progress import Progress, silent
-from ..run_maps import RunMaps, read_run_maps, run_templates
+from ..run_maps import read_run_maps, run_templates
+from ..scores.overlap import iou
 from ..scores.rules import RULES, rule_of
-from ..scores.scoring import template_score_table
+from ..scores.scoring import by_method, template_score_table
 from ..templates.template_set import TemplateSet
 from .significance import check_number_of_surrogates, share_as_large
 from .surrogate_templates import give_values, read_surrogate_ranks
 
 __all__ = ["SCORES_TESTED", "MatchNull", "RunMatches", "check_matches", "match_null"]
-
-PathLike = str | os.PathLike[str]
 
 MATCH_MEANING = (
     "p is the share of surrogate template sets (as smooth and as dense as the real ones, but elsewhere) whose best "
@@ -42,27 +40,17 @@ SURROGATES_AT_ONCE = 50
 
 @dataclass(frozen=True, eq=False)
 class MatchNull:
-    """What comparing maps with surrogate templates gave.
-
-    Attributes
-    ----------
-    score : float array, (n_maps, n_templates)
-        With the real templates; NaN for a template without voxels.
-    p : float array, (n_maps, n_templates)
-        Share of the surrogate sets (the real set among them) whose best score with this map is as high.
-    p_best : float array, (n_templates,)
-        Of the best score over maps: share of the sets whose best score with *any* map is as high.
-    cutoff : float
-        95th percentile of the best score of a map with a surrogate set, over sets and maps: a map without any relation
-        to the templates passes it once in 20.
-    n_surrogates : int
-    """
+    """What comparing maps with surrogate templates gave; NaN for a template without voxels."""
 
     score: np.ndarray
+    """With the real templates, (n_maps, n_templates)."""
     p: np.ndarray
+    """Share of the surrogate sets (the real set among them) whose best score with this map is as high, same shape."""
     p_best: np.ndarray
+    """Share of the sets whose best score with *any* map is as high as the template's own, (n_templates,)."""
     cutoff: float
-    n_surrogates: int
+    """95th percentile of the best score of a map with a surrogate set: a map without any relation to the templates
+    passes it once in 20."""
 
 
 def match_null(
@@ -81,7 +69,6 @@ def match_null(
     maps : float array, (n_maps, n_voxels)
         Signed maps over the region of `templates`, such as the FBNs of one branch.
     templates : TemplateSet
-        Inside the region.
     ranks : int array, (n_surrogates, n_templates, n_grid_voxels)
         From `surrogate_ranks`, on the whole grid: cut to the region here, as the templates were. A file that is mapped
         into memory is read part by part.
@@ -104,17 +91,17 @@ def match_null(
     if not len(filled):
         raise UsageError("No template has a voxel inside the region; nothing can be matched.")
     region = grid.vectors(templates.grid.mask)
-    binary = binarise(scale(maps)) if score == "iou" else None
+    binary = binarise(scale(maps)).astype(np.float32) if score == "iou" else None
     observed = np.full((len(maps), len(templates.names)), np.nan)
     best = np.full((len(ranks), len(maps)), -np.inf)
     for number in filled:
         own = templates.binary[number]
-        weights = _highest(maps, int(own.sum())) if binary is None else binary.astype(np.float32)
-        observed[:, number] = _iou(weights, own[None])[:, 0]
+        marked = _highest(maps, int(own.sum())) if binary is None else binary
+        observed[:, number] = iou(marked, own[None])[:, 0]
         for start in range(0, len(ranks), SURROGATES_AT_ONCE):
             part = slice(start, min(start + SURROGATES_AT_ONCE, len(ranks)))
             moved = np.stack([give_values(one[region], own) for one in ranks[part, number]])
-            np.maximum(best[part], _iou(weights, moved).T, out=best[part])
+            np.maximum(best[part], iou(marked, moved).T, out=best[part])
             if progress is not None:
                 progress(part.stop - part.start)
     p = np.full(observed.shape, np.nan)
@@ -123,7 +110,7 @@ def match_null(
         p[index, filled] = share_as_large(scores[filled], np.append(best[:, index], ours[index]))
     p_best = np.full(len(templates.names), np.nan)
     p_best[filled] = share_as_large(observed[:, filled].max(axis=0), np.append(best.max(axis=1), ours.max()))
-    return MatchNull(observed, p, p_best, float(np.quantile(best, 0.95)), len(ranks))
+    return MatchNull(observed, p, p_best, float(np.quantile(best, 0.95)))
 
 
 def _highest(maps: np.ndarray, n: int) -> np.ndarray:
@@ -133,12 +120,6 @@ def _highest(maps: np.ndarray, n: int) -> np.ndarray:
     above, at = maps > threshold, maps == threshold
     share = (n - above.sum(axis=1, keepdims=True)) / at.sum(axis=1, keepdims=True)
     return above + at * share.astype(np.float32)
-
-
-def _iou(weights: np.ndarray, templates: np.ndarray) -> np.ndarray:
-    intersection = weights @ templates.T.astype(np.float32)
-    union = weights.sum(axis=1)[:, None] + templates.sum(axis=1, dtype=np.float32) - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
 class RunMatches(NamedTuple):
@@ -169,12 +150,10 @@ def check_matches(
 
     Parameters
     ----------
-    fbn_maps, in_file, in_mask, in_samples : paths
-        As for `read_run_maps`.
+    fbn_maps, in_file, in_mask, in_samples, templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
     surrogates : path
         From `make_surrogate_templates`, of the same templates and mask.
-    templates, template_labels, template_kind, grid_mask
-        As for `score_run`.
     mode : str
         Key of `RULES`: whose score is tested.
     seed : int, optional
@@ -212,6 +191,7 @@ def check_matches(
         for method, maps in methods.items():
             found[method] = match_null(maps[run.kept], local, ranks, grid, score=rule.score, progress=advance)
     p = {method: null.p for method, null in found.items()}
+    matches = {method: _matches(null, local, np.flatnonzero(run.kept)) for method, null in found.items()}
     out_dir = Path(out_dir).absolute()
     about = {
         "Test": "spatial null",
@@ -226,28 +206,22 @@ def check_matches(
     }
     return RunMatches(
         write_table(template_score_table(p, local.names, run.kept), out_dir / "matchp.tsv"),
-        write_table(_matches(found, run, local), out_dir / "matches.tsv"),
+        write_table(by_method(matches).assign(n_surrogates=len(ranks)), out_dir / "matches.tsv"),
         write_json(about, out_dir / "matches.json"),
     )
 
 
-def _matches(found: Mapping[str, MatchNull], run: RunMaps, templates: TemplateSet) -> pd.DataFrame:
-    tables = []
-    for method, null in found.items():
-        scores = pd.DataFrame(null.score, index=np.flatnonzero(run.kept))
-        scored = scores.columns[scores.notna().any()]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "method": method,
-                    "template": templates.names,
-                    "best_score": scores.max(),
-                    "best_volume": scores[scored].idxmax().reindex(scores.columns).astype("Int64"),
-                    "p_best": null.p_best,
-                    "share_matched": np.where(np.isnan(null.p_best), np.nan, (null.p <= 0.05).mean(axis=0)),
-                    "cutoff": null.cutoff,
-                    "n_surrogates": null.n_surrogates,
-                }
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
+def _matches(null: MatchNull, templates: TemplateSet, volumes: np.ndarray) -> pd.DataFrame:
+    """Summarise the matches of one method: a row per template."""
+    scores = pd.DataFrame(null.score, index=volumes)
+    scored = scores.columns[scores.notna().any()]
+    return pd.DataFrame(
+        {
+            "template": templates.names,
+            "best_score": scores.max(),
+            "best_volume": scores[scored].idxmax().reindex(scores.columns).astype("Int64"),
+            "p_best": null.p_best,
+            "share_matched": np.where(np.isnan(null.p_best), np.nan, (null.p <= 0.05).mean(axis=0)),
+            "cutoff": null.cutoff,
+        }
+    )

@@ -149,7 +149,7 @@ class PhaseSurrogates:
     Raises
     ------
     InputError
-        If too few volumes are kept, or most of the run would have to be interpolated.
+        As `check_kept`, or if there are not as many volumes as kept ones.
 
     Examples
     --------

@@ -18,9 +18,7 @@ our trials).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +26,13 @@ from scipy import fft
 from scipy.integrate import cumulative_trapezoid
 from scipy.special import ndtri
 
-from ...errors import InputError, UsageError
-from ...files import replacing, reserve
+from ...errors import InputError
+from ...files import PathLike, replacing, reserve
 from ...grid import Grid, load_grid
 from ...maps import are_constant
 from ...options import USUAL_SURROGATES
 from ...progress import Progress, silent
 from ..templates.loading import load_templates
-from ..templates.template_set import TemplateSet
 from .significance import check_number_of_surrogates
 
 __all__ = [
@@ -43,11 +40,8 @@ __all__ = [
     "make_surrogate_templates",
     "read_surrogate_ranks",
     "surrogate_ranks",
-    "variogram",
     "write_surrogate_ranks",
 ]
-
-PathLike = str | os.PathLike[str]
 
 FEWEST_PAIRS = 0.05
 """Displacements at which a smaller share of the mask's voxels has a partner tell nothing: no correlation is assumed."""
@@ -245,9 +239,8 @@ def make_surrogate_templates(
 
     Parameters
     ----------
-    templates, template_labels, template_kind : as for `load_templates`
-    grid_mask : path, optional
-        The model's brain mask; the shipped one by default.
+    templates, template_labels, template_kind, grid_mask
+        As for `score_run`.
     n_surrogate_templates : int
         Sets of surrogate templates, 19 or more.
     seed : int
@@ -266,7 +259,9 @@ def make_surrogate_templates(
     """
     check_number_of_surrogates(n_surrogate_templates)
     grid = load_grid(grid_mask)
-    maps = _filled(load_templates(templates, grid=grid, labels=template_labels, kind=template_kind))
+    loaded = load_templates(templates, grid=grid, labels=template_labels, kind=template_kind)
+    maps = np.array(loaded.values, dtype=np.float32)
+    maps[are_constant(maps), 0] += 1  # a template without voxels has an order then, and is never scored
     with progress("Surrogate templates", n_surrogate_templates, "set") as advance:
         return write_surrogate_ranks(
             maps,
@@ -278,13 +273,6 @@ def make_surrogate_templates(
         )
 
 
-def _filled(templates: TemplateSet) -> np.ndarray:
-    """Take the maps that surrogates are made of; a template without voxels cannot have any and is never scored."""
-    maps = np.array(templates.values, dtype=np.float32)
-    maps[are_constant(maps), 0] += 1  # has an order then, which nothing uses
-    return maps
-
-
 def write_surrogate_ranks(
     maps: np.ndarray,
     grid: Grid,
@@ -294,14 +282,9 @@ def write_surrogate_ranks(
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
-    """Write surrogates of a set of maps into one NPY file, set after set, never holding more than one.
+    """Write surrogates of a set of maps into one NPY file, (n_surrogates, n_maps, n_voxels), holding one set at a time.
 
     The file depends on the maps, the grid, the number and the seed only: one file serves all runs.
-
-    Returns
-    -------
-    Path
-        To an array (n_surrogates, n_maps, n_voxels).
     """
     kind = np.uint16 if grid.n_voxels <= 2**16 else np.uint32
     shape = (n_surrogates, len(maps), grid.n_voxels)
@@ -336,49 +319,3 @@ def read_surrogate_ranks(path: PathLike, *, n_maps: int, grid: Grid) -> np.ndarr
             "make them again from these templates and this mask."
         )
     return ranks
-
-
-def variogram(
-    values: np.ndarray, grid: Grid, distances: np.ndarray, *, n_pairs: int = 20_000, seed: int = 0
-) -> np.ndarray:
-    """Half of the mean squared difference of two voxels a distance apart, estimated on random pairs.
-
-    Parameters
-    ----------
-    values : float array, (n_voxels,)
-    grid : Grid
-    distances : float array, (n_distances + 1,)
-        Edges of the distance classes in mm, ascending.
-    n_pairs : int
-        Pairs per class.
-    seed : int
-        Of the choice of pairs: two maps are compared on the same ones.
-
-    Returns
-    -------
-    float array, (n_distances,)
-
-    Raises
-    ------
-    UsageError
-        If a class holds no pair.
-    """
-    rng = np.random.default_rng(seed)
-    voxels = np.argwhere(grid.mask)
-    index = np.full(grid.shape, -1)
-    index[grid.mask] = np.arange(grid.n_voxels)
-    found = []
-    for low, high in pairwise(distances):
-        start = rng.integers(grid.n_voxels, size=4 * n_pairs)
-        direction = rng.standard_normal((len(start), 3))
-        direction *= rng.uniform(low, high, len(start))[:, None] / np.linalg.norm(direction, axis=1, keepdims=True)
-        step = np.rint(direction / grid.voxel_sizes).astype(int)
-        end = voxels[start] + step
-        length = np.linalg.norm(step * grid.voxel_sizes, axis=1)
-        usable = ((end >= 0) & (end < grid.shape)).all(axis=1) & (length >= low) & (length < high)
-        ends = index[tuple(end[usable].T)]
-        pairs = np.column_stack([start[usable], ends])[ends >= 0][:n_pairs]
-        if not len(pairs):
-            raise UsageError(f"No two voxels of the mask are {low:g} to {high:g} mm apart.")
-        found.append(0.5 * np.mean((values[pairs[:, 0]].astype(float) - values[pairs[:, 1]]) ** 2))
-    return np.array(found)

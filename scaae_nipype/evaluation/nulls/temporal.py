@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError, UsageError
-from ...files import write_json, write_table
+from ...files import PathLike, write_json, write_table
 from ...options import USUAL_SURROGATES
 from ...progress import Progress, silent
 from ...words import duration
-from ..run_maps import RunMaps, read_run_maps, run_templates
+from ..run_maps import read_run_maps, run_templates
 from ..scores.rules import RULES, Rule, rule_of
 from ..templates.template_set import TemplateSet
 from .run_statistics import FAMILIES, TESTED, run_statistics
@@ -34,8 +33,6 @@ __all__ = [
     "seconds_per_volume",
     "temporal_null",
 ]
-
-PathLike = str | os.PathLike[str]
 
 Network = Callable[[np.ndarray], np.ndarray]
 """From kept volumes (n_kept, n_voxels) to signed maps (n_branches, n_kept, n_voxels), over the voxels of the region."""
@@ -63,24 +60,16 @@ N_PROBED = 4
 
 @dataclass(frozen=True, eq=False)
 class TemporalNull:
-    """What comparing a run with its surrogates gave.
-
-    Attributes
-    ----------
-    table : DataFrame
-        A row per branch and statistic: ``method``, ``family``, ``statistic``, ``observed``, ``surrogate_mean``,
-        ``surrogate_sd``, ``z`` (against the surrogates), ``p`` (two-sided, of this statistic alone), ``p_family``
-        (tested family: one-sided, the mean deviation of the branch's statistics against the larger of both branches;
-        others: two-sided, against the largest deviation of the family, over branches) and ``p_corrected`` (the larger
-        of ``p_family`` and the run's p: other families are looked into only where the tested one finds something).
-    p : float
-        Of the run: the smallest ``p_corrected``, that of the tested family.
-    n_surrogates : int
-    """
+    """What comparing a run with its surrogates gave."""
 
     table: pd.DataFrame
+    """A row per branch and statistic: ``method``, ``family``, ``statistic``, ``observed``, ``surrogate_mean``,
+    ``surrogate_sd``, ``z`` (against the surrogates), ``p`` (two-sided, of this statistic alone), ``p_family`` (tested
+    family: one-sided, the mean deviation of the branch's statistics against the larger of both branches; others:
+    two-sided, against the largest deviation of the family, over branches) and ``p_corrected`` (the larger of
+    ``p_family`` and the run's p: other families are looked into only where the tested one finds something)."""
     p: float
-    n_surrogates: int
+    """Of the run: the smallest ``p_corrected``, that of the tested family."""
 
 
 def seconds_per_volume(network: Network, volumes: np.ndarray) -> float:
@@ -106,8 +95,6 @@ def temporal_null(
     progress: Callable[[int], object] | None = None,
 ) -> TemporalNull:
     """Hold a run against common-phase surrogates that go through the same network.
-
-    Surrogates are made, measured and forgotten one after the other.
 
     Parameters
     ----------
@@ -161,7 +148,7 @@ def temporal_null(
     table = pd.concat([table, _compared(values, table)], axis=1)
     p = float(table.loc[table["family"] == TESTED, "p_family"].min())
     table["p_corrected"] = np.maximum(table["p_family"], p)
-    return TemporalNull(table, p, n_surrogates)
+    return TemporalNull(table, p)
 
 
 def _compared(values: np.ndarray, about: pd.DataFrame) -> pd.DataFrame:
@@ -171,10 +158,8 @@ def _compared(values: np.ndarray, about: pd.DataFrame) -> pd.DataFrame:
     z = np.divide(observed - mean, deviation, out=np.full(len(mean), np.nan), where=deviation > 0)
     deviated = deviations(values)
     p_family = np.full(len(observed), np.nan)
-    for family in FAMILIES:
+    for family in about["family"].unique():
         own = (about["family"] == family).to_numpy()
-        if not own.any():
-            continue
         if family == TESTED:
             p_family[own] = group_p(deviated[:, own], about.loc[own, "method"].to_numpy())
         else:
@@ -226,12 +211,8 @@ def check_dynamics(
     ----------
     network : callable
         From volumes (n_kept, n_voxels) of the region to signed maps (n_branches, n_kept, n_voxels).
-    in_file, in_mask, in_samples : paths
-        As for `read_run_maps`.
-    templates, template_labels, template_kind, grid_mask
+    in_file, in_mask, in_samples, templates, template_labels, template_kind, grid_mask, mode
         As for `score_run`.
-    mode : str
-        Key of `RULES`.
     state_cutoff : float, optional
         Least score of a state, in place of the rule's.
     longest_lag : float
@@ -274,19 +255,30 @@ def check_dynamics(
     except InputError as reason:  # the rest of the run does not depend on it
         warnings = [f"The temporal null of this run was left out: {reason}"]
     else:
-        null, cost = _against_surrogates(
-            run,
-            network,
-            local,
-            rule=rule,
-            longest_lag=longest_lag,
-            n_surrogates=n_surrogates,
-            seed=seed,
-            report=report,
-            progress=progress,
-        )
         warnings = [IN_SAMPLE] if in_sample else []
+        volumes = run.volume[run.kept]
+        per_volume = seconds_per_volume(network, volumes)
+        cost = {"SecondsPerVolume": per_volume, "EstimatedSeconds": per_volume * len(volumes) * (1 + n_surrogates)}
+        if report is not None:
+            report(
+                f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {per_volume:.3g} s per volume "
+                f"through the network, about {duration(cost['EstimatedSeconds'])}."
+            )
+        with progress("Temporal null", n_surrogates, "surrogate") as advance:
+            null = temporal_null(
+                volumes,
+                run.kept,
+                network,
+                local,
+                repetition_time=run.repetition_time,
+                rule=rule,
+                longest_lag=longest_lag,
+                n_surrogates=n_surrogates,
+                seed=seed,
+                progress=advance,
+            )
     known = {True: "yes", False: "no", None: "unknown"}[in_sample]
+    numbers = np.flatnonzero(run.kept)
     about = {
         "Test": "temporal null",
         "P": None if null is None else null.p,
@@ -294,8 +286,8 @@ def check_dynamics(
         "Families": FAMILIES,
         "Rejected": None if null is None else null.p <= 0.05,
         "NumberOfSurrogates": n_surrogates if null else 0,
-        "NumberOfVolumes": int(run.kept.sum()),
-        "NumberOfCensoredVolumesInterpolated": _n_interpolated(run.kept),
+        "NumberOfVolumes": len(numbers),
+        "NumberOfCensoredVolumesInterpolated": int(numbers[-1] - numbers[0] + 1 - len(numbers)),
         "Seed": seed,
         "Score": rule.score,
         "CutOff": rule.cutoff,
@@ -311,45 +303,3 @@ def check_dynamics(
         write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
         write_json(about, out_dir / "dynamicsnull.json"),
     )
-
-
-def _against_surrogates(
-    run: RunMaps,
-    network: Network,
-    templates: TemplateSet,
-    *,
-    rule: Rule,
-    longest_lag: float,
-    n_surrogates: int,
-    seed: int,
-    report: Callable[[str], object] | None,
-    progress: Progress,
-) -> tuple[TemporalNull, dict[str, float]]:
-    """Say what it will cost, and hold the run against its surrogates: the result, and what was said."""
-    volumes = run.volume[run.kept]
-    cost = seconds_per_volume(network, volumes)
-    seconds = cost * len(volumes) * (1 + n_surrogates)
-    if report is not None:
-        report(
-            f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {cost:.3g} s per volume through "
-            f"the network, about {duration(seconds)}."
-        )
-    with progress("Temporal null", n_surrogates, "surrogate") as advance:
-        null = temporal_null(
-            volumes,
-            run.kept,
-            network,
-            templates,
-            repetition_time=run.repetition_time,
-            rule=rule,
-            longest_lag=longest_lag,
-            n_surrogates=n_surrogates,
-            seed=seed,
-            progress=advance,
-        )
-    return null, {"SecondsPerVolume": cost, "EstimatedSeconds": seconds}
-
-
-def _n_interpolated(kept: np.ndarray) -> int:
-    numbers = np.flatnonzero(kept)
-    return int(numbers[-1] - numbers[0] + 1 - len(numbers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,18 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...files import write_json, write_table
+from ...files import PathLike, write_json, write_table
 from ...maps import NO_NETWORK, THRESHOLD, binarise, scale
 from ..run_maps import read_run_maps, run_templates
 from ..templates.template_set import TemplateSet
 from .gradual_change import lag_curve
 from .regions import region_means
 from .rules import rule_of
-from .scoring import every_score, overlap_table, spread_over_run, template_score_table, threshold_table
+from .scoring import by_method, every_score, overlap_table, spread_over_run, template_score_table, threshold_table
 
 __all__ = ["RunRegions", "RunScores", "about_templates", "change_gradually", "score_run", "tabulate_regions"]
-
-PathLike = str | os.PathLike[str]
 
 
 class RunScores(NamedTuple):
@@ -159,7 +156,7 @@ def change_gradually(
 
     Parameters
     ----------
-    fbn_maps, in_file, in_mask, in_samples : paths
+    fbn_maps, in_file, in_mask, in_samples
         As for `read_run_maps`.
     longest_lag : float
         In s.
@@ -175,12 +172,11 @@ def change_gradually(
     InputError
     """
     run = read_run_maps(fbn_maps, in_file, in_mask, in_samples)
-    curves = []
-    for method, maps in {**run.fbn, "volume": scale(run.volume)}.items():
-        curve = lag_curve(binarise(maps), run.kept, repetition_time=run.repetition_time, longest_lag=longest_lag)
-        curve.insert(0, "method", method)
-        curves.append(curve)
-    return write_table(pd.concat(curves, ignore_index=True), Path(out_dir).absolute() / "gradualchange.tsv")
+    curves = {
+        method: lag_curve(binarise(maps), run.kept, repetition_time=run.repetition_time, longest_lag=longest_lag)
+        for method, maps in {**run.fbn, "volume": scale(run.volume)}.items()
+    }
+    return write_table(by_method(curves), Path(out_dir).absolute() / "gradualchange.tsv")
 
 
 def tabulate_regions(
@@ -223,9 +219,8 @@ def tabulate_regions(
     tables = []
     for branch, maps in run.fbn.items():
         means = spread_over_run(region_means(maps[run.kept], local.binary), run.kept)
-        table = pd.concat(
-            [pd.DataFrame({"kept": run.kept.astype(int)}), pd.DataFrame(means, columns=local.names)], axis=1
-        )
+        table = pd.DataFrame(means, columns=local.names)
+        table.insert(0, "kept", run.kept.astype(int))
         tables.append(write_table(table, out_dir / f"{branch}_regions.tsv"))
     about = {
         "Atlas": local.source,

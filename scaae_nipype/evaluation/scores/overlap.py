@@ -32,6 +32,7 @@ def iou(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     maps : bool array, (n_maps, n_voxels)
+        Or float32: how far each voxel belongs to the map, 0 to 1.
     templates : bool array, (n_templates, n_voxels)
 
     Returns
@@ -59,7 +60,7 @@ def dice(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
 
 def _overlap(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # float32 counts voxels exactly up to 16 million, and its matrix product is the fast one
-    intersection = maps.astype(np.float32) @ templates.T.astype(np.float32)
+    intersection = maps.astype(np.float32, copy=False) @ templates.T.astype(np.float32)
     total = maps.sum(axis=1, dtype=np.float32)[:, None] + templates.sum(axis=1, dtype=np.float32)
     return intersection, total
 

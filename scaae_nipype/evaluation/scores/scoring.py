@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...grid import Grid
 from ...images import ImageLike
-from ...maps import SCORES, binarise
+from ...maps import binarise
 from ..templates.loading import load_templates
 from ..templates.template_set import TemplateSet
 from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
@@ -17,9 +17,9 @@ from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
 __all__ = [
     "CANDIDATES",
     "THRESHOLDS",
+    "by_method",
     "every_score",
     "over_templates",
-    "overlap_columns",
     "overlap_table",
     "score_maps",
     "spread_over_run",
@@ -204,19 +204,9 @@ def threshold_table(maps: np.ndarray, templates: TemplateSet, *, method: str) ->
     )
 
 
-def overlap_columns() -> list[str]:
-    """Name the columns of `overlap_table`.
-
-    >>> overlap_columns()[:3], overlap_columns()[-1]
-    (['method', 'template', 'template_density'], 'mean_best_template_r')
-    """
-    first = ["method", "template", "template_density", "template_coverage", "method_density", "n_volumes"]
-    kinds = ("best", "best_volume", f"best_of_{CANDIDATES}", "mean")
-    return [
-        *first,
-        *(f"{kind}_{score}" for score in SCORES for kind in kinds),
-        *(f"mean_best_template_{score}" for score in SCORES),
-    ]
+def by_method(table_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the tables of methods below each other; a first column ``method`` says whose a row is."""
+    return pd.concat(table_of, names=["method"]).reset_index(level="method")
 
 
 def spread_over_run(values: np.ndarray, kept: np.ndarray) -> np.ndarray:

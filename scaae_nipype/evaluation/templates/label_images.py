@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import binary_erosion, find_objects
 
 from ...errors import InputError
 
@@ -32,22 +33,14 @@ UNRELATED = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """A label image.
-
-    Attributes
-    ----------
-    indices : int array, (n_labels,)
-        The labels, in order, without the background.
-    codes : int32 array, (X, Y, Z)
-        0 for the background, n for the n-th label.
-    background : tuple of int
-        Values that belong to no label.
-    warnings : tuple of str
-    """
+    """A label image."""
 
     indices: np.ndarray
+    """The labels, in order, without the background: int, (n_labels,)."""
     codes: np.ndarray
+    """0 for the background, n for the n-th label: int32, (X, Y, Z)."""
     background: tuple[int, ...]
+    """Values that belong to no label."""
     warnings: tuple[str, ...] = ()
 
 
@@ -73,10 +66,8 @@ def as_labels(values: np.ndarray, *, source: str, what: str = "template", named:
     Parameters
     ----------
     values : float array, (X, Y, Z, 1)
-    source, what
+    source, what, named
         As for `recognise`.
-    named : collection of int
-        Labels that a table names.
 
     Raises
     ------
@@ -129,15 +120,12 @@ def whole_numbers(values: np.ndarray) -> np.ndarray | None:
 
 def structure_of(whole: np.ndarray) -> Structure:
     """Look at neighbouring voxels; values at or below 0 count as outside."""
-    whole = _box_of(whole)
+    for filled in find_objects((whole > 0).astype(np.uint8)):  # the box that holds them, and one voxel around it
+        whole = whole[tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in filled)]
     distinct, ranks = np.unique(np.maximum(whole, 0), return_inverse=True)
     ranks = (ranks.reshape(whole.shape) + (0 if distinct[0] == 0 else 1)).astype(np.int32)
-    pairs = [
-        (start.ravel(), end.ravel())
-        for along in (np.moveaxis(ranks, axis, 0) for axis in range(3))
-        for start, end in [(along[:-1], along[1:])]
-    ]
-    start, end = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    start = np.concatenate([ranks[:-1].ravel(), ranks[:, :-1].ravel(), ranks[:, :, :-1].ravel()])
+    end = np.concatenate([ranks[1:].ravel(), ranks[:, 1:].ravel(), ranks[:, :, 1:].ravel()])
     inside = (start > 0) & (end > 0)
     change = np.abs(start - end)
     changed = change > 0
@@ -154,23 +142,10 @@ def structure_of(whole: np.ndarray) -> Structure:
     )
 
 
-def _box_of(volume: np.ndarray) -> np.ndarray:
-    """Cut a volume to what lies above 0, and one voxel around it."""
-    for axis in range(3):
-        filled = np.flatnonzero((volume > 0).any(axis=tuple(other for other in range(3) if other != axis)))
-        if filled.size:
-            volume = np.take(volume, range(max(filled[0] - 1, 0), min(filled[-1] + 2, volume.shape[axis])), axis=axis)
-    return volume
-
-
 def _falls_off(ranks: np.ndarray) -> bool:
     """Tell whether values beside 0 are lower than those further inside."""
     inside = ranks > 0
-    core = inside.copy()
-    for axis in range(3):
-        along, kept = np.moveaxis(inside, axis, 0), np.moveaxis(core, axis, 0)
-        kept[1:] &= along[:-1]
-        kept[:-1] &= along[1:]
+    core = binary_erosion(inside, border_value=1)
     edge = inside & ~core
     if not edge.any() or not core.any():
         return False

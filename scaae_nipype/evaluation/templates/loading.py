@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from ...errors import InputError, UsageError
+from ...files import PathLike
 from ...grid import Grid, load_grid
 from ...images import ImageLike, name_of
 from ...maps import THRESHOLD, binarise
@@ -38,7 +38,7 @@ MOST_LOADED = 4
 _loaded: dict[tuple[object, ...], TemplateSet] = {}
 
 
-def check_templates(spec: str | os.PathLike[str]) -> None:
+def check_templates(spec: PathLike) -> None:
     """Refuse what is neither a known name nor a file; whether the file holds templates is for `load_templates` to see.
 
     Raises
@@ -58,7 +58,7 @@ def load_templates(
     spec: ImageLike = "default",
     *,
     grid: Grid | None = None,
-    labels: str | os.PathLike[str] | None = None,
+    labels: PathLike | None = None,
     kind: str = "auto",
     what: Literal["template", "atlas"] = "template",
 ) -> TemplateSet:
@@ -127,9 +127,7 @@ def load_templates(
     return _load(path, grid, labels, kind, path.name, what)
 
 
-def _load(
-    image: ImageLike, grid: Grid, labels: str | os.PathLike[str] | None, kind: str, title: str, what: str
-) -> TemplateSet:
+def _load(image: ImageLike, grid: Grid, labels: PathLike | None, kind: str, title: str, what: str) -> TemplateSet:
     path, in_memory = Path(name_of(image)), isinstance(image, nib.spatialimages.SpatialImage)
     table = Path(labels) if labels is not None else _table_beside(path)
     if table is not None and not table.is_file():

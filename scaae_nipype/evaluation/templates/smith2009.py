@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UsageError
+from ...files import PathLike
 from ...words import one_line
 
-__all__ = ["SMITH_NAMES", "fetch_smith2009", "find_smith2009", "smith2009_folders"]
+__all__ = ["SMITH_NAMES", "fetch_smith2009", "find_smith2009"]
 
 SMITH_NAMES = (
     *("MedialVisual", "OccipitalPole", "LateralVisual", "DefaultMode", "Cerebellum", "Sensorimotor", "Auditory"),
@@ -22,14 +22,7 @@ SMITH_FILES = ("smith_2009/PNAS_Smith09_rsn10.nii*", "tpl-*/tpl-*Smith2009*.nii*
 """Where nilearn's fetcher, and anybody who follows templateflow's layout, put the maps below a data folder."""
 
 
-def smith2009_folders() -> list[Path]:
-    """List the folders in which nilearn and templateflow keep what they fetched."""
-    from nilearn.datasets import get_data_dirs
-
-    return [*map(Path, get_data_dirs()), Path("~/.cache/templateflow").expanduser()]
-
-
-def find_smith2009(folders: Iterable[str | os.PathLike[str]] | None = None) -> Path:
+def find_smith2009(folders: Iterable[PathLike] | None = None) -> Path:
     """Find the ten Smith et al. (2009) maps on this machine; nothing is fetched.
 
     Parameters
@@ -42,13 +35,17 @@ def find_smith2009(folders: Iterable[str | os.PathLike[str]] | None = None) -> P
     UsageError
         If there is no such file.
     """
-    folders = smith2009_folders() if folders is None else [Path(folder) for folder in folders]
-    for folder in folders:
+    if folders is None:
+        from nilearn.datasets import get_data_dirs
+
+        folders = [*get_data_dirs(), Path("~/.cache/templateflow").expanduser()]
+    searched = [Path(folder) for folder in folders]
+    for folder in searched:
         for pattern in SMITH_FILES:
             for path in sorted(folder.glob(pattern)):
                 return path
     raise UsageError(
-        f"Templates 'smith2009': no {SMITH_FILES[0]} in {', '.join(map(str, folders))}; get it with "
+        f"Templates 'smith2009': no {SMITH_FILES[0]} in {', '.join(map(str, searched))}; get it with "
         '`python -c "from nilearn.datasets import fetch_atlas_smith_2009 as get; get()"` '
         "or give the file itself as templates."
     )

@@ -24,10 +24,8 @@ __all__ = ["GIVEN", "Recognised", "checked_kind", "recognise"]
 GIVEN = "not recognised but given"
 """Why an image is of its kind where nobody had to recognise it."""
 
-
 FEW_STEPS = 4
 """Images with fewer different values above 0 have too few for a look at how they change from voxel to voxel."""
-
 
 PLATEAUS = 0.2
 """Share of exactly whole values among other ones above which labels were interpolated."""
@@ -45,20 +43,13 @@ _LOOKED_AT = 5
 
 @dataclass(frozen=True)
 class Recognised:
-    """What an image holds.
-
-    Attributes
-    ----------
-    kind : "continuous", "labels" or "thresholded"
-    reason : str
-        What tells so, in words.
-    warnings : tuple of str
-        What a user should check.
-    """
+    """What an image holds."""
 
     kind: Kind
     reason: str
+    """What tells so, in words."""
     warnings: tuple[str, ...] = ()
+    """What a user should check."""
 
 
 def recognise(
@@ -146,12 +137,7 @@ def _of_whole_numbers(whole: np.ndarray, *, source: str, what: str, named: Colle
 
 
 def _refuse_spoilt_labels(volume: np.ndarray, *, source: str, choose: str) -> None:
-    """Refuse labels that somebody interpolated, or multiplied by something.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse labels that somebody interpolated, or multiplied by something."""
     positive = volume[volume > 0]
     if not positive.size:
         return

@@ -44,26 +44,16 @@ _NUMBERED = re.compile(r"^\s*(-?\d+)(\s+|\s*[,;:.)]\s*)(\S.*)$")
 
 @dataclass(frozen=True)
 class NameTable:
-    """Names of templates.
-
-    Attributes
-    ----------
-    path : Path
-    names : tuple of str
-    indices : tuple of int, or None
-        The label of each name; None where the file does not tell.
-    is_list_of_all : bool
-        Whether the file lists whatever labels a program knows: those that an image lacks are left out.
-    columns : tuple of str
-        Of a table with a header.
-    warnings : tuple of str
-    """
+    """Names of templates."""
 
     path: Path
     names: tuple[str, ...]
     indices: tuple[int, ...] | None
+    """The label of each name; None where the file does not tell."""
     is_list_of_all: bool = False
+    """Whether the file lists whatever labels a program knows: those that an image lacks are left out."""
     columns: tuple[str, ...] = ()
+    """Of a table with a header."""
     warnings: tuple[str, ...] = ()
 
 

@@ -17,40 +17,27 @@ Kind = Literal["continuous", "labels", "thresholded"]
 
 @dataclass(frozen=True, eq=False)
 class TemplateSet:
-    """Network templates over the mask of a grid.
-
-    Attributes
-    ----------
-    names : tuple of str
-        One per template, unique.
-    continuous : float32 array, (n_templates, n_voxels), or None
-        Unthresholded maps; None where the source holds labels or thresholded maps.
-    binary : bool array, (n_templates, n_voxels)
-    source : str
-        What was loaded, in words, for tables and reports.
-    kind : "continuous", "labels" or "thresholded"
-    grid : Grid
-        The voxels that the arrays hold.
-    warnings : tuple of str
-        Sentences on what a user should check: templates that cannot be scored, a kind that was hard to tell.
-    reason : str
-        What told the kind.
-    image_voxels : int array, (n_templates,), or None
-        Voxels of each template in its image, by the same rule.
-    share_in_mask : float array, (n_templates,), or None
-        Share of those that lie in the brain mask of the model's whole grid; NaN for a template without voxels.
-    """
+    """Network templates over the mask of a grid."""
 
     names: tuple[str, ...]
+    """One per template, unique."""
     continuous: np.ndarray | None
+    """Unthresholded maps, float32, (n_templates, n_voxels); None where the source holds labels or thresholded maps."""
     binary: np.ndarray
+    """bool, (n_templates, n_voxels)."""
     source: str
+    """What was loaded, in words, for tables and reports."""
     kind: Kind
     grid: Grid
+    """The voxels that the arrays hold."""
     warnings: tuple[str, ...] = ()
+    """Sentences on what a user should check: templates that cannot be scored, a kind that was hard to tell."""
     reason: str = ""
+    """What told the kind."""
     image_voxels: np.ndarray | None = None
+    """Voxels of each template in its image, by the same rule: int, (n_templates,)."""
     share_in_mask: np.ndarray | None = None
+    """Share of those that lie in the brain mask of the model's whole grid, (n_templates,); NaN without voxels."""
 
     @property
     def voxels(self) -> np.ndarray:
@@ -102,7 +89,7 @@ def coverage(templates: TemplateSet, region: Grid) -> np.ndarray:
     float array, (n_templates,)
         NaN for a template without voxels.
     """
-    total = templates.binary.sum(axis=1)
+    total = templates.voxels
     kept = templates.binary[:, _part(region, templates.grid)].sum(axis=1)
     return np.divide(kept, total, out=np.full(len(total), np.nan), where=total > 0)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,18 +9,16 @@ import numpy as np
 import pandas as pd
 
 from ...errors import GridError, InputError, ModelError
-from ...files import read_table, write_json, write_table
-from ...grid import Grid
+from ...files import PathLike, read_table, write_json, write_table
 from ...headers import repetition_time_of
 from ...images import read_image, write_image
 from ...maps import BRANCHES, THRESHOLD
 from ...progress import Progress, silent
+from ..runs import Volumes
 from ..weights import Model, load_model
 from .extractor import extract_networks, resolve_device
 
 __all__ = ["ExtractedFiles", "check_same_maps", "extract_run"]
-
-PathLike = str | os.PathLike[str]
 
 _SAME = 1e-4
 """Difference of FBN values (0 to 1) that rounding leaves: three steps of their 16-bit integers."""
@@ -36,17 +32,6 @@ class ExtractedFiles(NamedTuple):
     channel_weights: Path
     code: Path
     metadata: Path
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A prepared run, read from its files."""
-
-    data: np.ndarray
-    region: np.ndarray
-    kept: np.ndarray
-    repetition_time: float
-    grid: Grid
 
 
 def extract_run(
@@ -104,7 +89,7 @@ def extract_run(
     for branch, known in zip(BRANCHES, model.card.get("Branches", [{}, {}]), strict=True):
         maps = networks.maps(branch)
         branches.append({**known, "MeanDensity": float((maps[inside] > THRESHOLD).mean())})
-        fbn_maps.append(write_image(run.grid.image(maps, run.repetition_time), out_dir / f"{branch}.nii.gz"))
+        fbn_maps.append(write_image(model.grid.image(maps, run.repetition_time), out_dir / f"{branch}.nii.gz"))
         if save_signed:
             signed_maps.append(write_image(networks.to_image(branch, signed=True), out_dir / f"{branch}signed.nii.gz"))
     card = model.card
@@ -128,7 +113,7 @@ def extract_run(
     )
 
 
-def _read(in_file: PathLike, in_mask: PathLike, in_samples: PathLike, model: Model, model_dir: PathLike) -> _Run:
+def _read(in_file: PathLike, in_mask: PathLike, in_samples: PathLike, model: Model, model_dir: PathLike) -> Volumes:
     try:
         vectors = model.grid.read_vectors(in_file)
         region = model.grid.read_vectors(in_mask) > 0
@@ -139,7 +124,7 @@ def _read(in_file: PathLike, in_mask: PathLike, in_samples: PathLike, model: Mod
         raise InputError(
             f"{in_samples}: marks {kept.sum()} of {len(kept)} volumes as kept; the run has {len(vectors)}."
         )
-    return _Run(vectors, region, kept, repetition_time_of(in_file), model.grid)
+    return Volumes(vectors if kept.all() else vectors[kept], kept, region, repetition_time_of(in_file))
 
 
 def _per_volume(values: np.ndarray, kept: np.ndarray, prefix: str) -> pd.DataFrame:

@@ -29,44 +29,27 @@ AGREEMENT = 0.999
 
 @dataclass(frozen=True, eq=False)
 class RunNetworks:
-    """What the network gives for a run of T volumes, of which some may not have been kept.
-
-    Parameters
-    ----------
-    signed : float32 array, (2, n_kept, n_voxels)
-        FBNs per branch after the sign, before equation 9, inside the region and outside.
-    channel_weights : float32 array, (n_kept, channels)
-        Equation 6.
-    codes : float32 array, (n_kept, 64)
-    kept : bool array, (T,)
-    region : bool array, (n_voxels,)
-        The evaluation region.
-    grid : Grid
-        The model's.
-    repetition_time : float
-        In s; 0 where it is not known.
-    """
+    """What the network gives for a run of T volumes, of which some may not have been kept."""
 
     signed: np.ndarray
+    """FBNs per branch after the sign, before equation 9, inside the region and outside: (2, n_kept, n_voxels)."""
     channel_weights: np.ndarray
+    """Equation 6: (n_kept, channels)."""
     codes: np.ndarray
+    """(n_kept, 64)."""
     kept: np.ndarray
+    """bool, (T,)."""
     region: np.ndarray
+    """The evaluation region: bool, (n_voxels,)."""
     grid: Grid
+    """The model's."""
     repetition_time: float
+    """In s; 0 where it is not known."""
 
     def maps(self, branch: str, *, signed: bool = False) -> np.ndarray:
-        """Give the FBNs of a branch, after equation 9 or signed; 0 outside the region and where not kept.
+        """Give the FBNs of ``fbn1`` or ``fbn2``, after equation 9 or signed, before it: float32, (T, n_voxels).
 
-        Parameters
-        ----------
-        branch : {"fbn1", "fbn2"}
-        signed : bool
-            Leave out equation 9.
-
-        Returns
-        -------
-        float32 array, (T, n_voxels)
+        They are 0 outside the region and where a volume was not kept.
         """
         own = self.signed[BRANCHES.index(branch)][:, self.region]
         maps = np.zeros((len(self.kept), self.grid.n_voxels), dtype=np.float32)
@@ -120,11 +103,6 @@ class Extractor:
 
     A model whose card says ``bf16`` is checked once, on a noise volume, against fp32; where they disagree, fp32 is used
     and `precision` says so.
-
-    Parameters
-    ----------
-    model : Model
-    device : torch.device
     """
 
     def __init__(self, model: Model, *, device: torch.device | None = None):
@@ -144,8 +122,7 @@ class Extractor:
     @torch.inference_mode()
     def _agreement(self) -> float:
         """Give the lowest correlation of this path's FBNs with fp32 ones, on one volume of noise."""
-        noise = np.random.default_rng(0).standard_normal((1, self.model.grid.n_voxels), dtype=np.float32)
-        volume = self.model.volumes(noise).to(self.device)
+        volume = self.model.noise().to(self.device)
         readers = (self.read, self._reader(torch.float32))
         pairs = [self.model.vectors(read(volume).maps.cpu())[0] for read in readers]
         return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))

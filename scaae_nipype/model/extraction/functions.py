@@ -85,21 +85,12 @@ def _inside(model: Model, region: Grid) -> np.ndarray:
 def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
     """Make a function that gives the context of volumes: the network's linear part, without any attention.
 
-    Parameters
-    ----------
-    model : Model
-    region : Grid
-        As for `network_function`.
+    Parameters and errors as for `network_function`.
 
     Returns
     -------
     callable or None
         From (n_volumes, n_region_voxels) to maps of the same shape, float32; None if the network has no context.
-
-    Raises
-    ------
-    ModelError
-        If the region is not a part of the model's grid.
     """
     inside, network = _inside(model, region), model.network
     if not isinstance(network, ContextualSCAAE):

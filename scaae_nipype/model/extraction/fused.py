@@ -25,11 +25,6 @@ def fold(block: ParallelBlock) -> tuple[Tensor, Tensor]:
     In evaluation mode a batch norm is a scale and a shift per channel. It goes into its convolution; the smaller
     kernels are padded to the largest and added; the identity is a kernel with a single one.
 
-    Parameters
-    ----------
-    block : ParallelBlock
-        In evaluation mode: its running statistics are used.
-
     Returns
     -------
     kernel : Tensor, (out_features, in_features, 5, 5, 5)
@@ -80,13 +75,8 @@ class FusedAttentionPath(nn.Module):
     """The same function as an `AttentionPath` in evaluation mode, at a fraction of its cost.
 
     Both branches run as one convolution where their kernels allow it (one input, stacked outputs), and as one grouped
-    convolution after that. Tensors are ``channels_last_3d``.
-
-    Parameters
-    ----------
-    path : AttentionPath
-    dtype : torch.dtype
-        ``float32``, ``bfloat16`` or ``float64``; channel attention is always computed in at least ``float32``.
+    convolution after that. Tensors are ``channels_last_3d``. With the `dtype` ``bfloat16``, channel attention is still
+    computed in ``float32``.
     """
 
     def __init__(self, path: AttentionPath, *, dtype: torch.dtype = torch.float32):
@@ -142,11 +132,7 @@ def _neighbours(volumes: Tensor, edge: int) -> Tensor:
 class FusedReader(nn.Module):
     """A network in evaluation mode, made ready to read volumes fast: what `read` gives, through the fused path.
 
-    Parameters
-    ----------
-    network : SCAAE or ContextualSCAAE
-    dtype : torch.dtype
-        Of the attention path.
+    `dtype` is that of the attention path.
     """
 
     def __init__(self, network: SCAAE | ContextualSCAAE, *, dtype: torch.dtype = torch.float32):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..presets import Preset
+
 __all__ = ["Attention", "AttentionPath", "ChannelAttention", "ParallelBlock", "SpatialAttention"]
 
 BLOCK_KERNELS = (5, 3, 1)
@@ -16,21 +18,15 @@ ATTENTION_KERNELS = (7, 3)
 
 
 class Attention(NamedTuple):
-    """What the attention path makes of a batch of volumes.
-
-    Attributes
-    ----------
-    logits : Tensor, (batch, 2 * branch_features, X, Y, Z)
-        Spatial attention maps before the sigmoid, S in equation 7; the first half is branch 1's.
-    channel_weights : Tensor, (batch, 2 * branch_features)
-        Channel attention CA (equation 6).
-    features : Tensor, (batch, 2 * branch_features, X, Y, Z)
-        The gated features (equation 5) before they are multiplied by `channel_weights`.
-    """
+    """What the attention path makes of a batch of volumes."""
 
     logits: Tensor
+    """Spatial attention maps before the sigmoid, S in equation 7; the first half is branch 1's: (batch,
+    2 * branch_features, X, Y, Z)."""
     channel_weights: Tensor
+    """Channel attention CA (equation 6): (batch, 2 * branch_features)."""
     features: Tensor
+    """The gated features (equation 5) before they are multiplied by `channel_weights`, shaped as `logits`."""
 
 
 class ParallelBlock(nn.Module):
@@ -88,25 +84,18 @@ class ChannelAttention(nn.Module):
 
 
 class AttentionPath(nn.Module):
-    """From volumes to attention maps and channel weights.
+    """From volumes to attention maps and channel weights; `inputs` are the channels of what it sees, 1 in the paper."""
 
-    Parameters
-    ----------
-    features, branch_features, trunk_blocks, attention_hidden : int
-        See `scaae_nipype.model.presets.Preset`.
-    inputs : int
-        Channels of what it sees; 1 in the paper.
-    """
-
-    def __init__(
-        self, *, features: int, branch_features: int, trunk_blocks: int, attention_hidden: int, inputs: int = 1
-    ):
+    def __init__(self, preset: Preset, *, inputs: int = 1):
         super().__init__()
+        features, branch_features = preset.features, preset.branch_features
         self.stem = nn.Conv3d(inputs, features, STEM_KERNEL, padding=STEM_KERNEL // 2)
-        self.trunk = nn.Sequential(*(ParallelBlock(features, features, residual=True) for _ in range(trunk_blocks)))
+        self.trunk = nn.Sequential(
+            *(ParallelBlock(features, features, residual=True) for _ in range(preset.trunk_blocks))
+        )
         self.branches = nn.ModuleList(ParallelBlock(features, branch_features, residual=False) for _ in range(2))
         self.spatial = nn.ModuleList(SpatialAttention(branch_features) for _ in range(2))
-        self.channel = ChannelAttention(2 * branch_features, attention_hidden)
+        self.channel = ChannelAttention(2 * branch_features, preset.attention_hidden)
 
     def forward(self, volumes: Tensor) -> Attention:
         """Attend to (batch, inputs, X, Y, Z)."""

@@ -23,15 +23,7 @@ CODE_EDGE = 4
 
 
 class Reconstruction(NamedTuple):
-    """What the autoencoder makes of a batch of volumes.
-
-    Attributes
-    ----------
-    volumes : Tensor, (batch, 1, X, Y, Z)
-        The reconstruction.
-    code : Tensor, (batch, 64)
-    attention : Attention
-    """
+    """What the autoencoder makes of a batch: the volumes again (batch, 1, X, Y, Z), and their code (batch, 64)."""
 
     volumes: Tensor
     code: Tensor
@@ -202,12 +194,7 @@ class SCAAE(nn.Module):
         super().__init__()
         self.preset = preset
         self.field = field
-        self.attention = AttentionPath(
-            features=preset.features,
-            branch_features=preset.branch_features,
-            trunk_blocks=preset.trunk_blocks,
-            attention_hidden=preset.attention_hidden,
-        )
+        self.attention = AttentionPath(preset)
         x, y, z = (preset.patch or math.ceil(size / (2 * CODE_EDGE)) for size in field)
         if any(2 * CODE_EDGE * edge < size for edge, size in zip((x, y, z), field, strict=True)):
             raise ValueError(f"Patches of {(x, y, z)} voxels do not cover a field of {field}.")

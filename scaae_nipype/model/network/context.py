@@ -37,35 +37,20 @@ Smooth = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class FittedContext:
-    """A context as arrays.
-
-    Parameters
-    ----------
-    encode : float32 array, (size, n_voxels)
-        code = volume · encodeᵀ.
-    decode : float32 array, (size, n_voxels)
-        Orthonormal maps: context = code · decode. Zero rows where the volumes give fewer than `size`.
-    reliability : float array, (size,)
-        Slope with which each number predicts neighbours in runs that were left out, 0 to 1; `encode` contains it.
-    n_volumes : int
-        That the fit used.
-    """
+    """A context as arrays."""
 
     encode: np.ndarray
+    """code = volume · encodeᵀ: float32, (size, n_voxels)."""
     decode: np.ndarray
+    """Orthonormal maps: context = code · decode, shaped as `encode`. Zero rows where the volumes give fewer."""
     reliability: np.ndarray
+    """Slope with which each number predicts neighbours in runs that were left out, 0 to 1; `encode` contains it."""
     n_volumes: int
+    """That the fit used."""
 
 
 class Context(nn.Module):
-    """Code and context of volumes: two matrices.
-
-    Parameters
-    ----------
-    size : int
-        Numbers per volume.
-    n_voxels : int
-    """
+    """Code (`size` numbers) and context of volumes: two matrices."""
 
     def __init__(self, size: int, n_voxels: int):
         super().__init__()
@@ -96,10 +81,6 @@ def fit_context(runs: Sequence[np.ndarray], *, size: int, smooth: Smooth, adjoin
     smooth, adjoint : callable
         A linear smoothing of volumes (n, n_voxels), and its transpose. The code is computed from smoothed volumes; the
         smoothing is part of `encode`.
-
-    Returns
-    -------
-    FittedContext
 
     Raises
     ------

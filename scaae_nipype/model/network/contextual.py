@@ -33,20 +33,14 @@ planted networks."""
 
 
 class Views(NamedTuple):
-    """What the attention looks at.
-
-    Attributes
-    ----------
-    stacked : Tensor, (batch, 3, X, Y, Z)
-        The volume, its context and the volume smoothed, scaled to about equal spread.
-    first_guess : Tensor, (batch, 1, X, Y, Z)
-        Context and a share of the surroundings, in the volume's own units.
-    code : Tensor, (batch, size)
-    """
+    """What the attention looks at."""
 
     stacked: Tensor
+    """The volume, its context and the volume smoothed, scaled to about equal spread: (batch, 3, X, Y, Z)."""
     first_guess: Tensor
+    """Context and a share of the surroundings, in the volume's own units: (batch, 1, X, Y, Z)."""
     code: Tensor
+    """(batch, size)."""
 
 
 class ContextualSCAAE(nn.Module):
@@ -78,13 +72,7 @@ class ContextualSCAAE(nn.Module):
         self.near = MaskedSmoothing(mask, voxel_sizes, CONTEXT_SIGMA)
         self.wide = MaskedSmoothing(mask, voxel_sizes, WIDE_SIGMA)
         self.context = Context(preset.context, int(mask.sum()))
-        self.attention = AttentionPath(
-            inputs=3,
-            features=preset.features,
-            branch_features=preset.branch_features,
-            trunk_blocks=preset.trunk_blocks,
-            attention_hidden=preset.attention_hidden,
-        )
+        self.attention = AttentionPath(preset, inputs=3)
         self.logit_gain = nn.Parameter(torch.full((2 * preset.branch_features,), FIRST_LOGIT_GAIN))
         self.wide_share = nn.Parameter(torch.tensor(FIRST_WIDE_SHARE))
 

@@ -12,20 +12,14 @@ __all__ = ["Reading", "branch_signs", "combine"]
 
 
 class Reading(NamedTuple):
-    """What a network reads from a batch of volumes.
-
-    Attributes
-    ----------
-    maps : Tensor, (batch, 2, X, Y, Z)
-        The FBN of each branch, before sign and equation 9.
-    channel_weights : Tensor, (batch, channels)
-        Equation 6.
-    code : Tensor, (batch, 64)
-    """
+    """What a network reads from a batch of volumes."""
 
     maps: Tensor
+    """The FBN of each branch, before sign and equation 9: (batch, 2, X, Y, Z)."""
     channel_weights: Tensor
+    """Equation 6: (batch, channels)."""
     code: Tensor
+    """(batch, 64)."""
 
 
 def combine(logits: Tensor, channel_weights: Tensor) -> Tensor:

@@ -18,13 +18,7 @@ REACH = 3.0
 class MaskedSmoothing(nn.Module):
     """Gaussian smoothing inside a mask: at its border a voxel is the mean of what lies inside.
 
-    Parameters
-    ----------
-    mask : bool array, (X, Y, Z)
-    voxel_sizes : sequence of float
-        In mm.
-    sigma : float
-        Standard deviation of the Gaussian in mm.
+    `voxel_sizes` and `sigma`, the standard deviation of the Gaussian, are in mm.
 
     Examples
     --------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,13 +26,7 @@ RELIABLE = 0.3
 def train_contextual(model: Model, cache: VolumeCache, *, seed: int) -> None:
     """Give a new contextual network its shipped attention and a context fitted to cached volumes; complete its card.
 
-    Parameters
-    ----------
-    model : Model
-        Its network is a `ContextualSCAAE`.
-    cache : VolumeCache
-    seed : int
-        Goes into the card; nothing here is random.
+    The seed goes into the card; nothing here is random.
 
     Raises
     ------
@@ -48,7 +41,11 @@ def train_contextual(model: Model, cache: VolumeCache, *, seed: int) -> None:
     model.card |= {
         "Seed": seed,
         "Start": start,
-        "Context": _about(fitted),
+        "Context": {
+            "Volumes": fitted.n_volumes,
+            "Reliability": np.round(fitted.reliability, 3).tolist(),
+            "SharedDimensions": int((fitted.reliability >= RELIABLE).sum()),
+        },
         "Training": {
             "Runs": len(cache.runs),
             **model.card.get("Training", {}),
@@ -88,11 +85,3 @@ def on_vectors(
         return result
 
     return apply
-
-
-def _about(fitted: FittedContext) -> dict[str, Any]:
-    return {
-        "Volumes": fitted.n_volumes,
-        "Reliability": np.round(fitted.reliability, 3).tolist(),
-        "SharedDimensions": int((fitted.reliability >= RELIABLE).sum()),
-    }

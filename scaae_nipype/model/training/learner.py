@@ -26,8 +26,6 @@ class Learner(pl.LightningModule):
 
     Parameters
     ----------
-    network : SCAAE
-    recipe : Recipe
     n_steps : int
         Steps of the whole training: the learning rate decays along it.
     place : callable
@@ -69,15 +67,7 @@ class Learner(pl.LightningModule):
 
 
 class StepsTold(pl.Callback):
-    """Tell how many volumes were shown, and the loss.
-
-    Parameters
-    ----------
-    progress : Progress
-        The first of several processes tells.
-    batch_size : int
-    n_steps : int
-    """
+    """Tell how many volumes were shown, and the loss; the first of several processes does."""
 
     def __init__(self, progress: Progress, *, batch_size: int, n_steps: int):
         self.progress, self.batch_size, self.n_steps = progress, batch_size, n_steps

@@ -58,14 +58,8 @@ def start_job(job: dict[str, Any], folder: Path, *, progress: Progress = silent)
     if processes == 1:
         return run_job(job, progress=progress)
     description = write_json(job, folder / "job.json")
-    command = [
-        sys.executable,
-        "-m",
-        "scaae_nipype.model.training.torchrun",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-    ]
-    command += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    command = [sys.executable, "-m", "scaae_nipype.model.training.torchrun", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // processes)),

@@ -8,23 +8,17 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
-import torch
 
 from ...grid import Grid
 from ..network.contextual import ContextualSCAAE
 
-__all__ = ["START", "SUITABLE_VOXEL_SIZES", "load_start", "start_tensors"]
+__all__ = ["START", "SUITABLE_VOXEL_SIZES", "load_start"]
 
 START = "start_4mm"
 """Name of the shipped weights and their card in `scaae_nipype.data`; ``benchmarks/start.py`` makes them."""
 
 SUITABLE_VOXEL_SIZES = (3.0, 5.0)
 """Edge lengths in mm of the voxels for which they are meant: kernels count voxels, not millimetres."""
-
-
-def start_tensors(network: ContextualSCAAE) -> dict[str, torch.Tensor]:
-    """Give what the start holds of a network: everything but its context."""
-    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("context.")}
 
 
 def load_start(network: ContextualSCAAE, grid: Grid) -> dict[str, Any]:

@@ -65,13 +65,6 @@ def volume_budget(n_volumes: int, recipe: Recipe, requested: Literal["auto"] | i
     return budget if recipe.largest_budget is None else min(budget, recipe.largest_budget)
 
 
-def resolved_precision(precision: str, device: torch.device) -> str:
-    """Decide between bf16 and fp32 where that is left open (``auto``)."""
-    if precision == "auto":
-        return "bf16" if bf16_is_fast(device) else "fp32"
-    return precision
-
-
 def train_model(
     runs: Sequence[RunLike],
     training: Training = Training(),
@@ -134,14 +127,10 @@ def train_on_caches(
     ----------
     cache_files : sequence of path
         Array files of `scaae_nipype.model.training.volumes.write_cache`, one a run.
-    grid : Grid
-    training : Training
+    grid, training, card, progress
+        As for `train_model`.
     work_dir : path
         For checkpoints and logs (CSV, TensorBoard). Private: checkpoints are not for exchange.
-    card : dict, optional
-        What else the card should say (runs, preparation).
-    progress : Progress
-        Counts volumes.
 
     Returns
     -------
@@ -157,9 +146,10 @@ def train_on_caches(
     """
     cache = VolumeCache.open(cache_files, grid)
     device = resolve_device(training.device)
-    recipe, preset = RECIPES[training.mode], preset_named(training.preset)
-    network = new_network(preset, grid, seed=training.seed)
-    model = Model(network, grid, {**(card or {}), "Precision": resolved_precision(training.precision, device)})
+    network = new_network(preset_named(training.preset), grid, seed=training.seed)
+    fastest = "bf16" if bf16_is_fast(device) else "fp32"
+    precision = fastest if training.precision == "auto" else training.precision
+    model = Model(network, grid, {**(card or {}), "Precision": precision})
     if isinstance(network, ContextualSCAAE):
         if training.train_volumes != "auto":
             raise UsageError(
@@ -170,13 +160,11 @@ def train_on_caches(
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
     else:
-        first = _train_autoencoder(
-            model, cache, training=training, recipe=recipe, device=device, work_dir=work_dir, progress=progress
-        )
+        first = _train_autoencoder(model, cache, training, device, work_dir=Path(work_dir), progress=progress)
     model.card |= {
         "Name": f"{training.preset}-{training.mode}",
         "Mode": training.mode,
-        "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=recipe.signed),
+        "Branches": _branches(model, cache.sample(PROBE_VOLUMES), signed=RECIPES[training.mode].signed),
         "Licence": "not stated",
     }
     if first:
@@ -187,19 +175,14 @@ def train_on_caches(
 
 
 def _train_autoencoder(
-    model: Model,
-    cache: VolumeCache,
-    *,
-    training: Training,
-    recipe: Recipe,
-    device: torch.device,
-    work_dir: str | Path,
-    progress: Progress,
+    model: Model, cache: VolumeCache, training: Training, device: torch.device, *, work_dir: Path, progress: Progress
 ) -> bool:
     """Train by reconstruction, and complete the card; tell whether this is the first of the processes."""
     started = time.monotonic()
     network, grid, precision = model.network, model.grid, model.card["Precision"]
-    recipe = replace(recipe, batch_size=_batch_size(recipe, len(cache), training.processes))
+    recipe = RECIPES[training.mode]
+    shared = min(recipe.batch_size, len(cache)) // training.processes * training.processes
+    recipe = replace(recipe, batch_size=max(training.processes, shared))
     n_steps = max(1, math.ceil(volume_budget(len(cache), recipe, training.train_volumes) / recipe.batch_size))
     mask = np.ascontiguousarray(grid.mask[model.box])
     learner = Learner(network, recipe=recipe, n_steps=n_steps, place=model.volumes, mask=mask)  # type: ignore[arg-type]
@@ -228,7 +211,7 @@ def _train_autoencoder(
         processes=training.processes,
         callbacks=[settled],
         identity=identity,
-        work_dir=Path(work_dir),
+        work_dir=work_dir,
         progress=progress,
     )
     network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -252,11 +235,6 @@ def _train_autoencoder(
         },
     }
     return trainer.is_global_zero
-
-
-def _batch_size(recipe: Recipe, n_volumes: int, processes: int) -> int:
-    """Give the recipe's batch, at most all volumes, a multiple of the number of processes."""
-    return max(processes, min(recipe.batch_size, n_volumes) // processes * processes)
 
 
 @torch.inference_mode()

@@ -49,24 +49,9 @@ def fit(
 ) -> pl.Trainer:
     """Fit a network to cached volumes, from the last checkpoint if there is one.
 
-    Parameters
-    ----------
-    learner : Learner
-        Holds the network, its loss and its number of steps.
-    cache : VolumeCache
-    seed : int
-        Of the order of the volumes.
-    bf16 : bool
-        Mixed precision; weights and optimiser stay in fp32.
-    device : torch.device
-    processes : int
-        Devices (CUDA) or processes (CPU, started by ``torchrun``) that share every batch.
-    callbacks : sequence of Callback
-    identity : dict
-        What this training is; a checkpoint of another one is refused. ``batch_size`` is read from it.
-    work_dir : Path
-    progress : Progress
-        Counts volumes.
+    The order of the volumes depends on `seed`. With `bf16`, precision is mixed: weights and optimiser stay in fp32.
+    `processes` are the devices (CUDA) or processes (CPU, started by ``torchrun``) that share every batch. `identity`
+    says what this training is: a checkpoint of another one is refused, and ``batch_size`` is read from it.
 
     Raises
     ------
@@ -165,13 +150,7 @@ class _Checkpoint(ModelCheckpoint):
 
 
 class SaveOnSignal(pl.Callback):
-    """Save and stop when the cluster asks for the machine back: SIGUSR1 (Slurm's warning before a requeue) or SIGTERM.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the checkpoints.
-    """
+    """Save and stop when the cluster asks for the machine back: SIGUSR1 (Slurm warns before a requeue) or SIGTERM."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -218,13 +197,7 @@ class SaveOnSignal(pl.Callback):
 
 
 def _last_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
-    """Find the newest checkpoint of this very training.
-
-    Raises
-    ------
-    ModelError
-        If the newest one belongs to another training or is damaged.
-    """
+    """Find the newest checkpoint; refuse one that is damaged or belongs to another training."""
     files = sorted(folder.glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
     if not files:
         return None

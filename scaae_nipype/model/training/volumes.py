@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from ...errors import InputError, ModelError
-from ...files import read_table, replacing
+from ...files import PathLike, read_table, replacing
 from ...grid import Grid
 
 __all__ = ["VolumeCache", "VolumeStream", "cache_run", "write_cache"]
@@ -22,9 +21,7 @@ _AT_ONCE = 64
 """Volumes in memory while all are read."""
 
 
-def cache_run(
-    image: str | os.PathLike[str], samples: str | os.PathLike[str], grid: Grid, path: str | os.PathLike[str]
-) -> Path:
+def cache_run(image: PathLike, samples: PathLike, grid: Grid, path: PathLike) -> Path:
     """Cache the kept volumes of a prepared run.
 
     Parameters
@@ -33,7 +30,6 @@ def cache_run(
         Prepared 4D image on `grid`.
     samples : path
         Its table of volumes, with a column ``kept``.
-    grid : Grid
     path : path
         The array file to write.
 
@@ -49,7 +45,7 @@ def cache_run(
     return write_cache(vectors[kept], path)
 
 
-def write_cache(vectors: np.ndarray, path: str | os.PathLike[str]) -> Path:
+def write_cache(vectors: np.ndarray, path: PathLike) -> Path:
     """Write the kept volumes of one run, (T, n_voxels), as a float16 array file.
 
     A z-score needs no more: half precision resolves 0.002 at 3 SD.
@@ -61,18 +57,13 @@ def write_cache(vectors: np.ndarray, path: str | os.PathLike[str]) -> Path:
 
 @dataclass(frozen=True)
 class VolumeCache:
-    """The volumes of many runs, one array file each, mapped into memory.
-
-    Parameters
-    ----------
-    runs : sequence of float16 arrays, (T_run, n_voxels)
-        Memory maps.
-    """
+    """The volumes of many runs, one array file each, mapped into memory."""
 
     runs: Sequence[np.ndarray]
+    """float16, (T_run, n_voxels) each."""
 
     @classmethod
-    def open(cls, paths: Sequence[str | os.PathLike[str]], grid: Grid) -> VolumeCache:
+    def open(cls, paths: Sequence[PathLike], grid: Grid) -> VolumeCache:
         """Map array files written by `write_cache`.
 
         Raises

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -10,7 +12,6 @@ from scaae_nipype.evaluation.nulls.surrogate_templates import (
     make_surrogate_templates,
     read_surrogate_ranks,
     surrogate_ranks,
-    variogram,
     write_surrogate_ranks,
 )
 from scaae_nipype.files import read_json, read_table
@@ -41,6 +42,31 @@ def template_set(grid, binary):
 
     names = tuple(f"t{number}" for number in range(len(binary)))
     return TemplateSet(names, None, binary, "made", "labels", grid)
+
+
+def variogram(values, grid, distances, *, n_pairs=20_000, seed=0):
+    """Half of the mean squared difference of two voxels a distance apart, estimated on random pairs: one per class.
+
+    Distances are edges of the classes, in mm. Two maps are compared on the same pairs.
+    """
+    rng = np.random.default_rng(seed)
+    voxels = np.argwhere(grid.mask)
+    index = np.full(grid.shape, -1)
+    index[grid.mask] = np.arange(grid.n_voxels)
+    found = []
+    for low, high in pairwise(distances):
+        start = rng.integers(grid.n_voxels, size=4 * n_pairs)
+        direction = rng.standard_normal((len(start), 3))
+        direction *= rng.uniform(low, high, len(start))[:, None] / np.linalg.norm(direction, axis=1, keepdims=True)
+        step = np.rint(direction / grid.voxel_sizes).astype(int)
+        end = voxels[start] + step
+        length = np.linalg.norm(step * grid.voxel_sizes, axis=1)
+        usable = ((end >= 0) & (end < grid.shape)).all(axis=1) & (length >= low) & (length < high)
+        ends = index[tuple(end[usable].T)]
+        pairs = np.column_stack([start[usable], ends])[ends >= 0][:n_pairs]
+        assert len(pairs)
+        found.append(0.5 * np.mean((values[pairs[:, 0]].astype(float) - values[pairs[:, 1]]) ** 2))
+    return np.array(found)
 
 
 @pytest.mark.parametrize("sigma", [1.0, 1.5])

@@ -59,7 +59,7 @@ def test_convolution_and_gelu_in_one_pass_are_the_exact_gelu(dtype):
 
 def test_published_widths_are_exact_too_and_bf16_agrees(randomised):
     torch.manual_seed(0)
-    path = randomised(AttentionPath(features=32, branch_features=16, trunk_blocks=2, attention_hidden=8))
+    path = randomised(AttentionPath(PRESETS["autoencoder"]))
     volumes = torch.randn(1, 1, 14, 15, 16)
     with torch.inference_mode():
         double = path.double()
