@@ -9,8 +9,9 @@ from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, Tr
 
 from ..errors import UsageError, refuse_unequal
 from ..options import USUAL_SURROGATES, Evaluation, Nulls, Training
+from ..progress import bar, say
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
-from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, Quantity, settings_of
+from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, quantity, settings_of
 
 __all__ = [
     "AssignStates",
@@ -67,15 +68,11 @@ class MatchTemplates(FunctionInterface):
 
     input_spec = _MatchTemplatesInputSpec
     output_spec = _MatchTemplatesOutputSpec
-
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import score_run
-
-        return score_run(**given, out_dir=folder)
+    _function = ".evaluation:score_run"
 
 
 class _GradualChangeInputSpec(_MapsInputSpec):
-    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+    longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
 
 
 class _GradualChangeOutputSpec(TraitedSpec):
@@ -87,11 +84,7 @@ class GradualChange(FunctionInterface):
 
     input_spec = _GradualChangeInputSpec
     output_spec = _GradualChangeOutputSpec
-
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation import change_gradually
-
-        return {"gradual_change": change_gradually(**given, out_dir=folder)}
+    _function = ".evaluation:change_gradually"
 
 
 @settings_of(Evaluation, "mode", "state_cutoff")
@@ -122,19 +115,15 @@ class AssignStates(FunctionInterface):
 
     input_spec = _AssignStatesInputSpec
     output_spec = _AssignStatesOutputSpec
-
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import assign_states_of_run
-
-        return assign_states_of_run(**given, out_dir=folder)
+    _function = ".evaluation:assign_states_of_run"
 
 
 class _LockToEventsInputSpec(FunctionInputSpec):
     states = ExistingFile(mandatory=True, desc="states of every volume (AssignStates)")
     scores = ExistingFile(mandatory=True, desc="scores of every volume (MatchTemplates)")
     events = ExistingFile(mandatory=True, desc="BIDS table of events")
-    repetition_time = Quantity(0, LONGEST_REPETITION_TIME, "s", exclude_low=True, mandatory=True, desc="in s, not ms")
-    start_time = Quantity(
+    repetition_time = quantity(0, LONGEST_REPETITION_TIME, "s", exclude_low=True, mandatory=True, desc="in s, not ms")
+    start_time = quantity(
         -LONGEST_REPETITION_TIME,
         LONGEST_REPETITION_TIME,
         "s",
@@ -154,11 +143,7 @@ class LockToEvents(FunctionInterface):
 
     input_spec = _LockToEventsInputSpec
     output_spec = _LockToEventsOutputSpec
-
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import lock_to_events
-
-        return lock_to_events(**given, out_dir=folder)
+    _function = ".evaluation:lock_to_events"
 
 
 _OF_MODEL = {"context", "untrained"}
@@ -238,11 +223,7 @@ class RegionTimeCourses(FunctionInterface):
 
     input_spec = _RegionTimeCoursesInputSpec
     output_spec = _RegionTimeCoursesOutputSpec
-
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import tabulate_regions
-
-        return tabulate_regions(**given, out_dir=folder)
+    _function = ".evaluation:tabulate_regions"
 
 
 @settings_of(Nulls, n_surrogate_templates=USUAL_SURROGATES)
@@ -261,11 +242,10 @@ class SurrogateTemplates(FunctionInterface):
     input_spec = _SurrogateTemplatesInputSpec
     output_spec = _SurrogateTemplatesOutputSpec
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def _compute(self, given: dict[str, Any], folder: Path) -> Path:
         from ..evaluation.nulls.surrogate_templates import make_surrogate_templates
-        from ..progress import bar
 
-        return {"surrogate_templates": make_surrogate_templates(**given, progress=bar, out_dir=folder)}
+        return make_surrogate_templates(**given, progress=bar, out_dir=folder)
 
 
 @settings_of(Evaluation, "mode", seed=None)
@@ -287,7 +267,6 @@ class CheckMatches(FunctionInterface):
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation.nulls.spatial import check_matches
-        from ..progress import bar
 
         return check_matches(**given, progress=bar, out_dir=folder)
 
@@ -298,7 +277,7 @@ class CheckMatches(FunctionInterface):
 class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
     model_dir = ModelFolder(mandatory=True, desc="model folder")
     run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
-    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+    longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
     num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
 
 
@@ -319,15 +298,12 @@ class CheckDynamics(FunctionInterface):
         from ..model.extraction.extractor import resolve_device
         from ..model.extraction.functions import account_of, network_function, was_trained_on
         from ..model.weights import load_model
-        from ..progress import bar, say
 
         limit_threads(given.pop("num_threads"))
-        model_dir = Path(given.pop("model_dir"))
+        model_dir, run_name = Path(given.pop("model_dir")), given.pop("run_name", None)
         model = load_model(model_dir)
-        run_name = given.pop("run_name", None)
-        network = network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device")))
         return check_dynamics(
-            network=network,
+            network=network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device"))),
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
             model=account_of(model.card, model_dir.name),
             report=say,

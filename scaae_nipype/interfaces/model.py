@@ -15,6 +15,7 @@ from ..files import read_json
 from ..model.folder import CARD
 from ..model.presets import PRESETS
 from ..options import Training
+from ..progress import bar
 from .base import FunctionInputSpec, FunctionInterface, limit_threads, taken
 from .traits import ExistingFile, ModelFolder, settings_of
 
@@ -68,7 +69,6 @@ class TrainModel(FunctionInterface):
         from ..grid import load_grid
         from ..model.training.processes import start_job
         from ..model.training.volumes import cache_run
-        from ..progress import bar
 
         limit_threads(given["num_threads"])
         mask = given.get("grid_mask")
@@ -155,11 +155,9 @@ class ExtractNetworks(FunctionInterface):
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..model.extraction.extract_run import extract_run
-        from ..progress import bar
 
         limit_threads(given.pop("num_threads"))
-        name = given.pop("run_name", None)
-        return extract_run(**given, name=name, progress=bar, out_dir=folder)
+        return extract_run(name=given.pop("run_name", None), **given, progress=bar, out_dir=folder)
 
 
 class _ConfirmNetworksInputSpec(FunctionInputSpec):

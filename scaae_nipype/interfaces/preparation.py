@@ -10,7 +10,7 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 from ..options import Preparation
 from ..preparation.strategies import refuse_on_denoised
 from .base import FunctionInputSpec, FunctionInterface, taken
-from .traits import LONGEST_REPETITION_TIME, ExistingFile, Quantity, settings_of
+from .traits import LONGEST_REPETITION_TIME, ExistingFile, quantity, settings_of
 
 __all__ = ["PrepareRun"]
 
@@ -25,7 +25,7 @@ class _PrepareRunInputSpec(FunctionInputSpec):
     confounds_metadata = ExistingFile(
         requires=["confounds_file"], desc="JSON sidecar of the table; by default the one beside it"
     )
-    repetition_time = Quantity(
+    repetition_time = quantity(
         0,
         LONGEST_REPETITION_TIME,
         "s",
@@ -66,12 +66,10 @@ class PrepareRun(FunctionInterface):
         from ..grid import load_grid
         from ..preparation import prepare_run, write_prepared
 
-        grid = load_grid(given.pop("grid_mask", None))
-        preparation = taken(given, Preparation)
         run = prepare_run(
             given.pop("in_file"),
-            grid=grid,
-            preparation=preparation,
+            grid=load_grid(given.pop("grid_mask", None)),
+            preparation=taken(given, Preparation),
             mask=given.pop("in_mask", None),
             confounds=given.pop("confounds_file", None),
             scratch_dir=folder,
