@@ -191,5 +191,5 @@ def _absolute(path: str) -> str:
 
 
 def _refusal(objekt: Any, name: str, reason: str) -> TraitError:
-    owner = type(objekt).__name__.removeprefix("_").removesuffix("InputSpec")
+    owner = type(objekt).__qualname__.removesuffix(".input_spec")
     return TraitError(f"{owner}: {reason}" if reason.startswith(f"`{name}` ") else f"{owner}: `{name}` {reason}")

@@ -78,7 +78,7 @@ def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float
 
 
 def _abreast(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float], *, order: int = 1) -> np.ndarray:
-    return np.hstack(axial_slices(volume, affine, heights, order=order))
+    return np.hstack(list(axial_slices(volume, affine, heights, order=order)))
 
 
 @cache
