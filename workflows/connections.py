@@ -1,12 +1,35 @@
-"""Lists of connections between nodes, by names that both ends share."""
+"""A workflow with its inputs and outputs, and lists of connections between nodes, by names that both ends share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
 from ..derivatives.names import results_of
 
-__all__ = ["into", "out_of", "results", "same"]
+__all__ = ["PREPARED_RUN", "TASK", "begin", "into", "out_of", "results", "same"]
+
+PREPARED_RUN = ("in_file", "in_mask", "in_samples")
+"""Inputs that a prepared run makes."""
+
+TASK = ("events", "repetition_time", "start_time")
+"""Inputs that the task of a run makes."""
 
 Connections = list[tuple[str, str]]
+
+
+def begin(
+    name: str, inputs: Iterable[str], outputs: Iterable[str], description: str | None = None
+) -> tuple[LiterateWorkflow, pe.Node, pe.Node]:
+    """Make a workflow, and the nodes for its inputs and outputs; `description` is for the Methods text."""
+    workflow = LiterateWorkflow(name=name)
+    workflow.__desc__ = description
+    inputnode = pe.Node(IdentityInterface(fields=list(inputs)), name="inputnode")
+    outputnode = pe.Node(IdentityInterface(fields=list(outputs)), name="outputnode")
+    return workflow, inputnode, outputnode
 
 
 def same(*names: str) -> Connections:

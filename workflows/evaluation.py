@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
@@ -22,7 +21,7 @@ from ..interfaces.evaluation import (
     ScoreBaselines,
 )
 from ..options import OF_MODEL, Evaluation
-from .connections import results, same
+from .connections import PREPARED_RUN, TASK, begin, results, same
 from .resources import Resources, in_groups
 
 __all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
@@ -96,14 +95,11 @@ def init_evaluation_wf(
     if cutoffs_given and evaluation.state_cutoff is not None:
         raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
     baselines, against = evaluation.baselines, evaluation.given("templates", "template_labels", "template_kind")
-    workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
-    prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
-    given = [*prepared, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *task]
+    given = [*PREPARED_RUN, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *TASK]
     given += ["state_cutoffs", "template_scores", "states"]
-    inputnode = pe.Node(IdentityInterface(fields=given), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=list(EVALUATED)), name="outputnode")
-    volumes = same(*prepared, "grid_mask")
+    description = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
+    workflow, inputnode, outputnode = begin(name, given, EVALUATED, description)
+    volumes = same(*PREPARED_RUN, "grid_mask")
     maps = [*volumes, *same("fbn_maps")]
 
     def node(
@@ -122,7 +118,7 @@ def init_evaluation_wf(
         workflow.connect(
             [
                 (inputnode, match, maps),
-                (inputnode, change, same(*prepared, "fbn_maps")),
+                (inputnode, change, same(*PREPARED_RUN, "fbn_maps")),
                 (match, outputnode, results("evaluation", without="gradual_change")),
                 (change, outputnode, same("gradual_change")),
             ]
@@ -155,7 +151,7 @@ def init_evaluation_wf(
         events = node(LockToEvents(), "events", mem_gb=0.3)
         workflow.connect(
             [
-                (inputnode, events, same(*task)),
+                (inputnode, events, same(*TASK)),
                 (match, events, [("template_scores", "scores")]),
                 (states, events, same("states")),
                 (events, outputnode, results("events")),

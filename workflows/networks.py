@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from nipype.interfaces.utility import IdentityInterface
+from collections.abc import Collection
+
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..derivatives.names import results_of
 from ..interfaces.model import ExtractNetworks
 from ..options import Evaluation, Nulls
-from .connections import into, out_of, results, same
+from .connections import PREPARED_RUN, TASK, begin, into, out_of, results, same
 from .evaluation import EVALUATED, init_evaluation_wf
 from .nulls import NULLS, init_nulls_wf
 from .resources import Resources, in_groups
 
-__all__ = ["NETWORKS", "cuts_by_null", "init_networks_wf"]
+__all__ = ["NETWORKS", "OF_RUN", "connect_scores", "extraction", "init_networks_wf"]
 
 NETWORKS = (*results_of("networks"), *EVALUATED, *NULLS)
 """What comes out; of the null models only as far as they were asked for."""
+
+OF_RUN = (*PREPARED_RUN, "model_dir", "grid_mask", "run_name", "surrogate_templates")
+"""What goes in, beside the task and a model of other participants."""
 
 
 @in_groups
@@ -72,30 +76,60 @@ def init_networks_wf(
     match_p … dynamics_null_metadata
         Of `init_nulls_wf`.
     """
-    workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = (
+    inputs = [*OF_RUN, "null_model_dir", *TASK]
+    description = (
         "For every volume, the channel-weighted sum of each spatial-attention branch's logits gave a functional brain "
         "network (FBN; equations 7 to 9 of @scaae). "
     )
-    extract = pe.Node(
+    workflow, inputnode, outputnode = begin(name, inputs, NETWORKS, description)
+    extract = extraction(resources)
+    workflow.connect(
+        [
+            (inputnode, extract, same(*PREPARED_RUN, "model_dir", "run_name")),
+            (extract, outputnode, results("networks", without="" if save_signed else "signed_maps")),
+        ]
+    )
+    evaluate = connect_scores(
+        workflow, inputnode, outputnode, evaluation, nulls, maps=extract, with_events=with_events, resources=resources
+    )
+    workflow.connect([(extract, evaluate, into("signed_maps", "code"))])
+    return workflow
+
+
+def extraction(resources: Resources) -> pe.Node:
+    """Make the node that turns a prepared run into networks."""
+    return pe.Node(
         ExtractNetworks(save_signed=True, device=resources.device),
         name="extract",
         n_procs=resources.n_procs,
         mem_gb=resources.extraction_mem_gb,
     )
-    by_null = cuts_by_null(evaluation, nulls)
-    evaluate = init_evaluation_wf(evaluation, cutoffs_given=by_null, with_events=with_events, resources=resources)
-    prepared, task = ["in_file", "in_mask", "in_samples"], ["events", "repetition_time", "start_time"]
-    given = [*prepared, "model_dir", "grid_mask", "run_name", "surrogate_templates"]
-    inputnode = pe.Node(IdentityInterface(fields=[*given, "null_model_dir", *task]), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=list(NETWORKS)), name="outputnode")
-    extracted = results("networks", without="" if save_signed else "signed_maps")
+
+
+def connect_scores(
+    workflow: LiterateWorkflow,
+    inputnode: pe.Node,
+    outputnode: pe.Node,
+    evaluation: Evaluation,
+    nulls: Nulls,
+    *,
+    maps: pe.Node,
+    with_events: bool,
+    resources: Resources,
+    parts: Collection[str] | None = None,
+) -> LiterateWorkflow:
+    """Score the networks that come from the node `maps`, and hold them against null models where that is asked for.
+
+    Gives the evaluation, whose inputs ``signed_maps`` and ``code`` are still open.
+    """
+    by_null = nulls.n_surrogate_templates > 0 and evaluation.mode != "paper" and evaluation.state_cutoff is None
+    evaluate = init_evaluation_wf(
+        evaluation, cutoffs_given=by_null, with_events=with_events, resources=resources, parts=parts
+    )
     workflow.connect(
         [
-            (inputnode, extract, same(*prepared, "model_dir", "run_name")),
-            (inputnode, evaluate, into(*prepared, "model_dir", "grid_mask", *task)),
-            (extract, evaluate, into("fbn_maps", "signed_maps", "code")),
-            (extract, outputnode, extracted),
+            (inputnode, evaluate, into(*PREPARED_RUN, "model_dir", "grid_mask", *TASK)),
+            (maps, evaluate, into("fbn_maps")),
             (evaluate, outputnode, out_of(*EVALUATED)),
         ]
     )
@@ -104,16 +138,11 @@ def init_networks_wf(
         model = {"model_dir": "null_model_dir"} if nulls.n_folds else {}
         workflow.connect(
             [
-                (inputnode, tested, [(model.get(field, field), f"inputnode.{field}") for field in given]),
-                (extract, tested, into("fbn_maps")),
+                (inputnode, tested, [(model.get(field, field), f"inputnode.{field}") for field in OF_RUN]),
+                (maps, tested, into("fbn_maps")),
                 (tested, outputnode, out_of(*NULLS)),
             ]
         )
         if by_null:
             workflow.connect([(tested, evaluate, [("outputnode.matches_metadata", "inputnode.state_cutoffs")])])
-    return workflow
-
-
-def cuts_by_null(evaluation: Evaluation, nulls: Nulls) -> bool:
-    """Tell whether the spatial null says what the least score of a state is."""
-    return nulls.n_surrogate_templates > 0 and evaluation.mode != "paper" and evaluation.state_cutoff is None
+    return evaluate

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..derivatives.names import results_of
 from ..interfaces.evaluation import CheckDynamics, CheckMatches, SurrogateTemplates
 from ..options import USUAL_SURROGATES, Evaluation, Nulls
-from .connections import results, same
+from .connections import PREPARED_RUN, begin, results, same
 from .resources import Resources, check_memory, in_groups
 
 __all__ = ["NULLS", "NULL_STEPS", "init_nulls_wf", "init_surrogate_templates_wf"]
@@ -50,9 +49,7 @@ def init_surrogate_templates_wf(
     surrogate_templates
     """
     check_memory(mem_gb=mem_gb)
-    workflow = LiterateWorkflow(name=name)
-    inputnode = pe.Node(IdentityInterface(fields=["grid_mask"]), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=["surrogate_templates"]), name="outputnode")
+    workflow, inputnode, outputnode = begin(name, ["grid_mask"], ["surrogate_templates"])
     make = pe.Node(
         SurrogateTemplates(
             n_surrogate_templates=n_surrogate_templates,
@@ -110,14 +107,10 @@ def init_nulls_wf(
     dynamics_null, dynamics_null_metadata
         The temporal null.
     """
-    workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(nulls)
-    prepared = ["in_file", "in_mask", "in_samples"]
-    fields = [*prepared, "fbn_maps", "model_dir", "grid_mask", "run_name", "surrogate_templates"]
-    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=list(NULLS)), name="outputnode")
+    given = [*PREPARED_RUN, "fbn_maps", "model_dir", "grid_mask", "run_name", "surrogate_templates"]
+    workflow, inputnode, outputnode = begin(name, given, NULLS, _description(nulls))
     settings = evaluation.given("templates", "template_labels", "template_kind", "mode", "seed")
-    volumes = same(*prepared, "grid_mask")
+    volumes = same(*PREPARED_RUN, "grid_mask")
     if nulls.n_surrogate_templates:
         matches = pe.Node(
             CheckMatches(**settings), name="check_matches", n_procs=1, mem_gb=resources.spatial_null_mem_gb
@@ -154,18 +147,15 @@ def _description(nulls: Nulls) -> str:
             "(Gaussian fields after anamorphosis), with the maximum over templates. "
         )
     if nulls.n_surrogates:
+        passed = "passed through the same network"
+        if nulls.n_folds:
+            passed = (
+                "which passed, like the run itself, through a network of the same kind that was fitted to the runs of "
+                f"other participants ({nulls.n_folds}-fold cross-fitting over participants)"
+            )
         sentences.append(
             f"Dynamics were tested against {nulls.n_surrogates} surrogates of the run with one common random phase per "
-            f"frequency for all voxels [@prichard1994], {_passed_through(nulls.n_folds)}; a rejection means that the "
-            "run is not stationary, linear and Gaussian. "
+            f"frequency for all voxels [@prichard1994], {passed}; a rejection means that the run is not stationary, "
+            "linear and Gaussian. "
         )
     return "".join(sentences)
-
-
-def _passed_through(n_folds: int) -> str:
-    if not n_folds:
-        return "passed through the same network"
-    return (
-        "which passed, like the run itself, through a network of the same kind that was fitted to the runs of other "
-        f"participants ({n_folds}-fold cross-fitting over participants)"
-    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..derivatives.names import results_of, steps
 from ..interfaces.outputs import ParticipantReport, SaveDerivatives
-from .connections import same
+from .connections import begin, same
 
 __all__ = ["init_derivatives_wf", "init_reports_wf"]
 
@@ -54,9 +53,8 @@ def init_derivatives_wf(
     -------
     out_files
     """
-    workflow = LiterateWorkflow(name=name)
     fields = results_of(*steps())
-    inputnode = pe.Node(IdentityInterface(fields=list(fields)), name="inputnode")
+    workflow, inputnode, outputnode = begin(name, fields, ["out_files"])
     save = pe.Node(
         SaveDerivatives(
             base_directory=output_dir,
@@ -70,13 +68,7 @@ def init_derivatives_wf(
         n_procs=1,
         mem_gb=0.3,
     )
-    outputnode = pe.Node(IdentityInterface(fields=["out_files"]), name="outputnode")
-    workflow.connect(
-        [
-            (inputnode, save, same(*fields)),
-            (save, outputnode, same("out_files")),
-        ]
-    )
+    workflow.connect([(inputnode, save, same(*fields)), (save, outputnode, same("out_files"))])
     return workflow
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
@@ -12,7 +11,7 @@ from ..interfaces.preparation import PrepareRun
 from ..options import Preparation
 from ..preparation.strategies import choose_strategy, regressed_in_words
 from ..words import listed
-from .connections import same
+from .connections import begin, same
 from .resources import check_memory, in_groups
 
 __all__ = ["PREPARED", "init_prepare_run_wf"]
@@ -60,24 +59,17 @@ def init_prepare_run_wf(
         At once, where an argument cannot be, or two contradict each other.
     """
     check_memory(mem_gb=mem_gb)
-    workflow = LiterateWorkflow(name=name)
+    fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata"]
+    fields += ["repetition_time", "repetition_time_source", "known"]
+    description = _description(preparation, denoised=denoised, repetition_time=repetition_time)
+    workflow, inputnode, outputnode = begin(name, fields, PREPARED, description)
     prepare = pe.Node(PrepareRun(denoised=denoised, **preparation.given()), name="prepare", n_procs=1, mem_gb=mem_gb)
     if grid_mask is not None:
         prepare.inputs.grid_mask = grid_mask
-    workflow.__desc__ = _description(preparation, denoised=denoised, repetition_time=repetition_time)
-    timing = ["repetition_time", "repetition_time_source", "known"]
-    fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", *timing]
-    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=list(PREPARED)), name="outputnode")
     if repetition_time is not None:
         PrepareRun(repetition_time=repetition_time)  # refuses what cannot be
         inputnode.inputs.repetition_time = repetition_time
-    workflow.connect(
-        [
-            (inputnode, prepare, same(*fields)),
-            (prepare, outputnode, same(*PREPARED)),
-        ]
-    )
+    workflow.connect([(inputnode, prepare, same(*fields)), (prepare, outputnode, same(*PREPARED))])
     return workflow
 
 

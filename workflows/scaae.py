@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nipype.interfaces.utility import IdentityInterface
-from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..files import read_json
 from ..model.folder import CARD, MASK, check_model_folder
 from ..options import Evaluation, Nulls, Preparation
-from .connections import into, out_of
+from .connections import PREPARED_RUN, begin, into, out_of
 from .model_card import training_sentence
 from .networks import NETWORKS, init_networks_wf
 from .preparation import PREPARED, init_prepare_run_wf
@@ -72,7 +70,6 @@ def init_scaae_wf(
     """
     model_dir = str(Path(model_dir).absolute())  # nodes run in folders of their own
     check_model_folder(model_dir)
-    workflow = LiterateWorkflow(name=name)
     grid_mask = str(Path(model_dir) / MASK)
     prepare = init_prepare_run_wf(preparation, denoised=denoised, repetition_time=repetition_time, grid_mask=grid_mask)
     networks = init_networks_wf(
@@ -83,15 +80,14 @@ def init_scaae_wf(
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = dict(zip(PREPARED, ("prepared_file", "region", "samples", "preparation_metadata"), strict=True))
-    of_run = ("file", "mask", "samples")
+    handed_on = zip(PREPARED, PREPARED_RUN, strict=False)  # the account of the preparation is not
     more = ["run_name", "surrogate_templates", "null_model_dir", "events", "start_time"]
-    inputnode = pe.Node(IdentityInterface(fields=[*fields, *more]), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=[*prepared.values(), *NETWORKS]), name="outputnode")
+    workflow, inputnode, outputnode = begin(name, [*fields, *more], [*prepared.values(), *NETWORKS])
     workflow.connect(
         [
             (inputnode, prepare, into(*fields)),
             (inputnode, networks, into(*more, "repetition_time")),
-            (prepare, networks, [(f"outputnode.out_{name}", f"inputnode.in_{name}") for name in of_run]),
+            (prepare, networks, [(f"outputnode.{made}", f"inputnode.{name}") for made, name in handed_on]),
             (prepare, outputnode, [(f"outputnode.{field}", name) for field, name in prepared.items()]),
             (networks, outputnode, out_of(*NETWORKS)),
         ]

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
+from ..model.presets import FITTED_PRESET
 from ..options import Training
 from ..words import counted
-from .connections import same
+from .connections import begin, same
 from .resources import check_memory, check_processors, in_groups
 
-__all__ = ["FITTED_PRESET", "init_training_wf"]
-
-FITTED_PRESET = "contextual"
-"""The preset whose attention ships: training fits its context alone."""
+__all__ = ["init_training_wf"]
 
 
 @in_groups
@@ -59,8 +56,8 @@ def init_training_wf(
     check_memory(mem_gb=mem_gb)
     if isinstance(run_names, str):
         raise UsageError(f"`run_names` must be a list with a name for each run, not {run_names!r}.")
-    workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _description(training, len(run_names))
+    fields = ["in_files", "in_samples", "in_metadata"]
+    workflow, inputnode, outputnode = begin(name, fields, ["model_dir"], _description(training, len(run_names)))
     train = pe.Node(
         TrainModel(
             run_names=list(run_names),
@@ -71,15 +68,7 @@ def init_training_wf(
         n_procs=n_procs,
         mem_gb=mem_gb,
     )
-    fields = ["in_files", "in_samples", "in_metadata"]
-    inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
-    outputnode = pe.Node(IdentityInterface(fields=["model_dir"]), name="outputnode")
-    workflow.connect(
-        [
-            (inputnode, train, same(*fields)),
-            (train, outputnode, same("model_dir")),
-        ]
-    )
+    workflow.connect([(inputnode, train, same(*fields)), (train, outputnode, same("model_dir"))])
     return workflow
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -29,20 +30,10 @@ class FunctionInputSpec(BaseInterfaceInputSpec):
     """Inputs beside whose files others are looked for, and the extensions of those."""
 
     def check_given(self) -> None:
-        """See that what has been set so far does not contradict itself.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Refuse what has been set so far where it contradicts itself (UsageError)."""
 
     def check_ready(self) -> None:
-        """See, before anything is computed, that nothing is missing and that lists fit each other.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Refuse, before anything is computed, what is missing and lists that do not fit each other (UsageError)."""
 
     def given(self, *names: str) -> Any:
         """Give one input, or a tuple of several, with None for what was not set."""
@@ -50,14 +41,12 @@ class FunctionInputSpec(BaseInterfaceInputSpec):
         return values[0] if len(values) == 1 else values
 
     def group(self, kind: type[SomeGroup]) -> SomeGroup:
-        """Give the settings of a group that are set.
+        """Give the settings of a group that are set; refuse those that contradict each other (UsageError)."""
+        return taken(self.all_given(), kind)
 
-        Raises
-        ------
-        UsageError
-            If they contradict each other.
-        """
-        return taken({name: value for name, value in self.get().items() if isdefined(value)}, kind)
+    def all_given(self) -> dict[str, Any]:
+        """Give the inputs that are set, by name."""
+        return {name: value for name, value in self.get().items() if isdefined(value)}
 
     def get_hashval(self, hash_method: str | None = None) -> tuple[list[tuple[str, Any]], str]:
         """Hash the inputs as Nipype does, and what it leaves out.
@@ -102,30 +91,36 @@ def _files(path: Path) -> list[Path]:
 class FunctionInterface(SimpleInterface):
     """A function of the library as an interface.
 
-    A subclass says in `_compute` which one. Inputs that contradict each other are refused when the interface is made;
-    what the function warns of goes into Nipype's log too.
+    A subclass says which one: by its name, or in `_compute` where it needs more than the inputs and a folder to write
+    into. Inputs that contradict each other are refused when the interface is made; what the function warns of goes
+    into Nipype's log too.
     """
 
     input_spec: type[FunctionInputSpec]
+    _function: ClassVar[str]
+    """Module, relative to the package, and name: ``.evaluation:score_run``. It is imported when the node runs."""
 
     def __init__(self, **inputs: Any):
         super().__init__(**inputs)
         self._check(self.inputs.check_given)
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> Mapping[str, Any] | NamedTuple:
-        """Call the function with the inputs that are set; give outputs by name, paths as such or as text.
+    def _compute(self, given: dict[str, Any], folder: Path) -> Mapping[str, Any] | NamedTuple | Path:
+        """Call the function with the inputs that are set; give outputs by name, or the path of the only one.
 
         What a named tuple has as ``metadata``, the account of what was done, is called ``out_metadata``.
         """
-        raise NotImplementedError
+        module, _, name = self._function.partition(":")
+        made: NamedTuple | Path = getattr(import_module(module, "scaae_nipype"), name)(**given, out_dir=folder)
+        return made
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         self._check(self.inputs.check_given)
         self._check(self.inputs.check_ready)
-        given = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
         folder = Path.cwd()  # Nipype has gone there; what it calls the folder may be relative to where it came from
-        made: Any = self._compute(given, folder)
-        if hasattr(made, "_asdict"):
+        made: Any = self._compute(self.inputs.all_given(), folder)
+        if isinstance(made, Path):
+            made = dict.fromkeys(self.output_spec().get(), made)
+        elif hasattr(made, "_asdict"):
             made = {"out_metadata" if name == "metadata" else name: path for name, path in made._asdict().items()}
         self._results |= {name: _as_text(value) for name, value in made.items()}
         for warning in self._warnings():

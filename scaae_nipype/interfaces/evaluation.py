@@ -9,8 +9,9 @@ from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, Tr
 
 from ..errors import UsageError, refuse_unequal
 from ..options import OF_MODEL, USUAL_SURROGATES, Evaluation, Nulls, Training
+from ..progress import bar, say
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
-from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, Quantity, settings_of
+from .traits import LONGEST_REPETITION_TIME, ExistingFile, ModelFolder, quantity, settings_of
 
 __all__ = [
     "AssignStates",
@@ -49,149 +50,112 @@ class _TemplatesInputSpec(FunctionInputSpec):
     grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
 
-@settings_of(Evaluation, "mode")
-class _MatchTemplatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
-
-
-class _MatchTemplatesOutputSpec(TraitedSpec):
-    template_iou = File(exists=True, desc="IoU of every volume, branch and template")
-    overlap = File(exists=True, desc="scores over the run, per method and template")
-    template_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
-    threshold_curve = File(exists=True, desc="IoU at other thresholds, per method and template")
-    out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
-
-
 class MatchTemplates(FunctionInterface):
     """Score every FBN volume, and the volume itself, against a set of network templates."""
 
-    input_spec = _MatchTemplatesInputSpec
-    output_spec = _MatchTemplatesOutputSpec
+    @settings_of(Evaluation, "mode")
+    class input_spec(_MapsInputSpec, _TemplatesInputSpec):
+        num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import score_run
+    class output_spec(TraitedSpec):
+        template_iou = File(exists=True, desc="IoU of every volume, branch and template")
+        overlap = File(exists=True, desc="scores over the run, per method and template")
+        template_scores = File(exists=True, desc="the score that decides on states, of every volume and template")
+        threshold_curve = File(exists=True, desc="IoU at other thresholds, per method and template")
+        out_metadata = File(exists=True, desc="JSON: templates, threshold, warnings")
 
-        return score_run(**given, out_dir=folder)
-
-
-class _GradualChangeInputSpec(_MapsInputSpec):
-    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
-
-
-class _GradualChangeOutputSpec(TraitedSpec):
-    gradual_change = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
+    _function = ".evaluation:score_run"
 
 
 class GradualChange(FunctionInterface):
     """Measure how much of every FBN is left some volumes later."""
 
-    input_spec = _GradualChangeInputSpec
-    output_spec = _GradualChangeOutputSpec
+    class input_spec(_MapsInputSpec):
+        longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
-        from ..evaluation import change_gradually
+    class output_spec(TraitedSpec):
+        gradual_change = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
 
-        return {"gradual_change": change_gradually(**given, out_dir=folder)}
-
-
-@settings_of(Evaluation, "mode", "state_cutoff")
-class _AssignStatesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    signed_maps = InputMultiObject(
-        ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
-    )
-    state_cutoffs = ExistingFile(
-        xor=["state_cutoff"], desc="JSON of CheckMatches: the least score of a state, per method"
-    )
-    scores = ExistingFile(desc="scores of every volume (MatchTemplates, same mode); computed if not given")
-
-    def check_ready(self) -> None:
-        """See that there is a signed map for each of the others."""
-        refuse_unequal("branch", fbn_maps=self.fbn_maps, signed_maps=self.given("signed_maps"))
-
-
-class _AssignStatesOutputSpec(TraitedSpec):
-    states = File(exists=True, desc="state, best template, score and margin of every volume")
-    state_metrics = File(exists=True, desc="occupancy, dwell times and visits, per method and state")
-    transitions = File(exists=True, desc="counts and probabilities of transitions, per method")
-    state_maps = OutputMultiObject(File(exists=True), desc="mean map of each state, one 4D image per branch")
-    out_metadata = File(exists=True, desc="JSON: rule, entropies, states never visited, warnings")
+    _function = ".evaluation:change_gradually"
 
 
 class AssignStates(FunctionInterface):
     """Name the network that shows at each volume, how long it stays and what follows it."""
 
-    input_spec = _AssignStatesInputSpec
-    output_spec = _AssignStatesOutputSpec
+    @settings_of(Evaluation, "mode", "state_cutoff")
+    class input_spec(_MapsInputSpec, _TemplatesInputSpec):
+        signed_maps = InputMultiObject(
+            ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
+        )
+        state_cutoffs = ExistingFile(
+            xor=["state_cutoff"], desc="JSON of CheckMatches: the least score of a state, per method"
+        )
+        scores = ExistingFile(desc="scores of every volume (MatchTemplates, same mode); computed if not given")
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import assign_states_of_run
+        def check_ready(self) -> None:
+            """See that there is a signed map for each of the others."""
+            refuse_unequal("branch", fbn_maps=self.fbn_maps, signed_maps=self.given("signed_maps"))
 
-        return assign_states_of_run(**given, out_dir=folder)
+    class output_spec(TraitedSpec):
+        states = File(exists=True, desc="state, best template, score and margin of every volume")
+        state_metrics = File(exists=True, desc="occupancy, dwell times and visits, per method and state")
+        transitions = File(exists=True, desc="counts and probabilities of transitions, per method")
+        state_maps = OutputMultiObject(File(exists=True), desc="mean map of each state, one 4D image per branch")
+        out_metadata = File(exists=True, desc="JSON: rule, entropies, states never visited, warnings")
 
-
-class _LockToEventsInputSpec(FunctionInputSpec):
-    states = ExistingFile(mandatory=True, desc="states of every volume (AssignStates)")
-    scores = ExistingFile(mandatory=True, desc="scores of every volume (MatchTemplates)")
-    events = ExistingFile(mandatory=True, desc="BIDS table of events")
-    repetition_time = Quantity(0, LONGEST_REPETITION_TIME, "s", exclude_low=True, mandatory=True, desc="in s, not ms")
-    start_time = Quantity(
-        -LONGEST_REPETITION_TIME,
-        LONGEST_REPETITION_TIME,
-        "s",
-        0.0,
-        usedefault=True,
-        desc="when in the repetition time a volume counts as taken, in s",
-    )
-
-
-class _LockToEventsOutputSpec(TraitedSpec):
-    events = File(exists=True, desc="states and scores locked to each condition")
-    out_metadata = File(exists=True, desc="JSON: conditions, response, test, warnings")
+    _function = ".evaluation:assign_states_of_run"
 
 
 class LockToEvents(FunctionInterface):
     """Test whether states and scores follow the conditions of a task."""
 
-    input_spec = _LockToEventsInputSpec
-    output_spec = _LockToEventsOutputSpec
+    class input_spec(FunctionInputSpec):
+        states = ExistingFile(mandatory=True, desc="states of every volume (AssignStates)")
+        scores = ExistingFile(mandatory=True, desc="scores of every volume (MatchTemplates)")
+        events = ExistingFile(mandatory=True, desc="BIDS table of events")
+        repetition_time = quantity(
+            0, LONGEST_REPETITION_TIME, "s", exclude_low=True, mandatory=True, desc="in s, not ms"
+        )
+        start_time = quantity(
+            -LONGEST_REPETITION_TIME,
+            LONGEST_REPETITION_TIME,
+            "s",
+            0.0,
+            usedefault=True,
+            desc="when in the repetition time a volume counts as taken, in s",
+        )
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import lock_to_events
+    class output_spec(TraitedSpec):
+        events = File(exists=True, desc="states and scores locked to each condition")
+        out_metadata = File(exists=True, desc="JSON: conditions, response, test, warnings")
 
-        return lock_to_events(**given, out_dir=folder)
-
-
-@settings_of(Evaluation, "baselines", "seed")
-@settings_of(Training, "device")
-class _ScoreBaselinesInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
-    code = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
-    model_dir = ModelFolder(
-        desc="model folder, for its context, its training runs' components, the network before training"
-    )
-    num_threads = traits.Range(
-        low=0, value=0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)"
-    )
-    n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
-
-    def check_ready(self) -> None:
-        """See that what the baselines are made of is there."""
-        model_dir, code = self.given("model_dir", "code")
-        for needed, given, needing in (("model_dir", model_dir, OF_MODEL), ("code", code, {"encoder_lasso"})):
-            waiting = [name for name in self.baselines if name in needing]
-            if waiting and given is None:
-                raise UsageError(f"the baseline {waiting[0]} needs `{needed}`: give it, or leave the baseline out.")
-
-
-class _ScoreBaselinesOutputSpec(TraitedSpec):
-    baselines = File(exists=True, desc="scores over the run, per method and template")
-    out_metadata = File(exists=True, desc="JSON: templates, warnings")
+    _function = ".evaluation:lock_to_events"
 
 
 class ScoreBaselines(FunctionInterface):
     """Score filters, linear denoisers and decompositions of the prepared run as the networks' maps are."""
 
-    input_spec = _ScoreBaselinesInputSpec
-    output_spec = _ScoreBaselinesOutputSpec
+    @settings_of(Evaluation, "baselines", "seed")
+    @settings_of(Training, "device")
+    class input_spec(_VolumesInputSpec, _TemplatesInputSpec):
+        code = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
+        model_dir = ModelFolder(desc="model folder, for its context, its runs' components, the network before training")
+        num_threads = traits.Range(
+            low=0, value=0, usedefault=True, nohash=True, desc="CPU threads of the network (0: torch decides)"
+        )
+        n_components = traits.Range(low=1, value=20, usedefault=True, desc="components of the decompositions")
+
+        def check_ready(self) -> None:
+            """See that what the baselines are made of is there."""
+            model_dir, code = self.given("model_dir", "code")
+            for needed, given, needing in (("model_dir", model_dir, OF_MODEL), ("code", code, {"encoder_lasso"})):
+                waiting = [name for name in self.baselines if name in needing]
+                if waiting and given is None:
+                    raise UsageError(f"the baseline {waiting[0]} needs `{needed}`: give it, or leave the baseline out.")
+
+    class output_spec(TraitedSpec):
+        baselines = File(exists=True, desc="scores over the run, per method and template")
+        out_metadata = File(exists=True, desc="JSON: templates, warnings")
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation import score_baselines
@@ -221,97 +185,72 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
     return parts
 
 
-@settings_of(Evaluation, "atlas", "atlas_labels", "atlas_kind", mandatory=["atlas"])
-class _RegionTimeCoursesInputSpec(_MapsInputSpec):
-    _read_beside: ClassVar = {"atlas": _TABLES_BESIDE}
-
-    grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
-
-
-class _RegionTimeCoursesOutputSpec(TraitedSpec):
-    regions = OutputMultiObject(File(exists=True), desc="mean FBN per region and volume, one table per branch")
-    out_metadata = File(exists=True, desc="JSON: atlas, coverage of its regions, sampling frequency")
-
-
 class RegionTimeCourses(FunctionInterface):
     """Average every FBN over the regions of an atlas."""
 
-    input_spec = _RegionTimeCoursesInputSpec
-    output_spec = _RegionTimeCoursesOutputSpec
+    @settings_of(Evaluation, "atlas", "atlas_labels", "atlas_kind", mandatory=["atlas"])
+    class input_spec(_MapsInputSpec):
+        _read_beside: ClassVar = {"atlas": _TABLES_BESIDE}
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
-        from ..evaluation import tabulate_regions
+        grid_mask = ExistingFile(desc="the model's brain mask; the shipped one by default")
 
-        return tabulate_regions(**given, out_dir=folder)
+    class output_spec(TraitedSpec):
+        regions = OutputMultiObject(File(exists=True), desc="mean FBN per region and volume, one table per branch")
+        out_metadata = File(exists=True, desc="JSON: atlas, coverage of its regions, sampling frequency")
 
-
-@settings_of(Nulls, n_surrogate_templates=USUAL_SURROGATES)
-@settings_of(Evaluation, "seed")
-class _SurrogateTemplatesInputSpec(_TemplatesInputSpec):
-    pass
-
-
-class _SurrogateTemplatesOutputSpec(TraitedSpec):
-    surrogate_templates = File(exists=True, desc="ranks of the voxels, per set and template (NPY)")
+    _function = ".evaluation:tabulate_regions"
 
 
 class SurrogateTemplates(FunctionInterface):
     """Make templates that are as smooth and as dense as the real ones, but lie elsewhere."""
 
-    input_spec = _SurrogateTemplatesInputSpec
-    output_spec = _SurrogateTemplatesOutputSpec
+    @settings_of(Nulls, n_surrogate_templates=USUAL_SURROGATES)
+    @settings_of(Evaluation, "seed")
+    class input_spec(_TemplatesInputSpec):
+        pass
 
-    def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    class output_spec(TraitedSpec):
+        surrogate_templates = File(exists=True, desc="ranks of the voxels, per set and template (NPY)")
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> Path:
         from ..evaluation.nulls.surrogate_templates import make_surrogate_templates
-        from ..progress import bar
 
-        return {"surrogate_templates": make_surrogate_templates(**given, progress=bar, out_dir=folder)}
-
-
-@settings_of(Evaluation, "mode", seed=None)
-class _CheckMatchesInputSpec(_MapsInputSpec, _TemplatesInputSpec):
-    surrogates = ExistingFile(mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
-
-
-class _CheckMatchesOutputSpec(TraitedSpec):
-    match_p = File(exists=True, desc="p per volume, method and template")
-    matches = File(exists=True, desc="best match per method and template, with p over the run")
-    out_metadata = File(exists=True, desc="JSON: cut-off for states, number of surrogates, what p means")
+        return make_surrogate_templates(**given, progress=bar, out_dir=folder)
 
 
 class CheckMatches(FunctionInterface):
     """Test whether FBNs match templates better than surrogate templates (spatial null)."""
 
-    input_spec = _CheckMatchesInputSpec
-    output_spec = _CheckMatchesOutputSpec
+    @settings_of(Evaluation, "mode", seed=None)
+    class input_spec(_MapsInputSpec, _TemplatesInputSpec):
+        surrogates = ExistingFile(mandatory=True, desc="surrogates of these templates, from SurrogateTemplates")
+
+    class output_spec(TraitedSpec):
+        match_p = File(exists=True, desc="p per volume, method and template")
+        matches = File(exists=True, desc="best match per method and template, with p over the run")
+        out_metadata = File(exists=True, desc="JSON: cut-off for states, number of surrogates, what p means")
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation.nulls.spatial import check_matches
-        from ..progress import bar
 
         return check_matches(**given, progress=bar, out_dir=folder)
-
-
-@settings_of(Nulls, n_surrogates=USUAL_SURROGATES)
-@settings_of(Evaluation, "mode", "state_cutoff", "seed")
-@settings_of(Training, "device")
-class _CheckDynamicsInputSpec(_VolumesInputSpec, _TemplatesInputSpec):
-    model_dir = ModelFolder(mandatory=True, desc="model folder")
-    run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
-    longest_lag = Quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
-    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
-
-
-class _CheckDynamicsOutputSpec(TraitedSpec):
-    dynamics_null = File(exists=True, desc="run against surrogates, per branch and statistic")
-    out_metadata = File(exists=True, desc="JSON: p of the run, seed, in-sample mark, what a rejection means")
 
 
 class CheckDynamics(FunctionInterface):
     """Test whether a run is more than a stationary mixture (temporal null): surrogates go through the same model."""
 
-    input_spec = _CheckDynamicsInputSpec
-    output_spec = _CheckDynamicsOutputSpec
+    @settings_of(Nulls, n_surrogates=USUAL_SURROGATES)
+    @settings_of(Evaluation, "mode", "state_cutoff", "seed")
+    @settings_of(Training, "device")
+    class input_spec(_VolumesInputSpec, _TemplatesInputSpec):
+        model_dir = ModelFolder(mandatory=True, desc="model folder")
+        run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
+        longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+        num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+
+    class output_spec(TraitedSpec):
+        dynamics_null = File(exists=True, desc="run against surrogates, per branch and statistic")
+        out_metadata = File(exists=True, desc="JSON: p of the run, seed, in-sample mark, what a rejection means")
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..evaluation.nulls.temporal import check_dynamics
@@ -319,15 +258,12 @@ class CheckDynamics(FunctionInterface):
         from ..model.extraction.extractor import resolve_device
         from ..model.extraction.functions import account_of, network_function, was_trained_on
         from ..model.weights import load_model
-        from ..progress import bar, say
 
         limit_threads(given.pop("num_threads"))
-        model_dir = Path(given.pop("model_dir"))
+        model_dir, run_name = Path(given.pop("model_dir")), given.pop("run_name", None)
         model = load_model(model_dir)
-        run_name = given.pop("run_name", None)
-        network = network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device")))
         return check_dynamics(
-            network=network,
+            network=network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device"))),
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
             model=account_of(model.card, model_dir.name),
             report=say,

@@ -15,60 +15,61 @@ from ..files import read_json
 from ..model.folder import CARD
 from ..model.presets import PRESETS
 from ..options import Training
+from ..progress import bar
 from .base import FunctionInputSpec, FunctionInterface, limit_threads, taken
 from .traits import ExistingFile, ModelFolder, settings_of
 
 __all__ = ["ConfirmNetworks", "ExtractNetworks", "TrainModel"]
 
 
-@settings_of(Training)
-class _TrainModelInputSpec(FunctionInputSpec):
-    in_files = InputMultiObject(ExistingFile(), mandatory=True, desc="prepared runs (4D, on the model's grid)")
-    in_samples = InputMultiObject(
-        ExistingFile(), mandatory=True, desc="table of volumes of each run (column 'kept'), in the order of in_files"
-    )
-    in_metadata = InputMultiObject(ExistingFile(), desc="what was done to each run (JSON), in the order of in_files")
-    run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card, in the order of in_files")
-    grid_mask = ExistingFile(desc="mask of the model's grid (default: the shipped one)")
-    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
-    checkpoint_dir = Directory(
-        nohash=True,
-        desc="where checkpoints and logs go, from which an interrupted training goes on (default: the "
-        "node's folder, which Nipype empties before it runs the node again)",
-    )
-
-    def check_given(self) -> None:
-        """Refuse what has no effect on a network that is fitted in closed form."""
-        if PRESETS[self.preset].context:
-            without_effect = {"train_volumes": self.train_volumes != "auto", "processes": self.processes > 1}
-            for name, is_given in without_effect.items():
-                if is_given:
-                    raise UsageError(
-                        f"`{name}` has no effect with `preset` {self.preset}, which is fitted in closed form: leave it "
-                        "out, or choose `preset` autoencoder."
-                    )
-
-    def check_ready(self) -> None:
-        """See that there is one of everything for each run."""
-        names = ("in_files", "in_samples", "in_metadata", "run_names")
-        refuse_unequal("run", **{name: self.given(name) for name in names})
-
-
-class _TrainModelOutputSpec(TraitedSpec):
-    model_dir = Directory(exists=True, desc="model folder: weights, card, mask; its name holds the weights' checksum")
-
-
 class TrainModel(FunctionInterface):
     """Fit a network to the volumes of many prepared runs: train it, or fit its context in closed form."""
 
-    input_spec = _TrainModelInputSpec
-    output_spec = _TrainModelOutputSpec
+    @settings_of(Training)
+    class input_spec(FunctionInputSpec):
+        in_files = InputMultiObject(ExistingFile(), mandatory=True, desc="prepared runs (4D, on the model's grid)")
+        in_samples = InputMultiObject(
+            ExistingFile(),
+            mandatory=True,
+            desc="table of volumes of each run (column 'kept'), in the order of in_files",
+        )
+        in_metadata = InputMultiObject(
+            ExistingFile(), desc="what was done to each run (JSON), in the order of in_files"
+        )
+        run_names = InputMultiObject(traits.Str, desc="name of each run, for the model card, in the order of in_files")
+        grid_mask = ExistingFile(desc="mask of the model's grid (default: the shipped one)")
+        num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+        checkpoint_dir = Directory(
+            nohash=True,
+            desc="where checkpoints and logs go, from which an interrupted training goes on (default: the "
+            "node's folder, which Nipype empties before it runs the node again)",
+        )
+
+        def check_given(self) -> None:
+            """Refuse what has no effect on a network that is fitted in closed form."""
+            if PRESETS[self.preset].context:
+                without_effect = {"train_volumes": self.train_volumes != "auto", "processes": self.processes > 1}
+                for name, is_given in without_effect.items():
+                    if is_given:
+                        raise UsageError(
+                            f"`{name}` has no effect with `preset` {self.preset}, which is fitted in closed form: "
+                            "leave it out, or choose `preset` autoencoder."
+                        )
+
+        def check_ready(self) -> None:
+            """See that there is one of everything for each run."""
+            names = ("in_files", "in_samples", "in_metadata", "run_names")
+            refuse_unequal("run", **{name: self.given(name) for name in names})
+
+    class output_spec(TraitedSpec):
+        model_dir = Directory(
+            exists=True, desc="model folder: weights, card, mask; its name holds the weights' checksum"
+        )
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..grid import load_grid
         from ..model.training.processes import start_job
         from ..model.training.volumes import cache_run
-        from ..progress import bar
 
         limit_threads(given["num_threads"])
         mask = given.get("grid_mask")
@@ -128,62 +129,50 @@ def _training_card(metadata_files: Sequence[str], run_names: Sequence[str]) -> d
     return card
 
 
-@settings_of(Training, "device")
-class _ExtractNetworksInputSpec(FunctionInputSpec):
-    in_file = ExistingFile(mandatory=True, desc="prepared run (4D, on the model's grid)")
-    in_mask = ExistingFile(mandatory=True, desc="evaluation region on the model's grid")
-    in_samples = ExistingFile(mandatory=True, desc="table of volumes (column 'kept')")
-    model_dir = ModelFolder(mandatory=True, desc="model folder (TrainModel, or scaae-bids' OUT/models/NAME)")
-    run_name = traits.Str(nohash=True, desc="what the progress bar calls the run (default: the file's name)")
-    save_signed = traits.Bool(False, usedefault=True, desc="also write the signed maps before equation 9")
-    num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
-
-
-class _ExtractNetworksOutputSpec(TraitedSpec):
-    fbn_maps = OutputMultiObject(File(exists=True), desc="FBNs of branch 1 and 2 (4D), after equation 9")
-    signed_maps = OutputMultiObject(File(exists=True), desc="the same before equation 9, if asked for")
-    channel_weights = File(exists=True, desc="channel weights of every volume (TSV)")
-    code = File(exists=True, desc="code of every volume (TSV)")
-    out_metadata = File(exists=True, desc="model, precision, sign and density of the branches (JSON)")
-
-
 class ExtractNetworks(FunctionInterface):
     """Turn every volume of a prepared run into functional brain networks."""
 
-    input_spec = _ExtractNetworksInputSpec
-    output_spec = _ExtractNetworksOutputSpec
+    @settings_of(Training, "device")
+    class input_spec(FunctionInputSpec):
+        in_file = ExistingFile(mandatory=True, desc="prepared run (4D, on the model's grid)")
+        in_mask = ExistingFile(mandatory=True, desc="evaluation region on the model's grid")
+        in_samples = ExistingFile(mandatory=True, desc="table of volumes (column 'kept')")
+        model_dir = ModelFolder(mandatory=True, desc="model folder (TrainModel, or scaae-bids' OUT/models/NAME)")
+        run_name = traits.Str(nohash=True, desc="what the progress bar calls the run (default: the file's name)")
+        save_signed = traits.Bool(False, usedefault=True, desc="also write the signed maps before equation 9")
+        num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
+
+    class output_spec(TraitedSpec):
+        fbn_maps = OutputMultiObject(File(exists=True), desc="FBNs of branch 1 and 2 (4D), after equation 9")
+        signed_maps = OutputMultiObject(File(exists=True), desc="the same before equation 9, if asked for")
+        channel_weights = File(exists=True, desc="channel weights of every volume (TSV)")
+        code = File(exists=True, desc="code of every volume (TSV)")
+        out_metadata = File(exists=True, desc="model, precision, sign and density of the branches (JSON)")
 
     def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
         from ..model.extraction.extract_run import extract_run
-        from ..progress import bar
 
         limit_threads(given.pop("num_threads"))
-        name = given.pop("run_name", None)
-        return extract_run(**given, name=name, progress=bar, out_dir=folder)
-
-
-class _ConfirmNetworksInputSpec(FunctionInputSpec):
-    fbn_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="FBNs that were extracted again")
-    fbn_maps_there = InputMultiObject(
-        ExistingFile(), mandatory=True, desc="FBNs as they are there, in the order of fbn_maps"
-    )
-    signed_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="before equation 9, of the same extraction")
-
-    def check_ready(self) -> None:
-        """Refuse lists of unequal length."""
-        names = ("fbn_maps", "fbn_maps_there", "signed_maps")
-        refuse_unequal("branch", **{name: self.given(name) for name in names})
-
-
-class _ConfirmNetworksOutputSpec(TraitedSpec):
-    signed_maps = OutputMultiObject(File(exists=True), desc="the same: they belong to the FBNs that are there")
+        return extract_run(name=given.pop("run_name", None), **given, progress=bar, out_dir=folder)
 
 
 class ConfirmNetworks(FunctionInterface):
     """See that networks that were extracted once more are those that are there."""
 
-    input_spec = _ConfirmNetworksInputSpec
-    output_spec = _ConfirmNetworksOutputSpec
+    class input_spec(FunctionInputSpec):
+        fbn_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="FBNs that were extracted again")
+        fbn_maps_there = InputMultiObject(
+            ExistingFile(), mandatory=True, desc="FBNs as they are there, in the order of fbn_maps"
+        )
+        signed_maps = InputMultiObject(ExistingFile(), mandatory=True, desc="before equation 9, of the same extraction")
+
+        def check_ready(self) -> None:
+            """Refuse lists of unequal length."""
+            names = ("fbn_maps", "fbn_maps_there", "signed_maps")
+            refuse_unequal("branch", **{name: self.given(name) for name in names})
+
+    class output_spec(TraitedSpec):
+        signed_maps = OutputMultiObject(File(exists=True), desc="the same: they belong to the FBNs that are there")
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         from ..model.extraction.extract_run import check_same_maps

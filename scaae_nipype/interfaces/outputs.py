@@ -35,51 +35,44 @@ def _description(name: str) -> str:
     return str(outputs()[name]["description"])
 
 
-class _SaveDerivativesInputSpec(FunctionInputSpec):
-    base_directory = ExistingFolder(mandatory=True, nohash=True, desc="output dataset")
-    entities = traits.Dict(traits.Str, traits.Str, mandatory=True, desc="entities of the input run (sub, task …)")
-    sources = traits.List(traits.Str, desc="BIDS URIs of the files that the outputs come from")
-    own_sources = traits.Dict(traits.Str, traits.List(traits.Str), desc="sources of single outputs, by their meaning")
-    spatial_reference = traits.Str("n/a", usedefault=True, desc="BIDS URI of the image whose grid the outputs lie on")
-    model_metadata = traits.Dict(desc="more about the model, for the sidecars")
-
-    def check_given(self) -> None:
-        """See that results can be named."""
-        entities, own_sources = self.given("entities", "own_sources")
-        unknown = [key for key in entities or {} if key not in ENTITY_ORDER]
-        if unknown:
-            raise UsageError(f"`entities`: {unknown[0]} is no short key of a BIDS entity (sub, ses, task, run …).")
-        if entities is not None and not entities.get("sub"):
-            raise UsageError("`entities`: sub, the participant's label, is missing.")
-        unknown = [meaning for meaning in own_sources or {} if meaning not in outputs()]
-        if unknown:
-            raise UsageError(f"`own_sources`: {unknown[0]} is no output; choose from {', '.join(outputs())}.")
-
-    def check_ready(self) -> None:
-        """See that there is a file for each branch."""
-        given = {name: self.given(name) for name in _BRANCHES}
-        refuse_unequal("branch", **given)
-        for name, files in given.items():
-            if files is not None and len(files) > len(_BRANCHES[name]):
-                raise UsageError(f"`{name}` has {len(files)} entries: there are two branches.")
-
-
-for _name in results_of(*steps()):
-    _text = _description(_name)
-    _SaveDerivativesInputSpec.add_class_trait(
-        _name, InputMultiObject(ExistingFile(), desc=_text) if _name in _BRANCHES else ExistingFile(desc=_text)
-    )
-
-
-class _SaveDerivativesOutputSpec(TraitedSpec):
-    out_files = OutputMultiObject(File(exists=True), desc="files and sidecars in the output dataset")
-
-
 class SaveDerivatives(FunctionInterface):
     """Copy results into the output dataset, each complete or not at all, its sidecar first."""
 
-    input_spec = _SaveDerivativesInputSpec
-    output_spec = _SaveDerivativesOutputSpec
+    class input_spec(FunctionInputSpec):
+        base_directory = ExistingFolder(mandatory=True, nohash=True, desc="output dataset")
+        entities = traits.Dict(traits.Str, traits.Str, mandatory=True, desc="entities of the input run (sub, task …)")
+        sources = traits.List(traits.Str, desc="BIDS URIs of the files that the outputs come from")
+        own_sources = traits.Dict(
+            traits.Str, traits.List(traits.Str), desc="sources of single outputs, by their meaning"
+        )
+        spatial_reference = traits.Str(
+            "n/a", usedefault=True, desc="BIDS URI of the image whose grid the outputs lie on"
+        )
+        model_metadata = traits.Dict(desc="more about the model, for the sidecars")
+
+        def check_given(self) -> None:
+            """See that results can be named."""
+            entities, own_sources = self.given("entities", "own_sources")
+            unknown = [key for key in entities or {} if key not in ENTITY_ORDER]
+            if unknown:
+                raise UsageError(f"`entities`: {unknown[0]} is no short key of a BIDS entity (sub, ses, task, run …).")
+            if entities is not None and not entities.get("sub"):
+                raise UsageError("`entities`: sub, the participant's label, is missing.")
+            unknown = [meaning for meaning in own_sources or {} if meaning not in outputs()]
+            if unknown:
+                raise UsageError(f"`own_sources`: {unknown[0]} is no output; choose from {', '.join(outputs())}.")
+
+        def check_ready(self) -> None:
+            """See that there is a file for each branch."""
+            given = {name: self.given(name) for name in _BRANCHES}
+            refuse_unequal("branch", **given)
+            for name, files in given.items():
+                if files is not None and len(files) > len(_BRANCHES[name]):
+                    raise UsageError(f"`{name}` has {len(files)} entries: there are two branches.")
+
+    class output_spec(TraitedSpec):
+        out_files = OutputMultiObject(File(exists=True), desc="files and sidecars in the output dataset")
+
     _always_run = True  # the output dataset can change without this node knowing
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -100,6 +93,13 @@ class SaveDerivatives(FunctionInterface):
                 shutil.copyfile(source, temporary)
             written.append(target)
         return {"out_files": written}
+
+
+for _name in results_of(*steps()):
+    _text = _description(_name)
+    SaveDerivatives.input_spec.add_class_trait(
+        _name, InputMultiObject(ExistingFile(), desc=_text) if _name in _BRANCHES else ExistingFile(desc=_text)
+    )
 
 
 def _results_by_meaning(given: Mapping[str, Any]) -> dict[str, str]:
@@ -124,26 +124,22 @@ def _header(path: str) -> list[str]:
         return lines.readline().rstrip("\n").split("\t")
 
 
-class _ParticipantReportInputSpec(FunctionInputSpec):
-    output_dir = ExistingFolder(mandatory=True, nohash=True, desc="output dataset")
-    participant = traits.Str(mandatory=True, desc="label, without sub-")
-
-    def check_given(self) -> None:
-        """See that this is a label."""
-        participant = self.given("participant")
-        if participant is not None and not re.fullmatch(r"[0-9A-Za-z+]+", participant):
-            raise UsageError(f"`participant` {participant}: must be a label of letters and digits, without sub-.")
-
-
-class _ParticipantReportOutputSpec(TraitedSpec):
-    out_report = File(exists=True, desc="HTML report in the output dataset")
-
-
 class ParticipantReport(FunctionInterface):
     """Write one self-contained HTML file about a participant."""
 
-    input_spec = _ParticipantReportInputSpec
-    output_spec = _ParticipantReportOutputSpec
+    class input_spec(FunctionInputSpec):
+        output_dir = ExistingFolder(mandatory=True, nohash=True, desc="output dataset")
+        participant = traits.Str(mandatory=True, desc="label, without sub-")
+
+        def check_given(self) -> None:
+            """See that this is a label."""
+            participant = self.given("participant")
+            if participant is not None and not re.fullmatch(r"[0-9A-Za-z+]+", participant):
+                raise UsageError(f"`participant` {participant}: must be a label of letters and digits, without sub-.")
+
+    class output_spec(TraitedSpec):
+        out_report = File(exists=True, desc="HTML report in the output dataset")
+
     _always_run = True  # it depends on the output dataset as it is now
 
     def _compute(self, given: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from nipype.interfaces.base import BaseTraitedSpec, Directory, File, TraitError, Undefined, traits
+from nipype.interfaces.base.traits_extension import BasePath
 
 from ..errors import ScaaeError
 from ..evaluation.templates.loading import TEMPLATE_NAMES, check_templates
@@ -23,13 +24,10 @@ from ..preparation.strategies import read_strategy, strategy_names
 
 __all__ = [
     "LONGEST_REPETITION_TIME",
-    "Device",
     "ExistingFile",
     "ExistingFolder",
     "ModelFolder",
-    "NuisanceStrategy",
-    "Quantity",
-    "Templates",
+    "quantity",
     "settings_of",
 ]
 
@@ -75,9 +73,13 @@ def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     metadata |= {"desc": f"{known.text} ({known.unit})" if known.unit else known.text}
     metadata |= {} if default is None else {"usedefault": True}
     metadata |= {"nohash": True} if field.name in _WITHOUT_EFFECT else {}
-    of_kind = {"strategy": NuisanceStrategy, "templates": Templates, "device": Device}
-    if known.kind in of_kind:
-        return of_kind[known.kind](first, **metadata)
+    checked: dict[str, tuple[Callable[[Any], Any], str]] = {
+        "strategy": (_strategy, f"{', '.join(strategy_names())} or a JSON file"),
+        "templates": (_templates, f"{', '.join(TEMPLATE_NAMES)} or an image"),
+        "device": (lambda value: check_device(os.fspath(value)), "auto, cpu, cuda, cuda:N or mps"),
+    }
+    if known.kind in checked:
+        return Checked(*checked[known.kind], first, **metadata)
     if known.kind == "file":
         return ExistingFile(**metadata)
     if known.kind == "preset":
@@ -87,50 +89,46 @@ def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     if known.low is None:
         return traits.Enum(default, known.words, **metadata)
     if "float" in str(field.type):
-        return Quantity(known.low, known.high or inf, known.unit, first, **metadata)
+        return quantity(known.low, known.high or inf, known.unit, first, **metadata)
     number = {"low": known.low, "high": known.high}
     if known.words:
         return traits.Either(traits.Enum(*known.words), traits.Range(**number), default=default, **metadata)
     return traits.Range(**number, **({} if default is None else {"value": default}), **metadata)
 
 
-class ExistingFile(File):
-    """A file, which may be named relative to the folder in which the input is set; links are not followed."""
+class _Existing(BasePath):
+    """Something that exists, and may be named relative to the folder in which the input is set."""
 
     def __init__(self, **metadata: Any):
         super().__init__(exists=True, **metadata)
 
     def validate(self, objekt: Any, name: str, value: Any, return_pathlike: bool = False) -> Any:
-        """Check, and make absolute."""
+        """Check, and make absolute; links are not followed."""
         return _absolute(super().validate(objekt, name, value))
 
 
-class ExistingFolder(Directory):
-    """A folder, which may be named relative to the folder in which the input is set."""
-
-    def __init__(self, **metadata: Any):
-        super().__init__(exists=True, **metadata)
-
-    def validate(self, objekt: Any, name: str, value: Any, return_pathlike: bool = False) -> Any:
-        """Check, and make absolute."""
-        return _absolute(super().validate(objekt, name, value))
+class ExistingFile(_Existing, File):
+    """A file."""
 
 
-class _Checked(traits.TraitType):
-    """A value that a function of the library checks."""
+class ExistingFolder(_Existing, Directory):
+    """A folder."""
 
-    def __init__(self, default_value: Any = Undefined, **metadata: Any):
+
+class Checked(traits.TraitType):
+    """A value that a function checks.
+
+    Parameters
+    ----------
+    check : callable
+        Gives the value as it is used, or raises ScaaeError, with a message of its own, TypeError or ValueError.
+    possible : str
+        What there is to choose from.
+    """
+
+    def __init__(self, check: Callable[[Any], Any], possible: str, default_value: Any = Undefined, **metadata: Any):
+        self.check, self.possible = check, possible
         super().__init__(default_value, **metadata)
-
-    def check(self, value: Any) -> Any:
-        """Give the value as it is used.
-
-        Raises
-        ------
-        ScaaeError, TypeError, ValueError
-            The first with a message of its own.
-        """
-        raise NotImplementedError
 
     def validate(self, objekt: Any, name: str, value: Any) -> Any:
         """Check; say whose input it is."""
@@ -139,78 +137,40 @@ class _Checked(traits.TraitType):
         except ScaaeError as error:
             raise _refusal(objekt, name, str(error)) from error
         except (TypeError, ValueError) as error:
-            raise _refusal(objekt, name, f"must be {self.info()}, not {value!r}.") from error
+            raise _refusal(objekt, name, f"must be {self.possible}, not {value!r}.") from error
+
+    def info(self) -> str:
+        """Say what is possible."""
+        return self.possible
 
 
-class Quantity(_Checked):
-    """A number with a unit, from `low` to `high`."""
+def quantity(
+    low: float, high: float, unit: str, default: Any = Undefined, *, exclude_low: bool = False, **metadata: Any
+) -> Checked:
+    """Make the trait of a number with a unit, from `low` to `high`; neither text nor "not a number" is one."""
 
-    def __init__(
-        self,
-        low: float,
-        high: float,
-        unit: str,
-        default_value: Any = Undefined,
-        *,
-        exclude_low: bool = False,
-        **metadata: Any,
-    ):
-        self.low, self.high, self.unit, self.exclude_low = low, high, unit, exclude_low
-        super().__init__(default_value, **metadata)
-
-    def check(self, value: Any) -> float:
-        """See that it is a number in the range; neither text nor "not a number" is."""
+    def check(value: Any) -> float:
         if isinstance(value, str | bytes | bool):
             raise TypeError
         number = float(value)
-        if not self.low <= number <= self.high or (self.exclude_low and number == self.low):
+        if not low <= number <= high or (exclude_low and number == low):
             raise ValueError
         return number
 
-    def info(self) -> str:
-        """Say what is possible."""
-        start = "a number above" if self.exclude_low else "a number from"
-        joined = "and at most" if self.exclude_low else "to"
-        return f"{start} {self.low:g} {joined} {self.high:g} {self.unit}".rstrip()
+    span = f"above {low:g} and at most {high:g}" if exclude_low else f"from {low:g} to {high:g}"
+    return Checked(check, f"a number {span} {unit}".rstrip(), default, **metadata)
 
 
-class Device(_Checked):
-    """Where a network computes."""
-
-    def check(self, value: Any) -> str:
-        """See that there can be such a device."""
-        return check_device(os.fspath(value))
-
-    def info(self) -> str:
-        """Say what is possible."""
-        return "auto, cpu, cuda, cuda:N or mps"
+def _strategy(value: Any) -> str:
+    """Read it, so that a file with a mistake is refused at once."""
+    value = os.fspath(value)
+    return _absolute(value) if read_strategy(value).name.startswith("file ") else value
 
 
-class NuisanceStrategy(_Checked):
-    """A nuisance strategy by name, or a JSON file that describes one."""
-
-    def check(self, value: Any) -> str:
-        """Read it, so that a file with a mistake is refused at once."""
-        value = os.fspath(value)
-        return _absolute(value) if read_strategy(value).name.startswith("file ") else value
-
-    def info(self) -> str:
-        """Say what is possible."""
-        return f"{', '.join(strategy_names())} or a JSON file"
-
-
-class Templates(_Checked):
-    """Templates or an atlas by name, or an image."""
-
-    def check(self, value: Any) -> str:
-        """See that it is there."""
-        value = os.fspath(value)
-        check_templates(value)
-        return value if value in TEMPLATE_NAMES else _absolute(value)
-
-    def info(self) -> str:
-        """Say what is possible."""
-        return f"{', '.join(TEMPLATE_NAMES)} or an image"
+def _templates(value: Any) -> str:
+    value = os.fspath(value)
+    check_templates(value)
+    return value if value in TEMPLATE_NAMES else _absolute(value)
 
 
 class ModelFolder(ExistingFolder):
@@ -231,5 +191,5 @@ def _absolute(path: str) -> str:
 
 
 def _refusal(objekt: Any, name: str, reason: str) -> TraitError:
-    owner = type(objekt).__name__.removeprefix("_").removesuffix("InputSpec")
+    owner = type(objekt).__qualname__.removesuffix(".input_spec")
     return TraitError(f"{owner}: {reason}" if reason.startswith(f"`{name}` ") else f"{owner}: `{name}` {reason}")

@@ -37,14 +37,7 @@ _DOUBTS += [f"{what}_fbn{branch}" for what in ("density", "sign_agreement", "inv
 
 
 def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
-    """Give what a reader must know before looking at the figures of a participant.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    cards : mapping
-        Model name to model card.
-    """
+    """Give what a reader must know before looking at the figures of a participant; `cards` go by the model's name."""
     training = {name: card.get("Training", {}) for name, card in cards.items()}
     undertrained = [name for name, told in training.items() if told.get("Undertrained")]
     undertrained += [str(run.model.get("ModelName", "without a name")) for run in runs if run.model.get("Undertrained")]

@@ -7,7 +7,6 @@ shown like any other: left on the left.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,7 +24,7 @@ from ..grid import Grid
 from ..maps import BRANCHES, LABELS, THRESHOLD
 from .style import empty, styled
 
-__all__ = ["HEIGHTS", "MosaicRow", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
+__all__ = ["HEIGHTS", "Row", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
 
 HEIGHTS = (-22, -8, 6, 22, 38, 54)
 """z in mm of the slices of a mosaic."""
@@ -43,12 +42,8 @@ _TITLES = tuple(LABELS[branch] for branch in BRANCHES)
 _NETWORK = ListedColormap(colormaps["plasma"](np.linspace(0.2, 0.97, 256)))
 
 
-@dataclass(frozen=True, eq=False)
-class MosaicRow:
-    """One line of a mosaic: what it shows, and one map (X, Y, Z) per branch (None where there is none)."""
-
-    title: str
-    maps: Sequence[np.ndarray | None]
+Row = tuple[str, Sequence[np.ndarray | None]]
+"""One line of a mosaic: what it shows, and one map (X, Y, Z) per branch (None where there is none)."""
 
 
 def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float], *, order: int = 1) -> np.ndarray:
@@ -82,144 +77,87 @@ def axial_slices(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float
     return samples.transpose(2, 1, 0)
 
 
+def _abreast(volume: np.ndarray, affine: np.ndarray, heights: Sequence[float], *, order: int = 1) -> np.ndarray:
+    return np.hstack(list(axial_slices(volume, affine, heights, order=order)))
+
+
 @cache
 def _background(heights: tuple[float, ...]) -> np.ma.MaskedArray:
-    return np.ma.masked_less(_montage(axial_slices(*_template(), heights)), 0.02)
-
-
-@cache
-def _template() -> tuple[np.ndarray, np.ndarray]:
     from nilearn.datasets import load_mni152_template
 
     image = load_mni152_template(resolution=1)  # as nilearn ships it: other resolutions are resampled in a second
     data = image.get_fdata(dtype=np.float32)
-    return data / data.max(), image.affine
+    return np.ma.masked_less(_abreast(data / data.max(), image.affine, heights), 0.02)
 
 
-def _montage(slices: np.ndarray) -> np.ndarray:
-    return np.concatenate(list(slices), axis=1)
-
-
-def _brain(axes: Axes, heights: Sequence[float]) -> None:
-    axes.imshow(_background(tuple(heights)), cmap="gray", vmin=-0.05, vmax=1.15, origin="lower")
+def _brain(axes: Axes, heights: tuple[float, ...]) -> None:
+    axes.imshow(_background(heights), cmap="gray", vmin=-0.05, vmax=1.15, origin="lower")
     axes.set_axis_off()
-
-
-def _centres(heights: Sequence[float]) -> list[float]:
-    return [(index + 0.5) * len(_X) - 0.5 for index in range(len(heights))]
-
-
-def _sides(axes: Axes) -> None:
-    middle = 0.55 * len(_Y)
+    style: dict[str, Any] = {"va": "center", "fontsize": 8, "fontweight": "bold", "color": "#111111"}
     for side, position, align in (("L", 0, "left"), ("R", len(_X) - 1, "right")):
-        style: dict[str, Any] = {"ha": align, "va": "center", "fontsize": 8, "fontweight": "bold", "color": "#111111"}
-        axes.text(position, middle + 32, side, in_layout=False, **style)
-
-
-def _note(axes: Axes, text: str) -> None:
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, bbox=box)
+        axes.text(position, 0.55 * len(_Y) + 32, side, in_layout=False, ha=align, **style)
 
 
 def _slice_labels(axes: Axes, heights: Sequence[float]) -> None:
-    for centre, height in zip(_centres(heights), heights, strict=True):
-        label = f"z = {height:+.0f} mm" if height == heights[0] else f"{height:+.0f}"
-        axes.text(centre, -3, label, ha="center", va="top", fontsize=8, color="#333333")
+    for index, height in enumerate(heights):
+        label = f"z = {height:+.0f} mm" if index == 0 else f"{height:+.0f}"
+        axes.text((index + 0.5) * len(_X) - 0.5, -3, label, ha="center", va="top", fontsize=8, color="#333333")
 
 
 @styled
-def fbn_mosaic(
-    rows: Sequence[MosaicRow],
-    affine: np.ndarray,
-    *,
-    branches: Sequence[str] = _TITLES,
-) -> Figure:
-    """Draw networks over the MNI template, one line per volume, the branches side by side.
-
-    Parameters
-    ----------
-    rows : sequence of MosaicRow
-    affine : float array, (4, 4)
-        Of all maps, voxel to world, in mm.
-    branches : sequence of str
-        Names of the columns.
-    """
+def fbn_mosaic(rows: Sequence[Row], affine: np.ndarray, *, branches: Sequence[str] = _TITLES) -> Figure:
+    """Draw networks over the MNI template, a line per volume, the `branches` side by side; `affine` is of all maps."""
     if not rows:
         return empty("No volume was kept: there is no network to show.", (11.5, 1))
 
     def overlay(network: np.ndarray | None) -> np.ndarray | str:
         if network is None:
             return "no image"
-        return np.ma.masked_less_equal(_montage(axial_slices(network, affine, HEIGHTS)), THRESHOLD)
+        return np.ma.masked_less_equal(_abreast(network, affine, HEIGHTS), THRESHOLD)
 
     colours = {"cmap": _NETWORK, "vmin": THRESHOLD, "vmax": 1}
     return _mosaic(rows, overlay, branches, colours, "FBN value (0 to 1, equation 9)")
 
 
 def _mosaic(
-    rows: Sequence[MosaicRow],
+    rows: Sequence[Row],
     overlay: Callable[[np.ndarray | None], np.ndarray | str],
     branches: Sequence[str],
     colours: Mapping[str, Any],
     label: str,
 ) -> Figure:
     """Lay what `overlay` makes of each map over the brains, or write why there is nothing."""
-    figure, panels = _lines(rows, branches)
-    drawn = None
-    for row, line in zip(rows, panels, strict=True):
-        for axes, values in zip(line, row.maps, strict=True):
+    height = 1.42 * len(rows) + 1.1
+    figure = Figure(figsize=(11.5, height))
+    room = (0, 0, 1, 1 - 0.22 / height)  # the layout does not see the names of the branches above the first line
+    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr,call-arg]
+    panels, drawn = figure.subplots(len(rows), len(branches), squeeze=False), None
+    for (title, maps), line in zip(rows, panels, strict=True):
+        for column, (axes, values) in enumerate(zip(line, maps, strict=True)):
+            _brain(axes, HEIGHTS)
+            axes.set_title(" " if column else title, fontsize=9, pad=2)  # the blank keeps the lines level
             shown = overlay(values)
             if isinstance(shown, str):
-                _note(axes, shown)
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+                axes.text(0.5, 0.5, shown, ha="center", va="center", transform=axes.transAxes, bbox=box)
             else:
                 drawn = axes.imshow(shown, origin="lower", **colours)
+    for axes, branch in zip(panels[0], branches, strict=True):
+        style: dict[str, Any] = {"ha": "center", "fontsize": 11, "fontweight": "bold"}
+        axes.annotate(branch, (0.5, 1), (0, 20), xycoords="axes fraction", textcoords="offset points", **style)
+    for axes in panels[-1]:
+        _slice_labels(axes, HEIGHTS)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
         bar.set_label(label)
     return figure
 
 
-def _lines(rows: Sequence[MosaicRow], branches: Sequence[str]) -> tuple[Figure, np.ndarray]:
-    """Lay out a mosaic: brains, titles of the lines, names of the columns, heights of the slices."""
-    height = 1.42 * len(rows) + 1.1
-    figure = Figure(figsize=(11.5, height))
-    room = (0, 0, 1, 1 - 0.22 / height)  # the layout does not see the names of the branches above the first line
-    figure.get_layout_engine().set(h_pad=0.01, w_pad=0.05, hspace=0, wspace=0.01, rect=room)  # type: ignore[union-attr,call-arg]
-    panels = figure.subplots(len(rows), len(branches), squeeze=False)
-    for row, line in zip(rows, panels, strict=True):
-        for axes in line:
-            _brain(axes, HEIGHTS)
-            _sides(axes)
-        line[0].set_title(row.title, fontsize=9, pad=2)
-        for axes in line[1:]:
-            axes.set_title(" ", fontsize=9, pad=2)  # keeps the lines level
-    for axes, branch in zip(panels[0], branches, strict=True):
-        middle, above = ("axes fraction", "offset points")
-        axes.annotate(
-            branch, (0.5, 1), (0, 20), xycoords=middle, textcoords=above, ha="center", fontsize=11, fontweight="bold"
-        )
-    for axes in panels[-1]:
-        _slice_labels(axes, HEIGHTS)
-    return figure, panels
-
-
 @styled
-def state_mosaic(
-    rows: Sequence[MosaicRow],
-    affine: np.ndarray,
-    *,
-    branches: Sequence[str] = _TITLES,
-) -> Figure:
+def state_mosaic(rows: Sequence[Row], affine: np.ndarray, *, branches: Sequence[str] = _TITLES) -> Figure:
     """Draw mean signed maps of states: each in its own standard deviations from its mean, the strongest part of it.
 
-    Parameters
-    ----------
-    rows : sequence of MosaicRow
-        Maps are 0 outside the evaluation region.
-    affine : float array, (4, 4)
-        Of all maps, voxel to world, in mm.
-    branches : sequence of str
-        Names of the columns.
+    Maps are 0 outside the evaluation region; `affine` is of all of them.
     """
 
     def overlay(mean: np.ndarray | None) -> np.ndarray | str:
@@ -228,7 +166,7 @@ def state_mosaic(
         inside = mean != 0
         scaled = np.where(inside, (mean - mean[inside].mean()) / (mean[inside].std() or 1), 0)
         cut = np.quantile(np.abs(scaled[inside]), 1 - SHOWN)
-        slices = _montage(axial_slices(scaled, affine, HEIGHTS))
+        slices = _abreast(scaled, affine, HEIGHTS)
         return np.ma.masked_where(np.abs(slices) < cut, slices)
 
     colours = {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}
@@ -239,12 +177,7 @@ def state_mosaic(
 def region_outline(region: Grid, model: Grid | None = None) -> Figure:
     """Draw the outline of the evaluation region on the MNI template, and what the model's mask has beyond it.
 
-    Parameters
-    ----------
-    region : Grid
-        The evaluation region.
-    model : Grid, optional
-        The model's mask; ignored where it lies on another grid.
+    A mask on another grid is ignored.
     """
     figure = Figure(figsize=(11.5, 2.15))
     axes = figure.subplots()
@@ -252,14 +185,13 @@ def region_outline(region: Grid, model: Grid | None = None) -> Figure:
     handles: list[Line2D | Patch] = [Line2D([], [], color="#0072B2", linewidth=1.5, label="evaluation region")]
     if model is not None and model.shape == region.shape and np.allclose(model.affine, region.affine, atol=1e-3):
         lost = model.mask & ~region.mask
-        shown = np.ma.masked_equal(_montage(axial_slices(lost, region.affine, REGION_HEIGHTS, order=0)) > 0, False)
+        shown = np.ma.masked_equal(_abreast(lost, region.affine, REGION_HEIGHTS, order=0) > 0, False)
         axes.imshow(shown, cmap=ListedColormap(["#E69F00"]), alpha=0.75, origin="lower")
         if lost.any():
             handles.append(Patch(color="#E69F00", alpha=0.75, label="in the model's mask, without data in this run"))
-    outline = _montage(axial_slices(region.mask, region.affine, REGION_HEIGHTS))
+    outline = _abreast(region.mask, region.affine, REGION_HEIGHTS)
     if outline.min() < 0.5 < outline.max():
         axes.contour(outline, levels=[0.5], colors=["#0072B2"], linewidths=1.2)
-    _sides(axes)
     _slice_labels(axes, REGION_HEIGHTS)
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure

@@ -56,16 +56,9 @@ def heat(axes: Axes, values: np.ndarray, **options: Any) -> AxesImage:
 
 @styled
 def courses(tables: Mapping[str, pd.DataFrame], repetition_time: float | None = None, *, label: str = "IoU") -> Figure:
-    """Draw a value per volume and template (or region): a heat map per branch, one colour scale.
+    """Draw a value per volume and template (or region), (T, n_templates): a heat map per branch, one colour scale.
 
-    Parameters
-    ----------
-    tables : mapping
-        Branch to a table (T, n_templates) whose columns are the templates, NaN where a volume was dropped.
-    repetition_time : float, optional
-        In s.
-    label : str
-        Of the colour scale.
+    Values are NaN where a volume was dropped; `label` is that of the colour scale.
     """
     values = {branch: table.to_numpy(dtype=float) for branch, table in tables.items()}
     largest = max((float(np.nanmax(v, initial=0)) for v in values.values()), default=0.0)

@@ -20,45 +20,24 @@ Subject = TypeVar("Subject", Run, Group)
 
 @dataclass(frozen=True)
 class Item(Generic[Subject]):
-    """A figure, a table or sentences about a run or the group.
-
-    Parameters
-    ----------
-    make : callable
-        Draws, tabulates or writes it.
-    needs : sequence of str
-        Outputs that it is made of, by their names in the registry.
-    key, title, caption, alt : str
-        Of a figure only: its anchor, what stands below it, and the same for those who cannot see it.
-    vector : bool
-        Whether a figure consists of lines and letters, not of brains.
-    as_list : bool
-        Whether sentences are points, not paragraphs.
-    """
+    """A figure, a table or sentences about a run or the group."""
 
     make: Callable[[Subject], Figure | Table | Text | Sequence[str]]
-    needs: Sequence[str] = ()
-    key: str = ""
+    needs: Sequence[str] = ()  # outputs that it is made of, by their names in the registry
+    key: str = ""  # of a figure only, as the next three: its anchor
     title: str = ""
-    caption: str = ""
-    alt: str = ""
-    vector: bool = True
-    as_list: bool = False
+    caption: str = ""  # what stands below it
+    alt: str = ""  # the same for those who cannot see it
+    vector: bool = True  # whether a figure consists of lines and letters, not of brains
+    as_list: bool = False  # whether sentences are points, not paragraphs
 
 
 @dataclass(frozen=True)
 class Section(Generic[Subject]):
     """Items under a heading.
 
-    Parameters
-    ----------
-    key, title : str
-        Anchor and heading.
-    items : sequence of Item
-    optional : bool
-        Whether the section is left out where the last output that an item needs is missing, for all items.
-    otherwise : str
-        What is said where there is nothing to show. Where it is empty, each figure says which files are missing.
+    It is left out, where it is `optional`, if the last output that an item needs is missing, for all items. `otherwise`
+    is said where there is nothing to show; where it is empty, each figure says which files are missing.
     """
 
     key: str

@@ -94,9 +94,7 @@ EDGES = {
     "motion as words": lambda: motion(samples(5, "n/a"), None, None),
     "motion empty": lambda: motion(samples(0), 2.0),
     "mosaic without volumes": lambda: brains.fbn_mosaic([], AFFINE),
-    "mosaic of an empty map": lambda: brains.fbn_mosaic(
-        [brains.MosaicRow("x", [np.zeros((49, 58, 47)), None])], AFFINE
-    ),
+    "mosaic of an empty map": lambda: brains.fbn_mosaic([("x", [np.zeros((49, 58, 47)), None])], AFFINE),
     "region of one voxel": lambda: brains.region_outline(
         Grid(AFFINE, np.eye(1, 49 * 58 * 47, 70000).reshape(49, 58, 47))
     ),
@@ -201,7 +199,7 @@ def test_mosaic_colours_the_right_half_of_each_slice():
     grid = load_grid()
     volume = np.zeros(grid.shape, "f4")
     volume[:20] = 1  # x = 96 to 20 mm: the right hemisphere
-    figure = brains.fbn_mosaic([brains.MosaicRow("volume 3", [volume, None])], AFFINE)
+    figure = brains.fbn_mosaic([("volume 3", [volume, None])], AFFINE)
     overlay = figure.axes[0].images[1].get_array()
     coloured = ~np.ma.getmaskarray(overlay)
     width = overlay.shape[1] // len(brains.HEIGHTS)
@@ -217,7 +215,7 @@ def test_mosaic_colours_the_right_half_of_each_slice():
 def test_mosaic_shows_only_what_exceeds_the_threshold():
     volume = np.full((49, 58, 47), 0.29, "f4")
     volume[20:30, 25:35, 20:30] = 0.4
-    figure = brains.fbn_mosaic([brains.MosaicRow("x", [volume])], AFFINE, branches=["one"])
+    figure = brains.fbn_mosaic([("x", [volume])], AFFINE, branches=["one"])
     shown = figure.axes[0].images[1]
     assert shown.get_clim() == (0.3, 1)
     assert shown.get_array().min() > 0.3

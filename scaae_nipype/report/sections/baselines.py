@@ -44,11 +44,7 @@ def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
 def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
     """Draw the scores of every method with every template: templates by methods, the best of a line framed.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        ``method``, ``template`` and ``best_of_20_<score>`` with `suffix` (``_mean`` in the group's table).
-    suffix : str
+    Names of scores have a `suffix` in the group's table: ``_mean``.
     """
     columns = {score: f"best_of_20_{score}{suffix}" for score in DECIDING}
     columns = {score: column for score, column in columns.items() if column in scores}
@@ -89,14 +85,7 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
 
 
 def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") -> Table:
-    """Tabulate every method's scores, averaged over templates; the best of a column is bold.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        The overlap table with the baselines' below it, or the group's with `suffix`.
-    suffix, caption : str
-    """
+    """Tabulate every method's scores, averaged over templates; the best of a column is bold."""
     columns = [
         (f"{kind}_{score}{suffix}", score, word)
         for score in SCORE_LABELS
@@ -124,14 +113,7 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
 
 
 def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
-    """Say how the better branch does against the best filter, context, group PCA, decompositions, untrained branches.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        ``method``, ``template`` and ``best_of_20_<score>`` with `suffix`.
-    suffix : str
-    """
+    """Say how the better branch does against filters, context, group PCA, decompositions, untrained branches."""
     sentences: list[str] = []
     gains: list[float] = []
     others = (*BRANCHES, *OWN_CONTEXT, *GROUP_PCA, *PER_RUN, *UNTRAINED)

@@ -23,12 +23,7 @@ STEADY = 0.01
 
 
 def channel_sentences(weights: np.ndarray) -> list[str]:
-    """Say how far the channel weights spread.
-
-    Parameters
-    ----------
-    weights : float array, (T, n_channels)
-        NaN where a volume was dropped.
+    """Say how far the channel weights, (T, n_channels), spread; they are NaN where a volume was dropped.
 
     >>> channel_sentences(np.array([[0.5, 0.52], [np.nan, np.nan]]))[0][:49]
     'The weights lie between 0.50 and 0.52 (a range of'
@@ -50,12 +45,7 @@ def channel_sentences(weights: np.ndarray) -> list[str]:
 def channel_weights(weights: np.ndarray, repetition_time: float | None = None) -> Figure:
     """Draw channel attention over time, and beside it the range of each channel on the whole scale 0 to 1.
 
-    Parameters
-    ----------
-    weights : float array, (T, n_channels)
-        NaN where a volume was dropped; the first half of the channels belongs to branch 1.
-    repetition_time : float, optional
-        In s.
+    `weights`, (T, n_channels), are NaN where a volume was dropped; the first half of the channels belongs to branch 1.
     """
     weights = np.asarray(weights, dtype=float)
     if weights.size == 0 or not np.isfinite(weights).any():
@@ -86,15 +76,7 @@ def channel_weights(weights: np.ndarray, repetition_time: float | None = None) -
 
 @styled
 def code_over_time(code: np.ndarray, repetition_time: float | None = None) -> Figure:
-    """Draw the network's code of every volume, each number centred and scaled over the run.
-
-    Parameters
-    ----------
-    code : float array, (T, n_numbers)
-        NaN where a volume was dropped.
-    repetition_time : float, optional
-        In s.
-    """
+    """Draw the network's code of every volume, (T, n_numbers), each number centred and scaled over the run."""
     code = np.asarray(code, dtype=float)
     kept = np.isfinite(code).all(axis=1) if code.size else np.zeros(0, dtype=bool)
     if not kept.any():

@@ -6,6 +6,7 @@ from ...derivatives.names import group_path
 from ...derivatives.reading import Group
 from ...maps import DECIDING, SCORE_LABELS
 from ...words import first_few, number
+from ..cells import line_by_line, p_value, shown
 from ..items import Item, Section
 from ..labels import seconds
 from ..page import Cell, Table, Text
@@ -48,25 +49,23 @@ def comparisons(group: Group) -> Table:
     """Tabulate the outcomes with the smallest p."""
     needed = ["repetition_time", "family", "outcome", "n_participants", "estimate", "statistic_name", "statistic"]
     table = group.table("comparisons", [*needed, "degrees_of_freedom", "p", "p_corrected"])
-    shown = table.dropna(subset="p").sort_values(["p_corrected", "p"], kind="stable").head(MOST_ROWS)
-    rows = [
-        [
-            Cell(str(row["outcome"]), _in_words(row["family"])),
-            Cell(seconds(row["repetition_time"])),
-            Cell(number(row["n_participants"], 0)),
-            Cell(number(row["estimate"], 3)),
-            Cell(f"{row['statistic_name']} = {number(row['statistic'])}", f"df {number(row['degrees_of_freedom'], 0)}"),
-            Cell(number(row["p"], 4)),
-            Cell(number(row["p_corrected"], 4), strong=bool(row["p_corrected"] <= 0.05)),
-        ]
-        for _, row in shown.iterrows()
-    ]
-    return Table(
+    smallest = table.dropna(subset="p").sort_values(["p_corrected", "p"], kind="stable").head(MOST_ROWS)
+    return line_by_line(
         "Outcomes with the smallest p",
-        ["Outcome", "TR (s)", "Participants", "Estimate", "Statistic", "p", "p corrected"],
-        rows,
-        f"Freedman–Lane permutations; corrected by the maximum statistic over the family. {len(shown)} of {len(table)} "
-        f"outcomes; all are in {group_path('comparisons').name}.",
+        smallest,
+        {
+            "Outcome": lambda row: Cell(str(row["outcome"]), _in_words(row["family"])),
+            "TR (s)": lambda row: Cell(seconds(row["repetition_time"])),
+            "Participants": shown("n_participants", 0),
+            "Estimate": shown("estimate", 3),
+            "Statistic": lambda row: Cell(
+                f"{row['statistic_name']} = {number(row['statistic'])}", f"df {number(row['degrees_of_freedom'], 0)}"
+            ),
+            "p": shown("p", 4),
+            "p corrected": p_value("p_corrected", 4),
+        },
+        "Freedman–Lane permutations; corrected by the maximum statistic over the family. "
+        f"{len(smallest)} of {len(table)} outcomes; all are in {group_path('comparisons').name}.",
     )
 
 
@@ -95,23 +94,19 @@ def predictions(group: Group) -> Table:
     """Tabulate how well the column was predicted, from the code and from motion alone."""
     needed = ["repetition_time", "target", "source", "score", "score_name", "second_score", "second_name", "p"]
     table = group.table("predictions", [*needed, "n_participants", "n_folds", "blocked"])
-    rows = [
-        [
-            Cell(f"{row['target']} from {row['source']}"),
-            Cell(seconds(row["repetition_time"])),
-            Cell(number(row["n_participants"], 0)),
-            Cell(f"{row['n_folds']} of {row['blocked']}"),
-            Cell(
+    return line_by_line(
+        "Cross-validated prediction",
+        table,
+        {
+            "": lambda row: Cell(f"{row['target']} from {row['source']}"),
+            "TR (s)": lambda row: Cell(seconds(row["repetition_time"])),
+            "Participants": shown("n_participants", 0),
+            "Folds": lambda row: Cell(f"{row['n_folds']} of {row['blocked']}"),
+            "Score": lambda row: Cell(
                 f"{row['score_name']} = {number(row['score'])}", f"{row['second_name']} = {number(row['second_score'])}"
             ),
-            Cell(number(row["p"], 3)),
-        ]
-        for _, row in table.iterrows()
-    ]
-    return Table(
-        "Cross-validated prediction",
-        ["", "TR (s)", "Participants", "Folds", "Score", "p"],
-        rows,
+            "p": shown("p", 3),
+        },
         "For participants that the prediction had not seen; auc 0.5 and r 0 are chance. What motion alone predicts as "
         "well is no finding about networks.",
     )

@@ -64,17 +64,7 @@ def warnings(run: Run) -> list[str]:
 
 @styled
 def motion(samples: pd.DataFrame, repetition_time: float | None = None, threshold: float | None = None) -> Figure:
-    """Draw framewise displacement and which volumes were dropped, and why.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        A row per volume, columns ``kept``, ``dummy``, ``censored`` and ``framewise_displacement`` (mm).
-    repetition_time : float, optional
-        In s.
-    threshold : float, optional
-        Framewise displacement in mm above which volumes were censored.
-    """
+    """Draw framewise displacement, which volumes were dropped, and why; `threshold`, in mm, is that of censoring."""
     if samples.empty:
         return empty("The run has no volumes.")
     displacement = numbers(samples["framewise_displacement"]).to_numpy(float)

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from ...derivatives.reading import Run
 from ...maps import LABELS
-from ...words import first_few, number
+from ...words import first_few
+from ..cells import line_by_line, p_value, shown
 from ..figures import MOST_TEMPLATES, slanted_names
 from ..items import Item, Section
 from ..labels import methods_of
@@ -51,11 +52,7 @@ def event_sentences(run: Run) -> list[str]:
 def locking(table: pd.DataFrame) -> Figure:
     """Draw the correlation of scores and states with every condition: templates by conditions, methods side by side.
 
-    Parameters
-    ----------
-    table : DataFrame
-        ``method``, ``measure``, ``condition``, ``template``, ``r`` and ``p_corrected``; a dot marks a corrected p of
-        at most 0.05.
+    A dot marks a corrected p of at most 0.05.
     """
     methods = methods_of(table)
     measures = [measure for measure in ("score", "occupancy") if measure in set(table["measure"])]
@@ -92,26 +89,22 @@ def locking(table: pd.DataFrame) -> Figure:
 def event_table(run: Run) -> Table:
     """Tabulate what follows the task most closely."""
     table = run.table("events", _COLUMNS).dropna(subset="p_corrected")
-    shown = table.sort_values(["p_corrected", "p"], kind="stable").head(MOST_LINES)
-    rows = [
-        [
-            Cell(str(row["condition"])),
-            Cell(str(row["template"]), _MEASURES.get(str(row["measure"]), str(row["measure"]))),
-            Cell(LABELS.get(str(row["method"]), str(row["method"]))),
-            Cell(number(row["mean_locked"], 3)),
-            Cell(number(row["mean_elsewhere"], 3)),
-            Cell(number(row["r"])),
-            Cell(number(row["p"], 3)),
-            Cell(number(row["p_corrected"], 3), strong=bool(row["p_corrected"] <= 0.05)),
-        ]
-        for _, row in shown.iterrows()
-    ]
-    return Table(
+    closest = table.sort_values(["p_corrected", "p"], kind="stable").head(MOST_LINES)
+    return line_by_line(
         "Locked to the task",
-        ["Condition", "Network", "Method", "Locked", "Elsewhere", "r", "p", "p corrected"],
-        rows,
+        closest,
+        {
+            "Condition": lambda row: Cell(str(row["condition"])),
+            "Network": lambda row: Cell(str(row["template"]), _MEASURES.get(str(row["measure"]), str(row["measure"]))),
+            "Method": lambda row: Cell(LABELS.get(str(row["method"]), str(row["method"]))),
+            "Locked": shown("mean_locked", 3),
+            "Elsewhere": shown("mean_elsewhere", 3),
+            "r": shown("r"),
+            "p": shown("p", 3),
+            "p corrected": p_value("p_corrected"),
+        },
         "Locked: mean over volumes whose predicted response is above half of its maximum. Corrected by the maximum "
-        f"statistic over templates within method, measure and condition. {len(shown)} of {len(table)} lines; all are "
+        f"statistic over templates within method, measure and condition. {len(closest)} of {len(table)} lines; all are "
         f"in {run.path('events').name}.",
     )
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from ...derivatives.reading import Group, Run
 from ...maps import LABELS
 from ...words import number
-from ..cells import level_of, over_methods, rows_abreast, spread
+from ..cells import abreast, level_of, most, shown, spread
 from ..items import Item, Section
 from ..labels import methods_of, numbers, seconds
 from ..page import Cell, Table
@@ -22,13 +22,7 @@ _COLUMNS = ("method", "lag", "lag_seconds", "mean_iou", "sd_iou", "chance_iou")
 
 
 def gradual_sentences(table: pd.DataFrame) -> list[str]:
-    """Say how much consecutive volumes overlap, and what chance gives at the same density.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``method``, ``lag``, ``lag_seconds``, ``mean_iou``, ``chance_iou``.
-    """
+    """Say how much consecutive volumes overlap, and what chance gives at the same density."""
     first = table[table["lag"] == 1].drop_duplicates("method").set_index("method")
     first = first[numbers(first["mean_iou"]).notna()]
     if first.empty:
@@ -44,13 +38,7 @@ def gradual_sentences(table: pd.DataFrame) -> list[str]:
 
 @styled
 def lag_curve(table: pd.DataFrame) -> Figure:
-    """Draw the overlap of maps a lag apart against the lag in seconds, with what chance gives.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``method``, ``lag_seconds``, ``mean_iou``, ``sd_iou``, ``chance_iou``.
-    """
+    """Draw the overlap of maps a lag apart against the lag in seconds, with what chance gives."""
     methods = methods_of(table)
     if not methods or not numbers(table["mean_iou"]).notna().any():
         return empty("No two volumes a lag apart were kept.")
@@ -78,26 +66,19 @@ def consecutive(group: Group) -> Table:
     """Tabulate the overlap of consecutive volumes per site within a repetition time (the paper's Table 2)."""
     needed = ("column", "level", "repetition_time", "method", "lag", "n_participants", "mean_iou_mean", "mean_iou_sd")
     table = group.table("gradual_change", [*needed, "chance_iou_mean"])
-    first = table[table["lag"] == 1].sort_values("repetition_time", kind="stable")
-    methods = methods_of(first)
-    rows = rows_abreast(
-        first,
-        ["repetition_time", "column", "level"],
-        methods,
-        lambda part: [
-            Cell(seconds(part["repetition_time"].iloc[0])),
-            Cell(level_of(part.iloc[0])),
-            Cell(number(part["n_participants"].max(), 0)),
-        ],
-        lambda own: [spread(own, "mean_iou"), Cell(number(own["chance_iou_mean"]))],
-    )
-    return Table(
+    return abreast(
         "IoU of consecutive volumes",
-        ["TR (s)", "", "Participants", *(["IoU", "chance"] * len(methods))],
-        rows,
+        table[table["lag"] == 1].sort_values("repetition_time", kind="stable"),
+        ["repetition_time", "column", "level"],
+        {
+            "TR (s)": lambda part: Cell(seconds(part["repetition_time"].iloc[0])),
+            "": lambda part: Cell(level_of(part.iloc[0])),
+            "Participants": most("n_participants"),
+        },
+        {"IoU": lambda own: spread(own, "mean_iou"), "chance": shown("chance_iou_mean")},
         "Mean and SD over participants. Chance: of unrelated maps of the same density. Compare lines of equal "
         "repetition time (TR) only: the value is mostly set by how slow the signal is and how far apart volumes are.",
-        over_methods(methods, 2, before=3),
+        narrow=False,
     )
 
 

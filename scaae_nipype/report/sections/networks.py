@@ -65,7 +65,7 @@ def best_mosaic(run: Run) -> Figure:
 def _mosaic(run: Run, titles: Mapping[int, str]) -> Figure:
     wanted = {*spread_volumes(run.kept), *_best_titles(run)}  # of both mosaics, so that images are read once
     networks = [run.networks(branch, wanted) for branch in BRANCHES]
-    rows = [brains.MosaicRow(title, [n.volumes.get(volume) for n in networks]) for volume, title in titles.items()]
+    rows = [(title, [n.volumes.get(volume) for n in networks]) for volume, title in titles.items()]
     return brains.fbn_mosaic(rows, networks[0].affine, branches=run.branch_titles)
 
 
@@ -91,15 +91,7 @@ def _best_titles(run: Run) -> dict[int, str]:
 
 @styled
 def density_over_time(density: Mapping[str, np.ndarray], repetition_time: float | None = None) -> Figure:
-    """Draw the share of the region that each branch marks in every volume.
-
-    Parameters
-    ----------
-    density : mapping
-        Branch to a float array (T,) in 0 to 1, NaN where a volume was dropped.
-    repetition_time : float, optional
-        In s.
-    """
+    """Draw the share of the region, (T,) in 0 to 1, that each branch marks; NaN where a volume was dropped."""
     if not any(np.isfinite(values).any() for values in density.values()):
         return empty("No volume was kept: there is no density.")
     figure = Figure(figsize=(WIDTH, 2.2))

@@ -9,7 +9,7 @@ import pandas as pd
 from ...derivatives.reading import Run
 from ...maps import LABELS
 from ...words import number, percent, plural
-from ..cells import over_methods, rows_abreast
+from ..cells import abreast, first, line_by_line, p_value, shown
 from ..items import Item, Section
 from ..labels import methods_of, numbers
 from ..page import Cell, Table
@@ -58,28 +58,19 @@ def match_sentences(run: Run) -> list[str]:
 
 def match_table(run: Run) -> Table:
     """Tabulate the best match with every template, with its p."""
-    table = run.table("matches", _MATCHES)
-    methods = methods_of(table)
-    rows = rows_abreast(
-        table,
-        "template",
-        methods,
-        lambda part: [Cell(str(part["template"].iloc[0]))],
-        lambda own: [
-            Cell(number(own["best_score"]), f"volume {number(own['best_volume'], 0)}"),
-            Cell(number(own["p_best"], 3), strong=bool(own["p_best"] <= 0.05)),
-            Cell(percent(own["share_matched"])),
-        ],
-    )
-    return Table(
+    return abreast(
         "Matches with templates against surrogate templates",
-        ["Template", *(["best", "p", "share"] * len(methods))],
-        rows,
+        run.table("matches", _MATCHES),
+        "template",
+        {"Template": first("template")},
+        {
+            "best": lambda own: Cell(number(own["best_score"]), f"volume {number(own['best_volume'], 0)}"),
+            "p": p_value("p_best"),
+            "share": lambda own: Cell(percent(own["share_matched"])),
+        },
         "best: highest score over the run, and its volume; p: against surrogate templates, corrected over templates "
         "and volumes, bold at 0.05 or less; share: of the kept volumes whose own p (corrected over templates) is 0.05 "
         "or less. Maps that match nothing have a share of about 5 % for all templates together.",
-        over_methods(methods, 3),
-        narrow=True,
     )
 
 
@@ -132,28 +123,27 @@ def _lag_sentence(table: pd.DataFrame) -> list[str]:
 def dynamics_table(run: Run) -> Table:
     """Tabulate, per branch and family, the statistic that is furthest from its surrogates."""
     table = run.table("dynamics_null", _DYNAMICS).dropna(subset="z")
-    rows = []
+    furthest = []
     for method in methods_of(table):
-        for family, words in _FAMILIES.items():
+        for family in _FAMILIES:
             own = table[(table["method"] == method) & (table["family"] == family)]
-            if own.empty:
-                continue
-            most = own.iloc[int(own["z"].abs().to_numpy().argmax())]
-            rows.append(
-                [
-                    Cell(LABELS[method]),
-                    Cell(words, str(most["statistic"]).replace("_", " ")),
-                    Cell(number(most["observed"], 3)),
-                    Cell(number(most["surrogate_mean"], 3)),
-                    Cell(number(most["z"], 1)),
-                    Cell(number(own["p_family"].min(), 3)),
-                    Cell(number(own["p_corrected"].min(), 3), strong=bool(own["p_corrected"].min() <= 0.05)),
-                ]
-            )
-    return Table(
+            if len(own):
+                most = own.iloc[int(own["z"].abs().to_numpy().argmax())]
+                furthest.append({**most, "p_family": own["p_family"].min(), "p_corrected": own["p_corrected"].min()})
+    return line_by_line(
         "Dynamics against surrogates of the run",
-        ["Method", "Family, and its furthest statistic", "Run", "Surrogates", "z", "p family", "p corrected"],
-        rows,
+        pd.DataFrame(furthest),
+        {
+            "Method": lambda row: Cell(LABELS[row["method"]]),
+            "Family, and its furthest statistic": lambda row: Cell(
+                _FAMILIES[row["family"]], str(row["statistic"]).replace("_", " ")
+            ),
+            "Run": shown("observed", 3),
+            "Surrogates": shown("surrogate_mean", 3),
+            "z": shown("z", 1),
+            "p family": shown("p_family", 3),
+            "p corrected": p_value("p_corrected"),
+        },
         "z: distance from the mean of the surrogates, in their SD. p family: of the tested family by the mean of its "
         "members, upward, against the larger of both branches; of the others the smallest by the maximum statistic "
         "over members and branches. p corrected: the larger of that and the p of the tested family, "
@@ -168,23 +158,19 @@ def lag_table(run: Run) -> Table:
     curve = table[table["family"] == "gradual_change"].copy()
     curve["lag"] = numbers(curve["statistic"].astype(str).str.removeprefix("iou_lag"))
     curve = curve.dropna(subset="lag").astype({"lag": int}).sort_values("lag", kind="stable")
-    methods, seconds = methods_of(curve), run.repetition_time
+    seconds = run.repetition_time
 
-    def lead(part: pd.DataFrame) -> list[Cell]:
-        lag = part["lag"].iloc[0]
-        return [Cell(f"{lag} ({lag * seconds:.1f} s)" if seconds else str(lag))]
+    def lag(part: pd.DataFrame) -> Cell:
+        volumes = part["lag"].iloc[0]
+        return Cell(f"{volumes} ({volumes * seconds:.1f} s)" if seconds else str(volumes))
 
-    columns = {"observed": 3, "surrogate_mean": 3, "z": 1}
-    rows = rows_abreast(
-        curve, "lag", methods, lead, lambda own: [Cell(number(own[name], digits)) for name, digits in columns.items()]
-    )
-    return Table(
+    return abreast(
         "Lag curve against surrogates",
-        ["Lag", *(["run", "surrogates", "z"] * len(methods))],
-        rows,
+        curve,
+        "lag",
+        {"Lag": lag},
+        {"run": shown("observed", 3), "surrogates": shown("surrogate_mean", 3), "z": shown("z", 1)},
         "Mean IoU of two maps this many volumes apart. z near 0 is expected.",
-        over_methods(methods, 3),
-        narrow=True,
     )
 
 

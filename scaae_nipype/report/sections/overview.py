@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...files import read_json
 from ...maps import BRANCHES, DECIDING, NO_NETWORK
 from ...words import number, percent
-from ..cells import level_of
+from ..cells import level_of, line_by_line, shown
 from ..items import Item, Section
 from ..labels import numbers, seconds
 from ..page import Cell, Link, Links, Table
@@ -171,19 +171,23 @@ def group_facts(group: Group) -> list[tuple[str, str]]:
 
 def participants(group: Group) -> Table:
     """Tabulate who is in the group (the paper's Table 1)."""
-    needed = ("column", "level", "repetition_time", "n_participants", "n_runs", "n_volumes", "n_volumes_kept")
-    table = group.table("participants", [*needed, "mean_fd", "sd_fd"])
-    rows = [
-        [
-            Cell(level_of(row)),
-            Cell(seconds(row["repetition_time"])),
-            *(Cell(number(row[name], 0)) for name in needed[3:]),
-            Cell(number(row["mean_fd"]), f"± {number(row['sd_fd'])}"),
-        ]
-        for _, row in table.iterrows()
-    ]
-    columns = ["", "TR (s)", "Participants", "Runs", "Volumes", "of these used", "FD (mm)"]
-    return Table("Participants", columns, rows, "FD: framewise displacement, mean and SD over participants.")
+    counts = {
+        "Participants": "n_participants",
+        "Runs": "n_runs",
+        "Volumes": "n_volumes",
+        "of these used": "n_volumes_kept",
+    }
+    return line_by_line(
+        "Participants",
+        group.table("participants", ["column", "level", "repetition_time", *counts.values(), "mean_fd", "sd_fd"]),
+        {
+            "": lambda row: Cell(level_of(row)),
+            "TR (s)": lambda row: Cell(seconds(row["repetition_time"])),
+            **{heading: shown(column, 0) for heading, column in counts.items()},
+            "FD (mm)": lambda row: Cell(number(row["mean_fd"]), f"± {number(row['sd_fd'])}"),
+        },
+        "FD: framewise displacement, mean and SD over participants.",
+    )
 
 
 def group_files(group: Group) -> Links:

@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...maps import BRANCHES, LABELS, SCORE_LABELS
 from ...words import counted, number, percent
 from .. import brains
-from ..cells import of_most, over_methods, rows_abreast, spread
+from ..cells import abreast, first, most, of_most, shown, spread
 from ..figures import stretches, time_axis
 from ..items import Item, Section
 from ..labels import methods_of, seconds
@@ -85,15 +85,7 @@ def state_sequence(
 ) -> Figure:
     """Draw the state of every volume, a panel per method; gaps are grey, unassigned volumes empty.
 
-    Parameters
-    ----------
-    states : mapping
-        Method to a name per volume, (T,).
-    kept : bool array, (T,)
-    names : sequence of str
-        States to draw: those that some method visits.
-    repetition_time : float, optional
-        In s.
+    `states` has a name per volume, (T,), for each method; `names` are those that some method visits.
     """
     figure = Figure(figsize=(WIDTH, 0.9 + len(states) * (0.45 + 0.17 * max(len(names), 2))))
     panels = figure.subplots(len(states), 1, squeeze=False)[:, 0]
@@ -127,26 +119,25 @@ def state_table(run: Run) -> Table:
     """Tabulate occupancy and dwell times of every state, per method."""
     columns = ["occupancy", "n_visits", "n_visits_truncated", "mean_dwell_seconds", "split_half_r"]
     metrics = run.table("state_metrics", ["method", "state", *columns])
-    methods = methods_of(metrics)
 
-    def cells(own: pd.Series) -> list[Cell]:
+    def visits(own: pd.Series) -> Cell:
         truncated = number(own["n_visits_truncated"], 0)
-        return [
-            Cell(percent(own["occupancy"], 1)),
-            Cell(number(own["n_visits"], 0), "" if truncated in ("0", "n/a") else f"{truncated} cut"),
-            Cell(number(own["mean_dwell_seconds"], 1)),
-            Cell(number(own["split_half_r"])),
-        ]
+        return Cell(number(own["n_visits"], 0), "" if truncated in ("0", "n/a") else f"{truncated} cut")
 
-    return Table(
+    return abreast(
         "States",
-        ["State", *(["share", "visits", "dwell (s)", "r"] * len(methods))],
-        rows_abreast(metrics, "state", methods, lambda part: [Cell(str(part["state"].iloc[0]))], cells),
+        metrics,
+        "state",
+        {"State": first("state")},
+        {
+            "share": lambda own: Cell(percent(own["occupancy"], 1)),
+            "visits": visits,
+            "dwell (s)": shown("mean_dwell_seconds", 1),
+            "r": shown("split_half_r"),
+        },
         "Share of the kept volumes; visits, of which cut by a dropped volume or an end of the run; mean length of a "
         "visit; r: correlation of the state's mean maps in the two halves of the run. Both halves were chosen by the "
         "same template, so compare r with that of the volume itself.",
-        over_methods(methods, 4),
-        narrow=True,
     )
 
 
@@ -163,7 +154,7 @@ def state_mosaic(run: Run) -> Figure:
             seen = (branch, state) in counts.index
             found.append(maps[branch].volumes.get(str(state)) if seen else None)
             notes.append(f"branch {index}: {counts[(branch, state)] if seen else 'no'} volumes")
-        rows.append(brains.MosaicRow(f"{shorten(state, 40)} ({', '.join(notes)})", found))
+        rows.append((f"{shorten(state, 40)} ({', '.join(notes)})", found))
     if not rows:
         return empty("No volume is above the cut-off: there are no states to average.")
     return brains.state_mosaic(rows, maps[BRANCHES[0]].affine, branches=run.branch_titles)
@@ -180,22 +171,21 @@ def _group_graphs(group: Group) -> Figure:
 def _group_table(group: Group) -> Table:
     """Tabulate how much of the time each state takes and how long a visit lasts: a line per state, methods abreast."""
     needed = ["method", "state", "n_participants", "occupancy_mean", "occupancy_sd", "mean_dwell_seconds_mean"]
-    table = group.everybody("states", needed)
-    methods = methods_of(table)
-    rows = rows_abreast(
-        table,
+    return abreast(
+        "States",
+        group.everybody("states", needed),
         ["repetition_time", "state"],
-        methods,
-        lambda part: [
-            Cell(str(part["state"].iloc[0])),
-            Cell(seconds(part["repetition_time"].iloc[0])),
-            Cell(number(part["n_participants"].max(), 0)),
-        ],
-        lambda own: [spread(own, "occupancy", 3), spread(own, "mean_dwell_seconds", 1)],
+        {
+            "State": first("state"),
+            "TR (s)": lambda part: Cell(seconds(part["repetition_time"].iloc[0])),
+            "n": most("n_participants"),
+        },
+        {
+            "share": lambda own: spread(own, "occupancy", 3),
+            "dwell (s)": lambda own: spread(own, "mean_dwell_seconds", 1),
+        },
+        "Share of used volumes in each state, and length of a visit; mean ± SD over n participants.",
     )
-    caption = "Share of used volumes in each state, and length of a visit; mean ± SD over n participants."
-    headings = ["State", "TR (s)", "n", *(["share", "dwell (s)"] * len(methods))]
-    return Table("States", headings, rows, caption, over_methods(methods, 2, before=3), narrow=True)
 
 
 def _group_mosaic(group: Group) -> Figure:
@@ -208,7 +198,7 @@ def _group_mosaic(group: Group) -> Figure:
             notes = ", ".join(
                 f"branch {branch}: {counted(count, 'participant')}" for branch, count in enumerate(counts, start=1)
             )
-            rows.append(brains.MosaicRow(f"{shorten(name, 40)} ({notes})", [own.volumes.get(name) for own in maps]))
+            rows.append((f"{shorten(name, 40)} ({notes})", [own.volumes.get(name) for own in maps]))
     if not rows:
         raise InputError("nobody has a volume above the cut-off, so there are no states to average.")
     return brains.state_mosaic(rows, maps[0].affine)

@@ -40,14 +40,8 @@ _KINDS = {
 def what_was_taken(verb: str, about: Mapping[str, Any], source: str, kind: str, what: str) -> list[str]:
     """Say what networks were compared with, or averaged over: source, kind and what told it, voxels of each.
 
-    Parameters
-    ----------
-    verb : str
-        First words of the sentence.
-    about : mapping
-        Sidecar of the table.
-    source, kind, what : str
-        Key of the sidecar that names the image, and beginnings of those that tell its kind and its parts.
+    The sentence begins with `verb`. `source` is the key of the table's sidecar that names the image, `kind` and `what`
+    are beginnings of those that tell its kind and its parts.
     """
     told = about.get(f"{what}Voxels")
     voxels = {name: count for name, count in (told if isinstance(told, dict) else {}).items() if isinstance(count, int)}
@@ -70,13 +64,7 @@ def what_was_taken(verb: str, about: Mapping[str, Any], source: str, kind: str, 
 
 
 def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
-    """Say for how many templates the network's maps beat the volume itself, in the scores that decide.
-
-    Parameters
-    ----------
-    overlap : DataFrame
-        The overlap table with columns ``method``, ``template`` and ``best_of_20_<score>``.
-    """
+    """Say for how many templates the network's maps beat the volume itself, in the scores that decide."""
     compared = {s: _better(overlap, s, "best_of_20") for s in DECIDING if f"best_of_20_{s}" in overlap}
     compared = {score: table for score, table in compared.items() if len(table)}
     if not compared:
@@ -128,14 +116,7 @@ def _better(overlap: pd.DataFrame, score: str, statistic: str) -> pd.DataFrame:
 
 @styled
 def overlap_scores(overlap: pd.DataFrame) -> Figure:
-    """Draw, per template, how well each method's maps match it: best of 20 and mean, three scores side by side.
-
-    Parameters
-    ----------
-    overlap : DataFrame
-        The overlap table: a row per method and template with columns ``method``, ``template``, ``template_density``,
-        ``method_density`` and ``best_of_20_<score>``, ``mean_<score>``.
-    """
+    """Draw, per template, how well each method's maps match it: best of 20 and mean, three scores side by side."""
     methods = methods_of(overlap)
     scores = [score for score in reversed(PANEL_TITLES) if {f"best_of_20_{score}", f"mean_{score}"} <= set(overlap)]
     ranking = overlap[overlap["method"].isin(BRANCHES)].groupby("template", sort=False)
@@ -191,12 +172,7 @@ def _chance_marks(axes: Axes, table: pd.DataFrame, score: str) -> None:
 def threshold_curves(table: pd.DataFrame, threshold: float = THRESHOLD) -> Figure:
     """Draw IoU, averaged over templates, and the share of the region that a map takes, against the threshold.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``method``, ``template``, ``threshold``, ``method_density``, ``best_of_20_iou``, ``mean_iou``.
-    threshold : float
-        At which all other scores are taken.
+    A line marks the `threshold` at which all other scores are taken.
     """
     methods = methods_of(table)
     columns = ["best_of_20_iou", "mean_iou", "method_density"]

@@ -28,25 +28,13 @@ _NODE = {"fbn1": "#CFE5F3", "fbn2": "#FBDCC8", "volume": "#DDDDDD"}
 
 @dataclass(frozen=True, eq=False)
 class TransitionPanel:
-    """One graph: how often a state follows another, and how much of the time each takes.
-
-    Attributes
-    ----------
-    title : str
-    method : str
-        For the colour.
-    names : sequence of str
-        States.
-    counts : array, (n_states, n_states)
-        From row to column.
-    occupancy : array, (n_states,)
-    """
+    """One graph: how often a state follows another, and how much of the time each takes."""
 
     title: str
-    method: str
-    names: Sequence[str]
-    counts: np.ndarray
-    occupancy: np.ndarray
+    method: str  # for the colour
+    names: Sequence[str]  # of the states
+    counts: np.ndarray  # (n_states, n_states), from row to column
+    occupancy: np.ndarray  # (n_states,)
 
 
 @styled
@@ -143,17 +131,9 @@ def _wrapped(text: str, width: int = 76, most: int = 3) -> list[str]:
 
 
 def graphs_of(metrics: pd.DataFrame, transitions: pd.DataFrame, occupancy: str, where: str = "") -> Figure:
-    """Draw the graph of every method of the long tables.
+    """Draw the graph of every method of two long tables: the column `occupancy` of each state, and counts from-to.
 
-    Parameters
-    ----------
-    metrics : DataFrame
-        ``method``, ``state`` and the column `occupancy`.
-    transitions : DataFrame
-        ``method``, ``from``, ``to``, ``count``.
-    occupancy : str
-    where : str
-        What stands behind the names of the methods.
+    What `where` says stands behind the names of the methods.
     """
     panels = []
     for method in methods_of(metrics):
