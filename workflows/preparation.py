@@ -59,15 +59,16 @@ def init_prepare_run_wf(
         At once, where an argument cannot be, or two contradict each other.
     """
     check_memory(mem_gb=mem_gb)
+    interface = PrepareRun(denoised=denoised, **preparation.given())  # refuses what cannot be
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata"]
     fields += ["repetition_time", "repetition_time_source", "known"]
     description = _description(preparation, denoised=denoised, repetition_time=repetition_time)
     workflow, inputnode, outputnode = begin(name, fields, PREPARED, description)
-    prepare = pe.Node(PrepareRun(denoised=denoised, **preparation.given()), name="prepare", n_procs=1, mem_gb=mem_gb)
+    prepare = pe.Node(interface, name="prepare", n_procs=1, mem_gb=mem_gb)
     if grid_mask is not None:
         prepare.inputs.grid_mask = grid_mask
     if repetition_time is not None:
-        PrepareRun(repetition_time=repetition_time)  # refuses what cannot be
+        PrepareRun(repetition_time=repetition_time)  # refuses it too
         inputnode.inputs.repetition_time = repetition_time
     workflow.connect([(inputnode, prepare, same(*fields)), (prepare, outputnode, same(*PREPARED))])
     return workflow
