@@ -17,17 +17,6 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     about = f"(SCAAE, @scaae; {', '.join(facts)})"
     training = card.get("Training", {})
     known = isinstance(training.get("Runs"), list) and "VolumesSeen" in training
-    shown = (
-        f" on {training.get('Volumes')} volumes of {len(training['Runs'])} run(s); {training['VolumesSeen']} volumes, "
-        "repetitions included, were shown"
-        if known
-        else ""
-    )
-    caution = (
-        " This is little training: its networks are those of an undertrained model."
-        if training.get("Undertrained")
-        else ""
-    )
     if "Context" in card:
         fitted = f" on {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
@@ -37,7 +26,10 @@ def training_sentence(card: Mapping[str, Any]) -> str:
             "its slope in runs left out. Branch 1 marks what is above the mean of a voxel over the run, branch 2 what "
             "is below."
         )
-    return (
-        f"The spatial and channel-wise attention autoencoder {about} was trained with PyTorch (@pytorch){shown}."
-        f"{caution}"
-    )
+    text = f"The spatial and channel-wise attention autoencoder {about} was trained with PyTorch (@pytorch)"
+    if known:
+        text += f" on {training.get('Volumes')} volumes of {len(training['Runs'])} run(s); {training['VolumesSeen']} "
+        text += "volumes, repetitions included, were shown"
+    if training.get("Undertrained"):
+        return f"{text}. This is little training: its networks are those of an undertrained model."
+    return f"{text}."

@@ -40,37 +40,20 @@ class Resources:
     temporal_null_mem_gb: float = 4.0
 
     def __post_init__(self) -> None:
-        """Check values.
-
-        Raises
-        ------
-        UsageError
-            Which of them cannot be.
-        """
+        """Refuse values that cannot be (UsageError)."""
         check_device(self.device)
         check_processors(self.n_procs)
-        names = [field.name for field in fields(self) if field.name.endswith("mem_gb")]
-        check_memory(**{name: getattr(self, name) for name in names})
+        check_memory(**{name: value for name, value in vars(self).items() if name.endswith("mem_gb")})
 
 
 def check_processors(n_procs: int) -> None:
-    """See that a number of processors is one.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse what is no number of processors (UsageError)."""
     if type(n_procs) is not int or n_procs < 1:
         raise UsageError(f"`n_procs` must be a whole number, 1 or larger, not {n_procs!r}.")
 
 
 def check_memory(**memory: float) -> None:
-    """See that numbers of gigabytes are some.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse what are no numbers of gigabytes (UsageError)."""
     for name, gigabytes in memory.items():
         if not 0 <= gigabytes < float("inf"):
             raise UsageError(f"`{name}` must be a number of gigabytes, not {gigabytes!r}.")

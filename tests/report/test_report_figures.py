@@ -76,10 +76,10 @@ EDGES = {
     "one lag": lambda: lag_curve(lags(n=1)),
     "lags all n/a": lambda: lag_curve(lags(NAN)),
     "lags empty": lambda: lag_curve(lags().iloc[:0]),
-    "curve of one threshold": lambda: threshold_curves(curve(thresholds=[0.3]), 0.3),
-    "curve all n/a": lambda: threshold_curves(curve(NAN), 0.3),
-    "curve as words": lambda: threshold_curves(curve("n/a"), 0.3),
-    "curve empty": lambda: threshold_curves(curve().iloc[:0], 0.3),
+    "curve of one threshold": lambda: threshold_curves(curve(thresholds=[0.3])),
+    "curve all n/a": lambda: threshold_curves(curve(NAN)),
+    "curve as words": lambda: threshold_curves(curve("n/a")),
+    "curve empty": lambda: threshold_curves(curve().iloc[:0]),
     "weights of one volume": lambda: channel_weights(np.full((1, 32), 0.5), 2.0),
     "weights all n/a": lambda: channel_weights(np.full((5, 32), NAN), 2.0),
     "weights empty": lambda: channel_weights(np.zeros((0, 32))),
@@ -137,7 +137,7 @@ def test_volumes_and_seconds_stand_on_the_axes():
 def test_a_threshold_curve_is_the_mean_over_templates_with_the_papers_threshold_marked():
     table = curve(0.2)
     table.loc[(table["template"] == "B") & (table["method"] == "fbn1"), "best_of_20_iou"] = [0.4, NAN, 0.6]
-    scores, density = threshold_curves(table, 0.3).axes
+    scores, density = threshold_curves(table).axes
     np.testing.assert_allclose(scores.lines[0].get_ydata(), [0.3, 0.2, 0.4])
     np.testing.assert_allclose(scores.lines[1].get_ydata(), 0.2)
     np.testing.assert_allclose(density.lines[0].get_ydata(), 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -92,23 +94,20 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
         for kind, word in (("best_of_20", "of 20"), ("mean", "mean"), ("best", "best"))
         if f"{kind}_{score}{suffix}" in scores
     ]
-    methods = ordered_methods(scores["method"])
-    means = scores.groupby("method")[[name for name, *_ in columns]].mean(numeric_only=True).reindex(methods)
+    methods, names = ordered_methods(scores["method"]), [name for name, *_ in columns]
+    means = scores.groupby("method")[names].mean(numeric_only=True).reindex(methods)
     best = means.max()
-    maps = scores.groupby("method")["n_volumes"].first() if "n_volumes" in scores else None
-    rows = []
+    counts = scores.groupby("method")["n_volumes"].first() if "n_volumes" in scores else None
+    lead, rows = ["Method"] if counts is None else ["Method", "Candidates"], []
     for method in methods:
-        what = "maps" if method in PER_RUN else "volumes"
-        small = "" if maps is None else f"{number(maps[method], 0)} {what}"
-        line = [Cell(method_label(method)), *([] if maps is None else [Cell(small)])]
+        row = [Cell(method_label(method))]
+        if counts is not None:
+            row.append(Cell(f"{number(counts[method], 0)} {'maps' if method in PER_RUN else 'volumes'}"))
         values = means.loc[method]
-        line += [Cell(number(values[name]), strong=bool(values[name] == best[name])) for name, *_ in columns]
-        rows.append(line)
-    groups = [("", 1 if maps is None else 2)]
-    for score in SCORE_LABELS:
-        width = sum(own == score for _, own, _ in columns)
-        groups += [(capitalised(SCORE_LABELS[score]), width)] if width else []
-    headings = ["Method", *([] if maps is None else ["Candidates"]), *(word for *_, word in columns)]
+        rows.append(row + [Cell(number(values[name]), strong=bool(values[name] == best[name])) for name in names])
+    widths = Counter(score for _, score, _ in columns)
+    groups = [("", len(lead)), *((capitalised(SCORE_LABELS[score]), width) for score, width in widths.items())]
+    headings = [*lead, *(word for *_, word in columns)]
     return Table("Figure 5 as numbers: means over templates", headings, rows, caption, groups, narrow=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...derivatives.reading import Run
@@ -70,11 +69,17 @@ def motion(samples: pd.DataFrame, repetition_time: float | None = None, threshol
     displacement = numbers(samples["framewise_displacement"]).to_numpy(float)
     figure = Figure(figsize=(WIDTH, 2.4))
     axes = figure.subplots()
-    dropped = {"dummy scan": ("dummy", "#56B4E9"), "censored for motion": ("censored", "#E69F00")}
-    other = (samples["kept"] != 1) & (samples["dummy"] != 1) & (samples["censored"] != 1)
-    for label, (column, colour) in dropped.items():
-        _bands(axes, (samples[column] == 1).to_numpy(), colour, label)
-    _bands(axes, other.to_numpy(), DROPPED, "dropped for another reason")
+    dummy, censored = samples["dummy"] == 1, samples["censored"] == 1
+    dropped = {
+        "dummy scan": (dummy, "#56B4E9"),
+        "censored for motion": (censored, "#E69F00"),
+        "dropped for another reason": ((samples["kept"] != 1) & ~dummy & ~censored, DROPPED),
+    }
+    for label, (where, colour) in dropped.items():
+        for start, stop in stretches(where.to_numpy()):
+            axes.axvspan(start - 0.5, stop - 0.5, color=colour, alpha=0.45, linewidth=0)
+        if where.any():
+            axes.fill_between([], [], color=colour, alpha=0.45, label=f"{label}: {int(where.sum())}")
     if np.isfinite(displacement).any():
         axes.plot(displacement, color="#222222", linewidth=1, marker="." if len(displacement) < 30 else None)
         if threshold is not None:
@@ -87,14 +92,6 @@ def motion(samples: pd.DataFrame, repetition_time: float | None = None, threshol
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
-
-
-def _bands(axes: Axes, where: np.ndarray, colour: str, label: str) -> None:
-    """Shade the volumes where `where` is true, and count them in the legend."""
-    for start, stop in stretches(where):
-        axes.axvspan(start - 0.5, stop - 0.5, color=colour, alpha=0.45, linewidth=0)
-    if where.any():
-        axes.fill_between([], [], color=colour, alpha=0.45, label=f"{label}: {int(where.sum())}")
 
 
 def _motion(run: Run) -> Figure:

@@ -169,11 +169,8 @@ def _chance_marks(axes: Axes, table: pd.DataFrame, score: str) -> None:
 
 
 @styled
-def threshold_curves(table: pd.DataFrame, threshold: float = THRESHOLD) -> Figure:
-    """Draw IoU, averaged over templates, and the share of the region that a map takes, against the threshold.
-
-    A line marks the `threshold` at which all other scores are taken.
-    """
+def threshold_curves(table: pd.DataFrame) -> Figure:
+    """Draw IoU, averaged over templates, and the share of the region that a map takes, against the threshold."""
     methods = methods_of(table)
     columns = ["best_of_20_iou", "mean_iou", "method_density"]
     values = table[columns].apply(numbers)
@@ -191,7 +188,7 @@ def threshold_curves(table: pd.DataFrame, threshold: float = THRESHOLD) -> Figur
     scores.set(ylabel="IoU, mean over templates", xlabel="threshold (share of a map's maximum)", ylim=(0, None))
     density.set(ylabel="% of the region above it", xlabel="threshold", ylim=(0, None))
     for axes in (scores, density):
-        axes.axvline(threshold, color="black", linestyle=":", linewidth=1.2)
+        axes.axvline(THRESHOLD, color="black", linestyle=":", linewidth=1.2)
         axes.grid(color="#E2E2E2", linewidth=0.6)
         axes.set_xlim(0, 1)
     handles, _ = scores.get_legend_handles_labels()
@@ -199,7 +196,7 @@ def threshold_curves(table: pd.DataFrame, threshold: float = THRESHOLD) -> Figur
     handles += [
         Line2D([], [], markersize=5, label="best of 20 volumes", **grey),
         Line2D([], [], linestyle="--", mfc="white", markersize=3.5, label="mean over volumes", **grey),
-        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label=f"{threshold:g}, the paper's"),
+        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label=f"{THRESHOLD:g}, the paper's"),
     ]
     legend_above(figure, handles, columnspacing=1.2, handletextpad=0.5)
     return figure
