@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.search.context import Context, fit_context
 from benchmarks.search.head import FOLDER, Head
-from benchmarks.search.network import ViewAttention
+from benchmarks.search.network import ViewAttention, padded
 from benchmarks.search.variants import VARIANTS
 from benchmarks.search.views import CHANNELS, Shown, Viewer
 
@@ -79,7 +79,7 @@ def load_network(path: Path, name: str, head: Head) -> ViewAttention:
     with np.load(path) as arrays:
         prefix = f"{name}/"
         state = {key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays if key.startswith(prefix)}
-    network.load_state_dict(state)
+    network.load_state_dict(padded(state))
     return network
 
 
