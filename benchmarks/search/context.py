@@ -56,6 +56,8 @@ class Context:
     part_spread, part_persistence : Tensor, (ROTATED,)
         Of the volumes' products with the parts.
     n_runs : int
+    agreement : Tensor, (ROTATED,)
+        How like each other a part's closest ones are that were found in each half of the runs, 0 to 1.
     """
 
     maps: Tensor
@@ -66,6 +68,7 @@ class Context:
     part_spread: Tensor
     part_persistence: Tensor
     n_runs: int
+    agreement: Tensor | None = None
 
 
 def temporal_smoothing(n_volumes: int, repetition_time: float, sigma: float = TIME_SIGMA) -> Tensor:
@@ -78,7 +81,12 @@ def temporal_smoothing(n_volumes: int, repetition_time: float, sigma: float = TI
 
 
 def fit_context(
-    head: Head, runs: Tensor, *, repetition_time: float | Sequence[float], time_sigma: float = TIME_SIGMA
+    head: Head,
+    runs: Tensor,
+    *,
+    repetition_time: float | Sequence[float],
+    time_sigma: float = TIME_SIGMA,
+    agreement: bool = True,
 ) -> Context:
     """Fit a context to prepared runs (n_runs, n_volumes, n_voxels); none gives an empty one.
 
@@ -90,19 +98,23 @@ def fit_context(
         In s, of all runs or of each.
     time_sigma : float
         Smoothing in time before the fit, in s.
+    agreement : bool
+        Measure it; 0 otherwise.
     """
     if not len(runs):
         empty = torch.zeros(RANK, head.n_voxels, device=head.device)
         none = torch.zeros(RANK, device=head.device)
-        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0)
+        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0, none[:ROTATED])
     near = Smoothing(head, SIGMA)
     seconds = [repetition_time] * len(runs) if isinstance(repetition_time, (int, float)) else list(repetition_time)
     maps, _, codes = _components(runs, _smoothings(runs, seconds, time_sigma), near)
     halves = [(runs[:, : runs.shape[1] // 2], seconds), (runs[:, runs.shape[1] // 2 :], seconds)]
     folds = [(runs[n::2], seconds[n::2]) for n in (0, 1)] if len(runs) > 1 else halves
-    measured = []
+    measured, found = [], []
     for (fitted, inner), (left_out, outer) in (folds, folds[::-1]):
-        directions, power, _ = _components(fitted, _smoothings(fitted, inner, time_sigma), near)
+        directions, power, inner_codes = _components(fitted, _smoothings(fitted, inner, time_sigma), near)
+        if agreement:
+            found.append(_refined(_rotate(directions[:ROTATED]), directions, inner_codes))
         left_out_codes = left_out @ near.adjoint(directions).T
         variance = (_smoothings(left_out, outer, time_sigma) @ left_out_codes).square().mean(dim=(0, 1))
         later = persistence_of(left_out_codes, outer)
@@ -111,7 +123,15 @@ def fit_context(
     parts = _refined(_rotate(maps[:ROTATED]), maps, codes)
     part_persistence = persistence_of(runs @ parts.T, seconds)
     spreads = _spread(runs, maps), _spread(runs, parts)
-    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs))
+    agreed = _agreement(parts, found) if agreement else torch.zeros_like(part_persistence)
+    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs), agreed)
+
+
+def _agreement(parts: Tensor, found: list[Tensor]) -> Tensor:
+    """Compare the parts of either half that are closest to each part: cosine of what lies above their means."""
+    parts, *found = (functional.normalize(one - one.mean(dim=1, keepdim=True), dim=1) for one in (parts, *found))
+    closest = [one[(parts @ one.T).argmax(dim=1)] for one in found]
+    return (closest[0] * closest[1]).sum(dim=1).clamp(min=0)
 
 
 def _smoothings(runs: Tensor, seconds: Sequence[float], sigma: float) -> Tensor:
@@ -134,7 +154,17 @@ def ideal_context(runs: Tensor, maps: Tensor, *, repetition_time: float) -> Cont
     there = (found.square().sum(dim=1) > 0).float()
     spreads = _spread(runs, found), _spread(runs, parts)
     part_persistence = persistence_of(runs @ parts.T, [repetition_time] * len(runs))
-    return Context(found, spreads[0], there, later * there, parts, spreads[1], part_persistence, 1000)
+    return Context(
+        found,
+        spreads[0],
+        there,
+        later * there,
+        parts,
+        spreads[1],
+        part_persistence,
+        1000,
+        (part_persistence > 0).float(),
+    )
 
 
 def orthonormal(rows: Tensor) -> Tensor:

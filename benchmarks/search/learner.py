@@ -44,7 +44,7 @@ class Learner:
         averaged = ViewAttention(variant.shape, head.coarse if variant.shape.around else None).to(head.device)
         averaged.load_state_dict(network.state_dict())
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=variant.rate, weight_decay=1e-4, fused=head.device.type == "cuda"
+            network.parameters(), lr=variant.rate, weight_decay=variant.decay, fused=head.device.type == "cuda"
         )
         return Learner(name, variant, network, averaged, optimiser, [])
 

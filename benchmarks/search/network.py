@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.search.views import BASIC, CHANNELS, N_ABOUT, N_MORE, Shown
+from benchmarks.search.views import BASIC, CHANNELS, N_ABOUT, N_AGREED, N_MORE, Shown
 
 __all__ = ["Shape", "ViewAttention", "padded"]
 
@@ -45,6 +45,8 @@ class Shape:
         A depthwise 3 x 3 x 3 convolution at twice the voxel size in the trunk.
     handed : bool
         Every view is an attention map of its own, and the network knows the width in time and the run's own numbers.
+    agreed : bool
+        The network knows how far halves of the other runs agree.
     """
 
     views: tuple[str, ...] = BASIC
@@ -55,6 +57,7 @@ class Shape:
     calm: bool = False
     around: bool = False
     handed: bool = False
+    agreed: bool = False
 
     @property
     def inputs(self) -> int:
@@ -91,6 +94,8 @@ class ViewAttention(nn.Module):
         self.register_buffer("chosen", torch.tensor([CHANNELS.index(name) for name in shape.views]), persistent=False)
         self.register_buffer("gain", torch.ones(len(CHANNELS)))
         self.n_about = N_ABOUT + N_MORE if shape.handed else N_ABOUT
+        if shape.agreed:
+            self.n_about += N_AGREED
         n_global = len(shape.views) + self.n_about
         self.about = nn.Sequential(nn.Linear(n_global, 32), nn.GELU(), nn.Linear(32, 2 * shape.width))
         self.stem = nn.Linear(shape.inputs, shape.width)

@@ -100,7 +100,7 @@ def draw_design(seed: int, *, family: str = "regions", tiny: bool = False) -> De
         seed=seed,
         family=family,
         n_others=int(rng.choice(OTHERS[:6] if tiny else OTHERS)),
-        n_targets=2 if tiny else 4,
+        n_targets=2,
         n_volumes=40 if tiny else n_volumes,
         n_networks=int(rng.integers(5, 16)),
         regime=str(rng.choice(REGIMES, p=[0.35, 0.35, 0.2, 0.1])),

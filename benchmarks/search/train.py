@@ -64,6 +64,8 @@ class Training:
     seed : int
     most_others : int
         Other runs of a study, at most.
+    quiet : float
+        Share of the studies with a background whose background is left out.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Training:
         tiny: bool = False,
         seed: int = 0,
         most_others: int = 100,
+        quiet: float = 0.0,
     ):
-        self.head, self.out, self.tiny, self.seed, self.most_others = head, out, tiny, seed, most_others
+        self.head, self.out, self.tiny, self.seed = head, out, tiny, seed
+        self.most_others, self.quiet = most_others, quiet
         self.viewer = Viewer(head)
         self.shown, self.study, self.seconds = 0, 0, 0.0
         self.curve: list[dict[str, Any]] = []
@@ -109,8 +113,10 @@ class Training:
     def runs_of(self, number: int) -> Iterator[tuple[dict[Looks, Shown], Run]]:
         """Simulate a study and show the runs that are to be read, as each kind of variant may see them."""
         design = draw_design(number, tiny=self.tiny)
-        study = simulate(self.head, replace(design, n_others=min(design.n_others, self.most_others)))
         rng = np.random.default_rng([28, number])
+        if rng.random() < self.quiet:
+            design = replace(design, background=0.0)
+        study = simulate(self.head, replace(design, n_others=min(design.n_others, self.most_others)))
         repetition_time = study.design.repetition_time
         fitted = fit_context(self.head, study.others, repetition_time=repetition_time)
         for run in study.targets:
@@ -309,13 +315,20 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between validations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-others", type=int, default=100, help="other runs of a study, at most")
+    parser.add_argument("--quiet", type=float, default=0.0, help="share of backgrounds that are left out")
     options = parser.parse_args()
     started = time.monotonic()
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     head = Head.load(options.head or FOLDER / f"head_{8 if options.tiny else 4}mm.npz", options.device)
     training = Training(
-        head, options.only, options.out, tiny=options.tiny, seed=options.seed, most_others=options.most_others
+        head,
+        options.only,
+        options.out,
+        tiny=options.tiny,
+        seed=options.seed,
+        most_others=options.most_others,
+        quiet=options.quiet,
     )
     minutes = options.minutes - (time.monotonic() - started) / 60
     spare = min(25.0, 12 * minutes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.search.network import Shape
@@ -35,6 +35,8 @@ class Variant:
     rate : float
         Learning rate.
     seed : int
+    decay : float
+        Decay of the weights.
     looks : {"classic", "any", "volume", "everything"}
     """
 
@@ -43,6 +45,7 @@ class Variant:
     raw: float = 1.0
     rate: float = 2e-3
     seed: int = 0
+    decay: float = 1e-4
     looks: Looks = "classic"
 
 
@@ -81,5 +84,13 @@ VARIANTS |= {
     "one_not_handed": Variant(Shape(EVERYTHING, width=64, depth=2, combine=True, calm=True), looks="any"),
     "volume_only": Variant(Shape((*BASIC, *PARTS), width=64, depth=2, combine=True, handed=True), looks="volume"),
     "everything_only": Variant(ONE, looks="everything"),
+}
+
+SHIP = Shape(FEW, width=48, depth=2, calm=True, handed=True, agreed=True)
+VARIANTS |= {
+    "few": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
+    "few_seed1": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, seed=1, looks="any"),
+    "few_raw": Variant(SHIP, amplitude=0.5, decay=1e-2, looks="any"),
+    "few_small": Variant(replace(SHIP, width=32, depth=1, branch=8), amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
 }
 """One network for all settings, and what it is held against."""

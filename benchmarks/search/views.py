@@ -33,6 +33,7 @@ __all__ = [
     "CLASSIC",
     "EVERYTHING",
     "N_ABOUT",
+    "N_AGREED",
     "N_MORE",
     "OWN",
     "PARTS",
@@ -80,6 +81,9 @@ N_MORE = 18
 at: persistence of its own components (four bands), of its own parts (three), of other people's components (two) and
 parts (two) in this run, how like the parts of others its own version of them is, volumes, and that it was looked at."""
 
+N_AGREED = 3
+"""And how far halves of the other runs agree on the parts, in three bands."""
+
 BANDS = ((0, 4), (4, 8), (8, 16), (16, 32))
 
 
@@ -92,7 +96,7 @@ class Shown:
     channels : Tensor, (n_volumes, n_voxels, len(CHANNELS))
     strengths : Tensor, (n_volumes, len(CHANNELS))
         Logarithm of each channel's root mean square in the volume.
-    about : Tensor, (N_ABOUT + N_MORE,)
+    about : Tensor, (N_ABOUT + N_MORE + N_AGREED,)
         The context, the width in time and the run.
     codes, calm_codes : Tensor, (n_volumes, n_components)
         Of principal and rotated components, in their spread over the other runs.
@@ -182,7 +186,7 @@ class Viewer:
         about = _about(context, repetition_time, time_sigma, calm)
         if own and any("own" in name or "mine" in name for name in channels):
             seconds = [repetition_time]
-            fitted = fit_context(self.head, data[None], repetition_time=repetition_time)
+            fitted = fit_context(self.head, data[None], repetition_time=repetition_time, agreement=False)
             own_codes = data @ fitted.maps.T
             for prefix, seen in (("", own_codes), ("calm_", rested(own_codes))):
                 for rank in RANKS[:2]:
@@ -203,7 +207,7 @@ class Viewer:
                     if f"{prefix}{name}" in channels:
                         views[f"{prefix}{name}"] = nonnegative(sign * seen, maps) @ maps
             alike = (own_parts["mine"] * context.parts).sum(dim=1).mean()
-            about[-N_MORE + 4 :] = torch.cat(
+            about[N_ABOUT + 4 : N_ABOUT + N_MORE] = torch.cat(
                 [
                     _in_bands(fitted.persistence),
                     _in_thirds(fitted.part_persistence),
@@ -258,7 +262,8 @@ def _about(context: Context, repetition_time: float, time_sigma: float, calm: Te
         [_in_bands(context.stability), _in_bands(context.persistence), there[None], there.new_tensor(others)]
     )
     more = torch.cat([_in_thirds(context.part_persistence), there.new_tensor([math.log(averaged)])])
-    return torch.cat([known, more, there.new_zeros(N_MORE - len(more))])
+    agreed = there.new_zeros(N_AGREED) if context.agreement is None else _in_thirds(context.agreement)
+    return torch.cat([known, more, there.new_zeros(N_MORE - len(more)), agreed])
 
 
 def _traits(context: Context, n_voxels: int) -> Tensor:
