@@ -47,6 +47,9 @@ class Shape:
         Every view is an attention map of its own, and the network knows the width in time and the run's own numbers.
     agreed : bool
         The network knows how far halves of the other runs agree.
+    lead : float
+        Weight, times the square of that agreement, of the best view (``mine_held`` where the run may be looked at, else
+        ``above``) that branch 1 hands on whatever channel attention says.
     """
 
     views: tuple[str, ...] = BASIC
@@ -58,6 +61,7 @@ class Shape:
     around: bool = False
     handed: bool = False
     agreed: bool = False
+    lead: float = 0.0
 
     @property
     def inputs(self) -> int:
@@ -206,8 +210,19 @@ class ViewAttention(nn.Module):
         ).float()
         if self.shape.handed:
             handed = (weights[..., width:] * self.hand).mT
+            if self.shape.lead:
+                handed = handed + self._lead(shown)
             both = both + (views @ handed.to(views.dtype)).mT.float()
         return both
+
+    def _lead(self, shown: Shown) -> Tensor:
+        """Weigh what leads by how far halves of the other runs agree: (inputs, 2)."""
+        looked = shown.about[N_ABOUT + N_MORE - 1] > 0
+        agreed = shown.about[N_ABOUT + N_MORE :].mean()
+        first = self.shape.views.index("calm_mine_held" if bool(looked) else "calm_above")
+        weights = torch.zeros(self.shape.inputs, 2, device=shown.about.device)
+        weights[first, 0] = self.shape.lead * agreed.square()
+        return weights
 
     def _around(self, x: Tensor) -> Tensor:
         n, _, width = x.shape
