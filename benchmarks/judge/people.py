@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from benchmarks.judge.network import NETWORKS
 from benchmarks.judge.report import frame_of
 from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, Setting, label_of
 from benchmarks.judge.runs import Group, Run
+from benchmarks.judge.search import SEARCH
 from benchmarks.judge.seeds import TUNING, choose_settings
 from benchmarks.planted import grid_of_model
 from scaae_nipype.evaluation.scores.overlap import best_of_n, pearson_r, rank_scores
@@ -136,7 +137,7 @@ def settings_for_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[tupl
     """Give every rival with the settings that tuning seeds of planted data chose for AP; filters with all widths."""
     frame = frame_of(known)
     frame = frame[frame["seed"].isin(TUNING)] if not frame.empty else frame
-    for rival in RIVALS:
+    for rival in (*RIVALS, *SEARCH):
         chosen = set()
         if not frame.empty:
             for _, part in frame[frame["others"] == (3 if rival.needs_others else 0)].groupby("plant"):
@@ -257,12 +258,16 @@ def report_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield f"Six people, ten templates, {n_splits} of the ten splits, both ways round. First table of a class: score /"
     yield "by chance / above chance. Second: the network less each method, above chance, with the 95 % interval of a"
     yield "bootstrap over people, then templates.\n"
-    sees_of = {rival.name: rival.sees for rival in (*RIVALS, *NETWORKS)}
+    sees_of = {rival.name: rival.sees for rival in (*RIVALS, *SEARCH, *NETWORKS)}
     heads = [name.replace("_", " ").replace("average precision", "AP").replace("iou", "IoU") for name in SUMMARIES]
+    names = (NETWORKS[0].name, *(one.name for one in SEARCH if one.needs_others))
+    ours = [method for method in first if method.partition(" | ")[0] in names]
     for sees, title in CLASSES.items():
         methods = [method for method in first if sees_of[method.partition(" | ")[0]] == sees]
         methods.sort(key=lambda one: -float(np.subtract(*first[one]).mean()))
-        for content, cells_of in (("", _levels), (", the network less each", _differences)):
+        contents: list[tuple[str, Callable[[Table, str], str]]] = [("", _levels)]
+        contents += [(f", {name.partition(' | ')[0]} less each", partial(_differences, network=name)) for name in ours]
+        for content, cells_of in contents:
             yield f"### {title}{content}\n"
             yield f"| method | {' | '.join(heads)} |"
             yield "| --- |" + " --- |" * len(heads)
@@ -281,8 +286,7 @@ def _levels(table: Table, method: str) -> str:
     return f"{score.mean():.3f} / {chance.mean():.3f} / {(score - chance).mean():.3f}"
 
 
-def _differences(table: Table, method: str) -> str:
-    network = f"{NETWORKS[0].name} | "
+def _differences(table: Table, method: str, *, network: str) -> str:
     if network not in table or method == network:
         return "–"
     mean, low, high = bootstrap(np.subtract(*table[network]) - np.subtract(*table[method]))

@@ -11,8 +11,9 @@ from scipy.stats import t as student
 
 from benchmarks.judge.bounds import BOUND_OF_CLASS, share_of_way
 from benchmarks.judge.network import NETWORKS
-from benchmarks.judge.rivals import CLASSES, RIVALS, Sees
+from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, Sees
 from benchmarks.judge.scores import LOWER_IS_BETTER
+from benchmarks.judge.search import SEARCH
 from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, require
 
 __all__ = ["bar_of", "chosen_scores", "frame_of", "interval", "report"]
@@ -163,11 +164,11 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Give the network less the best of class B, and less the best of all classes, for each score."""
+    """Give the networks less the best of their class, and less the best of all classes, for each score."""
     yield "Scores, and differences above chance: mean over seeds [95 % interval, Student's t]. The transition error is"
     yield "compared as it is, fewer errors positive: by chance, methods that change seldom make few, and subtracting"
     yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score.\n"
-    yield _row(["plant, other runs", "score", "network", "best of B", "less the best of B", "best of all", "less it"])
+    yield _row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
     yield _row(["---"] * 7)
     for plant, others in cells:
         for score in _shown(frame, plant):
@@ -175,19 +176,23 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
             wide = scores.pivot_table(index="seed", columns="family", values="above")
             if score in AS_IT_IS:
                 wide = -scores.pivot_table(index="seed", columns="family", values="score")
-            name = NETWORKS[0].name
-            if name not in wide:
-                continue
-            raw = scores[scores["family"] == name]["score"].mean()
-            line = [f"{plant}, {others}", NAMES[score], f"{raw:.3f}"]
-            for sees in (("others",), tuple(CLASSES)):
-                bar = bar_of(scores, sees, score)
-                if bar is None or bar not in wide:
-                    line += ["–", "–"]
-                    continue
-                theirs = scores[scores["family"] == bar]["score"].mean()
-                line += [f"{bar} {theirs:.3f}", interval((wide[name] - wide[bar]).dropna())]
-            yield _row(line)
+            for network in (NETWORKS[0], *(one for one in SEARCH if one.needs_others)):
+                if network.name in wide:
+                    yield _row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
+
+
+def _against(scores: pd.DataFrame, wide: pd.DataFrame, network: Rival, score: str) -> Iterator[str]:
+    """Give the cells that hold a network against the best rival of its class, and of all classes."""
+    own = scores[scores["family"] == network.name]["score"].mean()
+    yield f"{network.name} {own:.3f}"
+    for sees in ((network.sees,), tuple(CLASSES)):
+        bar = bar_of(scores, sees, score)
+        if bar is None or bar not in wide:
+            yield from ("–", "–")
+            continue
+        theirs = scores[scores["family"] == bar]["score"].mean()
+        yield f"{bar} {theirs:.3f}"
+        yield interval((wide[network.name] - wide[bar]).dropna())
 
 
 def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[str]:
@@ -200,7 +205,7 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
             yield _row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
             yield _row(["---"] * (len(shown) + 2))
             families = [rival.name for rival in RIVALS if rival.sees == sees]
-            families += [network.name for network in NETWORKS if network.sees == sees]
+            families += [network.name for network in (*NETWORKS, *SEARCH) if network.sees == sees]
             yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
             yield ""
     yield "### Bounds: planted maps known\n"

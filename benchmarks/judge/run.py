@@ -25,6 +25,7 @@ from benchmarks.judge.report import frame_of, report
 from benchmarks.judge.rivals import RIVALS, Rival, label_of
 from benchmarks.judge.runs import Group, Run
 from benchmarks.judge.scores import LOWER_IS_BETTER, Target, judge_maps
+from benchmarks.judge.search import SEARCH
 from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of
 from benchmarks.planted import PlantedRun, grid_of_model
 from scaae_nipype.files import write_json
@@ -174,7 +175,8 @@ def run_plant(plant: Plant, store: Store, *, n_others: int, n_tuning: int, n_rep
     """Score one plant's methods of no other runs (`n_others` 0, with the bounds), or of so many."""
     judge = Judge(plant, store)
     tuning, reported = TUNING[:n_tuning], REPORTED[:n_reported]
-    rivals = [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
+    candidates = (*RIVALS, *SEARCH) if networks else RIVALS
+    rivals = [rival for rival in candidates if rival.needs_others == bool(n_others)]
     for seed in tuning:
         if not n_others:
             judge.score_bounds(seed, chance=False)

@@ -9,6 +9,7 @@ non-negative maps): this finds networks if those are of one sign and sparse.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,15 @@ from torch.nn import functional
 
 from benchmarks.search.head import Head, Smoothing
 
-__all__ = ["Context", "fit_context", "ideal_context", "nonnegative", "orthonormal", "temporal_smoothing"]
+__all__ = [
+    "Context",
+    "fit_context",
+    "ideal_context",
+    "nonnegative",
+    "orthonormal",
+    "persistence_of",
+    "temporal_smoothing",
+]
 
 RANK, ROTATED = 32, 12
 """Principal components; how many of them are rotated."""
@@ -47,6 +56,8 @@ class Context:
     part_spread, part_persistence : Tensor, (ROTATED,)
         Of the volumes' products with the parts.
     n_runs : int
+    agreement : Tensor, (ROTATED,)
+        How like each other a part's closest ones are that were found in each half of the runs, 0 to 1.
     """
 
     maps: Tensor
@@ -57,41 +68,76 @@ class Context:
     part_spread: Tensor
     part_persistence: Tensor
     n_runs: int
+    agreement: Tensor | None = None
 
 
 def temporal_smoothing(n_volumes: int, repetition_time: float, sigma: float = TIME_SIGMA) -> Tensor:
-    """Give the matrix (n_volumes, n_volumes) of a Gaussian in time whose rows sum to 1; `sigma` in s."""
+    """Give the matrix (n_volumes, n_volumes) of a Gaussian in time whose rows sum to 1; `sigma` in s, 0 for none."""
+    if not sigma:
+        return torch.eye(n_volumes)
     seconds = torch.arange(n_volumes, dtype=torch.float64) * repetition_time
     weights = torch.exp(-((seconds[:, None] - seconds) ** 2) / (2 * sigma**2))
     return (weights / weights.sum(dim=1, keepdim=True)).float()
 
 
-def fit_context(head: Head, runs: Tensor, *, repetition_time: float, time_sigma: float = TIME_SIGMA) -> Context:
-    """Fit a context to prepared runs (n_runs, n_volumes, n_voxels); none gives an empty one."""
+def fit_context(
+    head: Head,
+    runs: Tensor,
+    *,
+    repetition_time: float | Sequence[float],
+    time_sigma: float = TIME_SIGMA,
+    agreement: bool = True,
+) -> Context:
+    """Fit a context to prepared runs (n_runs, n_volumes, n_voxels); none gives an empty one.
+
+    Parameters
+    ----------
+    head : Head
+    runs : Tensor
+    repetition_time : float or sequence of float
+        In s, of all runs or of each.
+    time_sigma : float
+        Smoothing in time before the fit, in s.
+    agreement : bool
+        Measure it; 0 otherwise.
+    """
     if not len(runs):
         empty = torch.zeros(RANK, head.n_voxels, device=head.device)
         none = torch.zeros(RANK, device=head.device)
-        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0)
+        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0, none[:ROTATED])
     near = Smoothing(head, SIGMA)
-    time = temporal_smoothing(runs.shape[1], repetition_time, time_sigma).to(head.device)
-    maps, _, codes = _components(runs, time, near)
-    halves = [runs[:, : runs.shape[1] // 2], runs[:, runs.shape[1] // 2 :]]
-    folds = [runs[0::2], runs[1::2]] if len(runs) > 1 else halves
-    lag = max(1, round(3 / repetition_time))
-    measured = []
-    for fitted, left_out in (folds, folds[::-1]):
-        inner = temporal_smoothing(fitted.shape[1], repetition_time, time_sigma).to(head.device)
-        outer = temporal_smoothing(left_out.shape[1], repetition_time, time_sigma).to(head.device)
-        directions, power, _ = _components(fitted, inner, near)
+    seconds = [repetition_time] * len(runs) if isinstance(repetition_time, (int, float)) else list(repetition_time)
+    maps, _, codes = _components(runs, _smoothings(runs, seconds, time_sigma), near)
+    halves = [(runs[:, : runs.shape[1] // 2], seconds), (runs[:, runs.shape[1] // 2 :], seconds)]
+    folds = [(runs[n::2], seconds[n::2]) for n in (0, 1)] if len(runs) > 1 else halves
+    measured, found = [], []
+    for (fitted, inner), (left_out, outer) in (folds, folds[::-1]):
+        directions, power, inner_codes = _components(fitted, _smoothings(fitted, inner, time_sigma), near)
+        if agreement:
+            found.append(_refined(_rotate(directions[:ROTATED]), directions, inner_codes))
         left_out_codes = left_out @ near.adjoint(directions).T
-        variance = (outer @ left_out_codes).square().mean(dim=(0, 1))
-        later = _persistence(left_out_codes, lag)
+        variance = (_smoothings(left_out, outer, time_sigma) @ left_out_codes).square().mean(dim=(0, 1))
+        later = persistence_of(left_out_codes, outer)
         measured.append(torch.stack([(variance / power.clamp(min=1e-9)).clamp(0, 1), later]))
     stability, persistence = (sum(measured) / 2) * (maps.square().sum(dim=1) > 0)
     parts = _refined(_rotate(maps[:ROTATED]), maps, codes)
-    part_persistence = _persistence(runs @ parts.T, lag)
+    part_persistence = persistence_of(runs @ parts.T, seconds)
     spreads = _spread(runs, maps), _spread(runs, parts)
-    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs))
+    agreed = _agreement(parts, found) if agreement else torch.zeros_like(part_persistence)
+    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs), agreed)
+
+
+def _agreement(parts: Tensor, found: list[Tensor]) -> Tensor:
+    """Compare the parts of either half that are closest to each part: cosine of what lies above their means."""
+    parts, *found = (functional.normalize(one - one.mean(dim=1, keepdim=True), dim=1) for one in (parts, *found))
+    closest = [one[(parts @ one.T).argmax(dim=1)] for one in found]
+    return (closest[0] * closest[1]).sum(dim=1).clamp(min=0)
+
+
+def _smoothings(runs: Tensor, seconds: Sequence[float], sigma: float) -> Tensor:
+    """Give a Gaussian in time for every run, (n_runs or 1, n_volumes, n_volumes); one if all are alike."""
+    alike = seconds[:1] if len(set(seconds)) == 1 else seconds
+    return torch.stack([temporal_smoothing(runs.shape[1], one, sigma) for one in alike]).to(runs.device)
 
 
 def ideal_context(runs: Tensor, maps: Tensor, *, repetition_time: float) -> Context:
@@ -100,15 +146,25 @@ def ideal_context(runs: Tensor, maps: Tensor, *, repetition_time: float) -> Cont
     values, vectors = torch.linalg.eigh(maps.double() @ maps.double().T)
     directions = (vectors.T @ maps.double() / values.clamp(min=1e-9).sqrt()[:, None]).float().flip(0)
     directions = directions * (values.flip(0) > 1e-5)[:, None]
-    lag = max(1, round(3 / repetition_time))
     found = torch.zeros(RANK, maps.shape[1], device=maps.device)
     found[: len(directions)] = directions
-    later = _persistence(runs @ found.T, lag)
+    later = persistence_of(runs @ found.T, [repetition_time] * len(runs))
     parts = torch.zeros(ROTATED, maps.shape[1], device=maps.device)
     parts[: min(ROTATED, len(maps))] = maps[:ROTATED]
     there = (found.square().sum(dim=1) > 0).float()
-    spreads, part_persistence = (_spread(runs, found), _spread(runs, parts)), _persistence(runs @ parts.T, lag)
-    return Context(found, spreads[0], there, later * there, parts, spreads[1], part_persistence, 1000)
+    spreads = _spread(runs, found), _spread(runs, parts)
+    part_persistence = persistence_of(runs @ parts.T, [repetition_time] * len(runs))
+    return Context(
+        found,
+        spreads[0],
+        there,
+        later * there,
+        parts,
+        spreads[1],
+        part_persistence,
+        1000,
+        (part_persistence > 0).float(),
+    )
 
 
 def orthonormal(rows: Tensor) -> Tensor:
@@ -124,10 +180,21 @@ def _spread(runs: Tensor, maps: Tensor) -> Tensor:
     return (runs @ maps.T).square().mean(dim=(0, 1)).sqrt()
 
 
-def _persistence(codes: Tensor, lag: int) -> Tensor:
-    """Correlate codes (n_runs, n_volumes, n) with those `lag` volumes later: (n,), 0 to 1."""
-    later = (codes[:, lag:] * codes[:, :-lag]).mean(dim=(0, 1))
-    return (later / codes.square().mean(dim=(0, 1)).clamp(min=1e-9)).clamp(0, 1)
+def persistence_of(codes: Tensor, seconds: Sequence[float]) -> Tensor:
+    """Correlate codes (n_runs, n_volumes, n) with those about 3 s later: (n,), 0 to 1.
+
+    Parameters
+    ----------
+    codes : Tensor
+    seconds : sequence of float
+        Repetition time of each run.
+    """
+    together = torch.zeros_like(codes[0, 0])
+    for lag in sorted({max(1, round(3 / one)) for one in seconds}):
+        alike = [n for n, one in enumerate(seconds) if max(1, round(3 / one)) == lag]
+        part = codes[alike] if len(alike) < len(codes) else codes
+        together = together + (part[:, lag:] * part[:, :-lag]).mean(dim=1).sum(dim=0)
+    return (together / len(codes) / codes.square().mean(dim=(0, 1)).clamp(min=1e-9)).clamp(0, 1)
 
 
 def _components(runs: Tensor, time: Tensor, near: Smoothing) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,7 +212,7 @@ def _components(runs: Tensor, time: Tensor, near: Smoothing) -> tuple[Tensor, Te
     count = min(RANK + OVERSAMPLING, n_runs * n_volumes)
     generator = torch.Generator().manual_seed(0)
     start = torch.randn((count, n_runs * n_volumes), generator=generator).to(runs.device)
-    twice = time.T @ time
+    twice = time.mT @ time
     flat = runs.flatten(0, 1)
 
     sketch = orthonormal(near(start @ flat))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.search.context import Context, fit_context
 from benchmarks.search.head import FOLDER, Head
-from benchmarks.search.network import ViewAttention
+from benchmarks.search.network import ViewAttention, padded
 from benchmarks.search.variants import VARIANTS
 from benchmarks.search.views import CHANNELS, Shown, Viewer
 
@@ -72,14 +72,14 @@ def contexts(head: Head, regime: str, snr: float, jitter: float, n_runs: int) ->
     }
 
 
-def load_network(path: Path, name: str, head: Head) -> ViewAttention:
-    """Read a variant from a file of weights."""
+def load_network(path: Path, name: str, head: Head | None = None) -> ViewAttention:
+    """Read a variant from a file of weights; those that look around a voxel need the head."""
     shape = VARIANTS[name].shape
-    network = ViewAttention(shape, head.coarse if shape.around else None).eval()
+    network = ViewAttention(shape, head.coarse if head is not None and shape.around else None).eval()
     with np.load(path) as arrays:
         prefix = f"{name}/"
         state = {key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays if key.startswith(prefix)}
-    network.load_state_dict(state)
+    network.load_state_dict(padded(state))
     return network
 
 

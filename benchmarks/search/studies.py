@@ -2,7 +2,8 @@
 
 Every study has networks, regime, repetition time, noise and differences between people of its own. Two families of
 networks are never mixed: trainings see ``regions`` (Gaussian blobs, as the product's `random_networks`, and unions of
-them of other widths), validation sees ``fields`` (level sets of smooth random fields, neither round nor bilateral).
+them of other widths) and ``patches`` (unions of a random parcellation's cells, smoothed), validation sees ``fields``
+(level sets of smooth random fields, neither round nor bilateral).
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ PREPARED_FWHM = 6.0
 """Smoothing of the preparation in mm."""
 
 RUNS_AT_ONCE = 6
+PATCHES = 0.35
+"""Share of the training studies whose networks are patches."""
+
+UNEVEN_FWHM = 40.0
+"""In mm: how smoothly the noise's strength differs over the brain."""
+
 OTHERS = (0, 1, 2, 3, 3, 4, 6, 8, 12, 24, 24, 48, 100)
 """Numbers of other runs that a study may have."""
 
@@ -55,6 +62,8 @@ class Design:
         Standard deviation of the global signal; of the logarithm of the noise's strength from volume to volume.
     n_motion : int
         Motion regressors that are taken out.
+    uneven : float
+        Standard deviation of the logarithm of the noise's strength over the brain, and of the background's.
     """
 
     seed: int
@@ -78,11 +87,14 @@ class Design:
     global_signal: float = 0.0
     unrest: float = 0.0
     n_motion: int = 24
+    uneven: float = 0.0
 
 
 def draw_design(seed: int, *, family: str = "regions", tiny: bool = False) -> Design:
-    """Draw the design of a training study."""
+    """Draw the design of a training study; of ``regions``, a third are ``patches``."""
     rng = np.random.default_rng([18, seed])
+    if family == "regions" and rng.random() < PATCHES:
+        family = "patches"
     n_volumes = int(rng.integers(100, 160))
     return Design(
         seed=seed,
@@ -96,7 +108,7 @@ def draw_design(seed: int, *, family: str = "regions", tiny: bool = False) -> De
         repetition_time=float(rng.choice([0.7, 1, 1.5, 2, 2, 2.5, 3])),
         mean_dwell=float(rng.uniform(4, 20)),
         delay=float(rng.uniform(5, 7)),
-        noise_fwhm=float(rng.uniform(2.5, 9)),
+        noise_fwhm=float(rng.uniform(2.5, 12)),
         background=float(rng.choice([0, rng.uniform(0.1, 1)])),
         background_fwhm=float(rng.uniform(10, 25)),
         ar1=float(rng.uniform(0, 0.6)),
@@ -106,6 +118,7 @@ def draw_design(seed: int, *, family: str = "regions", tiny: bool = False) -> De
         global_signal=float(rng.uniform(0, 0.6)),
         unrest=float(rng.choice([0, rng.uniform(0, 0.4)])),
         n_motion=0 if tiny else int(rng.choice([0, 6, 12, 24])),
+        uneven=float(rng.choice([0, rng.uniform(0.1, 0.5)])),
     )
 
 
@@ -161,7 +174,7 @@ class Study:
 
 def random_maps(head: Head, design: Design, rng: np.random.Generator) -> Tensor:
     """Draw the group's networks: (n_networks, n_voxels), each from 0 to 1."""
-    maps = _regions(head, design, rng) if design.family == "regions" else _fields(head, design, rng)
+    maps = {"regions": _regions, "patches": _patches, "fields": _fields}[design.family](head, design, rng)
     maps = maps * head.weight
     return maps / maps.amax(dim=1, keepdim=True).clamp(min=1e-6)
 
@@ -193,6 +206,23 @@ def _regions(head: Head, design: Design, rng: np.random.Generator) -> Tensor:
     squared = torch.cdist(head.places, points).square()  # (n_voxels, n_regions)
     bumps = torch.exp(-sharpness / 2 * squared / width.square())
     return (torch.from_numpy(loadings).to(device) ** sharpness @ bumps.T) ** (1 / sharpness)
+
+
+def _patches(head: Head, design: Design, rng: np.random.Generator) -> Tensor:
+    """Join cells around random points of the grey matter, smoothed a little; networks lend each other cells."""
+    grey = head.places[head.grey > 0.5]
+    points = grey[torch.from_numpy(rng.integers(len(grey), size=int(rng.integers(60, 300)))).to(head.device)]
+    cell = torch.cdist(head.places, points).argmin(dim=1)
+    loadings = torch.zeros(design.n_networks, len(points))
+    order = rng.permutation(len(points))
+    most = max(3, min(12, len(points) // design.n_networks))
+    for network in range(design.n_networks):
+        count = int(rng.integers(2, most + 1))
+        loadings[network, order[:count]] = torch.from_numpy(rng.uniform(0.6, 1, count).astype(np.float32))
+        lent = rng.choice(len(points), int(rng.integers(0, 3)))
+        loadings[network, lent] = 0.6
+        order = np.roll(order, -count)
+    return Smoothing(head, float(rng.uniform(3, 7)))(loadings.to(head.device)[:, cell])
 
 
 def _fields(head: Head, design: Design, rng: np.random.Generator) -> Tensor:
@@ -299,9 +329,13 @@ def _prepared(
         fields = noise_fields(head, n_runs * n_volumes, fwhm, generator).unflatten(0, (n_runs, n_volumes))
         return amount * (torch.from_numpy(ar1_matrix(n_volumes, ar1)).to(head.device) @ fields)
 
-    raw = series(design.noise_fwhm, design.ar1, scale)
+    uneven = torch.zeros(2, 1)
+    if design.uneven:
+        uneven = design.uneven * noise_fields(head, 2, UNEVEN_FWHM, generator)
+    uneven = torch.exp(uneven).to(head.device)
+    raw = series(design.noise_fwhm, design.ar1, scale * uneven[0])
     if design.background:
-        raw += series(design.background_fwhm, design.background_ar1, design.background)
+        raw += series(design.background_fwhm, design.background_ar1, design.background * uneven[1])
     raw += whole[..., None] * head.global_weight
     raw += torch.stack([own @ person for own, person in zip(courses, maps, strict=True)])
     data = smooth(raw.flatten(0, 1)).unflatten(0, (n_runs, n_volumes))

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.search.context import fit_context, ideal_context
+from benchmarks.search.context import Context, fit_context, ideal_context
 from benchmarks.search.head import FOLDER, Head
-from benchmarks.search.measures import loss, scores
-from benchmarks.search.network import ViewAttention
-from benchmarks.search.studies import Design, Run, draw_design, simulate
-from benchmarks.search.variants import VARIANTS, Variant
+from benchmarks.search.learner import Learner
+from benchmarks.search.measures import scores
+from benchmarks.search.studies import Design, Run, Study, draw_design, simulate
+from benchmarks.search.validation import VALIDATION
+from benchmarks.search.variants import SETTINGS, VARIANTS, Looks
 from benchmarks.search.views import CHANNELS, Shown, Viewer
 
 __all__ = ["Training", "main"]
@@ -38,105 +38,16 @@ BATCH, VOXELS = 48, 6144
 WHOLE = 12
 """Volumes in a step where they do count, and all voxels are needed."""
 
-IDEAL = 0.08
-"""Share of the runs that are shown with the context of an endless study."""
+IDEAL, EMPTY, SOME = 0.1, 0.06, 0.2
+"""Shares of the runs that are shown with the context of an endless study, with none, with that of one to three runs of
+the study."""
 
-EMPTY = 0.05
-"""Share of the runs that are shown with no context though there is one."""
+VOLUME_ONLY, OWN_ONLY, TIME_ONLY = 0.3, 0.15, 0.15
+"""Shares of the runs that are shown without neighbours in time and the run itself, without the former, and without the
+latter."""
 
-AVERAGED = 0.998
-"""How much of the averaged weights each step keeps."""
-
-WARM_UP, KEPT = 100, 300
-"""Steps in which the learning rate rises; losses that are kept to be averaged."""
-
-VALIDATION = tuple(
-    Design(
-        seed=number,
-        family="fields",
-        n_others=n_others,
-        n_targets=1,
-        regime=regime,
-        snr=snr,
-        jitter=jitter,
-        n_volumes=120,
-        n_networks=9,
-        n_motion=24,
-        global_signal=0.3,
-        background=0.3,
-    )
-    for number, (n_others, regime, snr, jitter) in enumerate(
-        [
-            *((n, "exclusive", snr, jitter) for n in (0, 3, 24) for snr in (0.25, 0.5) for jitter in (0.0, 5.0)),
-            *((n, regime, 0.5, 0.0) for n in (3, 24) for regime in ("mixture", "deactivations")),
-            *((n, "exclusive", 1.0, 0.0) for n in (3, 24)),
-        ],
-        start=900_000,
-    )
-)
-"""Studies of another family of networks, by whose scores variants are compared."""
-
-
-@dataclass
-class Learner:
-    """A variant in training."""
-
-    name: str
-    variant: Variant
-    network: ViewAttention
-    averaged: ViewAttention
-    optimiser: torch.optim.Optimizer
-    losses: list[Tensor]
-    n_steps: int = 0
-
-    @staticmethod
-    def new(name: str, variant: Variant, head: Head, gain: Tensor) -> Learner:
-        torch.manual_seed(variant.seed)
-        network = ViewAttention(variant.shape, head.coarse if variant.shape.around else None).to(head.device)
-        network.gain.copy_(gain)
-        averaged = ViewAttention(variant.shape, head.coarse if variant.shape.around else None).to(head.device)
-        averaged.load_state_dict(network.state_dict())
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=variant.rate, weight_decay=1e-4, fused=head.device.type == "cuda"
-        )
-        return Learner(name, variant, network, averaged, optimiser, [])
-
-    def step(self, shown: Shown, raw: Tensor, centred: Tensor, *, progress: float) -> None:
-        """Take a step on volumes of one run; `progress` from 0 to 1 decides the learning rate."""
-        share = self.variant.raw
-        above = share * raw.clamp(min=0) + (1 - share) * centred.clamp(min=0)
-        rate = self.variant.rate * min(1, (self.n_steps + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-5)
-        device = shown.channels.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            found = self.network(shown)
-        value = loss(found, above, (-centred).clamp(min=0), amplitude=self.variant.amplitude)
-        self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.n_steps += 1
-        keep = min(AVERAGED, self.n_steps / (self.n_steps + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), 1 - keep)
-        self.losses.append(value.detach())
-        del self.losses[:-KEPT]
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "losses": [float(value) for value in self.losses],
-            "n_steps": self.n_steps,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.losses, self.n_steps = [torch.tensor(x) for x in state["losses"]], state["n_steps"]
+NARROWEST, WIDEST = 1.0, 5.0
+"""Least and largest width in time in s, where there is one."""
 
 
 class Training:
@@ -153,6 +64,8 @@ class Training:
     seed : int
     most_others : int
         Other runs of a study, at most.
+    quiet : float
+        Share of the studies with a background whose background is left out.
     """
 
     def __init__(
@@ -164,16 +77,21 @@ class Training:
         tiny: bool = False,
         seed: int = 0,
         most_others: int = 100,
+        quiet: float = 0.0,
     ):
-        self.head, self.out, self.tiny, self.seed, self.most_others = head, out, tiny, seed, most_others
+        self.head, self.out, self.tiny, self.seed = head, out, tiny, seed
+        self.most_others, self.quiet = most_others, quiet
         self.viewer = Viewer(head)
         self.shown, self.study, self.seconds = 0, 0, 0.0
         self.curve: list[dict[str, Any]] = []
-        self.validation: list[tuple[Design, Run, Shown, Tensor]] | None = None
+        self.validation: list[tuple[Run, dict[str, Shown], Tensor]] | None = None
         out.mkdir(parents=True, exist_ok=True)
         gain = torch.ones(len(CHANNELS), device=head.device)
         self.learners = [Learner.new(name, VARIANTS[name], head, gain) for name in names]
-        self.wanted = tuple(sorted({view for learner in self.learners for view in learner.variant.shape.views}))
+        self.wanted: dict[Looks, tuple[str, ...]] = {}
+        for looks in dict.fromkeys(learner.variant.looks for learner in self.learners):
+            own = [learner.variant.shape.views for learner in self.learners if learner.variant.looks == looks]
+            self.wanted[looks] = tuple(sorted({view for views in own for view in views}))
         if (out / "state.pt").exists():
             self._restore(torch.load(out / "state.pt", map_location=head.device, weights_only=True))
         else:
@@ -185,85 +103,136 @@ class Training:
     def _gain(self) -> Tensor:
         """Bring all channels to about equal spread, as measured on a few studies."""
         powers = []
-        for number in range(3 if self.tiny else 12):
-            for shown, *_ in self.runs_of(1_000_000 + number):
-                powers.append(shown.channels.float().square().mean(dim=(0, 1)))
-        return 1 / (torch.stack(powers).mean(dim=0).sqrt() + 0.05)
+        for number in range(2 if self.tiny else 8):
+            for shown, _ in self.runs_of(1_000_000 + number):
+                powers += [own.channels.float().square().mean(dim=(0, 1)) for own in shown.values()]
+        there = torch.stack(powers) > 0
+        power = torch.stack(powers).sum(dim=0) / there.sum(dim=0).clamp(min=1)
+        return 1 / (power.sqrt() + 0.05)
 
-    def runs_of(self, number: int) -> list[tuple[Shown, Run]]:
-        """Simulate a study and show the runs that are to be read, each with the context of the others."""
+    def runs_of(self, number: int) -> Iterator[tuple[dict[Looks, Shown], Run]]:
+        """Simulate a study and show the runs that are to be read, as each kind of variant may see them."""
         design = draw_design(number, tiny=self.tiny)
-        study = simulate(self.head, replace(design, n_others=min(design.n_others, self.most_others)))
         rng = np.random.default_rng([28, number])
+        if rng.random() < self.quiet:
+            design = replace(design, background=0.0)
+        study = simulate(self.head, replace(design, n_others=min(design.n_others, self.most_others)))
         repetition_time = study.design.repetition_time
         fitted = fit_context(self.head, study.others, repetition_time=repetition_time)
-        found = []
         for run in study.targets:
-            chance, context = rng.random(), fitted
-            if chance < IDEAL:
-                context = ideal_context(run.data[None], study.maps / run.spread, repetition_time=repetition_time)
-            elif chance < IDEAL + EMPTY:
-                context = fit_context(self.head, study.others[:0], repetition_time=repetition_time)
-            shown = self.viewer.show(run.data, context, repetition_time=repetition_time, channels=self.wanted)
-            found.append((shown, run))
-        return found
+            context = self._context(study, run, fitted, rng)
+            width = float(rng.uniform(NARROWEST, WIDEST))
+            chance = rng.random()
+            drawn = (width, True)
+            if chance < VOLUME_ONLY:
+                drawn = (0.0, False)
+            elif chance < VOLUME_ONLY + OWN_ONLY:
+                drawn = (0.0, True)
+            elif chance < VOLUME_ONLY + OWN_ONLY + TIME_ONLY:
+                drawn = (width, False)
+            ways = {"classic": (3.0, True), "any": drawn, "volume": (0.0, False), "everything": (width, True)}
+            shown = {
+                looks: self.viewer.show(
+                    run.data,
+                    context,
+                    repetition_time=repetition_time,
+                    channels=channels,
+                    time_sigma=ways[looks][0],
+                    own=ways[looks][1],
+                )
+                for looks, channels in self.wanted.items()
+            }
+            yield shown, run
+
+    def _context(self, study: Study, run: Run, fitted: Context, rng: np.random.Generator) -> Context:
+        """Draw how good a context a run is shown with."""
+        chance, few = rng.random(), int(rng.integers(1, 4))
+        repetition_time = study.design.repetition_time
+        if chance < IDEAL:
+            return ideal_context(run.data[None], study.maps / run.spread, repetition_time=repetition_time)
+        if chance < IDEAL + EMPTY:
+            return fit_context(self.head, study.others[:0], repetition_time=repetition_time)
+        if chance < IDEAL + EMPTY + SOME and len(study.others) > few:
+            return fit_context(self.head, study.others[:few], repetition_time=repetition_time)
+        return fitted
 
     def step(self, progress: float) -> None:
         """Show one study to all variants."""
+        number = 0
         try:
-            runs = self.runs_of(self.seed * 100_000_000 + self.study)
+            for shown, run in self.runs_of(self.seed * 100_000_000 + self.study):
+                if all(bool(torch.isfinite(own.channels.sum())) for own in shown.values()):
+                    self._learn(shown, run, number, progress)
+                number += 1
         except torch.linalg.LinAlgError:  # a rare study without enough to fit; the next one will do
-            runs = []
-        for number, (shown, run) in enumerate(runs):
-            if not bool(torch.isfinite(shown.channels.sum())):
-                continue
-            generator = torch.Generator().manual_seed(hash((self.seed, self.study, number)) % 2**31)
-            order = torch.randperm(len(run.data), generator=generator)
-            for batch in order.split(BATCH):
-                if len(batch) < 8:
-                    continue
-                volumes = batch.to(self.head.device)
-                voxels = torch.randperm(self.head.n_voxels, generator=generator)[:VOXELS].to(self.head.device)
-                few = shown.pick(volumes, voxels)
-                raw, centred = run.planted(volumes), run.centred(volumes)
-                for learner in self.learners:
-                    if learner.variant.shape.around:
-                        learner.step(shown.pick(volumes[:WHOLE]), raw[:WHOLE], centred[:WHOLE], progress=progress)
-                    else:
-                        learner.step(few, raw[:, voxels], centred[:, voxels], progress=progress)
-                self.shown += len(batch)
+            pass
         self.study += 1
+
+    def _learn(self, shown: dict[Looks, Shown], run: Run, number: int, progress: float) -> None:
+        """Show a run's volumes, in batches."""
+        generator = torch.Generator().manual_seed(hash((self.seed, self.study, number)) % 2**31)
+        order = torch.randperm(len(run.data), generator=generator)
+        for batch in order.split(BATCH):
+            if len(batch) < 8:
+                continue
+            volumes = batch.to(self.head.device)
+            voxels = torch.randperm(self.head.n_voxels, generator=generator)[:VOXELS].to(self.head.device)
+            few = {looks: own.pick(volumes, voxels) for looks, own in shown.items()}
+            raw, centred = run.planted(volumes), run.centred(volumes)
+            for learner in self.learners:
+                looks = learner.variant.looks
+                if learner.variant.shape.around:
+                    whole = shown[looks].pick(volumes[:WHOLE])
+                    learner.step(whole, raw[:WHOLE], centred[:WHOLE], progress=progress)
+                else:
+                    learner.step(few[looks], raw[:, voxels], centred[:, voxels], progress=progress)
+            self.shown += len(batch)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, dict[str, list[float]]]:
-        """Score the averaged weights of all variants, and the best linear views, on the validation studies."""
-        if self.validation is None:
-            self.validation = [self._validation_run(design) for design in VALIDATION[:: 6 if self.tiny else 1]]
+        """Score the averaged weights of all variants in every setting, and the best linear views."""
+        self.prepare_validation()
+        assert self.validation is not None
         found: dict[str, dict[str, list[float]]] = {}
         readers: dict[str, Callable[[Shown], Tensor]] = {
-            name: (lambda shown, n=name: shown.channels[..., CHANNELS.index(n)].float())
-            for name in ("near12", "rank8", "rank16", "above")
-            if name in self.wanted
+            f"view {name}": (lambda shown, n=name: shown.channels[..., CHANNELS.index(n)].float())
+            for name in ("near12", "rank8", "calm_above", "calm_mine", "calm_own_above")
         }
-        readers |= {learner.name: (lambda shown, x=learner: self._read(x, shown)) for learner in self.learners}
+        readers |= {learner.name: (lambda shown, x=learner: x.averaged(shown)[:, 0]) for learner in self.learners}
+        only = {"classic": ("everything",), "volume": ("volume",), "everything": ("everything",)}
+        looks = {learner.name: only.get(learner.variant.looks, tuple(SETTINGS)) for learner in self.learners}
         for name, reader in readers.items():
-            for _, run, shown, volumes in self.validation:
-                result = scores(reader(shown), run.planted(volumes), run.courses[volumes], run.maps)
-                for key, value in result.items():
-                    found.setdefault(name, {}).setdefault(key, []).append(round(value, 4))
+            for run, ways, volumes in self.validation:
+                for setting in (way for way in ways if way in looks.get(name, SETTINGS)):
+                    result = scores(reader(ways[setting]), run.planted(volumes), run.courses[volumes], run.maps)
+                    for key, value in result.items():
+                        found.setdefault(f"{name}, {setting}", {}).setdefault(key, []).append(round(value, 4))
         return found
 
-    def _validation_run(self, design: Design) -> tuple[Design, Run, Shown, Tensor]:
+    @torch.inference_mode()
+    def prepare_validation(self) -> None:
+        """Make the validation studies, once."""
+        if self.validation is None:
+            self.validation = [self._validation_run(design) for design in VALIDATION[:: 9 if self.tiny else 1]]
+
+    def _validation_run(self, design: Design) -> tuple[Run, dict[str, Shown], Tensor]:
         design = replace(design, n_volumes=40, n_others=min(3, design.n_others)) if self.tiny else design
         study = simulate(self.head, design)
         context = fit_context(self.head, study.others, repetition_time=design.repetition_time)
         run = study.targets[0]
-        shown = self.viewer.show(run.data, context, repetition_time=design.repetition_time, channels=self.wanted)
         volumes = torch.arange(0, len(run.data), 4, device=self.head.device)
-        return design, run, shown.pick(volumes), volumes
-
-    def _read(self, learner: Learner, shown: Shown) -> Tensor:
-        return learner.averaged(shown)[:, 0]
+        shown = {
+            name: self.viewer.show(
+                run.data,
+                context,
+                repetition_time=design.repetition_time,
+                channels=CHANNELS,
+                time_sigma=width,
+                own=own,
+            ).pick(volumes)
+            for name, (width, own) in SETTINGS.items()
+        }
+        return run, shown, volumes
 
     def look(self) -> None:
         """Validate, and keep everything."""
@@ -280,9 +249,7 @@ class Training:
         last = self.curve[-1]
         for name, result in last["scores"].items():
             means = " ".join(f"{key} {np.mean(values):.3f}" for key, values in result.items())
-            print(
-                f"{self.shown} volumes {self.seconds:.0f} s {name}: loss {last['loss'].get(name)} {means}", flush=True
-            )
+            print(f"{self.shown} volumes {self.seconds:.0f} s {name}: {means}", flush=True)
 
     def save(self) -> None:
         """Keep state, weights and curve."""
@@ -318,12 +285,14 @@ class Training:
         The learning rate falls with what is nearer its end. `every` is the time between validations, `spare` what the
         last one and the files may take, both in s.
         """
-        started, before, looked = time.monotonic(), self.seconds, time.monotonic()
+        started, before = time.monotonic(), self.seconds
+        self.prepare_validation()
+        looked = begun = time.monotonic()
         while True:
             limit = 60 * minutes - spare
             used = time.monotonic() - started
             self.seconds = before + used
-            progress = max(used / limit if volumes is None else 0.0, self.shown / volumes if volumes else 0.0)
+            progress = self.shown / volumes if volumes else (time.monotonic() - begun) / (started + limit - begun)
             if used >= limit or (volumes and self.shown >= volumes):
                 break
             self.step(min(1.0, progress))
@@ -346,13 +315,20 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between validations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-others", type=int, default=100, help="other runs of a study, at most")
+    parser.add_argument("--quiet", type=float, default=0.0, help="share of backgrounds that are left out")
     options = parser.parse_args()
     started = time.monotonic()
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     head = Head.load(options.head or FOLDER / f"head_{8 if options.tiny else 4}mm.npz", options.device)
     training = Training(
-        head, options.only, options.out, tiny=options.tiny, seed=options.seed, most_others=options.most_others
+        head,
+        options.only,
+        options.out,
+        tiny=options.tiny,
+        seed=options.seed,
+        most_others=options.most_others,
+        quiet=options.quiet,
     )
     minutes = options.minutes - (time.monotonic() - started) / 60
     spare = min(25.0, 12 * minutes)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from benchmarks.search.network import Shape
-from benchmarks.search.views import BASIC, CALM, CALM_OWN, CALM_PARTS, OWN, PARTS
+from benchmarks.search.views import BASIC, CALM, CALM_OWN, CALM_PARTS, EVERYTHING, OWN, PARTS
 
-__all__ = ["VARIANTS", "Variant"]
+__all__ = ["SETTINGS", "VARIANTS", "Looks", "Variant"]
+
+Looks = Literal["classic", "any", "volume", "everything"]
+"""What a variant is shown in training: always neighbours in time (3 s) and the run; any width in time with the run or
+without, drawn for every run; the volume alone (with the context of other runs); always neighbours and the run, in any
+width."""
+
+SETTINGS = {"volume": (0.0, False), "own": (0.0, True), "time": (3.0, False), "everything": (3.0, True)}
+"""Width in time in s, and whether the run itself may be looked at: the ways in which one network may be used."""
 
 ALL_CALM = (*CALM, *CALM_PARTS)
 
@@ -26,6 +35,9 @@ class Variant:
     rate : float
         Learning rate.
     seed : int
+    decay : float
+        Decay of the weights.
+    looks : {"classic", "any", "volume", "everything"}
     """
 
     shape: Shape
@@ -33,6 +45,8 @@ class Variant:
     raw: float = 1.0
     rate: float = 2e-3
     seed: int = 0
+    decay: float = 1e-4
+    looks: Looks = "classic"
 
 
 VARIANTS = {
@@ -52,3 +66,32 @@ VARIANTS = {
         Shape((*BASIC, *PARTS, *ALL_CALM, *OWN, *CALM_OWN), width=96, depth=2, combine=True, calm=True)
     ),
 }
+
+FEW = tuple(
+    name
+    for name in EVERYTHING
+    if name not in ("rank4", "rank16", "rank32", "calm_rank4", "calm_rank16", "near16", "calm16", "mine", "calm_mine")
+)
+ONE = Shape(EVERYTHING, width=64, depth=2, combine=True, calm=True, handed=True)
+
+VARIANTS |= {
+    "one": Variant(ONE, looks="any"),
+    "one_amplitude": Variant(ONE, amplitude=0.6, looks="any"),
+    "one_seed1": Variant(ONE, seed=1, looks="any"),
+    "one_centred": Variant(ONE, raw=0.0, looks="any"),
+    "one_not_combined": Variant(Shape(EVERYTHING, width=64, depth=2, calm=True, handed=True), looks="any"),
+    "one_small": Variant(Shape(FEW, width=32, depth=1, branch=8, calm=True, handed=True), looks="any"),
+    "one_not_handed": Variant(Shape(EVERYTHING, width=64, depth=2, combine=True, calm=True), looks="any"),
+    "volume_only": Variant(Shape((*BASIC, *PARTS), width=64, depth=2, combine=True, handed=True), looks="volume"),
+    "everything_only": Variant(ONE, looks="everything"),
+}
+
+SHIP = Shape(FEW, width=48, depth=2, calm=True, handed=True, agreed=True)
+VARIANTS |= {
+    "few": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
+    "few_seed1": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, seed=1, looks="any"),
+    "few_raw": Variant(SHIP, amplitude=0.5, decay=1e-2, looks="any"),
+    "few_small": Variant(replace(SHIP, width=32, depth=1, branch=8), amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
+    "chosen": Variant(replace(SHIP, lead=30.0), amplitude=0.5, decay=1e-2, looks="any"),
+}
+"""One network for all settings, and what it is held against. ``chosen`` is ``few_raw`` with a view that leads."""

@@ -140,17 +140,18 @@ def test_scores_of_the_truth_are_perfect_and_the_loss_is_nothing(head, study):
 
 @pytest.fixture
 def small(monkeypatch):
+    import benchmarks.search.learner as learner
     import benchmarks.search.train as train
 
     easy = Design(seed=5, n_others=3, n_targets=2, n_volumes=24, n_networks=5, snr=2.0, n_motion=0)
     monkeypatch.setattr(train, "draw_design", lambda number, tiny: replace(easy, seed=number % 2))
     monkeypatch.setattr(train, "VALIDATION", train.VALIDATION[:1])
-    monkeypatch.setattr(train, "WARM_UP", 5)
+    monkeypatch.setattr(learner, "WARM_UP", 5)
 
 
 def test_training_lowers_the_loss_on_a_tiny_problem(head, tmp_path, small, monkeypatch):
     training = Training(head, ["combine"], tmp_path, tiny=True)
-    shown = training.runs_of(0)
+    shown = list(training.runs_of(0))
     monkeypatch.setattr(training, "runs_of", lambda number: shown)
     for _ in range(15):
         training.step(0.0)
