@@ -65,8 +65,9 @@ def comparisons(group: Group) -> Table:
         "Outcomes with the smallest p",
         ["Outcome", "TR (s)", "Participants", "Estimate", "Statistic", "p", "p corrected"],
         rows,
-        f"Freedman–Lane permutations; corrected by the maximum statistic over the family. {len(shown)} of {len(table)} "
-        f"outcomes; all are in {group_path('comparisons').name}.",
+        "Welch's t (of several levels F) under permutation, studentised, residuals permuted after Freedman and Lane; "
+        f"corrected by the maximum statistic over the family. {len(shown)} of {len(table)} outcomes; all are in "
+        f"{group_path('comparisons').name}.",
     )
 
 
