@@ -1,4 +1,4 @@
-"""Do the nulls keep their word? False positives and power, on simulated runs and noise maps; resumable.
+"""Do tests keep their word? False positives and power, on simulated runs, noise maps and groups; resumable.
 
 ``python -m benchmarks.calibration temporal`` adds runs until there are as many as asked for; a second call goes on.
 Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings and seed; ``report`` prints them.
@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from benchmarks import calibration_groups as groups
 from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
@@ -153,6 +154,17 @@ def spatial(options: argparse.Namespace) -> None:
         keep(key, str(number), {"p": float(np.nanmin(null.p)), "smoothness_mm": smoothness})
 
 
+def group(options: argparse.Namespace) -> None:
+    """Add studies to the calibration of group tests, a hundred of each design at a time."""
+    starts = range(0, options.studies, groups.AT_ONCE)
+    units = [(name, start) for start in starts for name in groups.DESIGNS]
+    for name, start in tqdm(units, desc="group tests", unit="design"):
+        key = f"group | {name} | {groups.N_PERMUTATIONS} permutations"
+        if str(start) not in read().get(key, {}):
+            seeds = ((FIRST_SEED, number) for number in range(start, start + groups.AT_ONCE))
+            keep(key, str(start), groups.rejections(groups.DESIGNS[name], seeds))
+
+
 def read() -> dict:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
@@ -168,14 +180,22 @@ def keep(key: str, unit: str, result: dict) -> None:
 
 def rate(p: list[float]) -> str:
     """Give the share of p <= 0.05 with its exact (Clopper-Pearson) 95 % interval."""
-    found = sum(value <= 0.05 for value in p)
-    limits = binomtest(found, len(p)).proportion_ci(method="exact")
-    return f"{found}/{len(p)} = {found / len(p):.3f} (95 % {limits.low:.3f} to {limits.high:.3f})"
+    return share(sum(value <= 0.05 for value in p), len(p))
+
+
+def share(found: int, n: int) -> str:
+    limits = binomtest(found, n).proportion_ci(method="exact")
+    return f"{found}/{n} = {found / n:.3f} (95 % {limits.low:.3f} to {limits.high:.3f})"
 
 
 def report(_: argparse.Namespace) -> None:
     """Print every rate; of the temporal null also what each family and each statistic does on its own."""
     for key, units in read().items():
+        if key.startswith("group"):
+            total = {name: sum(unit[name] for unit in units.values()) for name in next(iter(units.values()))}
+            n = total.pop("studies")
+            print(key, *(f"  {name}: {share(found, n)}" for name, found in total.items()), sep="\n")
+            continue
         print(f"{key}\n  run or map rejected at 5 %: {rate([unit['p'] for unit in units.values()])}")
         if key.startswith("spatial"):
             for smoothness in SMOOTHNESS:
@@ -192,7 +212,7 @@ def report(_: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["temporal", "spatial", "report"])
+    parser.add_argument("what", choices=["temporal", "spatial", "group", "report"])
     parser.add_argument("--method", choices=["network", "smoothed", "volume"], default="network")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
@@ -200,8 +220,9 @@ def main() -> None:
     parser.add_argument("--surrogates", type=int, default=19)
     parser.add_argument("--spatial-surrogates", type=int, default=199)
     parser.add_argument("--maps", type=int, default=240)
+    parser.add_argument("--studies", type=int, default=1000)
     options = parser.parse_args()
-    {"temporal": temporal, "spatial": spatial, "report": report}[options.what](options)
+    {"temporal": temporal, "spatial": spatial, "group": group, "report": report}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,16 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     assert "run or map rejected at 5 %: " in call(module, "report")
 
 
+def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
+    module = bench.calibration
+    monkeypatch.setattr(module.groups, "AT_ONCE", 2)
+    call(module, "group", "--studies", "2")
+    found = read(tmp_path / "calibration.json")
+    assert len(found) == len(module.groups.DESIGNS)
+    assert all(units["0"]["studies"] == 2 for units in found.values())
+    assert "studentised any: " in call(module, "report")
+
+
 @pytest.mark.parametrize("bench", [2], indirect=True)
 def test_start_and_ablations(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.start, "VOLUMES_PER_RUN", 30)
