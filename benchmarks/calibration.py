@@ -28,6 +28,7 @@ from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
 from scaae_nipype.evaluation.nulls.run_statistics import TESTED
 from scaae_nipype.evaluation.nulls.spatial import match_null
+from scaae_nipype.evaluation.nulls.stationarity import check_stationarity
 from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
 from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
 from scaae_nipype.files import write_json
@@ -47,8 +48,14 @@ ARMS = {
     "stationary": {"regime": "stationary", "snr": 0.5},
     "exclusive": {"regime": "exclusive", "snr": 0.5},
     "stationary_censored": {"regime": "stationary", "snr": 0.5, "motion_spikes": 10},
+    "smoother": {"regime": "stationary", "snr": 0.5},
+    "louder": {"regime": "stationary", "snr": 0.5},
 }
-"""What is simulated. Without states every rejection is false; ten spikes lead to about twenty censored volumes."""
+"""What is simulated. Without states every rejection is false; ten spikes lead to about twenty censored volumes. Runs
+that are `changed` have no states either: what a temporal null finds there is not dynamics."""
+
+EXTRA_SIGMA, LOUDER = 6.0, 2.0
+"""Of runs that are smoother from the middle on, in mm; factor on the variance of the last third of louder ones."""
 
 SMOOTHNESS = (8.0, 12.0, 16.0, 24.0)
 """FWHM in mm of the noise maps of the spatial study."""
@@ -79,8 +86,19 @@ def default_network(arm: str) -> Network:
     return network_function(Model(network.eval(), grid, {"Precision": fast_precision()}), grid, batch_size=16)
 
 
-def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate a run and prepare it: kept volumes, z-scored, and which were kept."""
+def changed(data: np.ndarray, arm: str) -> np.ndarray:
+    """Let the noise of a run change, without a change of its networks' weights."""
+    mean, n = data.mean(axis=0), len(data)
+    if arm == "louder":
+        data[2 * n // 3 :] = mean + np.sqrt(LOUDER) * (data[2 * n // 3 :] - mean)
+    if arm == "smoother":
+        late = smooth(data[n // 2 :] - mean, coarse_grid(), EXTRA_SIGMA)
+        data[n // 2 :] = mean + late * ((data[n // 2 :] - mean).std() / late.std())
+    return data
+
+
+def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Simulate a run and prepare it: kept volumes, z-scored, which were kept, and framewise displacement in mm."""
     path = CACHE / f"{arm}{seed}.npz"
     if not path.exists():
         run = simulate_run(grid=grid_of_model(), seed=seed, **ARMS[arm])
@@ -93,12 +111,12 @@ def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
             repetition_time=run.settings.repetition_time,
             high_pass=HIGH_PASS,
         )
-        data = smoothed_bold(run)
+        data = changed(smoothed_bold(run), arm)
         clean_in_place(data, kept, operator)
         CACHE.mkdir(parents=True, exist_ok=True)
-        np.savez(path, volumes=data[kept], kept=kept)
+        np.savez(path, volumes=data[kept], kept=kept, moved=table["framewise_displacement"].to_numpy())
     with np.load(path) as run:
-        return run["volumes"], run["kept"]
+        return run["volumes"], run["kept"], run["moved"]
 
 
 def temporal(options: argparse.Namespace) -> None:
@@ -117,7 +135,7 @@ def temporal(options: argparse.Namespace) -> None:
     for arm, seed in tqdm(units, desc=f"temporal null, {options.method}", unit="run", mininterval=5):
         if arm not in networks:
             networks[arm] = method(options.method, arm)
-        volumes, kept = prepared(arm, seed)
+        volumes, kept, moved = prepared(arm, seed)
         null = temporal_null(
             volumes,
             kept,
@@ -133,7 +151,22 @@ def temporal(options: argparse.Namespace) -> None:
             "families": null.table.groupby("family")["p_family"].min().dropna().to_dict(),
             "statistics": {f"{row.method} {row.statistic}": [round(row.z, 3), row.p] for row in told.itertuples()},
         }
-        keep(keys[arm], str(seed), result)
+        keep(keys[arm], str(seed), result | {"noise": noise_of(volumes, kept, moved)})
+
+
+def noise_of(volumes: np.ndarray, kept: np.ndarray, moved: np.ndarray) -> dict[str, float]:
+    """Give the p of the check of the run's noise, of each part and of all."""
+    found = check_stationarity(volumes, kept, coarse_grid(), moved)
+    parts = {name: getattr(found, name).p for name in ("variance", "smoothness", "motion")}
+    return parts | {"any": found.p}
+
+
+def noise(options: argparse.Namespace) -> None:
+    """Add runs to the study of the check of a run's noise, which needs no network and no surrogates."""
+    for seed in tqdm(range(FIRST_SEED, FIRST_SEED + options.runs), desc="noise of runs", unit="run"):
+        for arm in options.arms:
+            if str(seed) not in read().get(f"noise | {arm}", {}):
+                keep(f"noise | {arm}", str(seed), noise_of(*prepared(arm, seed)))
 
 
 def spatial(options: argparse.Namespace) -> None:
@@ -191,6 +224,11 @@ def share(found: int, n: int) -> str:
 def report(_: argparse.Namespace) -> None:
     """Print every rate; of the temporal null also what each family and each statistic does on its own."""
     for key, units in read().items():
+        flagged = [unit.get("noise", unit) for unit in units.values() if key.startswith("noise") or "noise" in unit]
+        for name in flagged[0] if flagged else ():
+            print(f"{key}: {name} of the noise changed: {rate([unit[name] for unit in flagged])}")
+        if key.startswith("noise"):
+            continue
         if key.startswith("group"):
             total = {name: sum(unit[name] for unit in units.values()) for name in next(iter(units.values()))}
             n = total.pop("studies")
@@ -212,7 +250,7 @@ def report(_: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["temporal", "spatial", "group", "report"])
+    parser.add_argument("what", choices=["temporal", "spatial", "noise", "group", "report"])
     parser.add_argument("--method", choices=["network", "smoothed", "volume"], default="network")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
@@ -222,7 +260,8 @@ def main() -> None:
     parser.add_argument("--maps", type=int, default=240)
     parser.add_argument("--studies", type=int, default=1000)
     options = parser.parse_args()
-    {"temporal": temporal, "spatial": spatial, "group": group, "report": report}[options.what](options)
+    parts = {"temporal": temporal, "spatial": spatial, "noise": noise, "group": group, "report": report}
+    parts[options.what](options)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     module = bench.calibration
     call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19")
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
+    call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
         found["temporal | network | stationary | 19 surrogates"],
@@ -112,6 +113,7 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1
     assert set(spatial) == {"0", "1"}
+    assert set(temporal["300"]["noise"]) == set(found["noise | louder"]["300"])
     before = (tmp_path / "calibration.json").stat().st_mtime_ns
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     assert (tmp_path / "calibration.json").stat().st_mtime_ns == before, "what is known is computed again"
