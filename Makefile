@@ -67,6 +67,7 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 	$(BIN)/python -m benchmarks.calibration temporal
 	$(BIN)/python -m benchmarks.calibration spatial
 	$(BIN)/python -m benchmarks.calibration noise
+	$(BIN)/python -m benchmarks.calibration lag
 	$(BIN)/python -m benchmarks.calibration group
 	$(BIN)/python -m benchmarks.calibration report
 

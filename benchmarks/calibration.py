@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import lfilter
 from scipy.stats import binomtest
 from tqdm import tqdm
 
@@ -29,10 +30,13 @@ from scaae_nipype.evaluation import load_templates
 from scaae_nipype.evaluation.nulls.run_statistics import TESTED
 from scaae_nipype.evaluation.nulls.spatial import match_null
 from scaae_nipype.evaluation.nulls.stationarity import check_stationarity
+from scaae_nipype.evaluation.nulls.surrogate_runs import PhaseSurrogates, standardise
 from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
 from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
+from scaae_nipype.evaluation.scores.gradual_change import lag_curve
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import smooth
+from scaae_nipype.maps import binarise, scale
 from scaae_nipype.preparation.denoising import clean_in_place, temporal_operator
 from scaae_nipype.simulation import simulate_run
 from scaae_nipype.simulation.noise import smooth_field
@@ -53,6 +57,9 @@ ARMS = {
 }
 """What is simulated. Without states every rejection is false; ten spikes lead to about twenty censored volumes. Runs
 that are `changed` have no states either: what a temporal null finds there is not dynamics."""
+
+CORRELATIONS, N_VOLUMES = (0.3, 0.6, 0.9), 150
+"""First-order correlations in time of the noise behind the lag curve, and its length."""
 
 EXTRA_SIGMA, LOUDER = 6.0, 2.0
 """Of runs that are smoother from the middle on, in mm; factor on the variance of the last third of louder ones."""
@@ -169,6 +176,26 @@ def noise(options: argparse.Namespace) -> None:
                 keep(f"noise | {arm}", str(seed), noise_of(*prepared(arm, seed)))
 
 
+def lag(options: argparse.Namespace) -> None:
+    """Add runs of smooth stationary noise, to see where the lag curve lies among surrogates."""
+    grid, kept = coarse_grid(), np.ones(N_VOLUMES, bool)
+
+    def first(volumes: np.ndarray) -> float:
+        curve = lag_curve(binarise(scale(volumes)), kept, repetition_time=2.0, longest_lag=2.0)
+        return float(curve["mean_iou"].iloc[0])
+
+    units = [(ar1, seed) for seed in range(FIRST_SEED, FIRST_SEED + options.lag_runs) for ar1 in CORRELATIONS]
+    for ar1, seed in tqdm(units, desc="lag curve", unit="run"):
+        key = f"lag | autoregressive {ar1:g} | {options.surrogates} surrogates"
+        if str(seed) in read().get(key, {}):
+            continue
+        white = np.random.default_rng((seed, 5)).standard_normal((N_VOLUMES + 100, grid.n_voxels))
+        run = standardise(smooth(lfilter([1.0], [1.0, -ar1], white, axis=0)[100:], grid, EXTRA_SIGMA))
+        made = PhaseSurrogates(run.astype(np.float32), kept)
+        drawn = [first(made.draw(np.random.default_rng((seed, number)))) for number in range(options.surrogates)]
+        keep(key, str(seed), {"z": round(float((first(run) - np.mean(drawn)) / np.std(drawn, ddof=1)), 3)})
+
+
 def spatial(options: argparse.Namespace) -> None:
     """Add noise maps to the spatial study."""
     grid = coarse_grid()
@@ -229,6 +256,10 @@ def report(_: argparse.Namespace) -> None:
             print(f"{key}: {name} of the noise changed: {rate([unit[name] for unit in flagged])}")
         if key.startswith("noise"):
             continue
+        if key.startswith("lag"):
+            z = [unit["z"] for unit in units.values()]
+            print(f"{key}: z at lag 1 {np.mean(z):.2f} (SD {np.std(z, ddof=1):.2f}, {len(z)} runs)")
+            continue
         if key.startswith("group"):
             total = {name: sum(unit[name] for unit in units.values()) for name in next(iter(units.values()))}
             n = total.pop("studies")
@@ -250,7 +281,7 @@ def report(_: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["temporal", "spatial", "noise", "group", "report"])
+    parser.add_argument("what", choices=["temporal", "spatial", "noise", "lag", "group", "report"])
     parser.add_argument("--method", choices=["network", "smoothed", "volume"], default="network")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
@@ -258,9 +289,10 @@ def main() -> None:
     parser.add_argument("--surrogates", type=int, default=19)
     parser.add_argument("--spatial-surrogates", type=int, default=199)
     parser.add_argument("--maps", type=int, default=240)
+    parser.add_argument("--lag-runs", type=int, default=30)
     parser.add_argument("--studies", type=int, default=1000)
     options = parser.parse_args()
-    parts = {"temporal": temporal, "spatial": spatial, "noise": noise, "group": group, "report": report}
+    parts = {"temporal": temporal, "spatial": spatial, "noise": noise, "lag": lag, "group": group, "report": report}
     parts[options.what](options)
 
 

@@ -106,6 +106,7 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19")
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
+    call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
         found["temporal | network | stationary | 19 surrogates"],
