@@ -66,6 +66,9 @@ bench-judge: $(VENV)/.ready  ## the same in classes, beside bounds and chance (d
 bench-calibration: $(VENV)/.ready  ## false positives and power of the null models (docs/nulls.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.calibration temporal
 	$(BIN)/python -m benchmarks.calibration spatial
+	$(BIN)/python -m benchmarks.calibration noise
+	$(BIN)/python -m benchmarks.calibration lag
+	$(BIN)/python -m benchmarks.calibration group
 	$(BIN)/python -m benchmarks.calibration report
 
 bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped

@@ -1,4 +1,4 @@
-"""Do the nulls keep their word? False positives and power, on simulated runs and noise maps; resumable.
+"""Do tests keep their word? False positives and power, on simulated runs, noise maps and groups; resumable.
 
 ``python -m benchmarks.calibration temporal`` adds runs until there are as many as asked for; a second call goes on.
 Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings and seed; ``report`` prints them.
@@ -18,19 +18,25 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import lfilter
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from benchmarks import calibration_groups as groups
 from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
 from scaae_nipype.evaluation.nulls.run_statistics import TESTED
 from scaae_nipype.evaluation.nulls.spatial import match_null
+from scaae_nipype.evaluation.nulls.stationarity import check_stationarity
+from scaae_nipype.evaluation.nulls.surrogate_runs import PhaseSurrogates, standardise
 from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
 from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
+from scaae_nipype.evaluation.scores.gradual_change import lag_curve
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import smooth
+from scaae_nipype.maps import binarise, scale
 from scaae_nipype.preparation.denoising import clean_in_place, temporal_operator
 from scaae_nipype.simulation import simulate_run
 from scaae_nipype.simulation.noise import smooth_field
@@ -46,8 +52,17 @@ ARMS = {
     "stationary": {"regime": "stationary", "snr": 0.5},
     "exclusive": {"regime": "exclusive", "snr": 0.5},
     "stationary_censored": {"regime": "stationary", "snr": 0.5, "motion_spikes": 10},
+    "smoother": {"regime": "stationary", "snr": 0.5},
+    "louder": {"regime": "stationary", "snr": 0.5},
 }
-"""What is simulated. Without states every rejection is false; ten spikes lead to about twenty censored volumes."""
+"""What is simulated. Without states every rejection is false; ten spikes lead to about twenty censored volumes. Runs
+that are `changed` have no states either: what a temporal null finds there is not dynamics."""
+
+CORRELATIONS, N_VOLUMES = (0.3, 0.6, 0.9), 150
+"""First-order correlations in time of the noise behind the lag curve, and its length."""
+
+EXTRA_SIGMA, LOUDER = 6.0, 2.0
+"""Of runs that are smoother from the middle on, in mm; factor on the variance of the last third of louder ones."""
 
 SMOOTHNESS = (8.0, 12.0, 16.0, 24.0)
 """FWHM in mm of the noise maps of the spatial study."""
@@ -78,8 +93,19 @@ def default_network(arm: str) -> Network:
     return network_function(Model(network.eval(), grid, {"Precision": fast_precision()}), grid, batch_size=16)
 
 
-def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate a run and prepare it: kept volumes, z-scored, and which were kept."""
+def changed(data: np.ndarray, arm: str) -> np.ndarray:
+    """Let the noise of a run change, without a change of its networks' weights."""
+    mean, n = data.mean(axis=0), len(data)
+    if arm == "louder":
+        data[2 * n // 3 :] = mean + np.sqrt(LOUDER) * (data[2 * n // 3 :] - mean)
+    if arm == "smoother":
+        late = smooth(data[n // 2 :] - mean, coarse_grid(), EXTRA_SIGMA)
+        data[n // 2 :] = mean + late * ((data[n // 2 :] - mean).std() / late.std())
+    return data
+
+
+def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Simulate a run and prepare it: kept volumes, z-scored, which were kept, and framewise displacement in mm."""
     path = CACHE / f"{arm}{seed}.npz"
     if not path.exists():
         run = simulate_run(grid=grid_of_model(), seed=seed, **ARMS[arm])
@@ -92,12 +118,12 @@ def prepared(arm: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
             repetition_time=run.settings.repetition_time,
             high_pass=HIGH_PASS,
         )
-        data = smoothed_bold(run)
+        data = changed(smoothed_bold(run), arm)
         clean_in_place(data, kept, operator)
         CACHE.mkdir(parents=True, exist_ok=True)
-        np.savez(path, volumes=data[kept], kept=kept)
+        np.savez(path, volumes=data[kept], kept=kept, moved=table["framewise_displacement"].to_numpy())
     with np.load(path) as run:
-        return run["volumes"], run["kept"]
+        return run["volumes"], run["kept"], run["moved"]
 
 
 def temporal(options: argparse.Namespace) -> None:
@@ -116,7 +142,7 @@ def temporal(options: argparse.Namespace) -> None:
     for arm, seed in tqdm(units, desc=f"temporal null, {options.method}", unit="run", mininterval=5):
         if arm not in networks:
             networks[arm] = method(options.method, arm)
-        volumes, kept = prepared(arm, seed)
+        volumes, kept, moved = prepared(arm, seed)
         null = temporal_null(
             volumes,
             kept,
@@ -132,7 +158,42 @@ def temporal(options: argparse.Namespace) -> None:
             "families": null.table.groupby("family")["p_family"].min().dropna().to_dict(),
             "statistics": {f"{row.method} {row.statistic}": [round(row.z, 3), row.p] for row in told.itertuples()},
         }
-        keep(keys[arm], str(seed), result)
+        keep(keys[arm], str(seed), result | {"noise": noise_of(volumes, kept, moved)})
+
+
+def noise_of(volumes: np.ndarray, kept: np.ndarray, moved: np.ndarray) -> dict[str, float]:
+    """Give the p of the check of the run's noise, of each part and of all."""
+    found = check_stationarity(volumes, kept, coarse_grid(), moved)
+    parts = {name: getattr(found, name).p for name in ("variance", "smoothness", "motion")}
+    return parts | {"any": found.p}
+
+
+def noise(options: argparse.Namespace) -> None:
+    """Add runs to the study of the check of a run's noise, which needs no network and no surrogates."""
+    for seed in tqdm(range(FIRST_SEED, FIRST_SEED + options.runs), desc="noise of runs", unit="run"):
+        for arm in options.arms:
+            if str(seed) not in read().get(f"noise | {arm}", {}):
+                keep(f"noise | {arm}", str(seed), noise_of(*prepared(arm, seed)))
+
+
+def lag(options: argparse.Namespace) -> None:
+    """Add runs of smooth stationary noise, to see where the lag curve lies among surrogates."""
+    grid, kept = coarse_grid(), np.ones(N_VOLUMES, bool)
+
+    def first(volumes: np.ndarray) -> float:
+        curve = lag_curve(binarise(scale(volumes)), kept, repetition_time=2.0, longest_lag=2.0)
+        return float(curve["mean_iou"].iloc[0])
+
+    units = [(ar1, seed) for seed in range(FIRST_SEED, FIRST_SEED + options.lag_runs) for ar1 in CORRELATIONS]
+    for ar1, seed in tqdm(units, desc="lag curve", unit="run"):
+        key = f"lag | autoregressive {ar1:g} | {options.surrogates} surrogates"
+        if str(seed) in read().get(key, {}):
+            continue
+        white = np.random.default_rng((seed, 5)).standard_normal((N_VOLUMES + 100, grid.n_voxels))
+        run = standardise(smooth(lfilter([1.0], [1.0, -ar1], white, axis=0)[100:], grid, EXTRA_SIGMA))
+        made = PhaseSurrogates(run.astype(np.float32), kept)
+        drawn = [first(made.draw(np.random.default_rng((seed, number)))) for number in range(options.surrogates)]
+        keep(key, str(seed), {"z": round(float((first(run) - np.mean(drawn)) / np.std(drawn, ddof=1)), 3)})
 
 
 def spatial(options: argparse.Namespace) -> None:
@@ -153,6 +214,17 @@ def spatial(options: argparse.Namespace) -> None:
         keep(key, str(number), {"p": float(np.nanmin(null.p)), "smoothness_mm": smoothness})
 
 
+def group(options: argparse.Namespace) -> None:
+    """Add studies to the calibration of group tests, a hundred of each design at a time."""
+    starts = range(0, options.studies, groups.AT_ONCE)
+    units = [(name, start) for start in starts for name in groups.DESIGNS]
+    for name, start in tqdm(units, desc="group tests", unit="design"):
+        key = f"group | {name} | {groups.N_PERMUTATIONS} permutations"
+        if str(start) not in read().get(key, {}):
+            seeds = ((FIRST_SEED, number) for number in range(start, start + groups.AT_ONCE))
+            keep(key, str(start), groups.rejections(groups.DESIGNS[name], seeds))
+
+
 def read() -> dict:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
@@ -168,14 +240,31 @@ def keep(key: str, unit: str, result: dict) -> None:
 
 def rate(p: list[float]) -> str:
     """Give the share of p <= 0.05 with its exact (Clopper-Pearson) 95 % interval."""
-    found = sum(value <= 0.05 for value in p)
-    limits = binomtest(found, len(p)).proportion_ci(method="exact")
-    return f"{found}/{len(p)} = {found / len(p):.3f} (95 % {limits.low:.3f} to {limits.high:.3f})"
+    return share(sum(value <= 0.05 for value in p), len(p))
+
+
+def share(found: int, n: int) -> str:
+    limits = binomtest(found, n).proportion_ci(method="exact")
+    return f"{found}/{n} = {found / n:.3f} (95 % {limits.low:.3f} to {limits.high:.3f})"
 
 
 def report(_: argparse.Namespace) -> None:
     """Print every rate; of the temporal null also what each family and each statistic does on its own."""
     for key, units in read().items():
+        flagged = [unit.get("noise", unit) for unit in units.values() if key.startswith("noise") or "noise" in unit]
+        for name in flagged[0] if flagged else ():
+            print(f"{key}: {name} of the noise changed: {rate([unit[name] for unit in flagged])}")
+        if key.startswith("noise"):
+            continue
+        if key.startswith("lag"):
+            z = [unit["z"] for unit in units.values()]
+            print(f"{key}: z at lag 1 {np.mean(z):.2f} (SD {np.std(z, ddof=1):.2f}, {len(z)} runs)")
+            continue
+        if key.startswith("group"):
+            total = {name: sum(unit[name] for unit in units.values()) for name in next(iter(units.values()))}
+            n = total.pop("studies")
+            print(key, *(f"  {name}: {share(found, n)}" for name, found in total.items()), sep="\n")
+            continue
         print(f"{key}\n  run or map rejected at 5 %: {rate([unit['p'] for unit in units.values()])}")
         if key.startswith("spatial"):
             for smoothness in SMOOTHNESS:
@@ -192,7 +281,7 @@ def report(_: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["temporal", "spatial", "report"])
+    parser.add_argument("what", choices=["temporal", "spatial", "noise", "lag", "group", "report"])
     parser.add_argument("--method", choices=["network", "smoothed", "volume"], default="network")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
@@ -200,8 +289,11 @@ def main() -> None:
     parser.add_argument("--surrogates", type=int, default=19)
     parser.add_argument("--spatial-surrogates", type=int, default=199)
     parser.add_argument("--maps", type=int, default=240)
+    parser.add_argument("--lag-runs", type=int, default=30)
+    parser.add_argument("--studies", type=int, default=1000)
     options = parser.parse_args()
-    {"temporal": temporal, "spatial": spatial, "report": report}[options.what](options)
+    parts = {"temporal": temporal, "spatial": spatial, "noise": noise, "lag": lag, "group": group, "report": report}
+    parts[options.what](options)
 
 
 if __name__ == "__main__":

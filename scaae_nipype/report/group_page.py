@@ -25,8 +25,9 @@ HOW_TO_READ_GROUPS = (
     "of the run. Compare networks with the volume itself, which needs no network.",
     "With the default preset, branch 1 marks what is above the mean of a voxel over its run, branch 2 what is below: a "
     "state of branch 2 is a network that is less active than usual.",
-    "Tests permute the residuals of a model with site, motion and covariates (Freedman–Lane), within sites; the "
-    "corrected p is by the maximum statistic over a family of outcomes. Observational differences are no causes.",
+    "Tests are Welch's t under permutation (studentised): groups may differ in spread and size. Residuals of a model "
+    "with site, motion and covariates are permuted (Freedman–Lane), within sites; the corrected p is by the maximum "
+    "statistic over a family of outcomes. Observational differences are no causes.",
 )
 """What a reader of the group's page must know."""
 

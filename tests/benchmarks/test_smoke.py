@@ -105,6 +105,8 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     module = bench.calibration
     call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19")
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
+    call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
+    call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
         found["temporal | network | stationary | 19 surrogates"],
@@ -112,10 +114,21 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1
     assert set(spatial) == {"0", "1"}
+    assert set(temporal["300"]["noise"]) == set(found["noise | louder"]["300"])
     before = (tmp_path / "calibration.json").stat().st_mtime_ns
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     assert (tmp_path / "calibration.json").stat().st_mtime_ns == before, "what is known is computed again"
     assert "run or map rejected at 5 %: " in call(module, "report")
+
+
+def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
+    module = bench.calibration
+    monkeypatch.setattr(module.groups, "AT_ONCE", 2)
+    call(module, "group", "--studies", "2")
+    found = read(tmp_path / "calibration.json")
+    assert len(found) == len(module.groups.DESIGNS)
+    assert all(units["0"]["studies"] == 2 for units in found.values())
+    assert "studentised any: " in call(module, "report")
 
 
 @pytest.mark.parametrize("bench", [2], indirect=True)

@@ -65,7 +65,7 @@ def compare_outcomes(
     n_permutations: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Test families of outcomes against a column of the participants' table.
+    """Test families of outcomes against a column of the participants' table: Welch's t under permutation.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What chance gives: surrogate templates and surrogate runs."""
+"""What chance gives: surrogate templates and surrogate runs; and what else than dynamics changes within a run."""

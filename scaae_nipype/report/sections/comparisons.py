@@ -64,8 +64,9 @@ def comparisons(group: Group) -> Table:
             "p": shown("p", 4),
             "p corrected": p_value("p_corrected", 4),
         },
-        "Freedman–Lane permutations; corrected by the maximum statistic over the family. "
-        f"{len(smallest)} of {len(table)} outcomes; all are in {group_path('comparisons').name}.",
+        "Welch's t (of several levels F) under permutation, studentised, residuals permuted after Freedman and Lane; "
+        f"corrected by the maximum statistic over the family. {len(smallest)} of {len(table)} outcomes; all are in "
+        f"{group_path('comparisons').name}.",
     )
 
 
