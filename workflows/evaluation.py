@@ -99,6 +99,7 @@ def init_evaluation_wf(
     given += ["state_cutoffs", "template_scores", "states"]
     description = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
     workflow, inputnode, outputnode = begin(name, given, EVALUATED, description)
+    workflow.add_nodes([inputnode, outputnode])  # also where none of its parts is due
     volumes = same(*PREPARED_RUN, "grid_mask")
     maps = [*volumes, *same("fbn_maps")]
 

@@ -7,6 +7,7 @@ from nipype.pipeline import engine as pe
 from scaae_nipype.options import Evaluation, Nulls
 from scaae_nipype.workflows import (
     Resources,
+    init_additions_wf,
     init_derivatives_wf,
     init_networks_wf,
     init_nulls_wf,
@@ -119,3 +120,12 @@ def test_the_description_says_what_a_rejection_means():
     assert "not stationary, linear and Gaussian" in text
     assert "@prichard1994" in text
     assert "surrogates of the run" not in init_nulls_wf(nulls=Nulls(n_surrogate_templates=19)).visit_desc()
+
+
+@pytest.mark.parametrize("part", ["matches", "dynamics_null"])
+def test_a_null_model_can_be_all_that_is_added(part):
+    evaluation = Evaluation(baselines=())
+    workflow = init_additions_wf(evaluation, BOTH, parts={part}, with_extraction=False)
+    name = {"matches": "check_matches", "dynamics_null": "check_dynamics"}[part]
+    assert name in nodes(workflow)
+    assert not {"match_templates", "states"} & set(nodes(workflow))
