@@ -12,9 +12,11 @@ torch.set_num_threads(1)
 from benchmarks.search.context import fit_context, ideal_context, nonnegative, orthonormal, temporal_smoothing  # noqa: E402
 from benchmarks.search.head import Head, Smoothing, make_head  # noqa: E402
 from benchmarks.search.measures import loss, scores  # noqa: E402
+from benchmarks.search.network import ViewAttention  # noqa: E402
 from benchmarks.search.studies import Design, noise_fields, random_maps, simulate  # noqa: E402
 from benchmarks.search.train import Training  # noqa: E402
-from benchmarks.search.views import CHANNELS, Viewer  # noqa: E402
+from benchmarks.search.variants import VARIANTS  # noqa: E402
+from benchmarks.search.views import CHANNELS, EVERYTHING, Viewer  # noqa: E402
 from scaae_nipype.simulation.tissues import source_grid  # noqa: E402
 
 LINEAR = [name for name in CHANNELS if not any(x in name for x in ("above", "below", "own", "mine"))]
@@ -95,6 +97,41 @@ def test_rows_are_made_orthonormal_and_nonnegative_shares_are_those_of_scipy():
         *(torch.from_numpy(x.astype(np.float32)) for x in (volumes @ parts.T, parts)), n_iterations=2000
     )
     assert np.allclose(found, [nnls(parts.T, volume)[0] for volume in volumes], atol=1e-3)
+
+
+def test_without_neighbours_and_own_parts_a_volume_is_shown_as_if_it_were_alone(head, study):
+    context = fit_context(head, study.others, repetition_time=2.0)
+    viewer, data = Viewer(head), study.targets[0].data
+    show = lambda x: viewer.show(x, context, repetition_time=2.0, channels=EVERYTHING, time_sigma=0.0, own=False)  # noqa: E731
+    whole, alone = show(data), show(data[:3])
+    assert torch.allclose(whole.channels[:3], alone.channels, atol=1e-4)
+    assert torch.allclose(whole.strengths[:3], alone.strengths, atol=1e-4)
+    assert torch.equal(whole.about, alone.about)
+
+
+def test_a_view_leads_as_far_as_halves_of_the_other_runs_agree(head, study):
+    context = fit_context(head, study.others, repetition_time=2.0)
+    assert 0 < float(context.agreement.mean()) <= 1
+    shown = Viewer(head).show(
+        study.targets[0].data, context, repetition_time=2.0, channels=EVERYTHING, time_sigma=0.0, own=False
+    )
+    torch.manual_seed(0)
+    network = ViewAttention(VARIANTS["chosen"].shape)
+    plain = ViewAttention(replace(VARIANTS["chosen"].shape, lead=0.0))
+    plain.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        difference = network(shown) - plain(shown)
+    above = shown.channels[..., CHANNELS.index("calm_above")]
+    assert torch.allclose(difference[:, 0], 30 * context.agreement.mean().square() * above, atol=1e-3)
+    assert not difference[:, 1].any()
+
+
+def test_runs_of_different_repetition_times_are_fitted_together(head, study):
+    alike = fit_context(head, study.others, repetition_time=2.0)
+    each = fit_context(head, study.others, repetition_time=[2.0] * 4)
+    assert torch.allclose(alike.maps, each.maps)
+    mixed = fit_context(head, study.others, repetition_time=[2.0, 1.0, 2.0, 3.0])
+    assert torch.isfinite(mixed.maps).all() and not torch.allclose(alike.maps, mixed.maps)
 
 
 def test_no_other_runs_give_an_empty_context_and_finite_views(head, study):
