@@ -89,7 +89,7 @@ def check_stationarity(
     -----
     See `change_of_level` for the test and what it does not see. p holds on stationary noise with a correlation in time
     of 0 to 0.8. In simulated stationary runs that were cleaned of motion, `p` is at most 0.05 in 5 %, in 15 % with
-    censored volumes; of smoothness alone in 15 to 20 %, because cleaning is not stationary
+    censored volumes; of smoothness alone in 15 to 20 %, probably because cleaning is not stationary
     (``benchmarks/calibration.py``).
 
     Examples
