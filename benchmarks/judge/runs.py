@@ -54,7 +54,7 @@ class Run:
 
 
 def smooth_space(volumes: np.ndarray, grid: Grid, sigma: float) -> np.ndarray:
-    """Smooth volumes inside a mask, as `scaae_nipype.evaluation.baselines.filters.smooth` does, several times as fast.
+    """Smooth volumes inside a mask, as `scaae_nipype.grid.smooth` does, several times as fast.
 
     Parameters
     ----------

@@ -24,6 +24,11 @@ from .group.prediction import feature_names as feature_names
 from .group.prediction import predict as predict
 from .group.prediction import summarise_code as summarise_code
 from .group.reliability import intraclass_correlation as intraclass_correlation
+from .nulls.chance import chance_scores as chance_scores
+from .nulls.chance import noise_cutoff as noise_cutoff
+from .nulls.spikes import find_spikes as find_spikes
+from .nulls.spikes import states_on_spikes as states_on_spikes
+from .nulls.stationarity import check_stationarity as check_stationarity
 from .run_maps import RunMaps as RunMaps
 from .run_maps import read_run_maps as read_run_maps
 from .scores.gradual_change import lag_curve as lag_curve

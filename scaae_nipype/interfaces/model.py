@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from nipype.interfaces.base import Directory, File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
-from ..errors import UsageError, refuse_unequal
+from ..errors import refuse_unequal
 from ..files import read_json
 from ..model.folder import CARD
-from ..model.presets import PRESETS
+from ..model.presets import check_training
 from ..options import Training
 from ..progress import bar
 from .base import FunctionInputSpec, FunctionInterface, limit_threads, taken
@@ -47,14 +47,7 @@ class TrainModel(FunctionInterface):
 
         def check_given(self) -> None:
             """Refuse what has no effect on a network that is fitted in closed form."""
-            if PRESETS[self.preset].context:
-                without_effect = {"train_volumes": self.train_volumes != "auto", "processes": self.processes > 1}
-                for name, is_given in without_effect.items():
-                    if is_given:
-                        raise UsageError(
-                            f"`{name}` has no effect with `preset` {self.preset}, which is fitted in closed form: "
-                            "leave it out, or choose `preset` autoencoder."
-                        )
+            check_training(self.group(Training))
 
         def check_ready(self) -> None:
             """See that there is one of everything for each run."""

@@ -110,6 +110,16 @@ def test_the_table_averages_over_templates_and_marks_the_best():
     assert [row[2].strong for row in made.rows] == [False, True, False]
 
 
+def test_a_table_of_headings_alone_gives_a_table_without_rows():
+    assert comparison_table(scores(fbn1=0.1).iloc[:0].astype(object)).rows == []
+
+
+def test_text_among_numbers_counts_as_missing():
+    table = scores(fbn1=0.1, volume=0.2).astype({"best_of_20_average_precision": object})
+    table.loc[table["method"] == "volume", "best_of_20_average_precision"] = "broken"
+    assert [row[2].text for row in comparison_table(table).rows] == ["0.10", "n/a"]
+
+
 def test_nothing_to_compare():
     assert "no baselines" in comparison_sentences(scores(fbn1=0.1))[0]
     assert texts(comparison_figure(pd.DataFrame({"method": [], "template": []})))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from ...errors import ModelError, UsageError
+from ...errors import ModelError
 from ...grid import Grid, load_grid
 from ...options import Training
 from ...progress import Progress, silent
@@ -25,7 +25,7 @@ from ..extraction.fused import FusedReader
 from ..group_pca import fit_group_pca
 from ..network.contextual import ContextualSCAAE
 from ..network.reading import branch_signs
-from ..presets import RECIPES, Recipe, preset_named
+from ..presets import RECIPES, Recipe, check_training, preset_named
 from ..runs import RunLike, volumes_of
 from ..weights import Model, new_network
 from .fitted_context import train_contextual
@@ -151,11 +151,7 @@ def train_on_caches(
     precision = fastest if training.precision == "auto" else training.precision
     model = Model(network, grid, {**(card or {}), "Precision": precision})
     if isinstance(network, ContextualSCAAE):
-        if training.train_volumes != "auto":
-            raise UsageError(
-                f"Preset {training.preset!r} is fitted, not trained step by step: leave the number of training volumes "
-                "out, or choose `preset` autoencoder."
-            )
+        check_training(training)
         train_contextual(model, cache, seed=training.seed)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0

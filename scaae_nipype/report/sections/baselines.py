@@ -95,7 +95,7 @@ def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") 
         if f"{kind}_{score}{suffix}" in scores
     ]
     methods, names = ordered_methods(scores["method"]), [name for name, *_ in columns]
-    means = scores.groupby("method")[names].mean(numeric_only=True).reindex(methods)
+    means = scores[names].apply(numbers).groupby(scores["method"]).mean().reindex(methods)
     best = means.max()
     counts = scores.groupby("method")["n_volumes"].first() if "n_volumes" in scores else None
     lead, rows = ["Method"] if counts is None else ["Method", "Candidates"], []

@@ -115,8 +115,8 @@ def _lag_sentence(table: pd.DataFrame) -> list[str]:
         return []
     return [
         f"Lag curve: z lies between {number(z.min(), 1)} and {number(z.max(), 1)}, over all lags and both branches. It "
-        "is expected near 0, because surrogates keep the spectrum: values near 0 say that gradual change needs no "
-        "more than the spectrum of the run."
+        "is expected near 0 (up to 2 at lag 1 where the signal is slow), because surrogates keep the spectrum: such "
+        "values say that gradual change needs no more than the spectrum of the run."
     ]
 
 
@@ -170,7 +170,7 @@ def lag_table(run: Run) -> Table:
         "lag",
         {"Lag": lag},
         {"run": shown("observed", 3), "surrogates": shown("surrogate_mean", 3), "z": shown("z", 1)},
-        "Mean IoU of two maps this many volumes apart. z near 0 is expected.",
+        "Mean IoU of two maps this many volumes apart. z near 0 is expected, up to 2 at lag 1 of a slow signal.",
     )
 
 

@@ -103,5 +103,5 @@ def test_other_voxel_sizes_are_noted_in_the_card(trained, grid):
 
 
 def test_showing_volumes_to_what_is_fitted_is_refused(cache_files, grid, tmp_path):
-    with pytest.raises(UsageError, match="is fitted, not trained step by step"):
+    with pytest.raises(UsageError, match="`train_volumes` has no effect with `preset` contextual"):
         train_on_caches(cache_files, grid, training=Training(train_volumes=80), work_dir=tmp_path)
