@@ -194,7 +194,7 @@ def _labels(what: str) -> Any:
 
 
 def _kind(what: str) -> Any:
-    return setting("auto", f"what the image of the {what} holds (auto: recognised)", words=KINDS)
+    return setting("auto", f"what the image of the {what} holds; auto: recognised", words=KINDS)
 
 
 @described
