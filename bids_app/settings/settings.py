@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ...errors import UsageError
 from ...options import LONGEST_TR, SHORTEST_TR, Evaluation, Group, Nulls, Preparation, Training, check_values, setting
 from ..inputs.query import Query, read_filter_file
-from .checks import check_settings
+from .checks import check_device_name, check_effect, check_filter, check_folders
 
 __all__ = ["GroupOptions", "Settings"]
 
@@ -125,7 +125,16 @@ class Settings:
         time = self.repetition_time
         if time is not None and not SHORTEST_TR <= time <= LONGEST_TR:
             raise UsageError(f"`repetition_time` {time:g}: must be {SHORTEST_TR:g} to {LONGEST_TR:g}, in s.")
-        check_settings(self)
+        check_folders(self.bids_dir, self.output_dir, self.work_dir, self.datasets or {})
+        check_filter(self.preparation)
+        check_effect(
+            self.training,
+            self.evaluation,
+            self.nulls,
+            fetches=self.fetch_templates,
+            has_model=self.model is not None,
+        )
+        check_device_name(self.training.device)
 
     @property
     def preset(self) -> str | None:
