@@ -1,7 +1,7 @@
 """What can be set: every scientific setting, with its default, unit, range and a line on it.
 
-Settings that travel together are a group, checked when it is made. `bids_app.settings` gives its settings as such
-groups; workflows and interfaces still take them one by one.
+Settings that travel together are a group, checked when it is made. Groups go from the command line, or a pipeline,
+through workflows to the functions that use them; inputs of interfaces and options are made from their fields.
 """
 
 from __future__ import annotations
