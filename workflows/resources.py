@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ..errors import UsageError
 from ..model.device import check_device
+from ..options import Training
 
 __all__ = ["Resources", "check_memory", "check_processors", "in_groups"]
 
@@ -31,7 +32,7 @@ class Resources:
         Of extraction, every step of the evaluation, the baselines, and either null model.
     """
 
-    device: str = "auto"
+    device: str = Training.device
     n_procs: int = 1
     extraction_mem_gb: float = 3.0
     evaluation_mem_gb: float = 1.0

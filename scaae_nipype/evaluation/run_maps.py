@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files import PathLike, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
+from ..options import Evaluation
 from .templates.loading import load_templates
 from .templates.template_set import TemplateSet, coverage
 
@@ -95,7 +96,7 @@ def run_templates(
     spec: PathLike,
     *,
     labels: PathLike | None,
-    kind: str = "auto",
+    kind: str = Evaluation.template_kind,
     what: Literal["template", "atlas"] = "template",
     grid_mask: PathLike | None,
     in_mask: PathLike,

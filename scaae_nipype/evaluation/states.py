@@ -14,6 +14,7 @@ from ..files import PathLike, read_json, read_table, write_json, write_table
 from ..headers import header_repetition_time
 from ..images import ImageLike, write_image
 from ..maps import scale
+from ..options import Evaluation
 from .assignment import Assignment, assign, split_half_r, state_maps, state_table
 from .run_maps import RunMaps, read_run_maps, read_volumes, run_templates
 from .scores.match import about_templates
@@ -49,9 +50,9 @@ class RunStates(NamedTuple):
 
 def assign_states(
     maps: np.ndarray | ImageLike,
-    templates: TemplateSet | ImageLike = "default",
+    templates: TemplateSet | ImageLike = Evaluation.templates,
     *,
-    mode: str = "calibrated",
+    mode: str = Evaluation.mode,
     state_cutoff: float | None = None,
     signed: np.ndarray | ImageLike | None = None,
     kept: np.ndarray | None = None,
@@ -109,11 +110,11 @@ def assign_states_of_run(
     in_mask: PathLike,
     in_samples: PathLike,
     signed_maps: Sequence[PathLike] | None = None,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
-    mode: str = "calibrated",
+    mode: str = Evaluation.mode,
     state_cutoff: float | None = None,
     state_cutoffs: PathLike | None = None,
     scores: PathLike | None = None,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
+from ..evaluation.scores.gradual_change import CURVE_END
 from ..options import OF_MODEL, USUAL_SURROGATES, Evaluation, Nulls, Training
 from ..progress import bar, say
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
@@ -71,7 +72,7 @@ class GradualChange(FunctionInterface):
     """Measure how much of every FBN is left some volumes later."""
 
     class input_spec(_MapsInputSpec):
-        longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+        longest_lag = quantity(0, LONGEST_LAG, "s", CURVE_END, usedefault=True, desc="end of the lag curve, in s")
 
     class output_spec(TraitedSpec):
         gradual_change = File(exists=True, desc="overlap of maps a lag apart, per method and lag")
@@ -245,7 +246,7 @@ class CheckDynamics(FunctionInterface):
     class input_spec(_VolumesInputSpec, _TemplatesInputSpec):
         model_dir = ModelFolder(mandatory=True, desc="model folder")
         run_name = traits.Str(desc="the run's name in model cards: tells whether the model was fitted to it")
-        longest_lag = quantity(0, LONGEST_LAG, "s", 20.0, usedefault=True, desc="end of the lag curve, in s")
+        longest_lag = quantity(0, LONGEST_LAG, "s", CURVE_END, usedefault=True, desc="end of the lag curve, in s")
         num_threads = traits.Range(low=0, value=0, usedefault=True, nohash=True, desc="CPU threads (0: torch decides)")
 
     class output_spec(TraitedSpec):

@@ -15,6 +15,7 @@ import pandas as pd
 from ...errors import UsageError
 from ...grid import Grid, smooth
 from ...maps import scale
+from ...options import Evaluation
 from .decompositions import canica, dictionary_learning, encoder_lasso, sliding_window_ica
 from .filters import N_COMPONENTS, cap_centroids, pca_projection, project, rectified_squared
 
@@ -191,7 +192,7 @@ def make_baselines(
     group_pca: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
     n_components: int = N_COMPONENTS,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> Iterator[Candidates]:
     """Make the baselines of a run, one after the other.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...grid import Grid
+from ...options import Evaluation
 from .filters import N_COMPONENTS
 
 __all__ = ["canica", "dictionary_learning", "encoder_lasso", "sliding_window_ica"]
@@ -89,7 +90,7 @@ def sliding_window_ica(
     repetition_time: float,
     window: float = 60.0,
     n_components: int = 10,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> np.ndarray:
     """Decompose overlapping windows of the run by spatial ICA: the usual way to maps that change in time.
 

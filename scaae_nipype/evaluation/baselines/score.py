@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...files import PathLike, read_table, write_json, write_table
+from ...options import Evaluation
 from ..run_maps import read_run_maps, run_templates
 from ..scores.match import about_templates
 from ..scores.scoring import every_score, overlap_table
@@ -36,12 +37,12 @@ def score_baselines(
     context: Callable[[np.ndarray], np.ndarray] | None = None,
     group_pca: Callable[[np.ndarray], np.ndarray] | None = None,
     untrained: Callable[[np.ndarray], np.ndarray] | None = None,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
     n_components: int = 20,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
     out_dir: PathLike = ".",
 ) -> RunBaselines:
     """Score what needs no trained network on the same prepared run, in the same way.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
+from ...options import Evaluation
 from .permutation import PermutationTest, freedman_lane
 
 __all__ = ["MOST_LEVELS", "compare_outcomes", "design"]
@@ -63,7 +64,7 @@ def compare_outcomes(
     covariates: Sequence[str] = (),
     site: str | None = None,
     n_permutations: int = 2000,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> pd.DataFrame:
     """Test families of outcomes against a column of the participants' table: Welch's t under permutation.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import InputError
+from ...options import Evaluation
 
 __all__ = ["PermutationTest", "freedman_lane"]
 
@@ -61,7 +62,7 @@ def freedman_lane(
     blocks: np.ndarray | None = None,
     pooled: bool = False,
     n_permutations: int = 2000,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> PermutationTest:
     """Test outcomes against an effect given covariates, by permuting the residuals of the covariates' model.
 

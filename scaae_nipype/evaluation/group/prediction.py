@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...options import Evaluation
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -118,7 +119,7 @@ def predict(
     classes: bool,
     sites: np.ndarray | None = None,
     n_permutations: int = 500,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> Prediction:
     """Predict a column of the participants' table from features, by cross-validation.
 

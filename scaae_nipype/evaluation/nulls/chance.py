@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from ...errors import UsageError
 from ...grid import Grid
 from ...maps import binarise, scale
+from ...options import Evaluation
 from ..scores.overlap import best_of_n, iou, rank_scores
 from ..templates.template_set import TemplateSet
 from .stationarity import volume_smoothness
@@ -133,7 +134,7 @@ def noise_cutoff(
     score: str = "size_matched_iou",
     share: float = 0.05,
     n_noise: int = 200,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
 ) -> NoiseCutoff:
     """Give the score that at most a share of noise volumes as smooth as these maps reaches with any template.
 

@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter1d
 
 from ...maps import binarise, scale
 from ..assignment import assign, state_table
-from ..scores.gradual_change import lag_curve
+from ..scores.gradual_change import CURVE_END, lag_curve
 from ..scores.overlap import iou, rank_scores
 from ..scores.rules import Rule
 from ..scores.scoring import spread_over_run
@@ -74,7 +74,7 @@ def run_statistics(
     *,
     rule: Rule,
     repetition_time: float,
-    longest_lag: float = 20.0,
+    longest_lag: float = CURVE_END,
 ) -> dict[Key, float]:
     """Measure what one branch shows in a run.
 

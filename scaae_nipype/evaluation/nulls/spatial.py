@@ -14,6 +14,7 @@ from ...errors import UsageError
 from ...files import PathLike, write_json, write_table
 from ...grid import Grid, load_grid
 from ...maps import binarise, scale
+from ...options import Evaluation
 from ...progress import Progress, silent
 from ..run_maps import read_run_maps, run_templates
 from ..scores.overlap import iou
@@ -137,11 +138,11 @@ def check_matches(
     in_mask: PathLike,
     in_samples: PathLike,
     surrogates: PathLike,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
-    mode: str = "calibrated",
+    mode: str = Evaluation.mode,
     seed: int | None = None,
     progress: Progress = silent,
     out_dir: PathLike = ".",

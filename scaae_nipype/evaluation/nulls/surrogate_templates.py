@@ -30,7 +30,7 @@ from ...errors import InputError
 from ...files import PathLike, replacing, reserve
 from ...grid import Grid, load_grid
 from ...maps import are_constant
-from ...options import USUAL_SURROGATES
+from ...options import USUAL_SURROGATES, Evaluation
 from ...progress import Progress, silent
 from ..templates.loading import load_templates
 from .significance import check_number_of_surrogates
@@ -226,12 +226,12 @@ def give_values(ranks: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def make_surrogate_templates(
     *,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
     n_surrogate_templates: int = USUAL_SURROGATES,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
     progress: Progress = silent,
     out_dir: PathLike = ".",
 ) -> Path:
@@ -279,7 +279,7 @@ def write_surrogate_ranks(
     path: PathLike,
     *,
     n_surrogates: int,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Write surrogates of a set of maps into one NPY file, (n_surrogates, n_maps, n_voxels), holding one set at a time.

@@ -13,10 +13,11 @@ import pandas as pd
 
 from ...errors import InputError, UsageError
 from ...files import PathLike, write_json, write_table
-from ...options import USUAL_SURROGATES
+from ...options import USUAL_SURROGATES, Evaluation
 from ...progress import Progress, silent
 from ...words import duration
 from ..run_maps import read_run_maps, run_templates
+from ..scores.gradual_change import CURVE_END
 from ..scores.rules import RULES, Rule, rule_of
 from ..templates.template_set import TemplateSet
 from .run_statistics import FAMILIES, TESTED, run_statistics
@@ -89,9 +90,9 @@ def temporal_null(
     *,
     repetition_time: float,
     rule: Rule = RULES["calibrated"],
-    longest_lag: float = 20.0,
+    longest_lag: float = CURVE_END,
     n_surrogates: int = USUAL_SURROGATES,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
     progress: Callable[[int], object] | None = None,
 ) -> TemporalNull:
     """Hold a run against common-phase surrogates that go through the same network.
@@ -190,15 +191,15 @@ def check_dynamics(
     in_file: PathLike,
     in_mask: PathLike,
     in_samples: PathLike,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
-    mode: str = "calibrated",
+    mode: str = Evaluation.mode,
     state_cutoff: float | None = None,
-    longest_lag: float = 20.0,
+    longest_lag: float = CURVE_END,
     n_surrogates: int = USUAL_SURROGATES,
-    seed: int = 0,
+    seed: int = Evaluation.seed,
     in_sample: bool | None = None,
     model: Mapping[str, Any] | None = None,
     report: Callable[[str], object] | None = None,

@@ -7,7 +7,11 @@ import pandas as pd
 
 from .overlap import chance_iou
 
-__all__ = ["lag_curve", "lagged_iou"]
+__all__ = ["CURVE_END", "lag_curve", "lagged_iou"]
+
+
+CURVE_END = 20.0
+"""Lag in s at which curves end where nothing else is asked for."""
 
 
 def lagged_iou(maps: np.ndarray, kept: np.ndarray, lag: int = 1) -> np.ndarray:
@@ -42,7 +46,9 @@ def lagged_iou(maps: np.ndarray, kept: np.ndarray, lag: int = 1) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
-def lag_curve(maps: np.ndarray, kept: np.ndarray, *, repetition_time: float, longest_lag: float = 20.0) -> pd.DataFrame:
+def lag_curve(
+    maps: np.ndarray, kept: np.ndarray, *, repetition_time: float, longest_lag: float = CURVE_END
+) -> pd.DataFrame:
     """Mean overlap as a function of the time between two maps.
 
     Compare runs of equal repetition time only, and lags in seconds: most of what is measured is how smooth the

@@ -12,9 +12,10 @@ import pandas as pd
 
 from ...files import PathLike, write_json, write_table
 from ...maps import NO_NETWORK, THRESHOLD, binarise, scale
+from ...options import Evaluation
 from ..run_maps import read_run_maps, run_templates
 from ..templates.template_set import TemplateSet
-from .gradual_change import lag_curve
+from .gradual_change import CURVE_END, lag_curve
 from .regions import region_means
 from .rules import rule_of
 from .scoring import by_method, every_score, overlap_table, spread_over_run, template_score_table, threshold_table
@@ -45,11 +46,11 @@ def score_run(
     in_file: PathLike,
     in_mask: PathLike,
     in_samples: PathLike,
-    templates: PathLike = "default",
+    templates: PathLike = Evaluation.templates,
     template_labels: PathLike | None = None,
-    template_kind: str = "auto",
+    template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
-    mode: str = "calibrated",
+    mode: str = Evaluation.mode,
     num_threads: int = 1,
     out_dir: PathLike = ".",
 ) -> RunScores:
@@ -149,7 +150,7 @@ def change_gradually(
     in_file: PathLike,
     in_mask: PathLike,
     in_samples: PathLike,
-    longest_lag: float = 20.0,
+    longest_lag: float = CURVE_END,
     out_dir: PathLike = ".",
 ) -> Path:
     """Write the lag curves of both branches and of the volume itself as one table.
@@ -187,7 +188,7 @@ def tabulate_regions(
     in_samples: PathLike,
     atlas: PathLike,
     atlas_labels: PathLike | None = None,
-    atlas_kind: str = "auto",
+    atlas_kind: str = Evaluation.atlas_kind,
     grid_mask: PathLike | None = None,
     out_dir: PathLike = ".",
 ) -> RunRegions:

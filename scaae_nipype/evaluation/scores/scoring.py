@@ -10,6 +10,7 @@ import pandas as pd
 from ...grid import Grid
 from ...images import ImageLike
 from ...maps import binarise
+from ...options import Evaluation
 from ..templates.loading import load_templates
 from ..templates.template_set import TemplateSet
 from .overlap import best_of_n, iou, pearson_r, rank_scores, threshold_curve
@@ -36,7 +37,7 @@ CANDIDATES = 20
 
 def score_maps(
     maps: np.ndarray | ImageLike,
-    templates: TemplateSet | ImageLike = "default",
+    templates: TemplateSet | ImageLike = Evaluation.templates,
     *,
     signed: np.ndarray | ImageLike | None = None,
     region: np.ndarray | None = None,

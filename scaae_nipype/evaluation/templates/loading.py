@@ -16,6 +16,7 @@ from ...files import PathLike
 from ...grid import Grid, load_grid
 from ...images import ImageLike, name_of
 from ...maps import THRESHOLD, binarise
+from ...options import Evaluation
 from ...words import counted, percent
 from .label_images import as_labels
 from .smith2009 import SMITH_NAMES, find_smith2009
@@ -55,11 +56,11 @@ def check_templates(spec: PathLike) -> None:
 
 
 def load_templates(
-    spec: ImageLike = "default",
+    spec: ImageLike = Evaluation.templates,
     *,
     grid: Grid | None = None,
     labels: PathLike | None = None,
-    kind: str = "auto",
+    kind: str = Evaluation.template_kind,
     what: Literal["template", "atlas"] = "template",
 ) -> TemplateSet:
     """Load templates onto a grid and binarise them.

@@ -13,6 +13,7 @@ from ...files import PathLike, read_table, write_json, write_table
 from ...headers import repetition_time_of
 from ...images import read_image, write_image
 from ...maps import BRANCHES, THRESHOLD
+from ...options import Training
 from ...progress import Progress, silent
 from ..runs import Volumes
 from ..weights import Model, load_model
@@ -42,7 +43,7 @@ def extract_run(
     *,
     out_dir: PathLike,
     save_signed: bool = False,
-    device: str = "auto",
+    device: str = Training.device,
     name: str | None = None,
     progress: Progress = silent,
 ) -> ExtractedFiles:

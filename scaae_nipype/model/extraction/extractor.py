@@ -14,6 +14,7 @@ from torch import nn
 from ...errors import ModelError
 from ...grid import Grid
 from ...maps import BRANCHES, scale
+from ...options import Training
 from ...words import counted
 from ..device import check_device
 from ..runs import RunLike, volumes_of
@@ -152,7 +153,7 @@ def extract_networks(
     model: Model,
     run: RunLike,
     *,
-    device: str | torch.device = "auto",
+    device: str | torch.device = Training.device,
     batch_size: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> RunNetworks:
