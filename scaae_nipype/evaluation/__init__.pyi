@@ -24,13 +24,11 @@ from .group.prediction import feature_names as feature_names
 from .group.prediction import predict as predict
 from .group.prediction import summarise_code as summarise_code
 from .group.reliability import intraclass_correlation as intraclass_correlation
-from .nulls.chance import chance_scores as chance_scores
-from .nulls.chance import noise_cutoff as noise_cutoff
-from .nulls.spikes import find_spikes as find_spikes
-from .nulls.spikes import states_on_spikes as states_on_spikes
 from .nulls.stationarity import check_stationarity as check_stationarity
 from .run_maps import RunMaps as RunMaps
 from .run_maps import read_run_maps as read_run_maps
+from .scores.chance import chance_scores as chance_scores
+from .scores.chance import noise_cutoff as noise_cutoff
 from .scores.gradual_change import lag_curve as lag_curve
 from .scores.gradual_change import lagged_iou as lagged_iou
 from .scores.match import change_gradually as change_gradually
@@ -50,6 +48,8 @@ from .scores.rules import RULES as RULES
 from .scores.scoring import every_score as every_score
 from .scores.scoring import overlap_table as overlap_table
 from .scores.scoring import score_maps as score_maps
+from .spikes import find_spikes as find_spikes
+from .spikes import states_on_spikes as states_on_spikes
 from .states import StateTables as StateTables
 from .states import assign_states as assign_states
 from .states import assign_states_of_run as assign_states_of_run

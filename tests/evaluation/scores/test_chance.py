@@ -5,10 +5,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.errors import UsageError
-from scaae_nipype.evaluation.nulls.chance import chance_scores, noise_cutoff
-from scaae_nipype.evaluation.nulls.stationarity import volume_smoothness
-from scaae_nipype.evaluation.nulls.surrogate_templates import give_values, surrogate_ranks
+from scaae_nipype.evaluation.scores.chance import chance_scores, noise_cutoff
 from scaae_nipype.evaluation.scores.overlap import best_of_n, rank_scores
+from scaae_nipype.evaluation.scores.smoothness import volume_smoothness
+from scaae_nipype.evaluation.templates.surrogates import give_values, surrogate_ranks
 from scaae_nipype.evaluation.templates.template_set import TemplateSet
 from scaae_nipype.grid import Grid
 

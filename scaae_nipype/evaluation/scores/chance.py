@@ -16,10 +16,10 @@ from ...errors import UsageError
 from ...grid import Grid
 from ...maps import binarise, scale
 from ...options import Evaluation
-from ..scores.overlap import best_of_n, iou, rank_scores
+from ..templates.surrogates import give_values
 from ..templates.template_set import TemplateSet
-from .stationarity import volume_smoothness
-from .surrogate_templates import give_values
+from .overlap import best_of_n, iou, rank_scores
+from .smoothness import volume_smoothness
 
 __all__ = ["ChanceScores", "NoiseCutoff", "chance_scores", "noise_cutoff"]
 
