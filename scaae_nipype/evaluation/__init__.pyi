@@ -28,12 +28,12 @@ from .nulls.stationarity import check_stationarity as check_stationarity
 from .run_maps import RunMaps as RunMaps
 from .run_maps import read_run_maps as read_run_maps
 from .scores.chance import chance_scores as chance_scores
-from .scores.chance import noise_cutoff as noise_cutoff
 from .scores.gradual_change import lag_curve as lag_curve
 from .scores.gradual_change import lagged_iou as lagged_iou
 from .scores.match import change_gradually as change_gradually
 from .scores.match import score_run as score_run
 from .scores.match import tabulate_regions as tabulate_regions
+from .scores.noise_cutoff import noise_cutoff as noise_cutoff
 from .scores.overlap import average_precision as average_precision
 from .scores.overlap import best_of_n as best_of_n
 from .scores.overlap import chance_iou as chance_iou

@@ -2,34 +2,51 @@
 
 Average precision and size-matched IoU grow with the smoothness of a map alone, with the number of maps of which the
 best is taken, and with the choice of the better branch. A score is worth what it has above the same score with
-templates that lie elsewhere, and a state what noise as smooth does not show.
+templates that lie elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import pandas as pd
 
 from ...errors import UsageError
-from ...grid import Grid
-from ...maps import binarise, scale
+from ...files import PathLike
+from ...grid import Grid, load_grid
+from ...maps import BRANCHES, DECIDING
 from ...options import Evaluation
-from ..templates.surrogates import give_values
+from ..templates.loading import load_templates
+from ..templates.surrogates import give_values, ranks_of_templates
 from ..templates.template_set import TemplateSet
-from .overlap import best_of_n, iou, rank_scores
-from .smoothness import volume_smoothness
+from .overlap import best_of_n, rank_scores
+from .scoring import CANDIDATES
 
-__all__ = ["ChanceScores", "NoiseCutoff", "chance_scores", "noise_cutoff"]
+__all__ = [
+    "ChanceScores",
+    "about_chance",
+    "chance_scores",
+    "hold_against",
+    "moved_templates",
+    "templates_elsewhere",
+    "with_chance",
+]
 
-SCORES = ("average_precision", "size_matched_iou")
-"""What `rank_scores` gives, in its order."""
+CHANCE_MEANING = (
+    "By chance: the same score with sets of surrogates of the templates, which are as smooth and as large but lie "
+    "elsewhere. AP and size-matched IoU of any map grow with its smoothness, so a score says what it has above chance. "
+    "The better branch (of the volume, the better sign) is chosen for every template, and for every surrogate anew; "
+    "both rows have the same numbers."
+)
 
-SETS_AT_ONCE, ROUNDS = 10, 4
-"""Sets of surrogates that are scored with one sort of every map; rounds in which the width of noise is found."""
+MOST_HELD = 40
+"""Maps of a method that are held against surrogates, spread evenly over the run: more would hardly change a mean over
+19 sets of them."""
 
-WIDTH_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+SETS_AT_ONCE = 10
+"""Sets of surrogates that are scored with one sort of every map."""
 
 
 class ChanceScores(NamedTuple):
@@ -47,20 +64,6 @@ class ChanceScores(NamedTuple):
     chance: np.ndarray
     above: np.ndarray
     drawn: np.ndarray
-
-
-class NoiseCutoff(NamedTuple):
-    """A least score of a state.
-
-    Attributes
-    ----------
-    cutoff : float
-    smoothness : float
-        Of the maps, FWHM in mm.
-    """
-
-    cutoff: float
-    smoothness: float
 
 
 def chance_scores(
@@ -102,11 +105,11 @@ def chance_scores(
     Surrogates have a template's size, smoothness and values but lie elsewhere (see `surrogate_ranks`), so what maps
     share with them is chance, whatever the maps' own smoothness is.
     """
-    if score not in SCORES:
-        raise UsageError(f"Score '{score}' has no chance level; choose from {', '.join(SCORES)}.")
+    if score not in DECIDING:
+        raise UsageError(f"Score '{score}' has no chance level; choose from {', '.join(DECIDING)}.")
     if not len(ranks):
         raise UsageError("Without surrogate templates there is no chance level.")
-    which, region = SCORES.index(score), grid.vectors(templates.grid.mask)
+    which = DECIDING.index(score)
     candidates = [*maps, *(-maps)] if both_signs else list(maps)
 
     def summary(binary: np.ndarray) -> np.ndarray:
@@ -116,88 +119,142 @@ def chance_scores(
 
     drawn = []
     for start in range(0, len(ranks), SETS_AT_ONCE):
-        moved = [
-            give_values(rank[region], own)
-            for one in ranks[start : start + SETS_AT_ONCE]
-            for rank, own in zip(one, templates.binary, strict=True)
-        ]
-        drawn.append(summary(np.stack(moved)).reshape(-1, len(templates.names)))
+        moved = moved_templates(templates, ranks[start : start + SETS_AT_ONCE], grid)
+        drawn.append(summary(moved.reshape(-1, moved.shape[-1])).reshape(len(moved), -1))
     by_chance = np.concatenate(drawn)
     real, chance = summary(templates.binary), by_chance.mean(axis=0)
     return ChanceScores(real, chance, real - chance, by_chance)
 
 
-def noise_cutoff(
-    maps: np.ndarray,
-    templates: TemplateSet,
-    *,
-    score: str = "size_matched_iou",
-    share: float = 0.05,
-    n_noise: int = 200,
-    seed: int = Evaluation.seed,
-) -> NoiseCutoff:
-    """Give the score that at most a share of noise volumes as smooth as these maps reaches with any template.
+def moved_templates(templates: TemplateSet, ranks: np.ndarray, grid: Grid) -> np.ndarray:
+    """Give surrogates of templates inside their region: bool, (n_surrogates, n_templates, n_voxels).
 
     Parameters
     ----------
-    maps : float array, (n_maps, n_voxels)
-        Signed maps of one branch over the region of `templates`.
     templates : TemplateSet
         Inside the region.
-    score : {"size_matched_iou", "average_precision", "iou"}
-    share : float
-        Of noise volumes that would be given a state.
-    n_noise : int
+    ranks : int array, (n_surrogates, n_templates, n_grid_voxels)
+        From `surrogate_ranks`, on the whole grid.
+    grid : Grid
+        The whole grid.
+    """
+    region = grid.vectors(templates.grid.mask)
+    moved = np.empty((len(ranks), *templates.binary.shape), dtype=bool)
+    for number, one in enumerate(ranks):
+        for template, own in enumerate(templates.binary):
+            moved[number, template] = give_values(one[template][region], own)
+    return moved
+
+
+def templates_elsewhere(
+    templates: TemplateSet,
+    spec: PathLike,
+    *,
+    labels: PathLike | None,
+    kind: str,
+    grid_mask: PathLike | None,
+    surrogates: PathLike | None,
+    n_chance_templates: int,
+    seed: int,
+) -> np.ndarray:
+    """Give surrogates of a run's templates inside its region, as `moved_templates` does; of 0 sets, an empty array.
+
+    Parameters
+    ----------
+    templates : TemplateSet
+        Inside the region.
+    spec, labels, kind, grid_mask
+        What they are of, as for `score_run`.
+    surrogates : path, optional
+        From `make_surrogate_templates` with the same seed; made here if not given.
+    n_chance_templates : int
+        0, or 19 and more.
     seed : int
 
     Raises
     ------
-    UsageError
-        If the score is unknown, no template has a voxel, or there are too few noise volumes for the share.
-
-    Notes
-    -----
-    The noise is Gaussian; its smoothness is the median of the maps', both measured as `volume_smoothness` does. No
-    surrogates are needed, so it can be the default where the spatial null was not asked for.
+    InputError, UsageError
     """
-    if score not in (*SCORES, "iou"):
-        raise UsageError(f"Score '{score}' has no cut-off; choose from {', '.join((*SCORES, 'iou'))}.")
-    if not templates.binary.any():
-        raise UsageError("No template has a voxel inside the region; there is nothing to cut.")
-    passing = int(share * n_noise)
-    if passing < 1:
-        raise UsageError(
-            f"{n_noise} noise volumes cannot show a share of {share:g}; ask for {int(np.ceil(1 / share))}."
-        )
-    smoothness = float(np.median(volume_smoothness(maps, templates.grid)))
-    best = np.empty(n_noise)
-    for number, noise in enumerate(_noise_as_smooth(smoothness, templates.grid, n_noise, seed)):
-        if score == "iou":
-            found = iou(binarise(scale(noise[None])), templates.binary)
-        else:
-            found = rank_scores(noise[None], templates.binary)[SCORES.index(score)]
-        best[number] = np.nanmax(found)
-    # a volume has a state where it reaches the cut-off: the next number above the first that may not
-    return NoiseCutoff(float(np.nextafter(np.sort(best)[-passing - 1], np.inf)), smoothness)
+    n_sets = Evaluation(n_chance_templates=n_chance_templates).n_chance_templates
+    if not n_sets:
+        return np.empty((0, *templates.binary.shape), dtype=bool)
+    whole = load_templates(spec, grid=load_grid(grid_mask), labels=labels, kind=kind)
+    ranks = ranks_of_templates(whole, n_surrogates=n_sets, seed=seed, path=surrogates)
+    return moved_templates(templates, ranks, whole.grid)
 
 
-def _noise_as_smooth(smoothness: float, grid: Grid, n: int, seed: int) -> list[np.ndarray]:
-    """Draw Gaussian fields on the mask whose measured smoothness is that asked for: (n_voxels,) each.
+def about_chance(n_sets: int, seed: int) -> dict[str, Any]:
+    """Say in an account how what scores are by chance was found."""
+    told = {"NumberOfSets": n_sets, "Seed": seed, "MostMaps": MOST_HELD, "Meaning": CHANCE_MEANING}
+    return {"Chance": told if n_sets else "not measured"}
 
-    A kernel narrower than a voxel, or wider than the brain, is not measured as its width: it is corrected by what is.
+
+def hold_against(maps: np.ndarray, templates: TemplateSet, moved: np.ndarray) -> dict[str, np.ndarray]:
+    """Score some of a method's maps with templates and with surrogates of them.
+
+    Parameters
+    ----------
+    maps : float array, (n_maps, n_voxels)
+        At most `MOST_HELD` of them are taken, evenly.
+    templates : TemplateSet
+    moved : bool array, (n_surrogates, n_templates, n_voxels)
+        From `moved_templates`.
+
+    Returns
+    -------
+    dict from column of the overlap table to float array, (1 + n_surrogates, n_templates)
+        ``best_of_20_…`` and ``mean_…`` of both `DECIDING` scores: with the templates first, then with every set.
     """
-    sigma = smoothness * WIDTH_TO_SIGMA
-    for _ in range(ROUNDS if smoothness > 0 else 0):
-        tried = np.stack([_field(grid, sigma, np.random.default_rng((seed, number))) for number in range(10)])
-        measured = float(np.median(volume_smoothness(tried, grid)))
-        sigma *= float(np.clip(smoothness / measured, 0.5, 2)) if measured > 0 else 2.0
-    return [_field(grid, sigma, np.random.default_rng((seed, 1, number))) for number in range(n)]
+    some = maps[np.unique(np.linspace(0, len(maps) - 1, MOST_HELD).round().astype(int))]
+    every = np.concatenate([templates.binary[None], moved])
+    found = {}
+    for score, values in zip(DECIDING, rank_scores(some, every.reshape(-1, every.shape[-1])), strict=True):
+        for kind, summary in (
+            (f"best_of_{CANDIDATES}", best_of_n(values, CANDIDATES)),
+            ("mean", values.mean(axis=0)),
+        ):
+            found[f"{kind}_{score}"] = summary.reshape(every.shape[:2])
+    return found
 
 
-def _field(grid: Grid, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    widths = sigma / grid.voxel_sizes
-    x, y, z = grid.box_shape
-    # wrapped around a box that is wider by the kernel's reach, it has the same variance everywhere
-    shape = [size + int(np.ceil(4 * width)) for size, width in zip((x, y, z), widths, strict=True)]
-    field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), widths, mode="wrap", truncate=3.0)
-    return field[:x, :y, :z][grid.mask[grid.box]]
+def with_chance(overlap: pd.DataFrame, held: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """Add to a table of scores what they are by chance, and what they have above it.
+
+    Parameters
+    ----------
+    overlap : DataFrame
+        From `overlap_table`, of all methods in `held`, templates in the same order.
+    held : mapping from method to what `hold_against` gives
+
+    Returns
+    -------
+    DataFrame
+        With, for ``best_of_20_…`` and ``mean_…`` of both `DECIDING` scores, three more columns: ``chance_…`` (mean over
+        surrogate sets), ``above_…`` (the score less that) and ``chance_p_…`` (share of the sets, the templates' own
+        among them, with a score as high). All are of the better of two branches, or of two signs, chosen for every
+        template, and for every surrogate anew: both rows have the same.
+    """
+    pairs: dict[str, list[str]] = {}
+    for method in held:
+        pairs.setdefault(_choice(method), []).append(method)
+    table = overlap.copy()
+    for methods in pairs.values():
+        for name in held[methods[0]]:
+            values = np.max([held[method][name] for method in methods], axis=0)
+            scores = np.max([overlap.loc[overlap["method"] == m, name].to_numpy(dtype=float) for m in methods], axis=0)
+            chance = values[1:].mean(axis=0)
+            # sums in another order must not turn a tie into a difference
+            p = np.where(np.isnan(chance), np.nan, (values >= values[0] - 1e-9).mean(axis=0))
+            for column, numbers in (("chance", chance), ("above", scores - chance), ("chance_p", p)):
+                for method in methods:
+                    table.loc[table["method"] == method, f"{column}_{name}"] = numbers
+    return table
+
+
+def _choice(method: str) -> str:
+    """Name what one chooses from: the two branches of a network, the two signs of a map.
+
+    >>> [_choice(name) for name in ("fbn2", "untrained_fbn1", "volume_negated", "smoothed_8mm")]
+    ['fbn', 'untrained_fbn', 'volume', 'smoothed_8mm']
+    """
+    return method[:-1] if method.endswith(BRANCHES) else method.removesuffix("_negated")

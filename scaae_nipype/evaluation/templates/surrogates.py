@@ -18,6 +18,7 @@ our trials).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,7 +34,14 @@ from ...maps import are_constant
 from ...options import Evaluation
 from .template_set import TemplateSet
 
-__all__ = ["give_values", "read_surrogate_ranks", "ready_for_surrogates", "surrogate_ranks", "write_surrogate_ranks"]
+__all__ = [
+    "give_values",
+    "ranks_of_templates",
+    "read_surrogate_ranks",
+    "ready_for_surrogates",
+    "surrogate_ranks",
+    "write_surrogate_ranks",
+]
 
 FEWEST_PAIRS = 0.05
 """Displacements at which a smaller share of the mask's voxels has a partner tell nothing: no correlation is assumed."""
@@ -206,6 +214,44 @@ def ready_for_surrogates(templates: TemplateSet) -> np.ndarray:
     maps = np.array(templates.values, dtype=np.float32)
     maps[are_constant(maps), 0] += 1
     return maps
+
+
+_LAST: dict[bytes, np.ndarray] = {}
+"""The last that were made, by what they were made of: a worker that scores many runs makes them once."""
+
+
+def ranks_of_templates(
+    templates: TemplateSet, *, n_surrogates: int, seed: int = Evaluation.seed, path: PathLike | None = None
+) -> np.ndarray:
+    """Give the first sets of surrogates of templates: (n_surrogates, n_templates, n_voxels).
+
+    Parameters
+    ----------
+    templates : TemplateSet
+        On the whole grid.
+    n_surrogates : int
+    seed : int
+    path : path, optional
+        File that holds as many, or more, with this seed; they are made (in half a second per template) if not given.
+
+    Raises
+    ------
+    InputError
+        If the file does not belong to these templates, or holds fewer.
+    """
+    if path is not None:
+        ranks = read_surrogate_ranks(path, n_maps=len(templates.names), grid=templates.grid)
+        if len(ranks) < n_surrogates:
+            raise InputError(f"{path}: holds {len(ranks)} sets of surrogate templates; {n_surrogates} are asked for.")
+        return ranks[:n_surrogates]
+    maps, grid = ready_for_surrogates(templates), templates.grid
+    made_of = (maps, grid.mask, grid.affine, np.array([n_surrogates, seed]))
+    key = hashlib.sha256(b"".join(part.tobytes() for part in made_of)).digest()
+    if key not in _LAST:
+        made = np.stack(list(surrogate_ranks(maps, grid, n_surrogates=n_surrogates, seed=seed)))
+        _LAST.clear()
+        _LAST[key] = made
+    return _LAST[key]
 
 
 def give_values(ranks: np.ndarray, values: np.ndarray) -> np.ndarray:
