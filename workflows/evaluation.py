@@ -76,6 +76,9 @@ def init_evaluation_wf(
         Model folder, for the baselines that are parts of it.
     state_cutoffs
         JSON of the spatial null, for ``cutoffs_given``.
+    chance_templates
+        From `init_surrogate_templates_wf`, with the same seed and as many sets or more: what scores are by chance. Made
+        for every run if not given.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
     template_scores, states
@@ -96,12 +99,13 @@ def init_evaluation_wf(
         raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
     baselines, against = evaluation.baselines, evaluation.given("templates", "template_labels", "template_kind")
     given = [*PREPARED_RUN, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *TASK]
-    given += ["state_cutoffs", "template_scores", "states"]
+    given += ["state_cutoffs", "chance_templates", "template_scores", "states"]
     description = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
     workflow, inputnode, outputnode = begin(name, given, EVALUATED, description)
     workflow.add_nodes([inputnode, outputnode])  # also where none of its parts is due
     volumes = same(*PREPARED_RUN, "grid_mask")
     maps = [*volumes, *same("fbn_maps")]
+    chance = [("chance_templates", "surrogates")]
 
     def node(
         interface: FunctionInterface, name: str, *, n_procs: int = 1, mem_gb: float = resources.evaluation_mem_gb
@@ -114,11 +118,12 @@ def init_evaluation_wf(
     match, states = inputnode, inputnode  # what was computed before, where it is not due
     if is_due("evaluation"):
         at_once = min(resources.n_procs, _METHODS_AT_ONCE)
-        match = node(MatchTemplates(mode=evaluation.mode, **against), "match_templates", n_procs=at_once)
+        scored_by = evaluation.given("mode", "n_chance_templates", "seed")
+        match = node(MatchTemplates(**scored_by, **against), "match_templates", n_procs=at_once)
         change = node(GradualChange(), "gradual_change")
         workflow.connect(
             [
-                (inputnode, match, maps),
+                (inputnode, match, [*maps, *chance]),
                 (inputnode, change, same(*PREPARED_RUN, "fbn_maps")),
                 (match, outputnode, results("evaluation", without="gradual_change")),
                 (change, outputnode, same("gradual_change")),
@@ -138,13 +143,15 @@ def init_evaluation_wf(
         of_model = bool({*OF_MODEL} & {*baselines})
         network = {"device": resources.device, "num_threads": resources.n_procs} if of_model else {}
         scored = node(
-            ScoreBaselines(**evaluation.given("baselines", "seed"), **network, **against),
+            ScoreBaselines(**evaluation.given("baselines", "n_chance_templates", "seed"), **network, **against),
             "baselines",
             n_procs=resources.n_procs if "untrained" in baselines else 1,
             mem_gb=resources.baselines_mem_gb,
         )
         needed = same("code", "model_dir") if of_model else same("code")
-        workflow.connect([(inputnode, scored, [*volumes, *needed]), (scored, outputnode, results("baselines"))])
+        workflow.connect(
+            [(inputnode, scored, [*volumes, *needed, *chance]), (scored, outputnode, results("baselines"))]
+        )
     if evaluation.atlas and is_due("regions"):
         regions = node(RegionTimeCourses(**evaluation.given("atlas", "atlas_labels", "atlas_kind")), "regions")
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, results("regions"))])

@@ -142,6 +142,12 @@ _NETWORKS_AND_SCORES = (
     ),
     Option("fetch_templates", ("--fetch-templates",), at="runs"),
     Option("baselines", ("--baselines",), "NAME", **_scores("Baselines", "baselines", absent=())),
+    Option(
+        "n_chance_templates",
+        ("--chance-templates",),
+        "N",
+        **_scores("ChanceTemplates", "evaluation", "baselines", absent=0),
+    ),
     Option("n_surrogates", ("--surrogates",), "N", **_scores("Surrogates", "dynamics_null", absent=0)),
     Option(
         "n_surrogate_templates",

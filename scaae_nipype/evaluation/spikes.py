@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
-from ...errors import InputError
+from ..errors import InputError
 
 __all__ = ["Spikes", "find_spikes", "states_on_spikes"]
 
