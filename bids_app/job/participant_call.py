@@ -46,6 +46,8 @@ def run(settings: Settings, call: Call) -> int:
     if not settings.reports_only:
         _show_plan(job, kept)
         job.models.check_cross_fit()
+        if job.due:
+            job.models.check_selection()
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)
@@ -113,7 +115,8 @@ def _work(job: Job) -> None:
         else:
             job.run()
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # a progress bar may stand in this line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a progress bar may stand in this line
         raise
     finally:
         job.close()

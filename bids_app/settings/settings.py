@@ -24,6 +24,11 @@ class GroupOptions(Group):
     covariates: tuple[str, ...] = setting((), "of comparisons, besides motion, which always is one", default="none")
     predict: str | None = setting(None, "predict this column from the networks' codes")
     n_permutations: int = setting(2000, "of tests", low=1)
+    incomplete: Literal["fail", "accept"] = setting(
+        "fail",
+        "what runs that are missing, have failed or are left out mean for the exit code: 1, or nothing",
+        words=("fail", "accept"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +91,9 @@ class Settings:
     training: Training = field(default_factory=Training)
     model: Path | None = setting(None, "apply this model instead of fitting one", kind="folder")
     retrain: bool = setting(False, "replace the model in output_dir")
+    fit_selection: bool = setting(
+        False, "where there is no model, fit one to the named participants alone, although the dataset has more"
+    )
     evaluation: Evaluation = field(default_factory=Evaluation)
     fetch_templates: bool = setting(False, "get the maps of smith2009 from the network where they are missing")
     nulls: Nulls = field(default_factory=Nulls)
@@ -98,10 +106,10 @@ class Settings:
     stop_on_first_crash: bool = setting(False, "do not go on with other runs")
     verbosity: int = setting(0, "say more; -vv: Nipype's words too")
 
-    nprocs: int = setting(1, "processors to use in all", low=1, default="those there are")
+    nprocs: int = setting(1, "processors to use in all", low=1, default="those of the job or machine")
     omp_nthreads: int = setting(1, "processors to use for one step", low=1, default="as --nprocs")
     memory_gb: float = setting(
-        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of what is there"
+        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of the job's or machine's"
     )
     plugin_file: Path | None = setting(None, "Nipype plugin and its arguments, YAML or JSON", kind="file")
     work_dir: Path = setting(
