@@ -16,7 +16,8 @@ from ...words import first_few
 from ..inputs.bids_names import BidsFile
 from ..inputs.datasets import participants_of
 from ..output.dataset_files import participants_with_results
-from ..output.records import RunRecord, in_current_form, read_records
+from ..output.known_files import KnownFiles
+from ..output.records import RunRecord, faulty_outputs, in_current_form, read_records
 from ..output.score_changes import what_differs
 from ..settings.configuration import (
     configuration_hash,
@@ -76,10 +77,11 @@ def read_group(settings: Settings) -> GroupInputs:
     records = {record.run: in_current_form(record, known) for record in read_records(root)}
     made = _majority(root, [record for run in found if (record := records.get(run.stem)) is not None])
     refused: dict[str, str] = {}
+    files = KnownFiles(verify=settings.verify)
     tables = RunTables()
     for run in found:
         try:
-            _check_record(records.get(run.stem), made)
+            _check_record(records.get(run.stem), made, root, files)
             tables.add(replace(run))  # what it read is forgotten with it
         except InputError as error:
             refused[run.stem] = str(error)
@@ -175,7 +177,7 @@ def _most_frequent(values: Iterable[str]) -> str:
     return counted[0][0] if counted else ""
 
 
-def _check_record(record: RunRecord | None, made: _Made) -> None:
+def _check_record(record: RunRecord | None, made: _Made, root: Path, files: KnownFiles) -> None:
     if record is None:
         raise InputError("there is no record of how it was made (sub-XX/log); do the run again.")
     if record.status != "finished":
@@ -197,6 +199,9 @@ def _check_record(record: RunRecord | None, made: _Made) -> None:
         )
     if record.scores is not None and made.scores is not None and (words := what_differs(record.scores, made.scores)):
         raise InputError(f"its scores were computed with other settings ({words}); run the participant level again.")
+    faults = faulty_outputs(record, root, files)
+    if faults:
+        raise InputError(f"{min(faults)} {faults[min(faults)]}; run the participant level again.")
 
 
 def _without_baselines(records: Mapping[str, RunRecord | None], made: _Made) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ..output.score_changes import files_of, with_what_is_there
 from ..output.verdict import Call
 from ..settings.configuration import check_output, configuration, note_configuration
 from ..settings.settings import Settings
-from .before_start import check_before_start, check_machine, make_work_dir
+from .before_start import check_before_start, check_machine, check_models_there, make_work_dir
 from .denoised import check_denoised, denoised_warnings
 from .job import Job
 
@@ -48,6 +48,8 @@ def run(settings: Settings, call: Call) -> int:
         job.models.check_cross_fit()
         if job.due:
             job.models.check_selection()
+        if settings.verify:
+            check_models_there(settings.output_dir / "models" / name for name in sorted(job.models.names))
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)

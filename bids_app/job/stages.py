@@ -33,7 +33,6 @@ from ..engine.workers import log_to_file
 from ..inputs.plan import RunInput
 from ..inputs.run_timing import read_timing
 from ..output.dataset_files import sources_of
-from ..output.records import fingerprints
 from ..settings.configuration import configuration
 from ..settings.settings import Settings
 from .memory import baselines_gb, memory_gb, training_gb
@@ -349,7 +348,7 @@ class Stages:
 
 def _fingerprint(prepared: Mapping[str, PreparedFiles]) -> str:
     """Tell training sets apart: an interrupted training goes on with the same data only."""
-    files = fingerprints(Path(run.out_file) for run in prepared.values())
+    files = {stem: ((about := Path(run.out_file).stat()).st_size, about.st_mtime_ns) for stem, run in prepared.items()}
     return hashlib.sha256(repr(files).encode()).hexdigest()[:8]
 
 

@@ -109,6 +109,8 @@ _WHAT_TO_READ = (
     Option("filter_file", ("--bids-filter-file",), "FILE", chooses=True),
     Option("database_dir", ("--bids-database-dir",), "DIR", at="steps"),
     Option("reindex", ("--reindex-bids",), at="steps"),
+    Option("inputs_by", ("--inputs-by",), at="steps"),
+    Option("verify", ("--verify",)),
     Option("datasets", ("-d", "--derivatives", "--datasets"), "NAME=PATH", at="runs"),
 )
 

@@ -81,6 +81,15 @@ class Settings:
     database_dir: Path | None = setting(None, "where the index of the input is kept between calls", kind="folder")
     reindex: bool = setting(False, "make that index anew")
     datasets: Mapping[str, Path] | None = setting(None, "further derivative datasets to read", kind="datasets")
+    inputs_by: Literal["content", "time"] = setting(
+        "content",
+        "when an input whose time of change is another one is still the same\n"
+        "content: if size and checksum are (after a copy to another disk)\ntime: never, and nothing is read to compare",
+        words=("content", "time"),
+    )
+    verify: bool = setting(
+        False, "compare inputs and outputs of finished runs with their checksums, not by size and time alone"
+    )
     repetition_time: float | None = setting(
         None,
         "time from volume to volume in s, of all runs, where sidecars and headers are silent or wrong",
