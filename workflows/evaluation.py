@@ -130,7 +130,7 @@ def init_evaluation_wf(
             ]
         )
     if is_due("states"):
-        states = node(AssignStates(**evaluation.given("mode", "state_cutoff"), **against), "states")
+        states = node(AssignStates(**evaluation.given("mode", "state_cutoff", "seed"), **against), "states")
         cutoffs = same("state_cutoffs") if cutoffs_given else []
         workflow.connect(
             [
@@ -170,10 +170,16 @@ def init_evaluation_wf(
 
 def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bool) -> str:
     templates, rule = evaluation.templates, rule_of(evaluation.mode, evaluation.state_cutoff)
-    least = f"{rule.cutoff:g}"
+    least = "what at most 5 % of noise volumes as smooth as the maps reach" if rule.by_noise else f"{rule.cutoff:g}"
     if cutoffs_given:
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
     also = f" So were baselines: {', '.join(evaluation.baselines)}." if evaluation.baselines else ""
+    chance = (
+        f" Scores were held against those with {evaluation.n_chance_templates} sets of surrogate templates (Gaussian "
+        "fields after anamorphosis with the templates' values and variogram)."
+        if evaluation.n_chance_templates
+        else ""
+    )
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
         "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "
@@ -185,7 +191,7 @@ def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bo
         "FBNs were binarised at 0.3 of their range within the evaluation region, the part of the model's brain mask "
         "where the run has data, and compared by intersection over union (IoU) with templates "
         f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
-        f"themselves, which need no network, were scored the same way.{also} Each volume was given the state of its "
+        f"themselves, which need no network, were scored the same way.{also}{chance} Each volume was given the state of its "
         f"most similar template, by {rule.score_in_words}, or none below {least}; "
         f"transitions were counted within contiguous volumes.{task} "
     )

@@ -86,7 +86,7 @@ class GradualChange(FunctionInterface):
 class AssignStates(FunctionInterface):
     """Name the network that shows at each volume, how long it stays and what follows it."""
 
-    @settings_of(Evaluation, "mode", "state_cutoff")
+    @settings_of(Evaluation, "mode", "state_cutoff", "seed")
     class input_spec(_MapsInputSpec, _TemplatesInputSpec):
         signed_maps = InputMultiObject(
             ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"

@@ -9,7 +9,7 @@ whether its level changed.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
@@ -20,7 +20,7 @@ from ...grid import Grid
 from ..scores.smoothness import volume_smoothness
 from .surrogate_runs import LEAST_VOLUMES
 
-__all__ = ["Change", "Stationarity", "change_of_level", "check_stationarity", "volume_variance"]
+__all__ = ["Change", "Stationarity", "about_noise", "change_of_level", "check_stationarity", "volume_variance"]
 
 N_DRAWS, WARM_UP, TRIMMED = 999, 100, 0.05
 """Series behind a p; values before them that are thrown away; share at both ends where no change is looked for."""
@@ -118,6 +118,24 @@ def check_stationarity(
         motion = _of_run(change_of_level(moved[known]), known) if len(known) >= LEAST_VOLUMES else None
     tested = [change.p for change in (variance, smoothness, motion) if change is not None]
     return Stationarity(variance, smoothness, motion, min(1.0, len(tested) * min(tested)))
+
+
+def about_noise(found: Stationarity) -> dict[str, Any]:
+    """Say in an account what was found: P over all, and of each measure P, the likeliest volume, levels around it.
+
+    >>> change = Change(0.001, 60, 1.0, 2.0)
+    >>> about_noise(Stationarity(change, change._replace(p=0.5), None, 0.002))["Variance"]
+    {'P': 0.001, 'Volume': 60, 'Before': 1.0, 'After': 2.0}
+    """
+
+    def told(change: Change | None) -> dict[str, Any] | None:
+        if change is None:
+            return None
+        levels = (round(level, 4) for level in (change.before, change.after))
+        return dict(zip(("P", "Volume", "Before", "After"), (change.p, change.position, *levels), strict=True))
+
+    parts = {"Variance": found.variance, "Smoothness": found.smoothness, "Motion": found.motion}
+    return {"P": found.p, **{name: told(change) for name, change in parts.items()}}
 
 
 def volume_variance(volumes: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -13,12 +14,19 @@ from ...maps import DECIDING, binarise, scale
 from ...options import Evaluation
 from ..templates.template_set import TemplateSet
 from .overlap import iou, rank_scores
+from .rules import Rule
 from .smoothness import volume_smoothness
 
-__all__ = ["NOISE_SHARE", "NoiseCutoff", "noise_cutoff"]
+__all__ = ["BY_NOISE", "BY_SURROGATES", "CutOffs", "NoiseCutoff", "cutoffs_of", "noise_cutoff"]
 
-NOISE_SHARE = 0.05
-"""Of noise volumes that may be given a state."""
+NOISE_SHARE, N_NOISE = 0.05, 200
+"""Share of noise volumes that may be given a state, and how many are drawn."""
+
+BY_NOISE = "noise as smooth as the maps"
+BY_SURROGATES = "surrogate templates"
+GIVEN = "given"
+OF_MODE = "mode"
+"""Where cut-offs come from."""
 
 ROUNDS = 4
 """In which the width of noise is found."""
@@ -40,13 +48,49 @@ class NoiseCutoff(NamedTuple):
     smoothness: float
 
 
+class CutOffs(NamedTuple):
+    """The least score of a state, per method, and the account of where it comes from."""
+
+    least: dict[str, float]
+    about: dict[str, Any]
+
+
+def cutoffs_of(
+    maps: Mapping[str, np.ndarray], templates: TemplateSet, rule: Rule, *, given: bool, seed: int = Evaluation.seed
+) -> CutOffs:
+    """Find the least score of a state for the maps of every method.
+
+    Parameters
+    ----------
+    maps : mapping from method to float array, (n_maps, n_voxels)
+        Signed, over the region of `templates`.
+    templates : TemplateSet
+    rule : Rule
+    given : bool
+        Whether somebody chose the rule's cut-off.
+    seed : int
+        Of the noise.
+    """
+    if not rule.by_noise or not templates.binary.any():
+        return CutOffs(dict.fromkeys(maps, rule.cutoff), {"CutOffSource": GIVEN if given else OF_MODE})
+    found = {method: noise_cutoff(own, templates, score=rule.score, seed=seed) for method, own in maps.items()}
+    about = {
+        "CutOffSource": BY_NOISE,
+        "NoiseShare": NOISE_SHARE,
+        "NoiseSmoothness": {method: round(cut.smoothness, 2) for method, cut in found.items()},
+        "NumberOfNoiseVolumes": N_NOISE,
+        "NoiseSeed": seed,
+    }
+    return CutOffs({method: cut.cutoff for method, cut in found.items()}, about)
+
+
 def noise_cutoff(
     maps: np.ndarray,
     templates: TemplateSet,
     *,
     score: str = "size_matched_iou",
     share: float = NOISE_SHARE,
-    n_noise: int = 200,
+    n_noise: int = N_NOISE,
     seed: int = Evaluation.seed,
 ) -> NoiseCutoff:
     """Give the score that at most a share of noise volumes as smooth as these maps reaches with any template.
@@ -90,8 +134,8 @@ def noise_cutoff(
         else:
             found = rank_scores(noise[None], templates.binary)[DECIDING.index(score)]
         best[number] = np.nanmax(found)
-    # a volume has a state where it reaches the cut-off: the next number above the first that may not
-    return NoiseCutoff(float(np.nextafter(np.sort(best)[-passing - 1], np.inf)), smoothness)
+    # a volume has a state where it reaches the cut-off: above the first that may not, as tables write it (6 digits)
+    return NoiseCutoff(float(np.sort(best)[-passing - 1]) + 1e-6, smoothness)
 
 
 def _noise_as_smooth(smoothness: float, grid: Grid, n: int, seed: int) -> list[np.ndarray]:
