@@ -97,8 +97,8 @@ def chance_table(overlap: pd.DataFrame) -> Table:
         ["Template", *(["score", "chance", "above", "volume"] * len(there))],
         rows,
         "Best of 20 volumes. score: of the better branch; chance: mean of the same with surrogate templates; above: "
-        "the difference, bold where the score is higher than with each set of them, and p, the share of sets that reach "
-        "it; volume: what the volume itself, the better of its signs, has above its own chance.",
+        "the difference, bold where the score is higher than with each set of them, and p, the share of sets that "
+        "reach it; volume: what the volume itself, the better of its signs, has above its own chance.",
         [("", 1), *((capitalised(SCORE_LABELS[score]), 4) for score in there)],
         narrow=True,
     )
