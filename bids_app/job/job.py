@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...derivatives.names import output_path
 from ...workflows.model_card import training_sentence
+from ..engine.leftovers import clear_locks, remove_half_written
 from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
-from ..output.citation import write_methods
-from ..output.dataset_files import write_dataset_files, write_participants
+from ..output.citation import METHODS_FILES, write_methods
+from ..output.dataset_files import is_whole_page, write_dataset_files, write_participants
 from ..output.known_files import KnownFiles
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from .stages import PreparedFiles, Stages
 
 __all__ = ["Job"]
+
+
+_Done = tuple[RunInput, Callable[[], None]]
+"""A run whose results are written, and what notes that in its record."""
 
 
 class Job:
@@ -100,6 +105,7 @@ class Job:
                 self.due |= still_due
                 self.summary.before |= {run.stem for run in runs} - still_due.keys() - {self.store.name}
                 self._do([run for run in runs if run.stem in still_due])
+        self._complete_dataset()
         self._report_missing()
 
     def write_reports(self, participants: Collection[str]) -> None:
@@ -115,6 +121,16 @@ class Job:
             self.summary.left = self.due.keys() - done
         if self.settings.resource_monitor:
             self.logbook.write_resources()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what calls that were killed have left where this one was at work."""
+        root = self.settings.output_dir
+        due = {run.entities["sub"] for run in self.inputs.runs if run.stem in self.due}
+        own = [folder for label in due for folder in (root / f"sub-{label}").glob("**/")]
+        remove_half_written([root, root / "logs", root / "models", *own])
+        clear_locks(root / "logs" / ".claims")
+        clear_locks(root / "models", ".*.lock")
 
     def _describe_dataset(self) -> None:
         write_dataset_files(
@@ -124,6 +140,20 @@ class Job:
             container=os.environ.get("SCAAE_CONTAINER_TAG"),
             work_dir=self.settings.work_dir,
         )
+
+    def _complete_dataset(self) -> None:
+        """Write again what belongs to all runs, where it has gone or an earlier version was ended before it."""
+        output_dir = self.settings.output_dir
+        if self.settings.level == "train" or self.logbook.is_stopped or not has_results(output_dir):
+            return
+        if not all((output_dir / name).is_file() for name in ("dataset_description.json", "README", ".bidsignore")):
+            self._describe_dataset()
+        write_participants(output_dir, self.inputs)
+        model = self.models.main
+        if model is not None and not all((output_dir / name).is_file() for name in METHODS_FILES):
+            from ..output.boilerplate import write_boilerplate
+
+            write_boilerplate(self.settings, self.inputs.runs, model.folder)
 
     def _do(self, runs: list[RunInput]) -> None:
         """Take runs through all steps; of those with a record, whose maps are there, only scores are computed."""
@@ -147,16 +177,19 @@ class Job:
                 "measured and said when it starts."
             )
         whole = [run for run in healthy if run.stem not in records]
-        finished, description = self._extract(whole, prepared, model, null_models) if whole else ([], "")
+        done, description = self._extract(whole, prepared, model, null_models) if whole else ([], "")
         more = [run for run in healthy if run.stem in records]
         if more and not self.logbook.is_stopped:
             added, further = self._add(more, records, prepared, model, null_models)
-            finished = [*finished, *added]
+            done = [*done, *added]
             description += "" if further in description else further
-        if finished:
+        if done:
+            # Records come last: who finds one need not look whether what belongs to all runs was written as well.
             write_participants(self.settings.output_dir, self.inputs)
             write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
-            self._report({run.entities["sub"] for run in finished})
+            for _, note in done:
+                note()
+            self._report({run.entities["sub"] for run, _ in done})
 
     # ---- step by step --------------------------------------------------------------------------------------------
 
@@ -183,7 +216,7 @@ class Job:
         prepared: dict[str, PreparedFiles],
         model: StoredModel,
         null_models: dict[str, StoredModel],
-    ) -> tuple[list[RunInput], str]:
+    ) -> tuple[list[_Done], str]:
         """Extract, score and write networks; give the runs that went well, and the words for the Methods text."""
         for run in runs:
             if run.stem not in null_models:
@@ -191,13 +224,14 @@ class Job:
         written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
         self.logbook.keep(outcome)
         self.logbook.note_failures(runs, outcome, workflow.name, model=model.checksum)
-        finished = [run for run in runs if run.stem in written]
-        for run in finished:
+        done: list[_Done] = []
+        for run in (run for run in runs if run.stem in written):
             result = written[run.stem]
             warnings = [*result.warnings, *mismatches(model.card, prepared[run.stem].metadata)]
             warnings += denoised_warnings(self.settings, run)
-            self.logbook.finish(run, model=result.model, outputs=result.files, warnings=warnings)
-        return finished, workflow.visit_desc()
+            note = partial(self.logbook.finish, run, model=result.model, outputs=result.files, warnings=warnings)
+            done.append((run, note))
+        return done, workflow.visit_desc()
 
     def _add(
         self,
@@ -206,7 +240,7 @@ class Job:
         prepared: dict[str, PreparedFiles],
         model: StoredModel,
         null_models: dict[str, StoredModel],
-    ) -> tuple[list[RunInput], str]:
+    ) -> tuple[list[_Done], str]:
         """Compute scores of runs whose maps are there; what is there is replaced when all of a run's are computed."""
         from .rescoring import Addition, add_scores, describe, warnings_there
 
@@ -222,17 +256,20 @@ class Job:
         self.logbook.keep(outcome)
         self.logbook.note_failures(runs, outcome, name, records)
         finished = [addition for addition in additions if addition.run.stem in written]
+        done: list[_Done] = []
         for addition in finished:
             run = addition.run
             warnings = warnings_there(self.settings.output_dir, run, prepared[run.stem])
-            self.logbook.finish_addition(
+            note = partial(
+                self.logbook.finish_addition,
                 run,
                 records[run.stem],
                 scores=addition.scores,
                 outputs=written[run.stem],
                 warnings=[*warnings, *mismatches(model.card, prepared[run.stem].metadata)],
             )
-        return [addition.run for addition in finished], describe(self.stages, finished, model)
+            done.append((run, note))
+        return done, describe(self.stages, finished, model)
 
     def _remove_null(self, run: RunInput) -> None:
         """Remove an earlier temporal null of a run that does not get a new one."""
@@ -244,7 +281,9 @@ class Job:
         self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
             name = f"reports_wf.report_sub_{participant}"
-            if name in outcome.failures:
+            if name not in outcome.failures:
+                self.summary.reports.add(participant)
+            else:
                 folder = participant_log_dir(self.settings.output_dir, participant)
                 self.logbook.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
 
@@ -256,7 +295,7 @@ class Job:
         missing = {
             label
             for label in {run.entities["sub"] for run in self.inputs.runs if run.stem not in failed}
-            if not (output_dir / f"sub-{label}.html").exists()
+            if not is_whole_page(output_dir / f"sub-{label}.html")
             and has_results(output_dir, label)
             and f"report of sub-{label}" not in failed
         }
