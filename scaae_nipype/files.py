@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,9 +32,22 @@ __all__ = [
     "write_json",
     "write_table",
     "write_text",
+    "writer_of",
 ]
 
 PathLike = str | os.PathLike[str]
+
+
+def _writing() -> str:
+    """Begin the name of what this process writes; a killed process leaves it behind."""
+    return f".writing-{os.getpid()}-{socket.gethostname().partition('.')[0]}-"
+
+
+def writer_of(path: Path) -> int | None:
+    """Give the process of this machine that writes, or wrote, a temporary file or folder; None if it is of another."""
+    number, _, rest = path.name.removeprefix(".writing-").partition("-")
+    host = socket.gethostname().partition(".")[0]
+    return int(number) if number.isdigit() and rest.startswith(f"{host}-") else None
 
 
 @contextmanager
@@ -45,7 +59,7 @@ def replacing(path: PathLike) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     extension = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=extension, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_writing(), suffix=extension, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -66,7 +80,7 @@ def replacing_folder(folder: PathLike) -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=_writing(), dir=folder.parent) as beside:
         new, old = Path(beside, "new"), Path(beside, "old")
         yield new
         there = folder.exists()

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...derivatives.names import output_path
 from ...workflows.model_card import training_sentence
+from ..engine.leftovers import tidy
 from ..engine.locks import Lock
 from ..engine.nodes import node_name
 from ..inputs.plan import Inputs, RunInput
-from ..output.citation import write_methods
-from ..output.dataset_files import write_dataset_files, write_participants
+from ..output.citation import METHODS_FILES, write_methods
+from ..output.dataset_files import is_whole_page, write_dataset_files, write_participants
 from ..output.known_files import KnownFiles
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
@@ -109,6 +110,7 @@ class Job:
                 break
             with self._lock(label).acquire(self.console.say):
                 self._do(self._still_due(by_participant[label]))
+        self._complete_dataset()
         self._report_missing()
 
     def disk_needs(self) -> DiskNeeds:
@@ -185,6 +187,7 @@ class Job:
             self.summary.left = self.due.keys() - done
         if self.settings.resource_monitor:
             self.logbook.write_resources()
+        tidy(self.settings.output_dir, {run.entities["sub"] for run in self.inputs.runs if run.stem in self.due})
 
     def _describe_dataset(self) -> None:
         write_dataset_files(
@@ -212,6 +215,20 @@ class Job:
         """Give the records of runs whose maps are there, so that only scores are computed."""
         found = {run.stem: self.runs_due.record_of(run) for run in runs if self.due[run.stem].parts}
         return {stem: record for stem, record in found.items() if record is not None}
+
+    def _complete_dataset(self) -> None:
+        """Write again what belongs to all runs, where it has gone or an earlier version was ended before it."""
+        output_dir = self.settings.output_dir
+        if self.settings.level == "train" or self.logbook.is_stopped or not has_results(output_dir):
+            return
+        if not all((output_dir / name).is_file() for name in ("dataset_description.json", "README", ".bidsignore")):
+            self._describe_dataset()
+        write_participants(output_dir, self.inputs)
+        model = self.models.main
+        if model is not None and not all((output_dir / name).is_file() for name in METHODS_FILES):
+            from ..output.boilerplate import write_boilerplate
+
+            write_boilerplate(self.settings, self.inputs.runs, model.folder)
 
     def _do(self, runs: list[RunInput]) -> None:
         """Take runs through all steps; of those with a record, whose maps are there, only scores are computed."""
@@ -360,7 +377,9 @@ class Job:
         self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
             name = f"reports_wf.report_sub_{participant}"
-            if name in outcome.failures:
+            if name not in outcome.failures:
+                self.summary.reports.add(participant)
+            else:
                 folder = participant_log_dir(self.settings.output_dir, participant)
                 self.logbook.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
 
@@ -372,7 +391,7 @@ class Job:
         missing = {
             label
             for label in {run.entities["sub"] for run in self.inputs.runs if run.stem not in failed}
-            if not (output_dir / f"sub-{label}.html").exists()
+            if not is_whole_page(output_dir / f"sub-{label}.html")
             and has_results(output_dir, label)
             and f"report of sub-{label}" not in failed
         }

@@ -167,7 +167,7 @@ class Stages:
 
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
-        settings, runs = self.settings, list(runs)
+        runs = list(runs)
         surrogates = self.surrogates(model)
         workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
