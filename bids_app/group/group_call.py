@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...maps import BRANCHES
 from ...report.group_page import group_report
-from ...words import counted
+from ...words import counted, few_and_more
 from ..engine.locks import Lock
 from ..exits import EXIT_OK
 from ..output.dataset_files import check_writable
 from ..output.verdict import Call, Summary
 from ..settings.settings import Settings
+from .absentees import absentees
 from .group_files import write_group
 from .group_inputs import GroupInputs, read_group
 
@@ -31,9 +33,15 @@ def run(settings: Settings, call: Call) -> int:
     ScaaeError
         If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
     """
+    absent = absentees(settings)
+    for name, reason in absent.items():
+        call.console.say(f"{name}: missing: {reason}")
     inputs = read_group(settings)
+    if absent:
+        note = f"{counted(len(absent), 'participant or run')} of those expected is missing: {few_and_more(absent, 10)}."
+        inputs = replace(inputs, notes=(*inputs.notes, note))
     question = _question(settings, inputs)
-    summary = Summary(missed=dict(inputs.refused))
+    summary = Summary(missed={**absent, **inputs.refused})
     for text in (*settings.notes, _plan(inputs, settings.output_dir)):
         call.console.say(text)
     if settings.dry_run:

@@ -1,0 +1,75 @@
+"""The group level is told who should be there: who is missing, and why, is named; the others' tables are made."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaae_nipype.bids_app.output.records import RunRecord
+
+sys.path.append(str(Path(__file__).parent))
+from runs_by_hand import write_run
+
+TIME = "slurmstepd: error: *** JOB 14 ON node7 CANCELLED AT 2026-11-26T18:28:53 DUE TO TIME LIMIT ***\n"
+
+
+@pytest.fixture
+def expected(folders):
+    """Two participants of four are there; one failed, one's task ran out of time."""
+    out = folders[1]
+    for label in ("01", "02"):
+        write_run(out, label)
+    record = RunRecord(
+        run="sub-03_task-rest", participant="03", status="failed", message="it is empty", configuration="", model="",
+        inputs={},
+    )  # fmt: skip
+    record.write(out)
+    jobs = out / "logs" / "jobs" / "20261126T182707"
+    jobs.mkdir(parents=True)
+    (jobs / "participants.txt").write_text("01\n02\n03\n04\n")
+    (jobs / "expected.txt").write_text("01\n02\n03\n04\n")
+    (jobs / "queued.txt").write_text("train 13\nparticipants 14 0\ngroup 15\n")
+    (jobs / "participants_14_4.log").write_text(TIME)
+    return jobs / "expected.txt"
+
+
+def test_who_is_missing_is_named_with_the_reason_and_the_rest_is_done(folders, group, expected):
+    code, said = group("--expected", str(expected))
+    assert code == 1
+    assert "sub-03_task-rest: missing: it failed at the participant level: it is empty" in said
+    assert "sub-04: missing: no results: its task ran out of time: give --time-limit more (task 14_4, log: " in said
+    assert "Something failed: " in said
+    status = json.loads((folders[1] / "logs" / "status.json").read_text())
+    assert set(status["CouldNotRun"]) == {"sub-03_task-rest", "sub-04"}
+    page = (folders[1] / "group.html").read_text()
+    assert "of those expected" in page and "sub-04" in page
+    assert (folders[1] / "group").is_dir()
+
+
+def test_a_participant_without_any_trace_is_named_too(folders, group, expected):
+    expected.chmod(0o644)
+    expected.write_text("01\nsub-99\n")
+    code, said = group("--expected", str(expected))
+    assert code == 1
+    assert "sub-99: missing: no results; run the participant level." in said
+
+
+def test_all_there_is_all_done(folders, group, expected):
+    expected.write_text("01\n02\n")
+    code, said = group("--expected", str(expected))
+    assert (code, "missing" in said) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("\n# nobody\n", "names nobody"), (None, "--expected list: there is no such file")]
+)
+def test_a_list_that_cannot_be_used_is_one_line_and_64(folders, group, tmp_path, monkeypatch, content, words):
+    monkeypatch.chdir(tmp_path)
+    write_run(folders[1], "01")
+    if content is not None:
+        (tmp_path / "list").write_text(content)
+    code, said = group("--expected", "list")
+    assert code == 64
+    assert words in said
+    assert len(said.splitlines()) == 1
