@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         call = Call(settings.output_dir, ["scaae-bids", *arguments], Console(settings.verbosity))
         if settings.level == "group":
             from .group.group_call import run
+        elif settings.level == "submit":
+            from .cluster.submit_call import run
         else:
             from .job.participant_call import run
 
