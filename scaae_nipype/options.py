@@ -270,8 +270,22 @@ class Evaluation(Group):
     )
     atlas_labels: str | None = _labels("atlas' regions")
     atlas_kind: str = _kind("atlas")
+    n_chance_templates: int = setting(
+        LEAST_SURROGATES,
+        "sets of surrogate templates, as smooth and as large but elsewhere, that say what scores are by chance; 19 or "
+        "more",
+        low=LEAST_SURROGATES,
+        zero="no chance beside scores",
+        why="fewer cannot show that a score lies above chance",
+    )
     mode: str = _mode()
-    state_cutoff: float | None = setting(None, "the least score of a state, in place of the mode's", low=0, high=1)
+    state_cutoff: float | None = setting(
+        None,
+        "the least score of a state",
+        low=0,
+        high=1,
+        default="in calibrated mode what at most 5 % of noise volumes as smooth as the maps reach, in paper mode 0.3",
+    )
     seed: int = _seed()
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ def init_additions_wf(
     Inputs
     ------
     in_file, in_mask, in_samples, model_dir, null_model_dir, grid_mask, run_name, surrogate_templates
+    chance_templates
     events, repetition_time, start_time
         As for `init_networks_wf`.
     fbn_maps, code

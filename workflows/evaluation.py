@@ -76,6 +76,9 @@ def init_evaluation_wf(
         Model folder, for the baselines that are parts of it.
     state_cutoffs
         JSON of the spatial null, for ``cutoffs_given``.
+    chance_templates
+        From `init_surrogate_templates_wf`, with the same seed and as many sets or more: what scores are by chance. Made
+        for every run if not given.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
     template_scores, states
@@ -96,12 +99,13 @@ def init_evaluation_wf(
         raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
     baselines, against = evaluation.baselines, evaluation.given("templates", "template_labels", "template_kind")
     given = [*PREPARED_RUN, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *TASK]
-    given += ["state_cutoffs", "template_scores", "states"]
+    given += ["state_cutoffs", "chance_templates", "template_scores", "states"]
     description = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
     workflow, inputnode, outputnode = begin(name, given, EVALUATED, description)
     workflow.add_nodes([inputnode, outputnode])  # also where none of its parts is due
     volumes = same(*PREPARED_RUN, "grid_mask")
     maps = [*volumes, *same("fbn_maps")]
+    chance = [("chance_templates", "surrogates")]
 
     def node(
         interface: FunctionInterface, name: str, *, n_procs: int = 1, mem_gb: float = resources.evaluation_mem_gb
@@ -114,18 +118,19 @@ def init_evaluation_wf(
     match, states = inputnode, inputnode  # what was computed before, where it is not due
     if is_due("evaluation"):
         at_once = min(resources.n_procs, _METHODS_AT_ONCE)
-        match = node(MatchTemplates(mode=evaluation.mode, **against), "match_templates", n_procs=at_once)
+        scored_by = evaluation.given("mode", "n_chance_templates", "seed")
+        match = node(MatchTemplates(**scored_by, **against), "match_templates", n_procs=at_once)
         change = node(GradualChange(), "gradual_change")
         workflow.connect(
             [
-                (inputnode, match, maps),
+                (inputnode, match, [*maps, *chance]),
                 (inputnode, change, same(*PREPARED_RUN, "fbn_maps")),
                 (match, outputnode, results("evaluation", without="gradual_change")),
                 (change, outputnode, same("gradual_change")),
             ]
         )
     if is_due("states"):
-        states = node(AssignStates(**evaluation.given("mode", "state_cutoff"), **against), "states")
+        states = node(AssignStates(**evaluation.given("mode", "state_cutoff", "seed"), **against), "states")
         cutoffs = same("state_cutoffs") if cutoffs_given else []
         workflow.connect(
             [
@@ -138,13 +143,15 @@ def init_evaluation_wf(
         of_model = bool({*OF_MODEL} & {*baselines})
         network = {"device": resources.device, "num_threads": resources.n_procs} if of_model else {}
         scored = node(
-            ScoreBaselines(**evaluation.given("baselines", "seed"), **network, **against),
+            ScoreBaselines(**evaluation.given("baselines", "n_chance_templates", "seed"), **network, **against),
             "baselines",
             n_procs=resources.n_procs if "untrained" in baselines else 1,
             mem_gb=resources.baselines_mem_gb,
         )
         needed = same("code", "model_dir") if of_model else same("code")
-        workflow.connect([(inputnode, scored, [*volumes, *needed]), (scored, outputnode, results("baselines"))])
+        workflow.connect(
+            [(inputnode, scored, [*volumes, *needed, *chance]), (scored, outputnode, results("baselines"))]
+        )
     if evaluation.atlas and is_due("regions"):
         regions = node(RegionTimeCourses(**evaluation.given("atlas", "atlas_labels", "atlas_kind")), "regions")
         workflow.connect([(inputnode, regions, maps), (regions, outputnode, results("regions"))])
@@ -163,10 +170,16 @@ def init_evaluation_wf(
 
 def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bool) -> str:
     templates, rule = evaluation.templates, rule_of(evaluation.mode, evaluation.state_cutoff)
-    least = f"{rule.cutoff:g}"
+    least = "what at most 5 % of noise volumes as smooth as the maps reach" if rule.by_noise else f"{rule.cutoff:g}"
     if cutoffs_given:
         least = "the 95th percentile of the best score of the run's maps with surrogate templates"
     also = f" So were baselines: {', '.join(evaluation.baselines)}." if evaluation.baselines else ""
+    chance = (
+        f" Scores were held against those with {evaluation.n_chance_templates} sets of surrogate templates (Gaussian "
+        "fields after anamorphosis with the templates' values and variogram)."
+        if evaluation.n_chance_templates
+        else ""
+    )
     task = (
         " States and scores were correlated with the events of the task, convolved with the canonical haemodynamic "
         "response (nilearn, @nilearn), and tested by circular shifts of the task with the maximum statistic over "
@@ -178,7 +191,7 @@ def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bo
         "FBNs were binarised at 0.3 of their range within the evaluation region, the part of the model's brain mask "
         "where the run has data, and compared by intersection over union (IoU) with templates "
         f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
-        f"themselves, which need no network, were scored the same way.{also} Each volume was given the state of its "
+        f"themselves, which need no network, were scored the same way.{also}{chance} Each volume was given the state of its "
         f"most similar template, by {rule.score_in_words}, or none below {least}; "
         f"transitions were counted within contiguous volumes.{task} "
     )

@@ -20,7 +20,7 @@ __all__ = ["NETWORKS", "OF_RUN", "connect_scores", "extraction", "init_networks_
 NETWORKS = (*results_of("networks"), *EVALUATED, *NULLS)
 """What comes out; of the null models only as far as they were asked for."""
 
-OF_RUN = (*PREPARED_RUN, "model_dir", "grid_mask", "run_name", "surrogate_templates")
+OF_RUN = (*PREPARED_RUN, "model_dir", "grid_mask", "run_name", "surrogate_templates", "chance_templates")
 """What goes in, beside the task and a model of other participants."""
 
 
@@ -65,6 +65,8 @@ def init_networks_wf(
         The run's name in model cards, and what the progress bar calls it.
     surrogate_templates
         From `init_surrogate_templates_wf`, for the spatial null.
+    chance_templates
+        The same, of `n_chance_templates` sets or more, for what scores are by chance; made for every run if not given.
     events, repetition_time, start_time
         Of the task, for ``with_events``.
 
@@ -128,7 +130,7 @@ def connect_scores(
     )
     workflow.connect(
         [
-            (inputnode, evaluate, into(*PREPARED_RUN, "model_dir", "grid_mask", *TASK)),
+            (inputnode, evaluate, into(*PREPARED_RUN, "model_dir", "grid_mask", "chance_templates", *TASK)),
             (maps, evaluate, into("fbn_maps")),
             (evaluate, outputnode, out_of(*EVALUATED)),
         ]
@@ -136,9 +138,10 @@ def connect_scores(
     if nulls.n_surrogate_templates or nulls.n_surrogates:
         tested = init_nulls_wf(evaluation, nulls, resources=resources)
         model = {"model_dir": "null_model_dir"} if nulls.n_folds else {}
+        of_null = [field for field in OF_RUN if field != "chance_templates"]
         workflow.connect(
             [
-                (inputnode, tested, [(model.get(field, field), f"inputnode.{field}") for field in OF_RUN]),
+                (inputnode, tested, [(model.get(field, field), f"inputnode.{field}") for field in of_null]),
                 (maps, tested, into("fbn_maps")),
                 (tested, outputnode, out_of(*NULLS)),
             ]

@@ -48,7 +48,7 @@ def init_scaae_wf(
     ------
     in_file, in_mask, confounds_file, confounds_metadata, repetition_time
         Only the first is required.
-    run_name, surrogate_templates, null_model_dir
+    run_name, surrogate_templates, chance_templates, null_model_dir
         For the null models; see `init_networks_wf`.
     events, start_time
         Of the task, for ``with_events``.
@@ -81,7 +81,7 @@ def init_scaae_wf(
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = dict(zip(PREPARED, ("prepared_file", "region", "samples", "preparation_metadata"), strict=True))
     handed_on = zip(PREPARED, PREPARED_RUN, strict=False)  # the account of the preparation is not
-    more = ["run_name", "surrogate_templates", "null_model_dir", "events", "start_time"]
+    more = ["run_name", "surrogate_templates", "chance_templates", "null_model_dir", "events", "start_time"]
     workflow, inputnode, outputnode = begin(name, [*fields, *more], [*prepared.values(), *NETWORKS])
     workflow.connect(
         [

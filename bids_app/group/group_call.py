@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from ..exits import EXIT_OK
 from ..output.dataset_files import check_writable
 from ..output.verdict import Call, Summary
 from ..settings.settings import Settings
-from .absentees import absentees
 from .group_files import write_group
 from .group_inputs import GroupInputs, read_group
 
@@ -33,15 +31,12 @@ def run(settings: Settings, call: Call) -> int:
     ScaaeError
         If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
     """
-    absent = absentees(settings)
-    for name, reason in absent.items():
-        call.console.say(f"{name}: missing: {reason}")
     inputs = read_group(settings)
-    if absent:
-        note = f"{counted(len(absent), 'participant or run')} of those expected is missing: {few_and_more(absent, 10)}."
-        inputs = replace(inputs, notes=(*inputs.notes, note))
     question = _question(settings, inputs)
-    summary = Summary(missed={**absent, **inputs.refused})
+    absent, is_accepted = inputs.refused | dict(inputs.missing.reasons), settings.group.incomplete == "accept"
+    summary = Summary(missed={} if is_accepted else absent)
+    if is_accepted and absent:
+        summary.notes.append(f"Without {counted(len(absent), 'run')} ({few_and_more(absent, 3)}), as accepted.")
     for text in (*settings.notes, _plan(inputs, settings.output_dir)):
         call.console.say(text)
     if settings.dry_run:
@@ -79,6 +74,7 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
     people = runs["participant_id"].nunique()
     lines = [f"Group of {counted(people, 'participant')} with {counted(len(runs), 'run')} (TR {times}) in {output_dir}"]
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
+    lines += inputs.missing.lines
     lines += [f"Note: {note}" for note in inputs.notes]
     return "\n".join(lines)
 

@@ -14,11 +14,21 @@ from ...errors import InputError, UsageError
 from ...evaluation.group.group_tables import GroupData
 from ...words import first_few
 from ..inputs.bids_names import BidsFile
+from ..inputs.datasets import participants_of
 from ..output.dataset_files import participants_with_results
-from ..output.records import RunRecord, in_current_form, read_records
+from ..output.known_files import KnownFiles
+from ..output.records import RunRecord, faulty_outputs, in_current_form, read_records
 from ..output.score_changes import what_differs
-from ..settings.configuration import configuration_hash, known_configurations, maps_of, read_configuration, scores_of
+from ..settings.configuration import (
+    configuration_hash,
+    has_results,
+    known_configurations,
+    maps_of,
+    read_configuration,
+    scores_of,
+)
 from ..settings.settings import Settings
+from .missing_runs import Missing, find_missing
 from .people import participants_table
 from .run_tables import RunTables
 
@@ -31,6 +41,7 @@ class GroupInputs:
 
     data: GroupData
     refused: dict[str, str]  # runs that cannot be used, with the reason in one line
+    missing: Missing  # runs that are not there at all
     configuration: str  # hash of the settings that the runs were made with
     model: str  # checksum of the model that made their networks
     notes: tuple[str, ...]  # what was asked for and not found, how the table of people was read, what not all runs have
@@ -52,7 +63,7 @@ def read_group(settings: Settings) -> GroupInputs:
         If no run is usable.
     """
     root = settings.output_dir
-    labels = participants_with_results(root, settings.participants)
+    labels, unknown = _labels(settings)
     query = settings.query()
     sources = [(run, source_of(run)) for label in labels for run in find_runs(root, label)]
     found = [run for run, source in sources if query.takes(source)]
@@ -66,10 +77,11 @@ def read_group(settings: Settings) -> GroupInputs:
     records = {record.run: in_current_form(record, known) for record in read_records(root)}
     made = _majority(root, [record for run in found if (record := records.get(run.stem)) is not None])
     refused: dict[str, str] = {}
+    files = KnownFiles(verify=settings.verify)
     tables = RunTables()
     for run in found:
         try:
-            _check_record(records.get(run.stem), made)
+            _check_record(records.get(run.stem), made, root, files)
             tables.add(replace(run))  # what it read is forgotten with it
         except InputError as error:
             refused[run.stem] = str(error)
@@ -84,6 +96,7 @@ def read_group(settings: Settings) -> GroupInputs:
     return GroupInputs(
         data=tables.joined(people.columns),
         refused=refused,
+        missing=find_missing(settings, {run.stem for run in found}, records, unknown),
         configuration=made.configuration,
         model=made.model,
         notes=(
@@ -94,6 +107,19 @@ def read_group(settings: Settings) -> GroupInputs:
         state_maps=tables.state_maps,
         state_names=tables.state_names,
     )
+
+
+def _labels(settings: Settings) -> tuple[list[str], list[str]]:
+    """Give the participants with results, of those that were named if some were, and the named ones without."""
+    root, named = settings.output_dir, settings.participants
+    if not named:
+        return participants_with_results(root), []
+    there = [label for label in named if has_results(root, label)]
+    without = [label for label in named if label not in there]
+    known = {*participants_of(settings.bids_dir, *settings.bids_dir.glob("derivatives/*"))}
+    if not there or not {*without} <= known:
+        participants_with_results(root, without)  # raises: a slip of the pen, or nobody at all
+    return there, without
 
 
 def source_of(run: Run) -> BidsFile:
@@ -151,7 +177,7 @@ def _most_frequent(values: Iterable[str]) -> str:
     return counted[0][0] if counted else ""
 
 
-def _check_record(record: RunRecord | None, made: _Made) -> None:
+def _check_record(record: RunRecord | None, made: _Made, root: Path, files: KnownFiles) -> None:
     if record is None:
         raise InputError("there is no record of how it was made (sub-XX/log); do the run again.")
     if record.status != "finished":
@@ -173,6 +199,9 @@ def _check_record(record: RunRecord | None, made: _Made) -> None:
         )
     if record.scores is not None and made.scores is not None and (words := what_differs(record.scores, made.scores)):
         raise InputError(f"its scores were computed with other settings ({words}); run the participant level again.")
+    faults = faulty_outputs(record, root, files)
+    if faults:
+        raise InputError(f"{min(faults)} {faults[min(faults)]}; run the participant level again.")
 
 
 def _without_baselines(records: Mapping[str, RunRecord | None], made: _Made) -> tuple[str, ...]:

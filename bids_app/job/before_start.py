@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from ...errors import ScaaeError, UsageError
+from ...errors import ModelError, ScaaeError, UsageError
 from ...words import did_you_mean, plural
 from ..engine.plugin_file import read_plugin_file
 from ..engine.plugins import check_plugin_file
@@ -15,7 +16,7 @@ from ..settings.console import Console
 from ..settings.settings import Settings
 from .model_store import check_model
 
-__all__ = ["check_before_start", "check_cuda", "check_machine", "make_work_dir"]
+__all__ = ["check_before_start", "check_cuda", "check_machine", "check_models_there", "make_work_dir"]
 
 
 def check_machine(settings: Settings) -> None:
@@ -70,6 +71,20 @@ def check_before_start(settings: Settings, console: Console) -> None:
         _check_templates(settings, "atlas", console)
     if settings.model is not None:
         check_model(settings.model)
+
+
+def check_models_there(folders: Iterable[Path]) -> None:
+    """Load models of the output dataset once, where all is to be verified.
+
+    Raises
+    ------
+    ModelError
+    """
+    for folder in folders:
+        try:
+            check_model(folder)
+        except ModelError as error:
+            raise ModelError(f"{error} Give --retrain to replace it.") from error
 
 
 def _check_templates(settings: Settings, what: Literal["template", "atlas"], console: Console) -> None:

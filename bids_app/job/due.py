@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..inputs.plan import RunInput
 from ..output.dataset_files import wanted_outputs
-from ..output.records import Due, RunRecord, fingerprints, in_current_form, read_record, record_path, whats_new
+from ..output.known_files import KnownFiles, named_by_place
+from ..output.records import Due, RunRecord, in_current_form, read_record, record_path, whats_new
 from ..settings.settings import Settings
 from .existing_maps import find_signed_maps
 from .model_store import StoredModel
@@ -26,24 +28,28 @@ class DueRuns:
     maps: str  # hash of the settings that change the maps
     scores: Mapping[str, Any]  # the settings that change what is computed from them
     known: Mapping[str, Mapping[str, Any]]  # configurations that the output holds and has held, by their hashes
+    roots: tuple[Path, ...]  # of the input datasets
+    files: KnownFiles
 
     def find(self, runs: Iterable[RunInput]) -> dict[str, Due]:
         """Say which runs have to be done, why, and what of them, by stem."""
         model = self.models.main
         if self.settings.level == "train":
             return {} if self.models.are_complete else {run.stem: Due("for training") for run in runs}
-        found = {}
+        found, options = {}, self.settings.output_options
         for run in runs:
+            inputs = self._inputs_of(run)
             due = whats_new(
                 self.record_of(run),
                 self.settings.output_dir,
                 configuration=self.maps,
                 model=None if model is None else model.checksum,
-                inputs=fingerprints(run.files),
-                wanted=wanted_outputs(run, options=self.settings.output_options),
+                inputs=inputs,
+                known=self.files,
+                wanted=wanted_outputs(run, options=options),
                 scores=self.scores,
                 mode=self.settings.training.mode,
-                events=run.events,
+                events=next((name for name, path in inputs.items() if path == run.events), None),
             )
             if due:
                 found[run.stem] = due if model is None else self._with_cost(due, run, model)
@@ -53,6 +59,16 @@ class DueRuns:
         """Give the record of a run, if there is one."""
         path = record_path(self.settings.output_dir, run.entities["sub"], run.stem)
         return in_current_form(read_record(path), self.known)
+
+    def note_times(self, runs: Iterable[RunInput]) -> None:
+        """Note of finished runs whose inputs were known by their content when these have changed now."""
+        for run in runs:
+            inputs, record = self._inputs_of(run), self.record_of(run)
+            if record is not None and self.files.by == "content" and self.files.has_other_times(record.inputs, inputs):
+                replace(record, inputs=self.files.note_inputs(inputs)).write(self.settings.output_dir)
+
+    def _inputs_of(self, run: RunInput) -> dict[str, Path]:
+        return named_by_place(run.files, self.roots)
 
     def _with_cost(self, due: Due, run: RunInput, model: StoredModel) -> Due:
         """Say it too if scores need maps that were not kept."""

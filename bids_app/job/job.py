@@ -14,6 +14,7 @@ from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
 from ..output.citation import write_methods
 from ..output.dataset_files import write_dataset_files, write_participants
+from ..output.known_files import KnownFiles
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
 from ..output.verdict import Summary
@@ -46,11 +47,13 @@ class Job:
         self.settings, self.inputs, self.console = settings, inputs, console
         self.digest, self.maps = configuration_hash(content), configuration_hash(maps_of(content))
         self.scores, known = scores_of(content), known_configurations(settings.output_dir)
-        self.logbook = Logbook(settings.output_dir, inputs, self.maps, self.scores, console)
+        files = KnownFiles(settings.inputs_by, verify=settings.verify)
+        self.logbook = Logbook(settings.output_dir, inputs, self.maps, self.scores, console, files)
         name = model_name(settings, self.maps, known)
         self.store = ModelStore(settings.output_dir, name, may_be_damaged=settings.retrain)
         self.models = JobModels(settings, inputs, self.store, self.logbook, lambda: self.stages)
-        self.runs_due = DueRuns(settings, self.models, self.maps, self.scores, known)
+        roots = tuple(inputs.roots.values())
+        self.runs_due = DueRuns(settings, self.models, self.maps, self.scores, known, roots, files)
         self.due = self.runs_due.find(inputs.runs)
         if settings.level == "train":
             self.summary.before = self.models.names
@@ -77,6 +80,8 @@ class Job:
         due = [run for run in self.inputs.runs if run.stem in self.due]
         if due:
             self._describe_dataset()
+        if self.settings.level == "participant":
+            self.runs_due.note_times(run for run in self.inputs.runs if run.stem not in self.due)
         by_participant: defaultdict[str, list[RunInput]] = defaultdict(list)
         for run in due:
             by_participant[run.entities["sub"]].append(run)

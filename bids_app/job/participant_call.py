@@ -16,7 +16,7 @@ from ..output.verdict import Call
 from ..settings.configuration import check_output, configuration, note_configuration
 from ..settings.console import Console
 from ..settings.settings import Settings
-from .before_start import check_before_start, check_machine, make_work_dir
+from .before_start import check_before_start, check_machine, check_models_there, make_work_dir
 from .denoised import check_denoised, denoised_warnings
 from .job import Job
 
@@ -41,6 +41,10 @@ def run(settings: Settings, call: Call) -> int:
     if not settings.reports_only:
         _show_plan(job, kept)
         job.models.check_cross_fit()
+        if job.due:
+            job.models.check_selection()
+        if settings.verify:
+            check_models_there(settings.output_dir / "models" / name for name in sorted(job.models.names))
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)
@@ -132,7 +136,8 @@ def _work(job: Job) -> None:
         else:
             job.run()
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # a progress bar may stand in this line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a progress bar may stand in this line
         raise
     finally:
         job.close()

@@ -20,7 +20,7 @@ from ..inputs.plan import RunInput
 from ..settings.option_table import PARTS
 from .existing_maps import check_same_run, fbn_paths, find_signed_maps, restore_metadata
 from .model_store import StoredModel
-from .stages import PreparedFiles, Stages
+from .stages import PreparedFiles, Stages, SurrogateFiles
 
 __all__ = ["Addition", "add_scores", "describe", "prepared_as_before", "warnings_there"]
 
@@ -60,8 +60,9 @@ def add_scores(
     """
     written: dict[str, tuple[str, ...]] = {addition.run.stem: () for addition in additions if not addition.parts}
     additions = [addition for addition in additions if addition.parts]
-    has_matches = any("matches" in addition.parts for addition in additions)
-    surrogates = stages.surrogate_templates(model) if has_matches else None
+    due = {part for addition in additions for part in addition.parts}
+    of_scores = bool(due & {"evaluation", "baselines"})
+    surrogates = stages.surrogates(model, of_matches="matches" in due, of_scores=of_scores)
     workflow = stages.workflow(f"additions_{model.checksum[:8]}_wf")
     for addition in additions:
         null_model = null_models.get(addition.run.stem) if "dynamics_null" in addition.parts else None
@@ -82,7 +83,7 @@ def _scores_of(
     addition: Addition,
     prepared: PreparedFiles,
     model: StoredModel,
-    surrogates: str | None,
+    surrogates: SurrogateFiles,
     null_model: StoredModel | None,
 ) -> LiterateWorkflow:
     settings, run, parts = stages.settings, addition.run, addition.parts
@@ -97,7 +98,9 @@ def _scores_of(
         save_signed="signed_maps" in parts,
         resources=stages.resources_of(run, addition.scores["Baselines"]),
     )
-    stages.give(scored, run, prepared, model, surrogates if "matches" in parts else None, null_model)
+    if "matches" not in parts:
+        surrogates = replace(surrogates, tested=None)
+    stages.give(scored, run, prepared, model, surrogates, null_model)
     there = {
         meaning: str(path)
         for meaning in ("code", "template_scores", "states")

@@ -33,13 +33,12 @@ from ..engine.workers import log_to_file
 from ..inputs.plan import RunInput
 from ..inputs.run_timing import read_timing
 from ..output.dataset_files import sources_of
-from ..output.records import fingerprints
 from ..settings.configuration import configuration
 from ..settings.settings import Settings
 from .memory import baselines_gb, memory_gb, training_gb
 from .model_store import StoredModel
 
-__all__ = ["PreparedFiles", "Stages", "Written"]
+__all__ = ["PreparedFiles", "Stages", "SurrogateFiles", "Written"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,14 @@ class Written:
     files: tuple[str, ...]  # below the output dataset
     model: str  # checksum of the weights that were applied
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SurrogateFiles:
+    """Surrogate templates of a job, None where they are not asked for."""
+
+    tested: str | None  # what matches are tested against
+    chance: str | None  # what says what scores are by chance
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class Stages:
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
         settings, runs = self.settings, list(runs)
-        surrogates = self.surrogate_templates(model) if settings.nulls.n_surrogate_templates else None
+        surrogates = self.surrogates(model)
         workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             null_model = null_models.get(run.stem)
@@ -182,10 +189,19 @@ class Stages:
                 )
         return written, outcome, workflow
 
-    def surrogate_templates(self, model: StoredModel) -> str:
-        """Make surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
+    def surrogates(self, model: StoredModel, *, of_matches: bool = True, of_scores: bool = True) -> SurrogateFiles:
+        """Make what matches are tested against, and what scores are held against, as far as it is asked for."""
+        n_tested = self.settings.nulls.n_surrogate_templates if of_matches else 0
+        n_chance = self.settings.evaluation.n_chance_templates if of_scores else 0
+        tested = self.surrogate_templates(model, n_tested) if n_tested else None
+        if not n_chance or n_chance <= n_tested:  # the first sets of a file are those of a smaller one
+            return SurrogateFiles(tested, tested if n_chance else None)
+        return SurrogateFiles(tested, self.surrogate_templates(model, n_chance))
+
+    def surrogate_templates(self, model: StoredModel, number: int) -> str:
+        """Make sets of surrogate templates, once for all runs; they stay in the work folder, for other outputs too."""
         settings, told = self.settings, configuration(self.settings)  # which knows files by their content
-        number, kind = settings.nulls.n_surrogate_templates, settings.evaluation.template_kind
+        kind = settings.evaluation.template_kind
         asked: tuple[Any, ...] = (
             told["Templates"],
             told["TemplateLabels"],
@@ -214,7 +230,7 @@ class Stages:
         run: RunInput,
         prepared: PreparedFiles,
         model: StoredModel,
-        surrogate_templates: str | None,
+        surrogates: SurrogateFiles,
         null_model: StoredModel | None,
     ) -> LiterateWorkflow:
         one = LiterateWorkflow(name=node_name(run.stem))
@@ -225,7 +241,7 @@ class Stages:
             save_signed=self.settings.save_signed,
             resources=self.resources_of(run, self.settings.evaluation.baselines),
         )
-        self.give(networks, run, prepared, model, surrogate_templates, null_model)
+        self.give(networks, run, prepared, model, surrogates, null_model)
         derivatives = self.derivatives_of(run, model, null_model)
         derivatives.inputs.inputnode.trait_set(
             region=prepared.out_mask, samples=prepared.out_samples, preparation_metadata=prepared.out_metadata
@@ -256,7 +272,7 @@ class Stages:
         run: RunInput,
         prepared: PreparedFiles,
         model: StoredModel,
-        surrogate_templates: str | None,
+        surrogates: SurrogateFiles,
         null_model: StoredModel | None,
     ) -> None:
         """Give such a workflow what all of them need."""
@@ -270,8 +286,10 @@ class Stages:
         )
         if null_model is not None:
             networks.inputs.inputnode.null_model_dir = str(null_model.folder)
-        if surrogate_templates is not None:
-            networks.inputs.inputnode.surrogate_templates = surrogate_templates
+        if surrogates.tested is not None:
+            networks.inputs.inputnode.surrogate_templates = surrogates.tested
+        if surrogates.chance is not None:
+            networks.inputs.inputnode.chance_templates = surrogates.chance
         if run.events is not None:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),
@@ -330,7 +348,7 @@ class Stages:
 
 def _fingerprint(prepared: Mapping[str, PreparedFiles]) -> str:
     """Tell training sets apart: an interrupted training goes on with the same data only."""
-    files = fingerprints(Path(run.out_file) for run in prepared.values())
+    files = {stem: ((about := Path(run.out_file).stat()).st_size, about.st_mtime_ns) for stem, run in prepared.items()}
     return hashlib.sha256(repr(files).encode()).hexdigest()[:8]
 
 

@@ -17,7 +17,8 @@ from ..engine.nodes import Outcome, node_name
 from ..inputs.plan import Inputs, RunInput
 from ..settings.console import Console
 from .dataset_files import all_outputs
-from .records import RunRecord, fingerprints, participant_log_dir
+from .known_files import KnownFiles, named_by_place
+from .records import RunRecord, participant_log_dir
 from .verdict import Summary
 
 __all__ = ["Logbook"]
@@ -40,8 +41,17 @@ class Logbook:
     `maps` is the hash of the settings that change the maps, `scores` are those that change what is computed from them.
     """
 
-    def __init__(self, output_dir: Path, inputs: Inputs, maps: str, scores: Mapping[str, Any], console: Console):
+    def __init__(
+        self,
+        output_dir: Path,
+        inputs: Inputs,
+        maps: str,
+        scores: Mapping[str, Any],
+        console: Console,
+        known: KnownFiles | None = None,
+    ):
         self.output_dir, self.console = output_dir, console
+        self.known, self.roots = known or KnownFiles(), tuple(inputs.roots.values())
         self.maps, self.scores = maps, scores
         self._stems = {node_name(run.stem): run.stem for run in inputs.runs}
         self.summary = Summary(
@@ -143,13 +153,13 @@ class Logbook:
             if warning not in record.warnings:
                 self.console.say(f"{run.stem}: note: {warning}")
         self._remove_report(run)
-        there = dict.fromkeys([*record.outputs, *outputs])
+        kept = {name: about for name, about in record.outputs.items() if (self.output_dir / name).is_file()}
         replace(
             record,
             scores=scores,
             pending=(),
-            inputs=fingerprints(run.files),
-            outputs=[name for name in there if (self.output_dir / name).is_file()],
+            inputs=self._inputs_of(run),
+            outputs={**kept, **self.known.note_outputs(self.output_dir, outputs)},
             warnings=warnings,
             steps=[*record.steps, *self._steps_of(run)],
             finished_at=_now(),
@@ -189,12 +199,15 @@ class Logbook:
             configuration=self.maps,
             scores=self.scores,
             model=model,
-            inputs=fingerprints(run.files),
+            inputs=self._inputs_of(run),
             finished_at=_now(),
             steps=self._steps_of(run),
-            outputs=outputs,
+            outputs=self.known.note_outputs(self.output_dir, outputs),
             warnings=warnings,
         ).write(self.output_dir)
+
+    def _inputs_of(self, run: RunInput) -> dict[str, dict[str, Any]]:
+        return self.known.note_inputs(named_by_place(run.files, self.roots))
 
     def _steps_of(self, run: RunInput) -> list[dict[str, Any]]:
         return [step for step in self.resources if step["run"] == run.stem]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +14,13 @@ from ...files import read_json, write_json
 from ..settings.configuration import configuration_hash, maps_of, merged_scores, scores_of
 from ..settings.option_table import PARTS
 from .dataset_files import part_of
+from .known_files import FileNotes, KnownFiles
 from .score_changes import configured, parts_due, what_changes
 
 __all__ = [
     "Due",
     "RunRecord",
-    "fingerprints",
+    "faulty_outputs",
     "in_current_form",
     "participant_log_dir",
     "read_record",
@@ -33,7 +34,8 @@ __all__ = [
 class RunRecord:
     """What became of a run.
 
-    In records of earlier versions, which have no `scores`, `configuration` is the hash of all settings.
+    In records of earlier versions, which have no `scores`, `configuration` is the hash of all settings; those that list
+    their outputs know nothing of them but that they were written.
     """
 
     run: str  # stem of the run's outputs
@@ -42,8 +44,8 @@ class RunRecord:
     message: str  # why it failed, in one line; empty where it did not
     configuration: str  # hash of the settings that change the maps
     model: str  # checksum of the weights; empty where none was applied
-    inputs: Mapping[str, Mapping[str, int]]  # path to size and time of change of every input file
-    outputs: Sequence[str] = ()  # paths below the output dataset
+    inputs: FileNotes  # every file that was read
+    outputs: FileNotes = field(default_factory=dict)  # written, by places below the output dataset
     warnings: Sequence[str] = ()
     steps: Sequence[Mapping[str, Any]] = ()  # name, seconds and peak memory of every step
     finished_at: str = ""
@@ -55,7 +57,8 @@ class RunRecord:
 
     def write(self, output_dir: Path) -> Path:
         """Write the record to its place below the output dataset."""
-        return write_json(asdict(self), record_path(output_dir, self.participant, self.run))
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        return write_json(content, record_path(output_dir, self.participant, self.run))
 
 
 def participant_log_dir(output_dir: Path, participant: str) -> Path:
@@ -68,20 +71,32 @@ def record_path(output_dir: Path, participant: str, run: str) -> Path:
     return participant_log_dir(output_dir, participant) / f"{run}.json"
 
 
-def fingerprints(files: Iterable[Path | None]) -> dict[str, dict[str, int]]:
-    """Note size and time of change of files, by which a later call sees whether they are still the same."""
-    return {
-        str(path): {"size": (status := path.stat()).st_size, "mtime_ns": status.st_mtime_ns}
-        for path in files
-        if path is not None and path.exists()
-    }
-
-
 def read_record(path: Path) -> RunRecord | None:
     """Read a record; None where there is none or it is not readable (then the run is simply done again)."""
-    with suppress(InputError, TypeError):
-        return RunRecord(**read_json(path))
+    with suppress(InputError, TypeError, AttributeError):
+        content = read_json(path)
+        if isinstance(listed := content.get("outputs"), list):
+            content["outputs"] = {str(name): {} for name in listed}
+        record = RunRecord(**content)
+        return record if _is_sound(record) else None
     return None
+
+
+def _is_sound(record: RunRecord) -> bool:
+    """Tell whether everything is of the kind that it is used as."""
+    texts = (record.run, record.participant, record.message, record.configuration, record.model)
+    lists = (record.warnings, record.steps, record.pending)
+    notes = (record.inputs, record.outputs)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(several, list | tuple) for several in lists)
+        and all(isinstance(word, str) for word in (*record.warnings, *record.pending))
+        and all(
+            isinstance(noted, Mapping) and all(isinstance(about, Mapping) for about in noted.values())
+            for noted in notes
+        )
+        and (record.scores is None or isinstance(record.scores, Mapping))
+    )
 
 
 def read_records(output_dir: Path) -> list[RunRecord]:
@@ -127,11 +142,12 @@ def whats_new(
     *,
     configuration: str,
     model: str | None,
-    inputs: Mapping[str, Mapping[str, int]],
+    inputs: Mapping[str, Path],
     wanted: Iterable[str],
+    known: KnownFiles | None = None,
     scores: Mapping[str, Any] | None = None,
     mode: str = "calibrated",
-    events: Path | None = None,
+    events: str | None = None,
 ) -> Due:
     """Say why a run has to be done (again), and what of it; nothing if its outputs are there and nothing has changed.
 
@@ -145,15 +161,18 @@ def whats_new(
     model : str or None
         Checksum of the model that would be applied; None if it has yet to be trained.
     inputs : mapping
-        Today's `fingerprints`.
+        Today's files by their names (`named_by_place`).
     wanted : iterable of str
         Outputs that today's settings ask for, below `output_dir`.
+    known : KnownFiles, optional
+        How files are compared with what was noted of them.
     scores : mapping, optional
         Today's settings of what is computed from the maps (`scores_of`); not looked at if not given.
     mode : str
-    events : Path, optional
-        The run's table of events: another one changes no map.
+    events : str, optional
+        Name of the run's table of events among `inputs`: another one changes no map.
     """
+    known = known or KnownFiles()
     if record is None:
         return Due(_FIRST)
     if record.status != "finished":
@@ -162,26 +181,26 @@ def whats_new(
         return Due("other settings")
     if model is None or record.model != model:
         return Due("another model")
-    changed = {name for name in {**record.inputs, **inputs} if record.inputs.get(name) != inputs.get(name)}
-    if changed and changed != {str(events)}:
+    changed = known.changed_inputs(record.inputs, inputs)
+    if changed and changed != {events}:
         return Due("its input has changed")
-    missing = [name for name in {*record.outputs, *wanted} if not (output_dir / name).is_file()]
-    of_maps = [name for name in missing if not part_of(name)]
+    faults = faulty_outputs(record, output_dir, known, wanted)
+    of_maps = [name for name in faults if not part_of(name)]
     if of_maps:
-        return Due(f"{min(of_maps)} is missing")
+        return Due(f"{min(of_maps)} {faults[min(of_maps)]}")
     own = record.scores or {}
     target = merged_scores(own, scores) if scores is not None else {}
     reasons, parts = [], set(record.pending)
     if changed:
-        reasons.append("other events" if str(events) in record.inputs else "scores to be added: events")
+        reasons.append("other events" if _had_events(record, str(events)) else "scores to be added: events")
         parts.add("events")
     if target:
         parts |= parts_due(own, target, mode=mode)
         reasons.append(what_changes(own, target))
     if record.pending:
         reasons.append("an earlier call ended while it computed scores")
-    reasons.append(_what_is_missing(record, [name for name in missing if part_of(name) not in parts]))
-    parts |= {part_of(name) for name in missing}
+    reasons.append(_what_is_faulty(record, {name: faults[name] for name in faults if part_of(name) not in parts}))
+    parts |= {part_of(name) for name in faults}
     if "states" in parts:  # whose cut-off may be of the spatial null, and which the task is held against
         parts |= {"events", *(["matches"] if mode != "paper" else [])}
     parts -= set() if events is not None else {"events"}
@@ -189,8 +208,23 @@ def whats_new(
     return Due("; ".join(filter(None, reasons)), frozenset(parts)) if parts else Due()
 
 
-def _what_is_missing(record: RunRecord, names: Sequence[str]) -> str:
-    never_made = all(part_of(name) == "signed_maps" and name not in record.outputs for name in names)
+def faulty_outputs(
+    record: RunRecord, output_dir: Path, known: KnownFiles, wanted: Iterable[str] = ()
+) -> dict[str, str]:
+    """Say of outputs that are missing, or not as they were written, what is wrong with them."""
+    faults = {
+        name: known.fault_of_output(output_dir / name, record.outputs.get(name, {}))
+        for name in {**record.outputs, **dict.fromkeys(wanted)}
+    }
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def _what_is_faulty(record: RunRecord, faults: Mapping[str, str]) -> str:
+    never_made = all(part_of(name) == "signed_maps" and name not in record.outputs for name in faults)
     if never_made:
-        return "signed maps to be written" if names else ""
-    return f"{min(names)} is missing"
+        return "signed maps to be written" if faults else ""
+    return f"{min(faults)} {faults[min(faults)]}"
+
+
+def _had_events(record: RunRecord, name: str) -> bool:
+    return any(noted == name or noted.endswith(f"/{name}") for noted in record.inputs)

@@ -164,6 +164,7 @@ _WORDS = {
     "Baselines": "baselines",
     "Surrogates": "surrogates",
     "SurrogateTemplates": "surrogate templates",
+    "ChanceTemplates": "chance templates",
     "CrossFit": "cross-fit",
     "Atlas": "atlas",
     "AtlasLabels": "atlas labels",
@@ -174,7 +175,7 @@ _WORDS = {
 def _named(key: str, value: Any) -> str:
     if not value:
         return ""
-    if key in ("Surrogates", "SurrogateTemplates"):
+    if key in ("Surrogates", "SurrogateTemplates", "ChanceTemplates"):
         return f"{value} {_WORDS[key]}"
     listed: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
     return f"{_WORDS[key]} {' '.join(_short(item) for item in listed)}"

@@ -44,9 +44,18 @@ class Ending:
     task: str  # as the scheduler calls it: 13_4
     log: Path
 
+    @property
+    def what(self) -> str:
+        """What became of it, and what to do."""
+        return f"its task {_WORDS[self.kind]}"
+
+    @property
+    def where(self) -> str:
+        """Which task it was, and where to read more."""
+        return f"task {self.task}, log: {self.log}" if self.kind != "never" else f"task {self.task}"
+
     def __str__(self) -> str:
-        where = f"task {self.task}, log: {self.log}" if self.kind != "never" else f"task {self.task}"
-        return f"its task {_WORDS[self.kind]} ({where})"
+        return f"{self.what} ({self.where})"
 
 
 @dataclass(frozen=True)

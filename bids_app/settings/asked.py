@@ -22,7 +22,7 @@ from .spelling import with_options
 
 __all__ = ["settings_of"]
 
-_MAY_BE_LEFT_OPEN = ("templates", "template_labels", "baselines", "n_surrogate_templates")
+_MAY_BE_LEFT_OPEN = ("templates", "template_labels", "baselines", "n_surrogate_templates", "n_chance_templates")
 """Scores that have a default: what is not said about them may mean the default, or what is there."""
 
 _GROUPS = {

@@ -119,7 +119,7 @@ def merged_scores(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
     """
     both = {*there["Baselines"], *asked["Baselines"]}
     merged = dict(asked) | {"Baselines": [name for name in BASELINES if name in both]}
-    for number in ("Surrogates", "SurrogateTemplates", "CrossFit"):
+    for number in ("Surrogates", "SurrogateTemplates", "ChanceTemplates", "CrossFit"):
         merged[number] = asked[number] or there[number]
     if asked["Atlas"] is None:
         merged |= {key: there[key] for key in ("Atlas", "AtlasLabels", "AtlasKind")}

@@ -109,6 +109,8 @@ _WHAT_TO_READ = (
     Option("filter_file", ("--bids-filter-file",), "FILE", chooses=True),
     Option("database_dir", ("--bids-database-dir",), "DIR", at="steps"),
     Option("reindex", ("--reindex-bids",), at="steps"),
+    Option("inputs_by", ("--inputs-by",), at="steps"),
+    Option("verify", ("--verify",)),
     Option("datasets", ("-d", "--derivatives", "--datasets"), "NAME=PATH", at="runs"),
 )
 
@@ -128,6 +130,7 @@ _NETWORKS_AND_SCORES = (
     Option("preset", ("--preset",), "NAME", of_training=True, **_maps("Preset")),
     # Which model is applied decides, not how it came to be: records know models by their weights.
     Option("retrain", ("--retrain",), at="runs", of_training=True),
+    Option("fit_selection", ("--fit-selection",), at="runs", of_training=True),
     Option("train_volumes", ("--train-volumes",), "auto|N", of_training=True, **_maps("TrainVolumes")),
     Option("precision", ("--precision",), of_training=True, **_maps("Precision")),
     Option("seed", ("--random-seed",), "N", **{**_maps("Seed"), "at": "all"}),
@@ -142,6 +145,12 @@ _NETWORKS_AND_SCORES = (
     ),
     Option("fetch_templates", ("--fetch-templates",), at="runs"),
     Option("baselines", ("--baselines",), "NAME", **_scores("Baselines", "baselines", absent=())),
+    Option(
+        "n_chance_templates",
+        ("--chance-templates",),
+        "N",
+        **_scores("ChanceTemplates", "evaluation", "baselines", absent=0),
+    ),
     Option("n_surrogates", ("--surrogates",), "N", **_scores("Surrogates", "dynamics_null", absent=0)),
     Option(
         "n_surrogate_templates",
@@ -163,6 +172,7 @@ _GROUP_LEVEL = (
     Option("covariates", ("--covariates",), "COLUMN", at="group"),
     Option("predict", ("--predict",), "COLUMN", at="group"),
     Option("n_permutations", ("--permutations",), "N", at="group"),
+    Option("incomplete", ("--incomplete",), at="group"),
     Option("expected", ("--expected",), "FILE", at="group"),
 )
 

@@ -25,8 +25,16 @@ class GroupOptions(Group):
     covariates: tuple[str, ...] = setting((), "of comparisons, besides motion, which always is one", default="none")
     predict: str | None = setting(None, "predict this column from the networks' codes")
     n_permutations: int = setting(2000, "of tests", low=1)
+    incomplete: Literal["fail", "accept"] = setting(
+        "fail",
+        "what runs that are missing, have failed or are left out mean for the exit code: 1, or nothing",
+        words=("fail", "accept"),
+    )
     expected: str | None = setting(
-        None, "participants, a label a line, of whom those without results are named", kind="file", default="none"
+        None,
+        "list, a label a line: of the participants without results, only these count as missing",
+        kind="file",
+        default="all of bids_dir",
     )
 
     def __post_init__(self) -> None:
@@ -109,6 +117,15 @@ class Settings:
     database_dir: Path | None = setting(None, "where the index of the input is kept between calls", kind="folder")
     reindex: bool = setting(False, "make that index anew")
     datasets: Mapping[str, Path] | None = setting(None, "further derivative datasets to read", kind="datasets")
+    inputs_by: Literal["content", "time"] = setting(
+        "content",
+        "when an input whose time of change is another one is still the same\n"
+        "content: if size and checksum are (after a copy to another disk)\ntime: never, and nothing is read to compare",
+        words=("content", "time"),
+    )
+    verify: bool = setting(
+        False, "compare inputs and outputs of finished runs with their checksums, not by size and time alone"
+    )
     repetition_time: float | None = setting(
         None,
         "time from volume to volume in s, of all runs, where sidecars and headers are silent or wrong",
@@ -119,6 +136,9 @@ class Settings:
     training: Training = field(default_factory=Training)
     model: Path | None = setting(None, "apply this model instead of fitting one", kind="folder")
     retrain: bool = setting(False, "replace the model in output_dir")
+    fit_selection: bool = setting(
+        False, "where there is no model, fit one to the named participants alone, although the dataset has more"
+    )
     evaluation: Evaluation = field(default_factory=Evaluation)
     fetch_templates: bool = setting(False, "get the maps of smith2009 from the network where they are missing")
     nulls: Nulls = field(default_factory=Nulls)
@@ -132,10 +152,10 @@ class Settings:
     stop_on_first_crash: bool = setting(False, "do not go on with other runs")
     verbosity: int = setting(0, "say more; -vv: Nipype's words too")
 
-    nprocs: int = setting(1, "processors to use in all", low=1, default="those there are")
+    nprocs: int = setting(1, "processors to use in all", low=1, default="those of the job or machine")
     omp_nthreads: int = setting(1, "processors to use for one step", low=1, default="as --nprocs")
     memory_gb: float = setting(
-        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of what is there"
+        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of the job's or machine's"
     )
     plugin_file: Path | None = setting(None, "Nipype plugin and its arguments, YAML or JSON", kind="file")
     work_dir: Path = setting(

@@ -12,7 +12,7 @@ __all__ = ["check_effects"]
 
 _NOT_TOGETHER = (("reports_only", "boilerplate_only"), ("reports_only", "retrain"), ("dry_run", "boilerplate_only"))
 
-_BEFORE_REPORTS = ("datasets", "database_dir", "reindex", "save_signed", "device", "processes")
+_BEFORE_REPORTS = ("datasets", "database_dir", "reindex", "inputs_by", "verify", "save_signed", "device", "processes")
 """What of the steps before reports has no effect on them, besides the choice of runs."""
 
 _NOT_IN_JOBS = {

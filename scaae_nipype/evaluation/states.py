@@ -18,8 +18,10 @@ from ..options import Evaluation
 from .assignment import Assignment, assign, split_half_r, state_maps, state_table
 from .run_maps import RunMaps, read_run_maps, read_volumes, run_templates
 from .scores.match import about_templates
+from .scores.noise_cutoff import BY_SURROGATES, CutOffs, cutoffs_of, noise_cutoff
 from .scores.rules import Rule, rule_of
 from .scores.scoring import by_method, every_score, over_templates, spread_over_run
+from .spikes import Spikes, find_spikes, on_spikes
 from .templates.template_set import TemplateSet
 from .transitions import UNASSIGNED, entropy_rate, occupancy_entropy, transition_counts, transition_probabilities
 
@@ -54,6 +56,7 @@ def assign_states(
     *,
     mode: str = Evaluation.mode,
     state_cutoff: float | None = None,
+    seed: int = Evaluation.seed,
     signed: np.ndarray | ImageLike | None = None,
     kept: np.ndarray | None = None,
     region: np.ndarray | None = None,
@@ -68,7 +71,10 @@ def assign_states(
     mode : str
         Key of `RULES`: which score decides, and from where on.
     state_cutoff : float, optional
-        The least score of a state, instead of the rule's.
+        The least score of a state. By default in calibrated mode what at most 5 % of noise volumes as smooth as the
+        maps reach (`noise_cutoff`), in paper mode 0.3.
+    seed : int
+        Of that noise.
     signed : array or image, optional
         Maps that are averaged per state; by default `maps`.
     kept : bool array, (n_volumes,), optional
@@ -95,7 +101,8 @@ def assign_states(
     averaged = values if signed is None else over_templates(signed, templates, region)[0]
     used = np.asarray(values.any(axis=1) if kept is None else kept, dtype=bool)
     scores = every_score(values[used], local, signed=values[used])[rule.score]
-    found = assign(spread_over_run(scores, used), used, rule.cutoff)
+    least = noise_cutoff(values[used], local, score=rule.score, seed=seed).cutoff if rule.by_noise else rule.cutoff
+    found = assign(spread_over_run(scores, used), used, least)
     return StateTables(
         _sequence(found, local.names),
         _metrics(found, averaged, local.names, repetition_time),
@@ -117,6 +124,7 @@ def assign_states_of_run(
     mode: str = Evaluation.mode,
     state_cutoff: float | None = None,
     state_cutoffs: PathLike | None = None,
+    seed: int = Evaluation.seed,
     scores: PathLike | None = None,
     out_dir: PathLike = ".",
 ) -> RunStates:
@@ -129,8 +137,8 @@ def assign_states_of_run(
     signed_maps : paths, optional
         The maps before equation 9, which are averaged per state. Without them the square root of the scaled maps is,
         which differs from them by an offset and a factor per volume.
-    mode, state_cutoff
-        As for `assign_states`.
+    mode, state_cutoff, seed
+        As for `assign_states`; the cut-off by noise is found for the maps of every method.
     state_cutoffs : path, optional
         JSON of `check_matches` of this run, whose ``CutOff`` is the least score per method; not with `state_cutoff`.
     scores : path, optional
@@ -140,15 +148,17 @@ def assign_states_of_run(
     Returns
     -------
     states : Path
-        Table, a row per volume: ``kept``, then per method the columns of `StateTables.states` (``fbn1_state`` …).
+        Table, a row per volume: ``kept``, ``spike`` (whether it looks like one: `find_spikes`), then per method the
+        columns of `StateTables.states` (``fbn1_state`` …).
     state_metrics : Path
-        Table, a row per ``method`` and template.
+        Table, a row per ``method`` and template; ``n_spikes`` are those of its volumes that look like spikes.
     transitions : Path
         Table, a row per ``method`` and pair of templates.
     state_maps : list of Path
         Per branch a 4D image, one mean map per template, 0 for states never visited.
     metadata : Path
-        JSON: the rule, entropies, states never visited and warnings.
+        JSON: the rule, where cut-offs come from, entropies, states never visited, spikes with the states that sit on
+        them, and warnings.
 
     Raises
     ------
@@ -168,14 +178,23 @@ def assign_states_of_run(
     branches = [f"fbn{number}" for number in range(1, len(fbn_maps) + 1)]
     methods = [*branches, "volume"]
     known = _computed(run, local, rule.score) if scores is None else _read_scores(scores, methods, local.names, run)
-    least = dict.fromkeys(methods, rule.cutoff)
-    if state_cutoffs is not None and state_cutoff is None:
-        least = _read_cutoffs(state_cutoffs, methods, rule.score)
-    found = {method: assign(known[method], run.kept, least[method]) for method in methods}
     signed = dict(zip(methods, [*unscaled, run.volume], strict=True))
-    kept = pd.DataFrame({"kept": run.kept.astype(int)})
+    if state_cutoffs is not None and state_cutoff is None:
+        cut = CutOffs(_read_cutoffs(state_cutoffs, methods, rule.score), {"CutOffSource": BY_SURROGATES})
+    else:
+        kept_maps = {method: maps[run.kept] for method, maps in signed.items()}
+        cut = cutoffs_of(kept_maps, local, rule, given=state_cutoff is not None, seed=seed)
+    found = {method: assign(known[method], run.kept, cut.least[method]) for method in methods}
+    spikes = find_spikes(run.volume[run.kept], run.kept)
+    kept = pd.DataFrame({"kept": run.kept.astype(int), "spike": np.isin(np.arange(len(run.kept)), spikes.volumes)})
+    kept["spike"] = kept["spike"].astype(int).where(run.kept).astype("Int64")
     sequences = [_sequence(own, local.names).add_prefix(f"{method}_") for method, own in found.items()]
-    metrics = {name: _metrics(own, signed[name], local.names, run.repetition_time) for name, own in found.items()}
+    metrics = {
+        name: _metrics(own, signed[name], local.names, run.repetition_time).assign(
+            n_spikes=np.bincount(own.states[spikes.volumes] + 1, minlength=len(local.names) + 1)[1:]
+        )
+        for name, own in found.items()
+    }
     transitions = {method: _transitions(own, local.names) for method, own in found.items()}
     averaged = {name: state_maps(signed[name], found[name].states, len(local.names)) for name in branches}
     out_dir = Path(out_dir).absolute()
@@ -187,7 +206,9 @@ def assign_states_of_run(
             write_image(run.region.image(np.nan_to_num(maps)), out_dir / f"{branch}_statemaps.nii.gz")
             for branch, maps in averaged.items()
         ],
-        write_json(about_templates(local) | _about_states(found, local, mode, rule, least), out_dir / "states.json"),
+        write_json(
+            about_templates(local) | _about_states(found, local, mode, rule, cut, spikes), out_dir / "states.json"
+        ),
     )
 
 
@@ -239,9 +260,9 @@ def _transitions(found: Assignment, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _about_states(
-    found: Mapping[str, Assignment], templates: TemplateSet, mode: str, rule: Rule, least: Mapping[str, float]
+    found: Mapping[str, Assignment], templates: TemplateSet, mode: str, rule: Rule, cut: CutOffs, spikes: Spikes
 ) -> dict[str, Any]:
-    count = len(templates.names)
+    count, least = len(templates.names), cut.least
     methods, warnings = {}, list(templates.warnings)
     for method, assignment in found.items():
         states = assignment.states
@@ -253,6 +274,7 @@ def _about_states(
             "OccupancyEntropyBits": occupancy_entropy(states, count),
             "EntropyRateBits": entropy_rate(counts),
             "NeverVisited": [name for number, name in enumerate(templates.names) if number not in states],
+            "StatesOnSpikes": on_spikes(spikes, states, templates.names),
         }
         if not assigned:
             warnings.append(
@@ -263,6 +285,8 @@ def _about_states(
         "Mode": mode,
         "Score": rule.score,
         "CutOff": different.pop() if len(different) == 1 else dict(least),
+        **cut.about,
+        "Spikes": spikes.volumes.tolist(),
         "Methods": methods,
         "Warnings": warnings,
     }

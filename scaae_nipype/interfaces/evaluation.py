@@ -54,8 +54,11 @@ class _TemplatesInputSpec(FunctionInputSpec):
 class MatchTemplates(FunctionInterface):
     """Score every FBN volume, and the volume itself, against a set of network templates."""
 
-    @settings_of(Evaluation, "mode")
+    @settings_of(Evaluation, "mode", "n_chance_templates", "seed")
     class input_spec(_MapsInputSpec, _TemplatesInputSpec):
+        surrogates = ExistingFile(
+            desc="surrogates of these templates (SurrogateTemplates, same seed); made here if not given"
+        )
         num_threads = traits.Range(low=1, value=1, usedefault=True, nohash=True, desc="methods scored side by side")
 
     class output_spec(TraitedSpec):
@@ -83,7 +86,7 @@ class GradualChange(FunctionInterface):
 class AssignStates(FunctionInterface):
     """Name the network that shows at each volume, how long it stays and what follows it."""
 
-    @settings_of(Evaluation, "mode", "state_cutoff")
+    @settings_of(Evaluation, "mode", "state_cutoff", "seed")
     class input_spec(_MapsInputSpec, _TemplatesInputSpec):
         signed_maps = InputMultiObject(
             ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
@@ -136,9 +139,12 @@ class LockToEvents(FunctionInterface):
 class ScoreBaselines(FunctionInterface):
     """Score filters, linear denoisers and decompositions of the prepared run as the networks' maps are."""
 
-    @settings_of(Evaluation, "baselines", "seed")
+    @settings_of(Evaluation, "baselines", "n_chance_templates", "seed")
     @settings_of(Training, "device")
     class input_spec(_VolumesInputSpec, _TemplatesInputSpec):
+        surrogates = ExistingFile(
+            desc="surrogates of these templates (SurrogateTemplates, same seed); made here if not given"
+        )
         code = ExistingFile(desc="table with an encoder's features per volume (ExtractNetworks), for encoder_lasso")
         model_dir = ModelFolder(desc="model folder, for its context, its runs' components, the network before training")
         num_threads = traits.Range(

@@ -42,7 +42,9 @@ def test_states_in_paper_mode_follow_the_iou_table(matching, tmp_path):
 def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
     states, metrics, transitions, maps, metadata = assign_states_of_run(**matching, out_dir=tmp_path)
     about = read_json(metadata)
-    assert (about["Mode"], about["Score"], about["CutOff"]) == ("calibrated", "size_matched_iou", 0.2)
+    assert (about["Mode"], about["Score"]) == ("calibrated", "size_matched_iou")
+    assert (about["CutOffSource"], about["NoiseShare"]) == ("noise as smooth as the maps", 0.05)
+    assert set(about["CutOff"]) == set(about["NoiseSmoothness"]) == {"fbn1", "fbn2", "volume"}
     table = read_table(states)
     assert table.loc[20, "fbn1_state"] == "left"
     assert table.loc[20, "fbn1_score"] > 0.95
@@ -57,6 +59,30 @@ def test_calibrated_states_use_the_size_matched_score(matching, tmp_path):
     images = [nib.load(path) for path in maps]
     assert [image.shape for image in images] == [(8, 8, 8, 3)] * 2
     assert not images[0].get_fdata()[..., 2].any()
+
+
+def test_a_cutoff_that_is_given_wins_and_paper_mode_keeps_its_own(matching, tmp_path):
+    *_, given = assign_states_of_run(**matching, state_cutoff=0.25, out_dir=tmp_path / "given")
+    *_, paper = assign_states_of_run(**matching, mode="paper", out_dir=tmp_path / "paper")
+    assert [(about["CutOff"], about["CutOffSource"]) for about in map(read_json, (given, paper))] == [
+        (0.25, "given"),
+        (0.3, "mode"),
+    ]
+
+
+def test_states_that_sit_on_spikes_are_named(matching, run, tmp_path):
+    found = read_run_maps(**run)
+    volume = found.volume.copy()
+    volume[[20, 21]] *= 6
+    nib.save(found.region.image(volume, 2.5), run["in_file"])
+    states, metrics, _, _, metadata = assign_states_of_run(**matching, out_dir=tmp_path / "out")
+    about, table = read_json(metadata), read_table(states)
+    assert {20, 21} <= set(about["Spikes"]) and table.loc[table["spike"] == 1].index.tolist() == about["Spikes"]
+    assert table["spike"].isna().to_numpy().nonzero()[0].tolist() == DROPPED
+    (named,) = about["Methods"]["fbn1"]["StatesOnSpikes"]
+    assert (named["State"], named["Volumes"], named["NumberOfVolumes"]) == ("left", [20], 1)
+    counted = read_table(metrics).set_index(["method", "state"])["n_spikes"]
+    assert counted["fbn1", "left"] == len(named["Volumes"])
 
 
 def test_every_method_has_its_own_cutoff_if_matches_were_tested(matching, tmp_path):

@@ -15,6 +15,7 @@ from scaae_nipype.evaluation.assignment import Assignment, state_table
 from scaae_nipype.evaluation.transitions import transition_counts
 from scaae_nipype.files import write_json, write_table, write_text
 from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.maps import DECIDING
 
 TEMPLATES = ["Auditory", "DefaultMode", "SomatomotorDorsal", "Visual", "NA"]
 METHODS = ["fbn1", "fbn2", "volume", "volume_negated"]
@@ -234,6 +235,9 @@ def overlap_table(rng: np.random.Generator, kept: np.ndarray) -> pd.DataFrame:
                 best = float(rng.uniform(0.2, 0.5)) - 0.05 * number
                 row |= {f"best_{score}": best + 0.05, f"best_volume_{score}": int(rng.choice(np.flatnonzero(kept)))}
                 row |= {f"best_of_20_{score}": best, f"mean_{score}": best / 2}
+                for kind in ("best_of_20", "mean") if score in DECIDING else ():
+                    row |= {f"chance_{kind}_{score}": 0.1, f"above_{kind}_{score}": row[f"{kind}_{score}"] - 0.1}
+                    row[f"chance_p_{kind}_{score}"] = 0.05 if best > 0.3 else 0.4
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -153,13 +153,16 @@ def test_overlap_is_ordered_by_the_average_precision_of_the_network():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["high", "middle", "low"]
 
 
-def test_chance_is_marked_where_the_size_of_the_template_gives_it():
-    figure = overlap_scores(overlap(templates=["A"]))
+def test_chance_of_the_better_branch_is_marked():
+    table = overlap(templates=["A"])
+    for score, value in (("average_precision", 0.16), ("size_matched_iou", 0.08)):
+        table[f"chance_best_of_20_{score}"] = np.where(table["method"].str.startswith("fbn"), value, 0.9)
+    figure = overlap_scores(table)
     marks = [
         [collection.get_segments()[0][0][0] for collection in axes.collections if collection.get_linestyles()[0][1]]
         for axes in figure.axes
     ]
-    assert marks == [[], [pytest.approx(0.1 / 1.9)], [pytest.approx(0.1)]]
+    assert marks == [[], [pytest.approx(0.08)], [pytest.approx(0.16)]]
 
 
 def test_too_many_templates_are_cut_to_the_best():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scaae_nipype.report.sections.chance import chance_sentences
 from scaae_nipype.report.sections.channels import channel_sentences
 from scaae_nipype.report.sections.gradual import gradual_sentences
 from scaae_nipype.report.sections.templates import overlap_sentences, what_was_taken
@@ -41,13 +42,37 @@ def test_what_was_taken_as_templates_is_said_with_kind_reason_and_voxels():
     )
 
 
-def test_the_mean_over_volumes_is_held_against_chance():
-    table = overlap([0.4, 0.4], [0.3, 0.2]).assign(template_density=0.1, mean_average_precision=0.11)
-    text = overlap_sentences(table)[0]
-    assert "average precision of 0.11 (chance 0.10) and lies above chance for 2 of 2 templates; hardly more" in text
-    table.loc[table["method"] == "fbn1", "mean_average_precision"] = [0.05, 0.3]
-    table.loc[table["method"] == "fbn2", "mean_average_precision"] = [0.08, 0.2]
-    assert "0.19 (chance 0.10) and lies above chance for 1 of 2 templates." in overlap_sentences(table)[0]
+def with_chance(table: pd.DataFrame, above: list[float], p: list[float]) -> pd.DataFrame:
+    """Put chance beside the scores: 0.2 of every template, of the volume 0.1 above it."""
+    network = table["method"].str.startswith("fbn")
+    for name in [column for column in table if column.startswith("best_of_20")]:
+        number = table["template"].str.removeprefix("T").astype(int)
+        table[f"chance_{name}"] = 0.2
+        table[f"above_{name}"] = np.where(network, np.array(above)[number], 0.1)
+        table[f"chance_p_{name}"] = np.where(network, np.array(p)[number], 1.0)
+    return table
+
+
+def test_how_many_templates_lie_above_chance_is_said_with_what_is_expected():
+    table = with_chance(overlap([0.5, 0.2, 0.2], [0.3] * 3), [0.3, 0.06, 0.0], [0.05, 0.05, 0.6])
+    (text,) = chance_sentences(table, {"Chance": {"NumberOfSets": 19}})
+    assert "a higher score than with each of 19 sets of surrogate templates" in text
+    assert (
+        "average precision, best of 20 volumes: 2 of 3 templates, above chance by 0.120 (0.320, chance 0.200)" in text
+    )
+    assert "; the volume itself 0.100" in text
+    assert text.endswith("One template in 20 is expected of unrelated maps that are as smooth.")
+    (text,) = chance_sentences(with_chance(table, [0.3, 0.06, 0.0], [0.05, 0.1, 0.6]), {})
+    assert text.endswith("unrelated maps as smooth would do: 1 template or fewer are within chance.")
+    assert "was not measured" in chance_sentences(overlap([0.5], [0.3]), {})[0]
+
+
+def test_the_network_beats_the_volume_by_what_both_have_above_chance():
+    table = with_chance(overlap([0.5, 0.5, 0.5], [0.3] * 3), [0.3, 0.06, 0.0], [0.05, 0.05, 0.6])
+    text, what = overlap_sentences(table)
+    assert "average precision for 1 of 3 templates (mean 0.12 against 0.10)" in text
+    assert "adds nothing over the raw volume" in text
+    assert what.startswith("Compared are what best-of-20 values have above chance")
 
 
 def test_the_better_sign_of_the_volume_counts():

@@ -74,7 +74,9 @@ def test_states_reuse_the_scores_and_average_the_signed_maps():
     assert made["states"].inputs.mode == made["match_templates"].inputs.mode == "paper"
     assert made["states"].inputs.state_cutoff == 0.25
     assert "by IoU, or none below 0.25" in networks(mode="paper", state_cutoff=0.25).visit_desc()
-    assert "by size-matched IoU, or none below 0.2" in networks().visit_desc()
+    assert "by size-matched IoU, or none below what at most 5 % of noise volumes as" in networks().visit_desc()
+    assert "19 sets of surrogate templates" in networks().visit_desc()
+    assert "surrogate templates" not in networks(n_chance_templates=0).visit_desc()
 
 
 def test_kinds_reach_every_node_that_reads_templates(tmp_path):

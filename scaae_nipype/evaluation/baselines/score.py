@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...files import PathLike, read_table, write_json, write_table
 from ...options import Evaluation
 from ..run_maps import read_run_maps, run_templates
+from ..scores.chance import about_chance, hold_against, templates_elsewhere, with_chance
 from ..scores.match import about_templates
 from ..scores.scoring import every_score, overlap_table
 from .candidates import Candidates, make_baselines
@@ -42,6 +43,8 @@ def score_baselines(
     template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
     n_components: int = 20,
+    surrogates: PathLike | None = None,
+    n_chance_templates: int = Evaluation.n_chance_templates,
     seed: int = Evaluation.seed,
     out_dir: PathLike = ".",
 ) -> RunBaselines:
@@ -55,6 +58,8 @@ def score_baselines(
         As for `make_baselines`.
     code : path, optional
         Table with the encoder's features, a row per volume of the run; ``encoder_lasso`` needs it.
+    surrogates, n_chance_templates
+        As for `score_run`.
     out_dir : path
 
     Returns
@@ -73,12 +78,24 @@ def score_baselines(
     local, covered = run_templates(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
+    moved = templates_elsewhere(
+        local,
+        templates,
+        labels=template_labels,
+        kind=template_kind,
+        grid_mask=grid_mask,
+        surrogates=surrogates,
+        n_chance_templates=n_chance_templates,
+        seed=seed,
+    )
     volumes = np.flatnonzero(run.kept)
     features = None if code is None else _features(code, run.kept)
     tables: list[pd.DataFrame] = []
-    about = about_templates(local)
+    held: dict[str, dict[str, np.ndarray]] = {}
+    about = about_templates(local) | about_chance(len(moved), seed)
 
     def scored(made: Candidates) -> pd.DataFrame:
+        held[made.method] = hold_against(made.signed, local, moved) if len(moved) else {}
         return overlap_table(
             every_score(made.display, local, signed=made.signed),
             made.display,
@@ -107,11 +124,11 @@ def score_baselines(
         except InputError as error:
             about["Warnings"].append(str(error))
     if tables:
-        table = pd.concat(tables, ignore_index=True)
+        table = with_chance(pd.concat(tables, ignore_index=True), held)
     else:
         about["Warnings"].append("The run allows none of the baselines that were asked for.")
         none = np.zeros((1, run.region.n_voxels), dtype=np.float32)
-        table = scored(Candidates("", none, none, per_volume=False)).iloc[:0]  # columns without rows
+        table = with_chance(scored(Candidates("", none, none, per_volume=False)), held).iloc[:0]  # columns without rows
     out_dir = Path(out_dir).absolute()
     return RunBaselines(write_table(table, out_dir / "baselines.tsv"), write_json(about, out_dir / "baselines.json"))
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+from scipy.stats import t as student
 
 from .reliability import intraclass_correlation
 
 __all__ = [
     "EVERYBODY",
     "RUN_COLUMNS",
+    "above_chance_table",
     "count_participants",
     "reliability_table",
     "spread_over_participants",
@@ -121,6 +123,35 @@ def spread_over_participants(
     for value in values:
         found[f"{value}_mean"], found[f"{value}_sd"] = grouped[value].mean(), grouped[value].std()
     return found.reset_index()
+
+
+def above_chance_table(overlap: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Average over participants what scores have above chance, with the interval of the mean.
+
+    Parameters
+    ----------
+    overlap : DataFrame
+        ``run``, ``method``, ``template`` and the columns ``chance_…`` and ``above_…`` of the runs.
+
+    Returns
+    -------
+    DataFrame
+        ``column``, ``level``, ``repetition_time``, ``method``, ``measure`` (``best_of_20_average_precision`` …),
+        ``n_participants``, ``chance``, ``above``, and of the latter ``above_sd``, ``above_low`` and ``above_high``
+        (95 %, Student's t; NaN for a single participant); without rows where no run has chance beside its scores.
+    """
+    names = [str(name).removeprefix("above_") for name in overlap if str(name).startswith("above_")]
+    parts = []
+    for name in names:
+        values = [f"above_{name}", f"chance_{name}"]
+        spread = spread_over_participants(overlap, runs, columns=columns, keys=["method"], values=values)
+        n, sd = spread["n_participants"], spread[f"{values[0]}_sd"]
+        half = student.ppf(0.975, (n - 1).where(n > 1)) * sd / n.pow(0.5)
+        above = spread[f"{values[0]}_mean"]
+        part = spread[["column", "level", "repetition_time", "method"]].assign(measure=name, n_participants=n)
+        part = part.assign(chance=spread[f"{values[1]}_mean"], above=above, above_sd=sd)
+        parts.append(part.assign(above_low=above - half, above_high=above + half)[n > 0])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def transition_means(table: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:

@@ -11,7 +11,14 @@ from ...errors import InputError
 from ...maps import BRANCHES, DECIDING, NO_NETWORK, SCORES
 from ...words import counted, first_few
 from ..baselines.candidates import choose_on_other_runs
-from .averages import count_participants, reliability_table, spread_over_participants, transition_means, unit_means
+from .averages import (
+    above_chance_table,
+    count_participants,
+    reliability_table,
+    spread_over_participants,
+    transition_means,
+    unit_means,
+)
 from .comparison import MOST_LEVELS, compare_outcomes
 from .prediction import CodeSummary, code_features, feature_names, predict
 
@@ -23,6 +30,7 @@ MOST_REFITS = 250
 NEGLIGIBLE = 1e-3
 """Mean of a number of the code, in its standard deviations, below which it is rounding error."""
 
+_KINDS = ("best_of_20", "mean")
 _STATE_VALUES = ("occupancy", "mean_dwell_seconds", "n_visits", "mean_score", "split_half_r")
 
 
@@ -92,8 +100,8 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
     -------
     tables : dict
         ``runs``, ``participants`` (Table 1), ``gradual_change`` (Table 2 and the lag curve), ``overlap`` (Figure 5),
-        and as far as there is something in them ``reliability``, ``states``, ``transitions``, ``comparisons``,
-        ``code_features`` and ``predictions``.
+        and as far as there is something in them ``above_chance``, ``reliability``, ``states``, ``transitions``,
+        ``comparisons``, ``code_features`` and ``predictions``.
     notes : list of str
         What was left out, and what must not be concluded.
     """
@@ -116,6 +124,7 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
         "overlap": spread_over_participants(
             overlap, runs, columns=columns, keys=["method", "template"], values=_overlap_values(overlap)
         ),
+        "above_chance": above_chance_table(overlap, runs, columns),
         "reliability": reliability_table(measures, runs, keys=["family", "outcome"], values=["value"]),
         "comparisons": _comparisons(measures, runs, question, notes),
         "code_features": features,
@@ -132,8 +141,9 @@ def group_tables(data: GroupData, question: Question) -> tuple[dict[str, pd.Data
 
 
 def _overlap_values(overlap: pd.DataFrame) -> list[str]:
-    values = [f"{kind}_{score}" for score in SCORES for kind in ("best_of_20", "mean", "best")]
-    return [value for value in (*values, "template_density", "template_coverage") if value in overlap]
+    values = [f"{kind}_{score}" for score in SCORES for kind in (*_KINDS, "best")]
+    of_chance = [f"{what}_{kind}_{score}" for what in ("chance", "above") for score in DECIDING for kind in _KINDS]
+    return [value for value in (*values, *of_chance, "template_density", "template_coverage") if value in overlap]
 
 
 def with_chosen_filters(overlap: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -20,9 +20,9 @@ from ..run_maps import read_run_maps, run_templates
 from ..scores.overlap import iou
 from ..scores.rules import RULES, rule_of
 from ..scores.scoring import by_method, template_score_table
+from ..templates.surrogates import give_values, read_surrogate_ranks
 from ..templates.template_set import TemplateSet
 from .significance import check_number_of_surrogates, share_as_large
-from .surrogate_templates import give_values, read_surrogate_ranks
 
 __all__ = ["SCORES_TESTED", "MatchNull", "RunMatches", "check_matches", "match_null"]
 

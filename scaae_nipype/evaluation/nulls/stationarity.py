@@ -9,7 +9,7 @@ whether its level changed.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
@@ -17,9 +17,10 @@ from scipy.stats import norm, rankdata
 
 from ...errors import InputError
 from ...grid import Grid
+from ..scores.smoothness import volume_smoothness
 from .surrogate_runs import LEAST_VOLUMES
 
-__all__ = ["Change", "Stationarity", "change_of_level", "check_stationarity", "volume_smoothness", "volume_variance"]
+__all__ = ["Change", "Stationarity", "about_noise", "change_of_level", "check_stationarity", "volume_variance"]
 
 N_DRAWS, WARM_UP, TRIMMED = 999, 100, 0.05
 """Series behind a p; values before them that are thrown away; share at both ends where no change is looked for."""
@@ -119,6 +120,24 @@ def check_stationarity(
     return Stationarity(variance, smoothness, motion, min(1.0, len(tested) * min(tested)))
 
 
+def about_noise(found: Stationarity) -> dict[str, Any]:
+    """Say in an account what was found: P over all, and of each measure P, the likeliest volume, levels around it.
+
+    >>> change = Change(0.001, 60, 1.0, 2.0)
+    >>> about_noise(Stationarity(change, change._replace(p=0.5), None, 0.002))["Variance"]
+    {'P': 0.001, 'Volume': 60, 'Before': 1.0, 'After': 2.0}
+    """
+
+    def told(change: Change | None) -> dict[str, Any] | None:
+        if change is None:
+            return None
+        levels = (round(level, 4) for level in (change.before, change.after))
+        return dict(zip(("P", "Volume", "Before", "After"), (change.p, change.position, *levels), strict=True))
+
+    parts = {"Variance": found.variance, "Smoothness": found.smoothness, "Motion": found.motion}
+    return {"P": found.p, **{name: told(change) for name, change in parts.items()}}
+
+
 def volume_variance(volumes: np.ndarray) -> np.ndarray:
     """Give the variance over voxels of every volume, (n_volumes,).
 
@@ -126,50 +145,6 @@ def volume_variance(volumes: np.ndarray) -> np.ndarray:
     array([1., 1.])
     """
     return np.array([np.var(volume, dtype=np.float64) for volume in volumes])
-
-
-def volume_smoothness(volumes: np.ndarray, grid: Grid) -> np.ndarray:
-    """Estimate the smoothness of every volume from neighbouring voxels.
-
-    Parameters
-    ----------
-    volumes : float array, (n_volumes, n_voxels)
-    grid : Grid
-        Whose mask the voxels fill.
-
-    Returns
-    -------
-    float array, (n_volumes,)
-        Full width at half maximum in mm, mean of the three axes; 0 where neighbours are not correlated.
-
-    Notes
-    -----
-    From the variance of the difference of neighbours (Forman et al. 1995, doi 10.1002/mrm.1910330508): of a Gaussian
-    field of this width, two points a voxel apart correlate as these do.
-
-    >>> from scaae_nipype.grid import load_grid, smooth
-    >>> grid = load_grid()
-    >>> noise = smooth(np.random.default_rng(0).standard_normal((1, grid.n_voxels)), grid, 5.0)
-    >>> float(volume_smoothness(noise, grid).round(0)[0])  # the kernel has 11.8 mm
-    12.0
-    """
-    index = np.full(grid.shape, -1)
-    index[grid.mask] = np.arange(grid.n_voxels)
-    neighbours = []
-    for axis in range(3):
-        first, second = np.delete(index, -1, axis).ravel(), np.delete(index, 0, axis).ravel()
-        both = (first >= 0) & (second >= 0)
-        neighbours.append((first[both], second[both]))
-    widths = np.zeros((len(volumes), 3))
-    for number, volume in enumerate(volumes):
-        spread = np.var(volume, dtype=np.float64)
-        for axis, (first, second) in enumerate(neighbours):
-            if not len(first) or spread == 0:
-                continue
-            r = 1 - np.mean(np.square(volume[first] - volume[second], dtype=np.float64)) / (2 * spread)
-            with np.errstate(divide="ignore"):  # without any difference, it is infinitely smooth
-                widths[number, axis] = grid.voxel_sizes[axis] * np.sqrt(2 * np.log(2) / abs(np.log(r))) if r > 0 else 0
-    return widths.mean(axis=1)
 
 
 def change_of_level(series: np.ndarray) -> Change:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError, UsageError
-from ...files import PathLike, write_json, write_table
+from ...files import PathLike, read_table, write_json, write_table
 from ...options import USUAL_SURROGATES, Evaluation
 from ...progress import Progress, silent
 from ...words import duration
@@ -22,6 +22,7 @@ from ..scores.rules import RULES, Rule, rule_of
 from ..templates.template_set import TemplateSet
 from .run_statistics import FAMILIES, TESTED, run_statistics
 from .significance import check_number_of_surrogates, deviations, group_p, maximum_p, own_p
+from .stationarity import about_noise, check_stationarity
 from .surrogate_runs import PhaseSurrogates, check_kept
 
 __all__ = [
@@ -55,6 +56,14 @@ IN_SAMPLE = (
     "The model was fitted to this run: it knows the run but not its surrogates, so p may be too small. A model of "
     "other participants (by cross-fitting, or one that was trained elsewhere) removes this."
 )
+
+NOISE_CHANGED = (
+    "The noise of this run changes while it is measured (variance, smoothness or motion; p = {p:.3g}): surrogates do "
+    "not, so the temporal null may reject the run for that, and not for dynamics."
+)
+
+LARGEST_P = 0.05
+"""At which the noise of a run is said to change."""
 
 N_PROBED = 4
 
@@ -237,7 +246,8 @@ def check_dynamics(
         Columns of `TemporalNull.table`, and ``in_sample``; without rows where the run has too few volumes, or most of
         it was censored: a warning in the metadata says so.
     metadata : Path
-        JSON: the run's p, seed, numbers, whether in-sample, what a rejection means.
+        JSON: the run's p, seed, numbers, whether in-sample, what a rejection means; whether variance, smoothness and
+        motion keep their level (`check_stationarity`), because a run whose noise changes may be rejected for that.
 
     Raises
     ------
@@ -250,7 +260,7 @@ def check_dynamics(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
     null: TemporalNull | None = None
-    cost: dict[str, float] = {}
+    more: dict[str, Any] = {}
     try:
         check_kept(run.kept)
     except InputError as reason:  # the rest of the run does not depend on it
@@ -259,11 +269,14 @@ def check_dynamics(
         warnings = [IN_SAMPLE] if in_sample else []
         volumes = run.volume[run.kept]
         per_volume = seconds_per_volume(network, volumes)
-        cost = {"SecondsPerVolume": per_volume, "EstimatedSeconds": per_volume * len(volumes) * (1 + n_surrogates)}
+        noise = check_stationarity(volumes, run.kept, run.region, _displacement(in_samples))
+        warnings += [NOISE_CHANGED.format(p=noise.p)] if noise.p <= LARGEST_P else []
+        more = {"SecondsPerVolume": per_volume, "EstimatedSeconds": per_volume * len(volumes) * (1 + n_surrogates)}
+        more["Stationarity"] = about_noise(noise)
         if report is not None:
             report(
                 f"Temporal null: {n_surrogates} surrogates of {len(volumes)} volumes at {per_volume:.3g} s per volume "
-                f"through the network, about {duration(cost['EstimatedSeconds'])}."
+                f"through the network, about {duration(more['EstimatedSeconds'])}."
             )
         with progress("Temporal null", n_surrogates, "surrogate") as advance:
             null = temporal_null(
@@ -295,7 +308,7 @@ def check_dynamics(
         "InSample": known,
         **({} if model is None else {"ModelOfTest": dict(model)}),
         "Meaning": MEANING,
-        **cost,
+        **more,
         "Warnings": [*local.warnings, *warnings],
     }
     table = pd.DataFrame(columns=list(COLUMNS)) if null is None else null.table
@@ -304,3 +317,11 @@ def check_dynamics(
         write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
         write_json(about, out_dir / "dynamicsnull.json"),
     )
+
+
+def _displacement(in_samples: PathLike) -> np.ndarray | None:
+    """Give the framewise displacement of every volume, where the table of samples has it."""
+    table = read_table(in_samples)
+    if "framewise_displacement" not in table:
+        return None
+    return pd.to_numeric(table["framewise_displacement"], errors="coerce").to_numpy(dtype=float)

@@ -15,6 +15,7 @@ from ...maps import NO_NETWORK, THRESHOLD, binarise, scale
 from ...options import Evaluation
 from ..run_maps import read_run_maps, run_templates
 from ..templates.template_set import TemplateSet
+from .chance import about_chance, hold_against, templates_elsewhere, with_chance
 from .gradual_change import CURVE_END, lag_curve
 from .regions import region_means
 from .rules import rule_of
@@ -51,6 +52,9 @@ def score_run(
     template_kind: str = Evaluation.template_kind,
     grid_mask: PathLike | None = None,
     mode: str = Evaluation.mode,
+    surrogates: PathLike | None = None,
+    n_chance_templates: int = Evaluation.n_chance_templates,
+    seed: int = Evaluation.seed,
     num_threads: int = 1,
     out_dir: PathLike = ".",
 ) -> RunScores:
@@ -65,6 +69,12 @@ def score_run(
         The model's brain mask, which coverage is measured against; the shipped one by default.
     mode : str
         Key of `RULES`: which score decides on states.
+    surrogates : path, optional
+        From `make_surrogate_templates`, of the same templates, mask and seed; made here if not given.
+    n_chance_templates : int
+        Sets of them that say what scores are by chance, 19 or more; 0: no such columns.
+    seed : int
+        Of surrogates that are made here.
     num_threads : int
         Methods that are scored side by side.
     out_dir : path
@@ -75,7 +85,8 @@ def score_run(
         Table: a row per volume, ``kept``, then IoU per branch and template.
     overlap : Path
         Table: a row per method and template (`overlap_table`), methods ``fbn1``, ``fbn2``, ``volume`` and
-        ``volume_negated``: the z-scored volume through the same equation 9 and threshold needs no network.
+        ``volume_negated``: the z-scored volume through the same equation 9 and threshold needs no network. Beside the
+        scores stand what they are by chance and what they have above it (`with_chance`).
     metadata : Path
         JSON: where the templates come from, their names, the threshold and warnings.
     template_scores : Path
@@ -92,28 +103,43 @@ def score_run(
     local, covered = run_templates(
         run, templates, labels=template_labels, kind=template_kind, grid_mask=grid_mask, in_mask=in_mask
     )
+    moved = templates_elsewhere(
+        local,
+        templates,
+        labels=template_labels,
+        kind=template_kind,
+        grid_mask=grid_mask,
+        surrogates=surrogates,
+        n_chance_templates=n_chance_templates,
+        seed=seed,
+    )
     about = {"volumes": np.flatnonzero(run.kept), "template_coverage": covered}
     methods = [*run.fbn, *NO_NETWORK]
     kept = slice(None) if run.kept.all() else run.kept  # a slice copies nothing
 
-    def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:
+    def scored(method: str) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
         if method in run.fbn:
             maps = run.fbn[method][kept]
         else:
             maps = scale(run.volume[kept] if method == "volume" else -run.volume[kept])
         own = every_score(maps, local)
-        return own, overlap_table(own, maps, local, method=method, **about), threshold_table(maps, local, method=method)
+        table = overlap_table(own, maps, local, method=method, **about)
+        curve = threshold_table(maps, local, method=method)
+        return own, table, curve, hold_against(maps, local, moved) if len(moved) else {}
 
     with ThreadPoolExecutor(num_threads) as pool:
-        of_methods, overlap, curves = zip(*pool.map(scored, methods), strict=True)
+        of_methods, tables, curves, held = zip(*pool.map(scored, methods), strict=True)
+    overlap = with_chance(pd.concat(tables, ignore_index=True), dict(zip(methods, held, strict=True)))
     scores = dict(zip(methods, of_methods, strict=True))
     per_volume = {name: scores[name]["iou"] for name in run.fbn}
     of_states = {name: scores[name][deciding] for name in (*run.fbn, "volume")}
     out_dir = Path(out_dir).absolute()
     return RunScores(
         write_table(template_score_table(per_volume, local.names, run.kept), out_dir / "templateiou.tsv"),
-        write_table(pd.concat(overlap, ignore_index=True), out_dir / "overlap.tsv"),
-        write_json(about_templates(local) | {"Score": deciding}, out_dir / "overlap.json"),
+        write_table(overlap, out_dir / "overlap.tsv"),
+        write_json(
+            about_templates(local) | {"Score": deciding} | about_chance(len(moved), seed), out_dir / "overlap.json"
+        ),
         write_table(template_score_table(of_states, local.names, run.kept), out_dir / "templatescores.tsv"),
         write_table(pd.concat(curves, ignore_index=True), out_dir / "thresholdcurve.tsv"),
     )

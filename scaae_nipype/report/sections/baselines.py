@@ -19,6 +19,7 @@ from ..items import Item, Section
 from ..labels import GROUP_PCA, OWN_CONTEXT, PER_RUN, UNTRAINED, method_label, numbers, ordered_methods, seconds
 from ..page import Cell, Table
 from ..style import WIDTH, empty, shorten, styled
+from .chance import has_chance
 
 __all__ = ["GROUP_SECTION", "RUN_SECTION"]
 
@@ -116,8 +117,9 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
     sentences: list[str] = []
     gains: list[float] = []
     others = (*BRANCHES, *OWN_CONTEXT, *GROUP_PCA, *PER_RUN, *UNTRAINED)
+    of_chance = has_chance(scores, suffix)
     for score in DECIDING:
-        column = f"best_of_20_{score}{suffix}"
+        column = f"{'above_' if of_chance else ''}best_of_20_{score}{suffix}"
         if column not in scores:
             continue
         means = _wide(scores, column).mean().dropna()
@@ -140,8 +142,8 @@ def comparison_sentences(scores: pd.DataFrame, suffix: str = "") -> list[str]:
         if rivals[_SAME_RUNS]:
             gains.append(network.max() - means[rivals[_SAME_RUNS]].max())
         sentences.append(
-            f"{capitalised(SCORE_LABELS[score])}, best of 20, mean over templates: the better branch has "
-            f"{number(network.max())}; that is {listed(parts)}."
+            f"{capitalised(SCORE_LABELS[score])}, best of 20, {'above chance, ' if of_chance else ''}mean over "
+            f"templates: the better branch has {number(network.max())}; that is {listed(parts)}."
         )
     if not sentences:
         return ["There are no baselines to compare the network with."]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ...derivatives.reading import Group, Run
 from ...errors import InputError
 from ...maps import BRANCHES, LABELS, SCORE_LABELS
-from ...words import counted, number, percent
+from ...words import counted, few_and_more, number, percent
 from .. import brains
 from ..cells import abreast, first, most, of_most, shown, spread
 from ..figures import stretches, time_axis
@@ -38,7 +38,11 @@ def state_sentences(run: Run) -> list[str]:
     least = number(cut)
     if isinstance(cut, dict):
         told_cuts = ", ".join(f"{LABELS.get(name, name)} {number(value)}" for name, value in cut.items())
-        least = f"what 95 % of the surrogate template sets stay below ({told_cuts}; see Null models)"
+        if "NoiseShare" in about:
+            share = percent(about["NoiseShare"])
+            least = f"what at most {share} of noise volumes as smooth as the maps reach ({told_cuts})"
+        else:
+            least = f"what 95 % of the surrogate template sets stay below ({told_cuts}; see Null models)"
     rule = (
         f"A volume has the state of its most similar template by {score}, if that is at least {least}; otherwise it "
         "is unassigned."
@@ -59,11 +63,29 @@ def state_sentences(run: Run) -> list[str]:
             f"{len(own)} states appear (entropy {number(entropy)} bits; {number(rate)} bits per step given the present "
             f"state). Never: {', '.join(never) or 'none'}."
         )
+    sentences += _spike_sentences(about.get("Spikes"), told)
     sentences.append(
         "Visiting many states is no evidence of dynamics: a stationary signal without any states visits most of them "
         "too. Compare the volume itself, which needs no network."
     )
     return sentences
+
+
+def _spike_sentences(spikes: object, methods: Mapping[str, Any]) -> list[str]:
+    """Name volumes that look like spikes and were not censored, where a state sits on them."""
+    found = [
+        f"{LABELS.get(method, method)}, {state.get('State')}: {len(state.get('Volumes', []))} of its "
+        f"{counted(int(state.get('NumberOfVolumes', 0)), 'volume')} ({few_and_more(state.get('Volumes', []))})"
+        for method, own in methods.items()
+        for state in (own.get("StatesOnSpikes") or [])
+    ]
+    if not found or not isinstance(spikes, list):
+        return []
+    return [
+        f"{counted(len(spikes), 'volume')} that {'was' if len(spikes) == 1 else 'were'} not censored "
+        f"{'looks' if len(spikes) == 1 else 'look'} like a spike (motion, a pulse), and states sit on them: "
+        f"{'; '.join(found)}. Such a state is hardly a network."
+    ]
 
 
 def sequence(run: Run) -> Figure:

@@ -19,6 +19,7 @@ from ..items import Item, Section
 from ..labels import methods_of, numbers
 from ..page import Cell, Table
 from ..style import COLOURS, MARKERS, WIDTH, empty, shorten, styled
+from .chance import above_chance, chance_sentences, has_chance
 
 __all__ = ["PANEL_TITLES", "RUN_SECTION", "what_was_taken"]
 
@@ -30,6 +31,7 @@ MOST_LISTED, SMALLEST = 24, 8
 """Templates whose voxels are listed one by one; of more, so many of the smallest are."""
 
 _CURVE = ("method", "template", "threshold", "method_density", "best_of_20_iou", "mean_iou")
+_ABOVE = ("AP", "size-m.")
 _KINDS = {
     "labels": "labels of one image",
     "continuous": "continuous maps, each cut at 0.3 of its maximum in the model's brain mask",
@@ -64,8 +66,9 @@ def what_was_taken(verb: str, about: Mapping[str, Any], source: str, kind: str, 
 
 
 def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
-    """Say for how many templates the network's maps beat the volume itself, in the scores that decide."""
-    compared = {s: _better(overlap, s, "best_of_20") for s in DECIDING if f"best_of_20_{s}" in overlap}
+    """Say for how many templates the network's maps beat the volume itself, above chance where that is known."""
+    of_chance = "above_" if has_chance(overlap) else ""
+    compared = {s: _better(overlap, f"{of_chance}best_of_20_{s}") for s in DECIDING if f"best_of_20_{s}" in overlap}
     compared = {score: table for score, table in compared.items() if len(table)}
     if not compared:
         return ["The table holds no scores to compare the network with the volume itself."]
@@ -81,34 +84,17 @@ def overlap_sentences(overlap: pd.DataFrame) -> list[str]:
         verdict = "The two scores disagree: on this run it is not clear that the network adds anything."
     else:
         verdict = "So on this run the network adds nothing over the raw volume for most templates."
+    what = "what best-of-20 values have above chance" if of_chance else "best-of-20 values"
     return [
-        *_above_chance(overlap),
         f"The FBN beats the volume itself in {' and in '.join(parts)}. {verdict}",
-        "Compared are best-of-20 values, the better of two branches against the better of two signs of the volume. It "
-        "is a count, not a test; filters and decompositions are a harder comparison.",
+        f"Compared are {what}, the better of two branches against the better of two signs of the volume. It is a "
+        "count, not a test; filters and decompositions are a harder comparison.",
     ]
 
 
-def _above_chance(overlap: pd.DataFrame) -> list[str]:
-    """Compare the mean AP over volumes with the template's share of the region, which unrelated maps score."""
-    if not {"mean_average_precision", "template_density"} <= set(overlap):
-        return []
-    table = _better(overlap, "average_precision", "mean")
-    table["chance"] = overlap.groupby("template")["template_density"].first().astype(float)
-    table = table.dropna()
-    if table.empty:
-        return []
-    wins, mean, chance = (table["network"] > table["chance"]).sum(), table["network"].mean(), table["chance"].mean()
-    weak = "; hardly more than unrelated maps would" if mean < 1.2 * chance else ""
-    return [
-        f"Over all volumes, the better branch scores an average precision of {number(mean)} (chance {number(chance)}) "
-        f"and lies above chance for {wins} of {len(table)} templates{weak}."
-    ]
-
-
-def _better(overlap: pd.DataFrame, score: str, statistic: str) -> pd.DataFrame:
+def _better(overlap: pd.DataFrame, column: str) -> pd.DataFrame:
     """Per template, the better branch of the network against the better sign of the volume."""
-    wide = overlap.pivot_table(index="template", columns="method", values=f"{statistic}_{score}", aggfunc="first")
+    wide = overlap.pivot_table(index="template", columns="method", values=column, aggfunc="first")
     wide = wide.reindex(columns=[*BRANCHES, *NO_NETWORK]).astype(float)
     both = pd.DataFrame({"network": wide[list(BRANCHES)].max(axis=1), "volume": wide[list(NO_NETWORK)].max(axis=1)})
     return both.dropna()
@@ -132,7 +118,8 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
         for method in methods:
             table = overlap[overlap["method"] == method].drop_duplicates("template").set_index("template")
             _score_dots(axes, table.reindex(order), score, method, offsets[method])
-        _chance_marks(axes, overlap.drop_duplicates("template").set_index("template").reindex(order), score)
+        branches = overlap[overlap["method"].isin(BRANCHES)].drop_duplicates("template").set_index("template")
+        _chance_marks(axes, branches.reindex(order), score)
         axes.set_title(PANEL_TITLES[score], fontweight="bold")
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#CCCCCC", linewidth=0.5)
@@ -143,7 +130,7 @@ def overlap_scores(overlap: pd.DataFrame) -> Figure:
         *method_handles(methods, markersize=6),
         Line2D([], [], color="#555555", marker="o", linestyle="", markersize=6, label="best of 20 volumes"),
         Line2D([], [], color="#555555", marker="o", mfc="white", linestyle="", markersize=4, label="mean over volumes"),
-        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="chance"),
+        Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="chance (best of 20)"),
     ]
     legend_above(figure, handles, columnspacing=1.2, handletextpad=0.5)
     return figure
@@ -159,13 +146,11 @@ def _score_dots(axes: Axes, table: pd.DataFrame, score: str, method: str, offset
 
 
 def _chance_marks(axes: Axes, table: pd.DataFrame, score: str) -> None:
-    """Mark what a map unrelated to the template is expected to score: AP p, size-matched IoU p / (2 - p)."""
-    if score == "iou" or "template_density" not in table:
-        return
-    p = numbers(table["template_density"])
-    chance = p if score == "average_precision" else p / (2 - p)
-    rows = np.arange(len(table))
-    axes.vlines(chance, rows - 0.45, rows + 0.45, color="black", linestyle=":", linewidth=1.2)
+    """Mark what the better branch scores by chance, best of 20, with surrogate templates."""
+    name = f"chance_best_of_20_{score}"
+    if name in table:
+        rows = np.arange(len(table))
+        axes.vlines(numbers(table[name]), rows - 0.45, rows + 0.45, color="black", linestyle=":", linewidth=1.2)
 
 
 @styled
@@ -218,6 +203,7 @@ def overlap_table(run: Run) -> Table:
     methods = methods_of(overlap)
     scores = [score for score in SCORE_LABELS if f"best_of_20_{score}" in overlap]
     cells = overlap.set_index(["template", "method"])
+    chances = [above_chance(overlap, score, "best_of_20") for score in DECIDING] if has_chance(overlap) else []
     rows = []
     for template in dict.fromkeys(overlap["template"]):
         of_template = cells.loc[template]
@@ -227,18 +213,32 @@ def overlap_table(run: Run) -> Table:
             values = numbers(of_template[f"best_of_20_{score}"]).reindex(methods)
             means = of_template.get(f"mean_{score}", pd.Series(dtype=float)).reindex(methods)
             row += [Cell(number(values[m]), number(means[m]), bool(values[m] == values.max())) for m in methods]
-        rows.append(row)
+        rows.append(row + [_above(own.loc[template]) if template in own.index else Cell("n/a") for own in chances])
     short = {"fbn1": "FBN 1", "fbn2": "FBN 2", "volume": "vol.", "volume_negated": "−vol."}
     return Table(
         "Overlap with every template",
-        ["Template", "Size", *([short[method] for method in methods] * len(scores))],
+        [
+            "Template",
+            "Size",
+            *([short[method] for method in methods] * len(scores)),
+            *_ABOVE[: len(chances)],
+        ],
         rows,
         caption="Large: best of 20 volumes, bold for the best method; small: mean over volumes. Size: share of the "
         "evaluation region; small: how much of the template the run covers. vol.: the volume itself; −vol.: with its "
-        "sign turned.",
-        groups=[("", 2), *((capitalised(SCORE_LABELS[score]), len(methods)) for score in scores)],
+        "sign turned. Above chance: of the better branch, best of 20, less the mean with surrogate templates "
+        "(small); bold where it is higher than with each set of them.",
+        groups=[
+            ("", 2),
+            *((capitalised(SCORE_LABELS[score]), len(methods)) for score in scores),
+            *([("Above chance", len(chances))] if chances else []),
+        ],
         narrow=True,
     )
+
+
+def _above(own: pd.Series) -> Cell:
+    return Cell(number(own["above"]), number(own["chance"]), bool(own["p"] <= 0.05))
 
 
 def _first(table: pd.DataFrame, column: str, digits: int = 0) -> str:
@@ -253,6 +253,10 @@ RUN_SECTION: Section[Run] = Section(
             lambda run: what_was_taken("Compared with", run.sidecar("overlap"), "Templates", "Template", "Template"),
             ("overlap",),
         ),
+        Item(
+            lambda run: chance_sentences(run.table("overlap", ["method", "template"]), run.sidecar("overlap")),
+            ("overlap",),
+        ),
         Item(lambda run: overlap_sentences(run.table("overlap", ["method", "template"])), ("overlap",)),
         Item(
             lambda run: overlap_scores(run.table("overlap", ["method", "template"])),
@@ -260,7 +264,8 @@ RUN_SECTION: Section[Run] = Section(
             key="scores",
             title="Scores per template, network and volume",
             caption="Filled: best of 20 volumes; hollow: mean over volumes. Ordered by the network's AP. Dotted black: "
-            "what a map unrelated to the template scores. IoU at 0.3 is bounded by the sizes of map and template.",
+            "what the better branch scores by chance, best of 20: the same maps with templates that lie elsewhere. IoU "
+            "at 0.3 is bounded by the sizes of map and template.",
             alt="Dot plot of IoU, size-matched IoU and average precision with every template for both branches and for "
             "the volume itself; the same numbers stand in the table below.",
         ),

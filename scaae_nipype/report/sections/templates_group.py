@@ -14,6 +14,7 @@ from ..items import Item, Section
 from ..labels import method_label, methods_of, seconds
 from ..page import Cell, Table
 from ..style import COLOURS, MARKERS, WIDTH, empty, shorten, styled
+from .chance import group_sentences
 from .templates import PANEL_TITLES
 
 __all__ = ["GROUP_SECTION", "overlap_figure", "overlap_table"]
@@ -96,6 +97,7 @@ GROUP_SECTION: Section[Group] = Section(
             alt="Dot plot of average precision, size-matched IoU and IoU with every template, averaged over "
             "participants, for both branches and for the volume itself; the same numbers stand in the table below.",
         ),
+        Item(group_sentences, ("above_chance",), as_list=True),
         Item(overlap_table, ("overlap",)),
     ),
     otherwise="There is no such table.",

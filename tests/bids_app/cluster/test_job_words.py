@@ -32,6 +32,7 @@ TYPED = {
     "n_folds": ["2", "--surrogates", "19"],
     "n_surrogates": ["19"],
     "n_surrogate_templates": ["19"],
+    "n_chance_templates": ["19"],
     "train_volumes": ["500", "--preset", "tiny"],
     "precision": ["fp32", "--preset", "tiny"],
     "processes": ["2", "--preset", "tiny"],

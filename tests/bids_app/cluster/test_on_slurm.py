@@ -85,15 +85,12 @@ def test_losses_are_named_and_sent_again_until_the_group_is_complete(chain, clus
     chain.wait(array)
     assert chain.wait(jobs["group"]) == {"FAILED"}
     said = (chain.newest / f"group_{jobs['group']}.log").read_text()
-    assert "sub-03: missing: no results: its task never started" in said
-    assert "sub-05: missing: no results: its task was cancelled" in said
-    assert "sub-07: missing: no results: its task was killed for want of memory: give --mem more" in said
+    assert re.search(r"sub-03\S*: no results: its task never started", said)
+    assert re.search(r"sub-05\S*: no results: its task was cancelled", said)
+    assert re.search(r"sub-07\S*: no results: its task was killed for want of memory: give --mem more", said)
     assert (chain.out / "group.html").exists()
-    assert set(json.loads((chain.out / "logs" / "status.json").read_text())["CouldNotRun"]) == {
-        "sub-03",
-        "sub-05",
-        "sub-07",
-    }
+    missed = json.loads((chain.out / "logs" / "status.json").read_text())["CouldNotRun"]
+    assert {name.partition("_")[0] for name in missed} == {"sub-03", "sub-05", "sub-07"}
     models = {path: path.stat().st_mtime_ns for path in chain.out.glob("models/*/weights.safetensors")}
     assert len(models) == 1
 
@@ -107,7 +104,7 @@ def test_losses_are_named_and_sent_again_until_the_group_is_complete(chain, clus
     assert chain.wait(second["group"]) == {"COMPLETED"}
     said = (chain.newest / f"group_{second['group']}.log").read_text()
     assert "Group of 12 participants with 12 runs" in said
-    assert "missing" not in said
+    assert "Missing" not in said
     assert {path: path.stat().st_mtime_ns for path in chain.out.glob("models/*/weights.safetensors")} == models
     assert "Nothing to queue: all is done." in chain.submit("--yes").stdout
 

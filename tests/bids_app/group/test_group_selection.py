@@ -1,6 +1,7 @@
 """The group level asks the query of the participant level, and reads ``participants.tsv`` with care."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 
 from scaae_nipype.bids_app.cli import main
 from scaae_nipype.bids_app.group.group_inputs import read_group
-from scaae_nipype.bids_app.output.records import RunRecord
+from scaae_nipype.bids_app.output.known_files import KnownFiles
+from scaae_nipype.bids_app.output.records import RunRecord, read_record
 from scaae_nipype.bids_app.settings.asked import settings_of
 from scaae_nipype.bids_app.settings.command_line import parse
 from scaae_nipype.bids_app.settings.configuration import configuration_hash
@@ -180,3 +182,19 @@ class TestParticipants:
         code, said = group("--group-by", "dx")
         assert (code, len(said.splitlines())) == (64, 1)
         assert words in said
+
+
+def test_a_table_that_is_not_as_it_was_written_is_left_out(study, group):
+    path = next(study.glob("sub-01/log/*run-01*.json"))
+    table = next(study.glob("sub-01/func/*run-01*desc-overlap_metrics.tsv"))
+    name = table.relative_to(study).as_posix()
+    replace(read_record(path), outputs=KnownFiles().note_outputs(study, [name])).write(study)
+    assert group()[0] == 0
+    before = table.read_text()
+    table.write_text(before.replace("0.3", "0.4"))
+    assert group()[0] == 0, "the same size"
+    code, said = group("--verify")
+    assert code == 1 and f"{table.name} is not as it was written (another checksum)" in said, said
+    table.write_text(before[:-2])
+    code, said = group()
+    assert code == 1 and f"{table.name} is not as it was written (" in said and ": left out: " in said, said

@@ -220,7 +220,7 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
 
 def test_two_jobs_at_once_train_one_model_and_both_succeed(main_job, main_dataset, tmp_path):
     command = [main_job.program, main_dataset.root, "out", "participant", *main_job.OPTIONS]
-    command += ["--participant-label", "good2"]
+    command += ["--participant-label", "good2", "--fit-selection"]
     jobs = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
@@ -229,3 +229,32 @@ def test_two_jobs_at_once_train_one_model_and_both_succeed(main_job, main_datase
     assert [job.returncode for job in jobs] == [0, 0], said
     assert sum("Fitting a model to 1 run." in text for text in said) == 1
     assert sum("Nothing to do" in text or "1 before" in text for text in said) >= 1
+
+
+def test_data_that_were_copied_elsewhere_are_known_by_their_content(main_job):
+    elsewhere = main_job.folder / "scratch" / "node 7" / "copy"
+    shutil.copytree(main_job.folder / "data", elsewhere, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    said = main_job.call(elsewhere, "out", "participant", *main_job.OPTIONS, "--dry-run").stdout
+    assert "Finished before: 2 runs" in said, said
+    said = main_job.call(elsewhere, "out", "participant", *main_job.OPTIONS, "--dry-run", "--inputs-by", "time").stdout
+    assert said.count("networks to be extracted (its input has changed)") == 2, said
+
+
+def test_outputs_that_were_truncated_or_altered_are_said_in_the_plan(main_job, tmp_path):
+    shutil.copytree(main_job.out, tmp_path / "out")
+    (image,) = (tmp_path / "out").glob("sub-good2/func/*_desc-fbn1_boldmap.nii.gz")
+    (table,) = (tmp_path / "out").glob("sub-good1/**/func/*_desc-overlap_metrics.tsv")
+    (weights,) = (tmp_path / "out").glob("models/*/weights.safetensors")
+    image.write_bytes(image.read_bytes()[:-100])
+    table.write_text(table.read_text().replace("1", "2"))
+    ask = ("data", tmp_path / "out", "participant", *main_job.OPTIONS, "--dry-run")
+    said = main_job.call(*ask).stdout
+    assert f"{image.name} is not as it was written" in said and table.name not in said, said
+    said = main_job.call(*ask, "--verify").stdout
+    assert f"{image.name} is not as it was written" in said, said
+    assert f"{table.name} is not as it was written (another checksum)" in said, said
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused = main_job.call(*ask, "--verify")
+    assert refused.returncode == 70 and "--retrain" in refused.stderr, refused.stderr

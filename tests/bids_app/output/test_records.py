@@ -1,13 +1,15 @@
 """When a run counts as finished, and when it has to be done again."""
 
 import dataclasses
+import json
 import os
+import shutil
 
 import pytest
 
+from scaae_nipype.bids_app.output.known_files import KnownFiles, named_by_place
 from scaae_nipype.bids_app.output.records import (
     RunRecord,
-    fingerprints,
     in_current_form,
     read_record,
     read_records,
@@ -31,12 +33,17 @@ def bold(tmp_path):
 def out(tmp_path):
     out = tmp_path / "out"
     (out / OUTPUT).parent.mkdir(parents=True)
-    (out / OUTPUT).touch()
+    (out / OUTPUT).write_text("map a")
     return out
 
 
+def placed(*files):
+    """Name files by their place below the input folder."""
+    return named_by_place(files, [files[0].parent])
+
+
 @pytest.fixture
-def record(bold):
+def record(bold, out):
     return RunRecord(
         run="sub-01_task-rest",
         participant="01",
@@ -44,13 +51,13 @@ def record(bold):
         message="",
         configuration="c1",
         model="m1",
-        inputs=fingerprints([bold, None, bold.with_name("missing")]),
-        outputs=(OUTPUT,),
+        inputs=KnownFiles().note_inputs(placed(bold, bold.with_name("missing"))),
+        outputs=KnownFiles().note_outputs(out, [OUTPUT]),
     )
 
 
 def news(record, out, bold, **today):
-    asked = {"configuration": "c1", "model": "m1", "inputs": fingerprints([bold]), "wanted": [OUTPUT], **today}
+    asked = {"configuration": "c1", "model": "m1", "inputs": placed(bold), "wanted": [OUTPUT], **today}
     return whats_new(record, out, **asked).reason
 
 
@@ -76,8 +83,63 @@ def test_what_makes_a_run_due(record, out, bold, today, reason):
 
 
 def test_a_run_is_due_when_its_files_change(record, out, bold):
-    os.utime(bold, ns=(1, 1))
+    bold.write_text("1235")
     assert news(record, out, bold) == "its input has changed"
+    bold.write_text("123")
+    assert news(record, out, bold) == "its input has changed"
+
+
+def test_the_same_content_is_the_same_input_whenever_it_was_written_unless_told_otherwise(record, out, bold):
+    os.utime(bold, ns=(1, 1))
+    assert news(record, out, bold) == ""
+    assert news(record, out, bold, known=KnownFiles("time")) == "its input has changed"
+
+
+def test_a_dataset_that_lies_elsewhere_is_the_same_input(record, out, bold, tmp_path):
+    elsewhere = shutil.copytree(bold.parent, tmp_path / "scratch" / "other name") / bold.name
+    assert news(record, out, elsewhere) == ""
+    assert record.inputs.keys() == {bold.name}, "names do not depend on where it lies"
+    other_place = bold.rename(bold.parent / "other.nii.gz")
+    assert news(record, out, other_place) == "its input has changed"
+
+
+def test_files_of_the_same_size_and_time_are_compared_when_all_is_to_be_verified(record, out, bold):
+    times = bold.stat()
+    bold.write_text("4321")
+    os.utime(bold, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert news(record, out, bold) == ""
+    assert news(record, out, bold, known=KnownFiles(verify=True)) == "its input has changed"
+
+
+def test_a_truncated_output_is_noticed_and_an_altered_one_when_all_is_verified(record, out, bold):
+    (out / OUTPUT).write_text("map of b")
+    assert news(record, out, bold) == f"{OUTPUT} is not as it was written (8 bytes, not 5)"
+    (out / OUTPUT).write_text("mop a")
+    assert news(record, out, bold) == ""
+    assert (
+        news(record, out, bold, known=KnownFiles(verify=True))
+        == f"{OUTPUT} is not as it was written (another checksum)"
+    )
+
+
+def test_files_of_one_place_in_two_datasets_are_told_apart(tmp_path):
+    files = [tmp_path / "a" / "x.tsv", tmp_path / "b" / "x.tsv", tmp_path / "elsewhere.tsv"]
+    assert named_by_place(files, [tmp_path / "a", tmp_path / "b"]) == dict(
+        zip(["x.tsv", "x.tsv (2)", "elsewhere.tsv"], files, strict=True)
+    )
+
+
+def test_a_record_with_absolute_paths_and_a_list_of_outputs_holds_as_far_as_it_knows(record, out, bold, tmp_path):
+    about = {"size": 4, "mtime_ns": bold.stat().st_mtime_ns}
+    path = dataclasses.replace(record, inputs={f"/data/ds/{bold.name}": about}).write(out)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"outputs": [OUTPUT]}))
+    old = read_record(path)
+    assert news(old, out, bold) == ""
+    (out / OUTPUT).write_text("whatever")
+    assert news(old, out, bold) == "", "it does not know what was written"
+    os.utime(bold, ns=(1, 1))
+    assert news(old, out, bold) == "its input has changed"
 
 
 def test_a_run_is_due_when_an_output_is_gone(record, out, bold):
@@ -95,6 +157,22 @@ def test_a_damaged_record_counts_as_none(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_text(content)
     assert read_record(path) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("inputs", ["a"]), ("inputs", {"a": 1}), ("outputs", 5), ("outputs", {"a": "b"}), ("scores", 3)),
+        *(("pending", [1]), ("steps", None), ("warnings", "text"), ("participant", 1), ("model", None)),
+    ],
+)
+def test_a_record_with_values_of_another_kind_counts_as_none(record, out, key, value):
+    path = record.write(out)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert read_record(path) is None
+
+
+def test_no_record_is_none(tmp_path):
     assert read_record(tmp_path / "missing.json") is None
 
 
@@ -103,7 +181,7 @@ FUNC = "sub-01/func/sub-01_task-rest"
 
 
 def due(record, out, bold, **today):
-    asked = {"configuration": "c1", "model": "m1", "inputs": fingerprints([bold]), "wanted": [OUTPUT], "scores": SCORES}
+    asked = {"configuration": "c1", "model": "m1", "inputs": placed(bold), "wanted": [OUTPUT], "scores": SCORES}
     return whats_new(dataclasses.replace(record, scores=SCORES), out, **asked | today)
 
 
@@ -160,9 +238,9 @@ def test_a_missing_score_is_made_again_and_a_missing_map_with_all_that_follows(r
 def test_another_table_of_events_changes_no_map(record, out, bold):
     events = bold.with_name("events.tsv")
     events.touch()
-    found = due(record, out, bold, inputs=fingerprints([bold, events]), events=events)
+    found = due(record, out, bold, inputs=placed(bold, events), events=events.name)
     assert (found.parts, found.reason) == ({"events"}, "scores to be added: events")
-    assert due(record, out, bold, inputs=fingerprints([bold, events])).parts == set()  # some other file
+    assert due(record, out, bold, inputs=placed(bold, events)).parts == set()  # some other file
 
 
 def test_scores_in_the_making_are_due_under_any_settings(record, out, bold):

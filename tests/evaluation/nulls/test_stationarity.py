@@ -10,9 +10,9 @@ from scaae_nipype.errors import InputError
 from scaae_nipype.evaluation.nulls.stationarity import (
     change_of_level,
     check_stationarity,
-    volume_smoothness,
     volume_variance,
 )
+from scaae_nipype.evaluation.scores.smoothness import volume_smoothness
 from scaae_nipype.grid import Grid, smooth
 
 N = 120

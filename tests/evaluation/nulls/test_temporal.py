@@ -264,6 +264,26 @@ def test_the_step_says_its_cost_first_and_marks_runs_the_model_knows(files, tmp_
     assert about["P"] == pytest.approx(rows.loc[rows["family"] == "clarity", "p_family"].min())
 
 
+def test_a_run_whose_noise_changes_is_said_to_beside_its_p(files, tmp_path):
+    def stationarity(**more):
+        options = {"network": lambda volumes: volumes[None], "n_surrogates": 19, "out_dir": tmp_path}
+        about = read_json(check_dynamics(**files, **more, **options).metadata)
+        return about["Stationarity"], [text for text in about["Warnings"] if "noise of this run changes" in text]
+
+    found, said = stationarity()
+    assert found["P"] > 0.05 and found["Motion"] is None and not said
+    image = nib.load(files["in_file"])
+    louder = np.where(np.arange(60) < 35, 1.0, 1.7)
+    nib.save(nib.Nifti1Image((image.get_fdata() * louder).astype("f4"), image.affine, image.header), files["in_file"])
+    samples = read_table(files["in_samples"]).assign(framewise_displacement=0.1 * louder)
+    samples.loc[0, "framewise_displacement"] = np.nan
+    samples.to_csv(files["in_samples"], sep="\t", index=False, na_rep="n/a")
+    found, said = stationarity()
+    assert found["P"] <= 0.05 and len(said) == 1
+    assert abs(found["Variance"]["Volume"] - 35) <= 2 and found["Variance"]["After"] > 2 * found["Variance"]["Before"]
+    assert (found["Motion"]["Before"], found["Motion"]["After"]) == (0.1, 0.17)
+
+
 @pytest.mark.parametrize(
     ("dropped", "reason"),
     [

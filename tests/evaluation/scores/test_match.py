@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from nipype.pipeline import engine as pe
 
-from scaae_nipype.errors import InputError
+from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.evaluation import change_gradually, iou, read_run_maps, score_run
+from scaae_nipype.evaluation.nulls.surrogate_templates import make_surrogate_templates
 from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.images import image_4d
@@ -15,6 +16,9 @@ AFFINE = np.diag([4.0, 4, 4, 1])
 N_VOLUMES = 30
 DROPPED = [0, 1, 12]
 SCORES = ("iou", "dice", "size_matched_iou", "average_precision", "r")
+SUMMARIES = [
+    f"{kind}_{score}" for score in ("average_precision", "size_matched_iou") for kind in ("best_of_20", "mean")
+]
 
 
 def test_score_run_finds_the_planted_volumes(matching, tmp_path):
@@ -42,7 +46,42 @@ def test_overlap_table_has_the_promised_columns(matching, tmp_path):
         *("method", "template", "template_density", "template_coverage", "method_density", "n_volumes"),
         *scores,
         *(f"mean_best_template_{score}" for score in SCORES),
+        *(f"{column}_{summary}" for summary in SUMMARIES for column in ("chance", "above", "chance_p")),
     ]
+
+
+def test_what_the_better_branch_has_above_chance_stands_beside_its_scores(matching, tmp_path):
+    scores = score_run(**matching, out_dir=tmp_path)
+    table = read_table(scores.overlap).set_index(["method", "template"])
+    assert read_json(scores.metadata)["Chance"]["NumberOfSets"] == 19
+    for name in SUMMARIES:
+        both, signs = table.loc["fbn1"], table.loc["volume"]
+        for column in ("chance", "above", "chance_p"):
+            assert both[f"{column}_{name}"].equals(table.loc["fbn2"][f"{column}_{name}"])
+            assert signs[f"{column}_{name}"].equals(table.loc["volume_negated"][f"{column}_{name}"])
+        better = np.maximum(both[name], table.loc["fbn2"][name])
+        np.testing.assert_allclose(both[f"above_{name}"], better - both[f"chance_{name}"], atol=1e-6)
+        assert both[f"chance_p_{name}"].dropna().between(0.05, 1).all()
+        assert both.loc["outside", [f"chance_{name}", f"above_{name}", f"chance_p_{name}"]].isna().all()
+    assert table.loc[("fbn1", "left"), "chance_p_best_of_20_average_precision"] == 0.05
+
+
+def test_surrogates_from_a_file_are_those_that_are_made_and_may_be_more(matching, tmp_path):
+    made = score_run(**matching, out_dir=tmp_path / "made")
+    of = {key: matching[key] for key in ("templates", "grid_mask")}
+    file = make_surrogate_templates(**of, n_surrogate_templates=25, out_dir=tmp_path)
+    read = score_run(**matching, surrogates=file, out_dir=tmp_path / "read")
+    assert made.overlap.read_bytes() == read.overlap.read_bytes()
+    with pytest.raises(InputError, match=r"npy: holds 25 sets of surrogate templates; 30 are asked for"):
+        score_run(**matching, surrogates=file, n_chance_templates=30, out_dir=tmp_path)
+    with pytest.raises(UsageError, match="`n_chance_templates` 5: must be 0"):
+        score_run(**matching, n_chance_templates=5, out_dir=tmp_path)
+
+
+def test_without_chance_the_table_has_scores_alone(matching, tmp_path):
+    scores = score_run(**matching, n_chance_templates=0, out_dir=tmp_path)
+    assert not read_table(scores.overlap).filter(regex="^(chance|above)").shape[1]
+    assert read_json(scores.metadata)["Chance"] == "not measured"
 
 
 def test_the_threshold_curve_passes_through_the_scores_at_the_papers_threshold(matching, tmp_path):

@@ -1,14 +1,17 @@
 """Scores by chance, and cut-offs that noise as smooth does not reach."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.errors import UsageError
-from scaae_nipype.evaluation.nulls.chance import chance_scores, noise_cutoff
-from scaae_nipype.evaluation.nulls.stationarity import volume_smoothness
-from scaae_nipype.evaluation.nulls.surrogate_templates import give_values, surrogate_ranks
+from scaae_nipype.evaluation.scores.chance import chance_scores, hold_against, moved_templates, with_chance
+from scaae_nipype.evaluation.scores.noise_cutoff import noise_cutoff
 from scaae_nipype.evaluation.scores.overlap import best_of_n, rank_scores
+from scaae_nipype.evaluation.scores.scoring import every_score, overlap_table
+from scaae_nipype.evaluation.scores.smoothness import volume_smoothness
+from scaae_nipype.evaluation.templates.surrogates import give_values, surrogate_ranks
 from scaae_nipype.evaluation.templates.template_set import TemplateSet
 from scaae_nipype.grid import Grid
 
@@ -65,6 +68,28 @@ def test_noise_is_at_chance_however_smooth_and_a_template_above_it(grid, templat
     shown[5:15] += shown.std() * 4 * templates.binary[1]
     found = chance_scores(shown[None], templates, ranks, grid)
     assert found.above[1] > 0.5 and found.above[[0, 2, 3]].max() < 0.2
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_smooth_noise_lies_above_chance_with_about_one_template_in_twenty(grid, templates, sigma):
+    ranks = np.stack(list(surrogate_ranks(templates.binary, grid, n_surrogates=19)))
+    moved = moved_templates(templates, ranks, grid)
+    about = {"volumes": None, "template_coverage": np.ones(4)}
+    above, above_density = [], []
+    for run in range(8):
+        branches = {f"fbn{b}": fields(grid, sigma, 25, (run, b)) for b in (1, 2)}
+        tables = [
+            overlap_table(every_score(m - m.min(), templates), m, templates, method=name, **about)
+            for name, m in branches.items()
+        ]
+        held = {name: hold_against(maps, templates, moved) for name, maps in branches.items()}
+        table = with_chance(pd.concat(tables, ignore_index=True), held)
+        better = table.groupby("template")["best_of_20_average_precision"].max()
+        own = table[table["method"] == "fbn1"].set_index("template")
+        above_density += (better > own["template_density"]).tolist()
+        above += (own.filter(regex="^chance_p") <= 0.05).to_numpy().ravel().tolist()
+    assert np.mean(above_density) > 0.9  # the share of the region that a template takes is no chance level
+    assert np.mean(above) < 0.12
 
 
 @pytest.mark.parametrize("score", ["size_matched_iou", "average_precision", "iou"])

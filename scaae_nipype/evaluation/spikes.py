@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
-from ...errors import InputError
+from ..errors import InputError
 
-__all__ = ["Spikes", "find_spikes", "states_on_spikes"]
+__all__ = ["Spikes", "find_spikes", "on_spikes", "states_on_spikes"]
 
 THRESHOLD = 3.5
 """Robust standard deviations above the median, as Iglewicz and Hoaglin (1993) call a value an outlier."""
+
+LARGEST_P, LARGEST_SHARE = 0.05, 0.5
+"""A state sits on spikes where it has more of them than chance gives, or where they are half of its volumes."""
 
 NORMAL_MAD = 0.6745
 """Median absolute deviation of a standard normal variable."""
@@ -69,6 +72,38 @@ def find_spikes(volumes: np.ndarray, kept: np.ndarray, *, threshold: float = THR
         spread = np.median(np.abs(beyond)) / NORMAL_MAD
         strength[kept] = beyond / spread if spread > 0 else 0.0
     return Spikes(np.flatnonzero(np.nan_to_num(strength, nan=0.0) > threshold), strength)
+
+
+def on_spikes(spikes: Spikes, states: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Name the states that sit on spikes, for an account.
+
+    Parameters
+    ----------
+    spikes, states, names
+        As for `states_on_spikes`.
+
+    Returns
+    -------
+    list of dict
+        ``State``, ``Volumes`` (the spikes in it), ``NumberOfVolumes`` (of the state), ``P``: of states half of
+        whose volumes are spikes, or more of them than chance would have it (P at most 0.05).
+
+    >>> on_spikes(Spikes(np.array([2, 4]), np.zeros(60)), np.where(np.arange(60) % 58 == 2, 0, 1), ["a", "b"])
+    [{'State': 'a', 'Volumes': [2], 'NumberOfVolumes': 1, 'P': 0.0333}]
+    """
+    if not len(spikes.volumes):
+        return []
+    table = states_on_spikes(spikes, states, names)
+    table = table[(table["n_spikes"] > 0) & ((table["p"] <= LARGEST_P) | (table["share"] >= LARGEST_SHARE))]
+    return [
+        {
+            "State": row["state"],
+            "Volumes": [int(volume) for volume in row["spikes"].split(", ")],
+            "NumberOfVolumes": int(row["n_volumes"]),
+            "P": round(row["p"], 4),
+        }
+        for _, row in table.iterrows()
+    ]
 
 
 def states_on_spikes(spikes: Spikes, states: np.ndarray, names: Sequence[str]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from scaae_nipype.errors import InputError
-from scaae_nipype.evaluation.nulls.spikes import find_spikes, states_on_spikes
+from scaae_nipype.evaluation.spikes import find_spikes, states_on_spikes
 
 
 def run_of(seed, n=150):
