@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow cluster-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +31,9 @@ coverage: $(VENV)/.ready  ## branch coverage of the product by the same tests; f
 
 test-slow: $(VENV)/.ready  ## the tests that take longer
 	$(BIN)/pytest -m slow
+
+cluster-test: $(VENV)/.ready  ## the chain of jobs on a real Slurm of this machine (Debian, root), under 30 minutes
+	$(BIN)/python -m tools.one_machine_slurm $(BIN)/pytest -q -m slow tests/bids_app/cluster
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if settings.level == "group":
             from .group.group_call import run
+        elif settings.level == "submit":
+            from .cluster.submit_call import run
         else:
             from .job.participant_call import run
 

@@ -27,7 +27,8 @@ is empty. *Where* says at which level an option has an effect; at others it is r
 
 _HEAD = "| option | what it is | default | where | another value | setting |\n| --- | --- | --- | --- | --- | --- |"
 
-_WHERE = {"runs": "participant, train", "steps": "participant, train", "group": "group", "all": "all"}
+_OF_RUNS = "participant, train"
+_WHERE = {"runs": _OF_RUNS, "steps": _OF_RUNS, "group": "group", "submit": "submit", "all": "all"}
 _CHANGES = {"maps": "refused", "scores": "scores", "neither": ""}
 
 

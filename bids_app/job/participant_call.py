@@ -14,13 +14,14 @@ from ..output.dataset_files import check_writable, participants_with_results
 from ..output.score_changes import files_of, with_what_is_there
 from ..output.verdict import Call
 from ..settings.configuration import check_output, configuration, note_configuration
+from ..settings.console import Console
 from ..settings.settings import Settings
 from .before_start import check_before_start, check_machine, check_models_there, make_work_dir
 from .denoised import check_denoised, denoised_warnings
 from .disk import check_disk, place_in_words
 from .job import Job
 
-__all__ = ["run"]
+__all__ = ["plan_job", "run"]
 
 
 def run(settings: Settings, call: Call) -> int:
@@ -35,15 +36,9 @@ def run(settings: Settings, call: Call) -> int:
         raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
     os.environ.update(cache_environment(settings.work_dir, os.environ))
     check_machine(settings)
-    check_output(settings.output_dir, configuration(settings))
-    settings, kept = with_what_is_there(settings)
-    content = configuration(settings)
     console = call.console
-    for note in settings.notes:
-        console.say(note)
-    inputs = _find(settings)
-    check_denoised(settings, inputs)
-    job = Job(settings, inputs, content, console)
+    job, kept = plan_job(settings, console)
+    settings = job.settings
     if not settings.reports_only:
         _show_plan(job, kept)
         job.models.check_cross_fit()
@@ -65,7 +60,7 @@ def run(settings: Settings, call: Call) -> int:
     if job.due:
         check_before_start(settings, console)
     check_writable(settings.output_dir)
-    note_configuration(settings.output_dir, content, files_of(settings))
+    note_configuration(settings.output_dir, configuration(settings), files_of(settings))
     return call.carry_out(
         lambda: _work(job),
         job.summary,
@@ -74,6 +69,30 @@ def run(settings: Settings, call: Call) -> int:
         configuration=job.digest,
         facts={} if settings.reports_only else {"Model": str(job.store.folder.relative_to(settings.output_dir))},
     )
+
+
+def plan_job(settings: Settings, console: Console) -> tuple[Job, list[str]]:
+    """Find the runs, and what of them is due.
+
+    Returns
+    -------
+    Job
+        With settings completed by what the output dataset holds.
+    list of str
+        What of that is kept, for the plan.
+
+    Raises
+    ------
+    ScaaeError
+        If there is nothing to work on, or the output is of another configuration.
+    """
+    check_output(settings.output_dir, configuration(settings))
+    settings, kept = with_what_is_there(settings)
+    for note in settings.notes:
+        console.say(note)
+    inputs = _find(settings)
+    check_denoised(settings, inputs)
+    return Job(settings, inputs, configuration(settings), console), kept
 
 
 def _find(settings: Settings) -> Inputs:

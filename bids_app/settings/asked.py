@@ -17,7 +17,7 @@ from ...preparation.strategies import read_strategy
 from ...words import did_you_mean
 from ..engine.machine import available_memory_gb, available_processors
 from .option_table import OPTIONS, PAPER, Option
-from .settings import GroupOptions, Settings
+from .settings import ClusterOptions, GroupOptions, Settings
 from .spelling import with_options
 
 __all__ = ["settings_of"]
@@ -31,6 +31,7 @@ _GROUPS = {
     "evaluation": Evaluation,
     "nulls": Nulls,
     "group": GroupOptions,
+    "cluster": ClusterOptions,
 }
 
 

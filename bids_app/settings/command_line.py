@@ -60,7 +60,7 @@ def parser() -> Parser:
     """Build the parser of ``scaae-bids``; what is not given is None, or False for switches."""
     made = Parser(
         prog="scaae-bids",
-        usage="scaae-bids BIDS_DIR OUTPUT_DIR {participant,group,train} [OPTION ...]",
+        usage="scaae-bids BIDS_DIR OUTPUT_DIR {participant,group,train,submit} [OPTION ...]",
         description=_INTRODUCTION,
         epilog=_EXIT_CODES,
         formatter_class=HelpFormatter,

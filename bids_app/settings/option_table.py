@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ...options import About, Evaluation, Nulls, Preparation, Training, about
-from .settings import GroupOptions, Settings
+from .settings import ClusterOptions, GroupOptions, Settings
 
 __all__ = ["OPTIONS", "PAPER", "PARTS", "SHARED", "Option", "keys_of"]
 
@@ -31,15 +31,15 @@ PAPER: Mapping[str, Any] = MappingProxyType(
 class Option:
     """An option of the command line.
 
-    It has an effect (`at`) on results of runs (refused at the group level), on how steps run (said there), at the group
-    level alone, or everywhere. Another value `changes` an output dataset that holds results: it is refused (maps), has
-    its scores computed again or added (scores), or does not matter to what is there (neither).
+    It has an effect (`at`) on results of runs (refused at the group level), on how steps run (said there), at the level
+    group or submit alone, or everywhere. Another value `changes` an output dataset that holds results: it is refused
+    (maps), has its scores computed again or added (scores), or does not matter to what is there (neither).
     """
 
     name: str  # the setting: a field of Settings or of one of its groups
     flags: tuple[str, ...]  # the first long one is what messages and the documentation say
     metavar: str = ""
-    at: Literal["runs", "steps", "group", "all"] = "all"
+    at: Literal["runs", "steps", "group", "submit", "all"] = "all"
     of_training: bool = False  # a finished model has settled it
     chooses: bool = False  # among the runs that there are
     prefix: str = ""  # what labels may begin with
@@ -68,7 +68,7 @@ class Option:
     def kind(self) -> str:
         """What its values are: ``switch``, ``count``, ``several``, ``int``, ``float`` or ``str``."""
         annotation = str(self.field.type)
-        kinds = {"bool": "switch", "tuple": "several", "Mapping": "several", "float": "float"}
+        kinds = {"bool": "switch", "tuple": "several", "Mapping": "several", "float": "float", "int": "int"}
         found = next((kind for start, kind in kinds.items() if annotation.startswith(start)), "")
         if self.name == "verbosity":
             return "count"
@@ -77,7 +77,7 @@ class Option:
 
 _FIELDS: Mapping[str, Field[Any]] = {
     one.name: one
-    for holder in (Settings, GroupOptions, Nulls, Evaluation, Training, Preparation)
+    for holder in (Settings, GroupOptions, ClusterOptions, Nulls, Evaluation, Training, Preparation)
     for one in fields(holder)
     if "about" in one.metadata
 }
@@ -174,6 +174,20 @@ _GROUP_LEVEL = (
     Option("predict", ("--predict",), "COLUMN", at="group"),
     Option("n_permutations", ("--permutations",), "N", at="group"),
     Option("incomplete", ("--incomplete",), at="group"),
+    Option("expected", ("--expected",), "FILE", at="group"),
+)
+
+_CLUSTER = (
+    Option("scheduler", ("--scheduler",), at="submit"),
+    Option("yes", ("-y", "--yes"), at="submit"),
+    Option("image", ("--image",), "IMAGE", at="submit"),
+    Option("partition", ("--partition", "--queue"), "NAME", at="submit"),
+    Option("account", ("--account",), "NAME", at="submit"),
+    Option("scheduler_arguments", ("--scheduler-args",), "WORDS", at="submit"),
+    Option("time_limit", ("--time-limit",), "TIME", at="submit"),
+    Option("train_time_limit", ("--train-time-limit",), "TIME", at="submit"),
+    Option("at_once", ("--at-once",), "N", at="submit"),
+    Option("array_size", ("--array-size",), "N", at="submit"),
 )
 
 _CONDUCT = (
@@ -203,6 +217,7 @@ HEADINGS: Mapping[str, tuple[Option, ...]] = MappingProxyType(
         "how runs are prepared": _HOW_RUNS_ARE_PREPARED,
         "networks and scores": _NETWORKS_AND_SCORES,
         "group level (columns of participants.tsv)": _GROUP_LEVEL,
+        "cluster (level submit)": _CLUSTER,
         "conduct": _CONDUCT,
         "machine": _MACHINE,
     }

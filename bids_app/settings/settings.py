@@ -11,8 +11,9 @@ from ...errors import UsageError
 from ...options import LONGEST_TR, SHORTEST_TR, Evaluation, Group, Nulls, Preparation, Training, check_values, setting
 from ..inputs.query import Query, read_filter_file
 from .checks import check_device_name, check_effect, check_filter, check_folders
+from .time_limit import minutes_of
 
-__all__ = ["GroupOptions", "Settings"]
+__all__ = ["ClusterOptions", "GroupOptions", "Settings"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class GroupOptions(Group):
         "fail",
         "what runs that are missing, have failed or are left out mean for the exit code: 1, or nothing",
         words=("fail", "accept"),
+    )
+    expected: str | None = setting(
+        None,
+        "list, a label a line: of the participants without results, only these count as missing",
+        kind="file",
+        default="all of bids_dir",
     )
 
     def __post_init__(self) -> None:
@@ -47,6 +54,34 @@ class GroupOptions(Group):
         return single[0] if single else "covariates"
 
 
+@dataclass(frozen=True)
+class ClusterOptions(Group):
+    """How jobs are written for a scheduler, and what they may take."""
+
+    scheduler: Literal["slurm", "sge"] = setting("slurm", "for which jobs are written", words=("slurm", "sge"))
+    yes: bool = setting(False, "queue the jobs too")
+    image: str | None = setting(
+        None, "container that jobs run in, by apptainer: a .sif file or docker://NAME", default="the one this runs in"
+    )
+    partition: str | None = setting(None, "partition or queue of all jobs", default="the scheduler's")
+    account: str | None = setting(None, "account or project of all jobs", default="the scheduler's")
+    scheduler_arguments: str = setting("", 'more for sbatch or qsub: --scheduler-args="--qos=long"', default="none")
+    time_limit: str | None = setting(
+        None, "longest time of a participant: 90 (minutes), H:MM:SS or D-HH:MM:SS", default="from measured times"
+    )
+    train_time_limit: str | None = setting(
+        None, "the same for the model, which goes on after it", default="from measured times"
+    )
+    at_once: int | None = setting(None, "participants at the same time", low=1, default="as many as there is room for")
+    array_size: int | None = setting(None, "largest job array", low=1, default="what the scheduler says, else 1000")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("time_limit", "train_time_limit"):
+            if (text := getattr(self, name)) is not None:
+                minutes_of(text, setting=name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything one call of ``scaae-bids`` was asked for.
@@ -56,11 +91,12 @@ class Settings:
 
     bids_dir: Path = setting(..., "derivative dataset to read, or a raw dataset with derivatives/ inside")
     output_dir: Path = setting(..., "dataset to write")
-    level: Literal["participant", "group", "train"] = setting(
+    level: Literal["participant", "group", "train", "submit"] = setting(
         "participant",
         "what to do\nparticipant: everything, run by run\ntrain: stop when there is a model\n"
-        "group: tables over participants, from what the participant level wrote",
-        words=("participant", "group", "train"),
+        "group: tables over participants, from what the participant level wrote\n"
+        "submit: write the jobs of all three for a cluster; with --yes queue them",
+        words=("participant", "group", "train", "submit"),
     )
 
     participants: tuple[str, ...] = setting((), "participants, with or without sub-", default="all")
@@ -115,6 +151,7 @@ class Settings:
     nulls: Nulls = field(default_factory=Nulls)
     save_signed: bool = setting(False, "write the maps before equation 9 too")
     group: GroupOptions = field(default_factory=GroupOptions)
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
     dry_run: bool = setting(False, "say what would run and stop")
     reports_only: bool = setting(False, "write the reports of finished participants again")

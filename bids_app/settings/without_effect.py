@@ -15,6 +15,14 @@ _NOT_TOGETHER = (("reports_only", "boilerplate_only"), ("reports_only", "retrain
 _BEFORE_REPORTS = ("datasets", "database_dir", "reindex", "inputs_by", "verify", "save_signed", "device", "processes")
 """What of the steps before reports has no effect on them, besides the choice of runs."""
 
+_NOT_IN_JOBS = {
+    "plugin_file": "every participant is a job already; leave it out",
+    "clean_work_dir": "one would empty the work folder that others work in; remove the folder yourself",
+    "reports_only": "give it at the participant or the group level",
+    "boilerplate_only": "give it at the participant level",
+}
+"""What cannot be asked of the jobs that submit writes, and what to do instead."""
+
 
 def check_effects(*, level: str, asked: Collection[str], configured: Collection[str]) -> list[str]:
     """Refuse options that contradict the level or each other; give a sentence on those that do no harm.
@@ -33,11 +41,17 @@ def check_effects(*, level: str, asked: Collection[str], configured: Collection[
         Which option has no effect, and what to do.
     """
     given = {*asked, *configured}
+    if level == "submit":
+        for name, why in _NOT_IN_JOBS.items():
+            _refuse([OPTIONS[name]], f"in jobs: {why}.", given)
+        return []
+    _refuse(_at("submit"), f"at the {level} level: give it at the level submit, which writes jobs.", asked)
     if level == "group":
         notes = _of_groups(asked, configured)
     else:
         _refuse(_at("group"), f"at the {level} level: give it at the group level.", asked)
         notes = _said(_at("group"), f"at the {level} level", configured)
+    notes += _said(_at("submit"), f"at the {level} level", configured)
     if "model" in given and level != "group":
         settled = [option for option in OPTIONS.values() if option.of_training]
         _refuse(settled, "with --model, which applies a finished model: leave one out.", given)

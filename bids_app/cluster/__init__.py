@@ -1,0 +1,1 @@
+"""Jobs for a scheduler: the model, an array of participants, the group."""
