@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...derivatives.names import output_path
+from ...derivatives.names import node_name, output_path
 from ...workflows.model_card import training_sentence
 from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
@@ -238,7 +238,7 @@ class Job:
         outcome = self.stages.report(sorted(participants))
         self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
-            name = f"reports_wf.report_sub_{participant}"
+            name = f"reports_wf.{node_name(f'report_sub-{participant}')}"
             if name in outcome.failures:
                 folder = participant_log_dir(self.settings.output_dir, participant)
                 self.logbook.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
