@@ -21,7 +21,7 @@ from .machine import peak_memory_gb, restart_peak_memory
 from .plugins import choose_plugin
 from .workers import WorkerDied, log_to_file
 
-__all__ = ["Failure", "Outcome", "node_name", "run_workflow"]
+__all__ = ["Failure", "Outcome", "run_workflow"]
 
 _OUR_ERROR = re.compile(r"^\s*scaae_nipype\.errors\.\w+: (.+)$", re.MULTILINE)
 
@@ -31,15 +31,6 @@ INTERRUPTION = re.compile(
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
-
-
-def node_name(stem: str) -> str:
-    """Make a name that Nipype accepts.
-
-    >>> node_name("sub-01_task-rest_run-1")
-    'sub_01_task_rest_run_1'
-    """
-    return re.sub(r"\W", "_", stem)
 
 
 @dataclass(frozen=True)

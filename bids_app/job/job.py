@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...derivatives.names import output_path
+from ...derivatives.names import node_name, output_path
 from ...workflows.model_card import training_sentence
 from ..engine.leftovers import tidy
 from ..engine.locks import Lock
-from ..engine.nodes import node_name
 from ..inputs.plan import Inputs, RunInput
 from ..output.citation import METHODS_FILES, write_methods
 from ..output.dataset_files import is_whole_page, write_dataset_files, write_participants
@@ -376,7 +375,7 @@ class Job:
         outcome = self.stages.report(sorted(participants))
         self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
-            name = f"reports_wf.report_sub_{participant}"
+            name = f"reports_wf.{node_name(f'report_sub-{participant}')}"
             if name not in outcome.failures:
                 self.summary.reports.add(participant)
             else:

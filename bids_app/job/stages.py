@@ -13,6 +13,7 @@ from typing import Any
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ...derivatives.names import node_name
 from ...errors import ScaaeError
 from ...files import read_json
 from ...options import Nulls
@@ -29,7 +30,7 @@ from ...workflows.evaluation import EVALUATION_STEPS
 from ...workflows.networks import NETWORKS
 from ...workflows.nulls import NULL_STEPS
 from ..engine.locks import Lock
-from ..engine.nodes import Outcome, node_name, run_workflow
+from ..engine.nodes import Outcome, run_workflow
 from ..engine.workers import log_to_file
 from ..inputs.plan import RunInput
 from ..inputs.run_timing import read_timing

@@ -11,7 +11,7 @@ from typing import Any
 from ..._version import __version__
 from ...derivatives.names import output_name, output_path, outputs, run_folder
 from ...errors import InputError, UsageError
-from ...files import read_json, write_json, write_table, write_text
+from ...files import read_json, read_text, write_json, write_table, write_text
 from ..engine.locks import Lock
 from ..inputs.datasets import participants_of
 from ..inputs.participants import first_table
@@ -191,7 +191,7 @@ def write_dataset_files(
 def ignore(output_dir: Path, patterns: Iterable[str] = _IGNORED) -> None:
     """List what BIDS has no name for in ``.bidsignore``, below what stands there already."""
     path = output_dir / ".bidsignore"
-    there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    there = read_text(path, fallback="cp1252").splitlines() if path.is_file() else []
     write_text("\n".join(dict.fromkeys([*there, *patterns])) + "\n", path)
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ...derivatives.names import node_name
 from ...files import write_table
-from ..engine.nodes import Outcome, node_name
+from ..engine.nodes import Outcome
 from ..inputs.plan import Inputs, RunInput
 from ..settings.console import Console
 from .dataset_files import all_outputs
@@ -54,6 +55,8 @@ class Logbook:
         self.known, self.roots = known or KnownFiles(), tuple(inputs.roots.values())
         self.maps, self.scores = maps, scores
         self._stems = {node_name(run.stem): run.stem for run in inputs.runs}
+        people = (run.entities["sub"] for run in inputs.runs)
+        self._stems |= {node_name(f"report_sub-{label}"): f"sub-{label}" for label in people}
         self.summary = Summary(
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault},
             participants={run.stem: run.entities["sub"] for run in inputs.runs},
