@@ -83,7 +83,7 @@ def _says(words: list[str], *long: str, short: str = "") -> bool:
     return bool(names & {*long}) or bool(short and any(word.startswith(short) for word in words if word[:2] != "--"))
 
 
-class TalkativeSlurmPlugin(SLURMPlugin):  # type: ignore[misc]  # Nipype has no types
+class TalkativeSlurmPlugin(SLURMPlugin):
     """Nipype's plugin whose nodes ask for their own memory and processors, and whose lost jobs are explained."""
 
     def __init__(self, plugin_args: dict[str, Any] | None = None):

@@ -113,7 +113,7 @@ def group_sentences(group: Group) -> list[str]:
             for kind, words in _KINDS.items():
                 own = part[part["measure"] == f"{kind}_{score}"].drop_duplicates("method").set_index("method")
                 told = [
-                    f"{word} {_with_interval(own.loc[method])}"
+                    f"{word} {_with_interval(own.loc[[method]].iloc[0])}"
                     for method, word in (("fbn1", "the better branch"), ("volume", "the volume itself"))
                     if method in own.index
                 ]
