@@ -6,6 +6,7 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,11 +112,13 @@ def list_sidecars(directory: Path) -> tuple[BidsFile, ...]:
     InputError
         If it cannot be listed.
     """
+    names: list[str] = []
     try:
-        paths = sorted(directory.iterdir()) if directory.is_dir() else []
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith((".json", ".tsv")))
     except OSError as error:
         raise InputError(f"{directory}: cannot be listed ({error.strerror}).") from error
-    files = (BidsFile.parse(path) for path in paths if path.name.endswith((".json", ".tsv")))
+    files = (BidsFile.parse(directory / name) for name in names)
     return tuple(file for file in files if file is not None)
 
 

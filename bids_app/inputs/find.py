@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
@@ -95,10 +95,14 @@ def find_inputs(
 
     missing = _without_run(known, runs, skipped)
     if query.participants:
-        skipped += [_nothing_of(label, datasets, query, bold_files) for label in missing]
+        of_participants: defaultdict[str | None, list[BidsFile]] = defaultdict(list)
+        for file in bold_files:
+            of_participants[file.entities.get("sub")].append(file)
+        skipped += [_nothing_of(label, datasets, query, of_participants[label]) for label in missing]
     elif missing:
         join_notes.append(f"No BOLD run to use: {few_and_more((f'sub-{label}' for label in missing), 10)}.")
-    taken = [candidate for candidate in chosen if candidate.file.path in {run.bold for run in runs}]
+    paths = {run.bold for run in runs}
+    taken = [candidate for candidate in chosen if candidate.file.path in paths]
     roots = {dataset.name: dataset.root for dataset in datasets.derivatives}
     roots |= {"raw": datasets.raw} if datasets.raw else {}
     index_notes = [note for found in listings.values() for note in found.notes]
@@ -122,7 +126,7 @@ def _known_participants(query: Query, datasets: Datasets) -> list[str]:
     """List the participants to look at: those asked for, all of which must exist, or all there are."""
     there = participants_of(*(dataset.root for dataset in datasets.derivatives))
     named = query.participants
-    unknown = [label for label in named if label not in there]
+    unknown = sorted({*named} - {*there}, key=named.index)
     if unknown:
         near = {other: None for label in unknown for other in nearest(label, there)}
         hint = f"nearest: {', '.join(near)}" if near else f"there are {few_and_more(there, 10)}"
@@ -197,9 +201,8 @@ def _without_run(known: Iterable[str], runs: Iterable[RunInput], skipped: Iterab
     return [label for label in known if label not in told]
 
 
-def _nothing_of(label: str, datasets: Datasets, query: Query, files: Iterable[BidsFile]) -> Skipped:
+def _nothing_of(label: str, datasets: Datasets, query: Query, theirs: Iterable[BidsFile]) -> Skipped:
     folder = next(root for dataset in datasets.derivatives if (root := dataset.root / f"sub-{label}").is_dir())
-    theirs = [file for file in files if file.entities.get("sub") == label]
     if not any(folder.iterdir()):
         reason = f"the folder is empty (a DataLad subdataset: `datalad get -n {folder}`)"
     else:

@@ -21,6 +21,7 @@ from .datasets import PREPROCESSED
 __all__ = ["Ignored", "Listing", "ignored_by", "list_files"]
 
 _KINDS = r"_(bold\.(nii|nii\.gz|dtseries\.nii|func\.gii)|mask\.(nii|nii\.gz)|(timeseries|regressors)\.tsv)"
+_OF_KIND = re.compile(f"{_KINDS}$")
 RELEVANT = rf"func/[^/]+{_KINDS}"
 """What is indexed of a participant: each further file costs time."""
 
@@ -43,14 +44,18 @@ class Ignored:
 
     path: Path
     participants: Mapping[str, str] = field(default_factory=dict)  # label to the line that lists the whole participant
-    parts: tuple[str, ...] = ()  # patterns for sessions and files of one participant
+    parts: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Patterns for sessions and files, by the folder of the participant; those with wildcards in it under ``""``."""
 
     def line_on(self, file: BidsFile, root: Path) -> str | None:
         """Give the pattern that lists a file of a dataset, under its own name or that of its raw run."""
+        patterns = [*self.parts.get(f"sub-{file.entities.get('sub')}", ()), *self.parts.get("", ())]
+        if not patterns:
+            return None
         folder = file.path.parent.relative_to(root)
         own = "_".join(f"{key}-{label}" for key, label in file.without(*_OF_DERIVATIVES).items())
         for path in (folder / file.path.name, folder / f"{own}_{file.suffix}{file.extension}"):
-            for pattern in self.parts:
+            for pattern in patterns:
                 places = [path.as_posix()] if "/" in pattern else path.parts
                 if any(fnmatch.fnmatchcase(place, end) for place in places for end in (pattern, f"{pattern}/*")):
                     return pattern
@@ -64,23 +69,26 @@ def ignored_by(root: Path) -> Ignored:
         lines = read_text(path, fallback="cp1252").splitlines()
     except InputError:
         return Ignored(path)
-    folders = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
+    folders = {folder.name for folder in root.glob("sub-*") if folder.is_dir()} if lines else set()
     participants: dict[str, str] = {}
-    parts: list[str] = []
+    parts: dict[str, dict[str, None]] = {}
     for line in map(str.strip, lines):
         pattern = re.sub(r"(/\*{0,2})?$", "", line.lstrip("!/").removeprefix("**/"))
         is_whole = "/" not in pattern and "_" not in pattern
         if not re.match(r"sub-[^*/_]+" if not is_whole else r"sub-[^*/]", pattern):
             continue
         if not is_whole:
-            parts = [part for part in parts if part != pattern] + ([] if line.startswith("!") else [pattern])
+            folder = re.split("[/_]", pattern)[0]
+            own = parts.setdefault("" if re.search(r"[*?\[]", folder) else folder, {})
+            own.pop(pattern, None)
+            own |= {} if line.startswith("!") else {pattern: None}
             continue
-        for name in fnmatch.filter(folders, pattern):
+        for name in [pattern] if pattern in folders else fnmatch.filter(folders, pattern):
             if line.startswith("!"):
                 participants.pop(name.removeprefix("sub-"), None)
             else:
                 participants[name.removeprefix("sub-")] = line
-    return Ignored(path, participants, tuple(parts))
+    return Ignored(path, participants, parts)
 
 
 def list_files(
@@ -129,18 +137,22 @@ def list_files(
 
 def _parsed(paths: Collection[str]) -> tuple[BidsFile, ...]:
     """Take the names apart; a name that no text can hold (bytes that are not UTF-8) is none of BIDS."""
-    files = (BidsFile.parse(path) for path in sorted(paths) if Path(path).name.isprintable())
+    files = (BidsFile.parse(path) for path in sorted(paths) if _name(path).isprintable())
     return tuple(file for file in files if file is not None)
 
 
 def _misnamed(paths: Collection[str]) -> tuple[tuple[Path, str], ...]:
     """Name preprocessed BOLD images that nobody would miss, because their names cannot be taken apart."""
-    names = [Path(path) for path in sorted(paths) if PREPROCESSED.search(path) and Path(path).name.isprintable()]
-    return tuple(
-        (path, trouble_with_name(path))
-        for path in names
-        if not path.name.startswith(".") and BidsFile.parse(path) is None
+    odd = (
+        Path(path)
+        for path in sorted(paths)
+        if PREPROCESSED.search(path) and _name(path).isprintable() and BidsFile.parse(path) is None
     )
+    return tuple((path, trouble_with_name(path)) for path in odd if not path.name.startswith("."))
+
+
+def _name(path: str) -> str:
+    return path.rpartition(os.sep)[2]
 
 
 def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tuple[Path, str]]]:
@@ -149,7 +161,8 @@ def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tu
 
     def names(folder: Path) -> list[str]:
         try:
-            return sorted(path.name for path in folder.iterdir())
+            with os.scandir(folder) as entries:
+                return sorted(entry.name for entry in entries)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -161,7 +174,7 @@ def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tu
         participant = root / f"sub-{label}"
         sessions = [participant / name for name in names(participant) if name.startswith("ses-")]
         for folder in (place / "func" for place in (participant, *sessions)):
-            found += [str(folder / name) for name in names(folder) if re.search(f"{_KINDS}$", name)]
+            found += [f"{folder}{os.sep}{name}" for name in names(folder) if _OF_KIND.search(name)]
     return found, troubles
 
 

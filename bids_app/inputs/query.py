@@ -8,12 +8,13 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ...errors import InputError, UsageError
 from ...files import read_text
 from ...words import counted
-from .bids_names import BidsFile, same_label
+from .bids_names import NUMBERED, BidsFile, same_label
 
 __all__ = ["EVERYTHING", "LONG_KEYS", "Criterion", "Query", "nearest", "read_filter_file", "space_of"]
 
@@ -64,7 +65,16 @@ class Criterion:
         >>> Criterion("acq", (None,), "").accepts(file), Criterion("acq", ("*",), "").accepts(file)
         (True, False)
         """
-        return any(self.is_met(wanted, file) for wanted in self.wanted)
+        label = file.label(self.key)
+        if label in self._labels:  # where a thousand participants are named, most are found here
+            return True
+        if self.key in (*NUMBERED, "space"):
+            return any(self.is_met(wanted, file) for wanted in self.wanted)
+        return label is not None and ANY in self._labels
+
+    @cached_property
+    def _labels(self) -> frozenset[str | None]:
+        return frozenset(self.wanted)
 
     def is_met(self, wanted: str | None, file: BidsFile) -> bool:
         """Compare one wanted label with the one that a file has."""

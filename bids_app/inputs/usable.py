@@ -33,7 +33,7 @@ def in_place(
     """
     roots = (*(dataset.root for dataset in datasets.derivatives), datasets.raw)
     ignored = {root: ignored_by(root) for root in roots if root is not None}
-    left, skipped = [], []
+    left, skipped, named = [], [], {*query.participants}
     for candidate in matching:
         label, root = candidate.file.entities.get("sub", ""), candidate.dataset.root
         misplaced = _misplaced(candidate.file, root)
@@ -42,7 +42,7 @@ def in_place(
         line = next(((one, line) for one in lists if (line := one.line_on(candidate.file, root))), None)
         if misplaced:
             skipped.append(Skipped(candidate.file.path, misplaced, is_fault=True))
-        elif whole is not None and label not in query.participants:
+        elif whole is not None and label not in named:
             reason = f"{whole.path} lists sub-{label}; --participant-label {label} takes it all the same"
             skipped.append(Skipped(candidate.file.path, reason))
         elif line is not None:

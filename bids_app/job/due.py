@@ -32,7 +32,7 @@ class DueRuns:
         model = self.models.main
         if self.settings.level == "train":
             return {} if self.models.are_complete else {run.stem: Due("for training") for run in runs}
-        found = {}
+        found, options = {}, self.settings.output_options
         for run in runs:
             due = whats_new(
                 self.record_of(run),
@@ -40,7 +40,7 @@ class DueRuns:
                 configuration=self.maps,
                 model=None if model is None else model.checksum,
                 inputs=fingerprints(run.files),
-                wanted=wanted_outputs(run, options=self.settings.output_options),
+                wanted=wanted_outputs(run, options=options),
                 scores=self.scores,
                 mode=self.settings.training.mode,
                 events=run.events,

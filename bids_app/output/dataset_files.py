@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._version import __version__
-from ...derivatives.names import output_path, outputs
+from ...derivatives.names import output_name, output_path, outputs, run_folder
 from ...errors import InputError, UsageError
 from ...files import read_json, write_json, write_table, write_text
 from ..inputs.datasets import participants_of
@@ -90,9 +90,11 @@ def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]
     Besides those that are always there, they are those that `options` (`Settings.output_options`) ask for, and, where
     the run has a table of events, what is computed from it.
     """
-    asked = {None, *options, *(["events"] if run.events is not None else [])}
+    asked, folder = {None, *options, *(["events"] if run.events is not None else [])}, run_folder(run.entities)
     return [
-        str(output_path(run.entities, meaning)) for meaning, entry in outputs().items() if entry.get("option") in asked
+        f"{folder}/{output_name(run.entities, meaning)}"
+        for meaning, entry in outputs().items()
+        if entry.get("option") in asked
     ]
 
 

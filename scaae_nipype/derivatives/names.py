@@ -32,6 +32,8 @@ ENTITY_ORDER = (
 )
 """Order of entities in a file name (BIDS 1.10)."""
 
+_PLACES = {key: place for place, key in enumerate(ENTITY_ORDER)}
+
 
 @cache
 def outputs() -> Mapping[str, Mapping[str, Any]]:
@@ -157,6 +159,5 @@ def run_folder(entities: Mapping[str, str]) -> PurePosixPath:
 
 
 def _join(entities: Mapping[str, str]) -> str:
-    unknown = [key for key in entities if key not in ENTITY_ORDER]
-    keys = [key for key in ENTITY_ORDER if key in entities] + sorted(unknown)
-    return "_".join(f"{key}-{entities[key]}" for key in keys)
+    keys = sorted(entities, key=lambda key: (_PLACES.get(key, len(_PLACES)), key))
+    return "_".join([f"{key}-{entities[key]}" for key in keys])

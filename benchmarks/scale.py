@@ -1,0 +1,133 @@
+"""Many participants without their data: what planning them and putting them together costs (docs/scale.md).
+
+``python -m benchmarks.scale`` (about ten minutes) measures and keeps the result in ``benchmarks/results``:
+
+* the plan (``--dry-run``) of a tree with the names and sidecars of fMRIPrep and one tiny image, whose other names are
+  hard links: of everybody, and of one participant in a call of its own, as a task of a job array does it;
+* the group level of as many runs, written as its tests write them, and of four times as many.
+
+``python -m benchmarks.scale tree FOLDER`` makes the tree alone. Processor time counts: the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from benchmarks.group import measure as measure_group
+from scaae_nipype.files import write_json
+from scaae_nipype.grid import AFFINE, SHAPE
+
+RESULTS = Path(__file__).parent / "results"
+OTHERS = (
+    *("space-T1w_desc-preproc_bold.nii.gz", "space-T1w_desc-preproc_bold.json", "space-T1w_boldref.nii.gz"),
+    *("desc-hmc_boldref.nii.gz", "desc-coreg_boldref.nii.gz", "from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"),
+    *("hemi-L_space-fsaverage_bold.func.gii", "hemi-R_space-fsaverage_bold.func.gii"),
+)
+"""What else fMRIPrep writes for a run, and a plan has to pass by."""
+
+SPACE = "space-MNI152NLin2009cAsym_res-2"
+
+
+def make_tree(root: Path, *, n_participants: int, n_sessions: int = 2, n_runs: int = 2) -> Path:
+    """Write a derivative dataset whose images are all one: 14 files a run, as fMRIPrep names them."""
+    write_json(
+        {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep"}]},
+        root / "dataset_description.json",
+    )
+    models = root / ".models"
+    models.mkdir(parents=True)
+    image = nib.Nifti1Image(np.zeros((*SHAPE, 2), np.int16), AFFINE)
+    image.header.set_zooms((4.0, 4.0, 4.0, 2.0))
+    nib.save(image, models / "bold.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE), models / "mask.nii.gz")
+    (models / "confounds.tsv").write_text("trans_x\n0\n0\n")
+    (models / "empty").write_text("{}\n")
+    write_json({"RepetitionTime": 2.0, "TaskName": "rest"}, models / "bold.json")
+    files = {
+        f"{SPACE}_desc-preproc_bold.nii.gz": "bold.nii.gz",
+        f"{SPACE}_desc-preproc_bold.json": "bold.json",
+        f"{SPACE}_desc-brain_mask.nii.gz": "mask.nii.gz",
+        f"{SPACE}_desc-brain_mask.json": "empty",
+        "desc-confounds_timeseries.tsv": "confounds.tsv",
+        "desc-confounds_timeseries.json": "empty",
+        **{name: "bold.json" if name.endswith("bold.json") else "bold.nii.gz" for name in OTHERS},
+    }
+    for participant in range(1, n_participants + 1):
+        for session in range(1, n_sessions + 1):
+            folder = root / f"sub-{participant:05d}" / f"ses-{session}" / "func"
+            folder.mkdir(parents=True)
+            for run in range(1, n_runs + 1):
+                stem = f"sub-{participant:05d}_ses-{session}_task-rest_run-{run}"
+                for name, source in files.items():
+                    _link(models / source, folder / f"{stem}_{name}")
+    return root
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file another name; file systems allow some ten thousand of them, after which a copy is made."""
+    try:
+        os.link(source, target)
+    except OSError:
+        copy = source.with_name(f"copy-{source.name}")
+        copy.write_bytes(source.read_bytes())
+        copy.replace(source)
+        os.link(source, target)
+
+
+def measure_call(arguments: Sequence[str | Path]) -> dict[str, float]:
+    """Run ``scaae-bids`` in a process of its own: seconds of processor, and MB at most."""
+    command = [Path(sys.executable).with_name("scaae-bids"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}")
+    return {"processor_seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mb": used.ru_maxrss // 1000}
+
+
+def measure_plan(n_participants: int) -> dict[str, Any]:
+    """Plan all participants of a tree, then one of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        root = make_tree(place / "in", n_participants=n_participants)
+        call = [root, place / "out", "participant", "--dry-run", "-w", place / "work", "--templates", "default"]
+        return {
+            "participants": n_participants,
+            "everybody": measure_call(call),
+            "one": measure_call([*call, "--participant-label", f"{n_participants:05d}"]),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", nargs="*", help="nothing: everything; plan; group; tree FOLDER")
+    parser.add_argument("--participants", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result")
+    options = parser.parse_args()
+    what, n = options.what or ["plan", "group"], options.participants
+    if what[0] == "tree":
+        print(make_tree(Path(what[1]), n_participants=n))
+        return
+    path = options.out / "scale.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    if "plan" in what:
+        found["plan"] = measure_plan(n)
+    if "group" in what:
+        found["group"] = [measure_group(n), measure_group(4 * n)]
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
