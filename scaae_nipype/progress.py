@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["Advance", "Progress", "bar", "say", "silent"]
+from .words import counted, duration
+
+__all__ = ["SECONDS_BETWEEN_LINES", "Advance", "Progress", "bar", "lines", "say", "silent"]
+
+SECONDS_BETWEEN_LINES = 60.0
+"""How often work says in a log how far it is."""
 
 
 class Advance(Protocol):
@@ -34,9 +40,34 @@ def silent(title: str, total: int, unit: str, done: int = 0, /) -> Iterator[Adva
     yield lambda done, note="", /: None
 
 
+def bar(title: str, total: int, unit: str, done: int = 0, /) -> AbstractContextManager[Advance]:
+    """Draw a bar on standard error, or write lines where nobody watches: for those who call the library."""
+    is_watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return (_drawn if is_watched else lines)(title, total, unit, done)
+
+
 @contextmanager
-def bar(title: str, total: int, unit: str, done: int = 0, /) -> Iterator[Advance]:
-    """Draw a bar on standard error: for those who call the library, not for the library."""
+def lines(title: str, total: int, unit: str, done: int = 0, /) -> Iterator[Advance]:
+    """Write a line on standard error when the work begins, and then every `SECONDS_BETWEEN_LINES`: for logs."""
+    said: float | None = None
+    before, began = done, time.monotonic()
+
+    def advance(more: int, note: str = "", /) -> None:
+        nonlocal done, said
+        done, now = done + more, time.monotonic()
+        if said is not None and now - said < SECONDS_BETWEEN_LINES:
+            return
+        left = (now - began) * (total - done) / (done - before) if said is not None and done > before else 0.0
+        said = now
+        extra = [note] if note else []
+        extra += [f"about {duration(left)} left"] if left >= 1 else []
+        say(f"{title}: {', '.join([f'{done} of {counted(total, unit)}', *extra])}")
+
+    yield advance
+
+
+@contextmanager
+def _drawn(title: str, total: int, unit: str, done: int = 0, /) -> Iterator[Advance]:
     from tqdm.auto import tqdm
 
     with tqdm(total=total, initial=done, desc=title, unit=unit, mininterval=1.0, file=sys.stderr) as drawn:

@@ -27,6 +27,14 @@ _UNITS = {"K": 1e-6, "M": 1e-3, "G": 1.0, "T": 1e3}
 LEAST_MEMORY_GB = 0.1
 """Less is a slip of the unit."""
 
+_ALLOCATIONS: Mapping[str, tuple[str, ...]] = {
+    "SLURM_JOB_ID": ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"),
+    "PBS_JOBID": ("NCPUS", "PBS_NP", "PBS_NUM_PPN"),
+    "LSB_JOBID": ("LSB_DJOB_NUMPROC",),
+    "SGE_TASK_ID": ("NSLOTS",),
+}
+"""Variables that say in a job of Slurm, PBS, LSF or Grid Engine how many processors it has; the first known counts."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -62,18 +70,24 @@ def memory_in_gb(text: str, *, unit: str = "M", option: str = "--mem") -> float:
     return amount
 
 
-def available_processors() -> int:
-    """Count the processors this process may use: its affinity and, where there is one, its cgroup's quota."""
+def available_processors(environment: Mapping[str, str] = os.environ) -> int:
+    """Count the processors this process may use: its affinity, its cgroup's quota, and what a scheduler gave it.
+
+    >>> available_processors({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1"})
+    1
+    """
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
         allowed = os.cpu_count() or 1
     quota = _cgroup_processors()
-    return max(1, min(allowed, int(quota)) if quota else allowed)
+    limits = [int(quota)] if quota else []
+    given = _allocated_processors(environment)
+    return max(1, min([allowed, *limits, *([given] if given else [])]))
 
 
-def available_memory_gb() -> float:
-    """Give the memory this process may use, in GB: that of the machine or the smallest limit of its cgroups."""
+def available_memory_gb(environment: Mapping[str, str] = os.environ) -> float:
+    """Give the memory this process may use, in GB: of the machine, its cgroups and its allocation the least."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [
         int(text)
@@ -81,7 +95,32 @@ def available_memory_gb() -> float:
         for text in _cgroup_values(name)
         if text.isdigit()
     ]
-    return min([total, *limits]) / 1e9
+    given = _allocated_memory(environment)
+    return min([total, *limits, *([given] if given else [])]) / 1e9
+
+
+def _allocated_processors(environment: Mapping[str, str]) -> int | None:
+    """Read how many processors a scheduler gave this job; without cgroups nothing else tells.
+
+    A Slurm job of one task that did not ask for processors has those of ``SLURM_CPUS_ON_NODE``.
+    """
+    for job, names in _ALLOCATIONS.items():
+        if job in environment:
+            given = (environment.get(name, "") for name in names)
+            return next((int(text) for text in given if text.isdecimal() and int(text) > 0), None)
+    return None
+
+
+def _allocated_memory(environment: Mapping[str, str]) -> float | None:
+    """Read how many bytes Slurm gave this job on this node (it counts in MiB; 0: all there is)."""
+    if "SLURM_JOB_ID" not in environment:
+        return None
+    of_node, of_processor = (environment.get(f"SLURM_MEM_PER_{what}", "") for what in ("NODE", "CPU"))
+    if of_node.isdecimal() and int(of_node):
+        return int(of_node) * 2.0**20
+    on_node = environment.get("SLURM_CPUS_ON_NODE", "")
+    n_processors = int(on_node) if on_node.isdecimal() else _allocated_processors(environment)
+    return int(of_processor) * (n_processors or 1) * 2.0**20 if of_processor.isdecimal() and int(of_processor) else None
 
 
 def _cgroup_processors() -> float | None:

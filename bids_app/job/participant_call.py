@@ -113,7 +113,8 @@ def _work(job: Job) -> None:
         else:
             job.run()
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # a progress bar may stand in this line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a progress bar may stand in this line
         raise
     finally:
         job.close()

@@ -98,10 +98,10 @@ class Settings:
     stop_on_first_crash: bool = setting(False, "do not go on with other runs")
     verbosity: int = setting(0, "say more; -vv: Nipype's words too")
 
-    nprocs: int = setting(1, "processors to use in all", low=1, default="those there are")
+    nprocs: int = setting(1, "processors to use in all", low=1, default="those of the job or machine")
     omp_nthreads: int = setting(1, "processors to use for one step", low=1, default="as --nprocs")
     memory_gb: float = setting(
-        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of what is there"
+        4.0, "memory to use, in MB or with its unit: 8000, 8G", low=0, default="90%% of the job's or machine's"
     )
     plugin_file: Path | None = setting(None, "Nipype plugin and its arguments, YAML or JSON", kind="file")
     work_dir: Path = setting(

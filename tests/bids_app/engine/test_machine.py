@@ -97,3 +97,22 @@ def test_caches_go_to_the_work_folder_unless_the_user_says_otherwise(tmp_path):
     assert "TEMPLATEFLOW_HOME" not in found
     assert "OMP_NUM_THREADS" not in found
     assert found["NO_ET"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "processors", "memory_gb"),
+    [
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1", "SLURM_MEM_PER_NODE": "600"}, 1, 600 * 2**20 / 1e9),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "1", "SLURM_MEM_PER_CPU": "500"}, 1, 500 * 2**20 / 1e9),
+        ({"PBS_JOBID": "7", "NCPUS": "1"}, 1, None),
+        ({"SGE_TASK_ID": "undefined", "NSLOTS": "1"}, 1, None),
+        ({"LSB_JOBID": "7", "LSB_DJOB_NUMPROC": "1"}, 1, None),
+        ({"SLURM_CPUS_PER_TASK": "1", "SLURM_MEM_PER_NODE": "600"}, None, None),  # a shell that is no job
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "4096", "SLURM_MEM_PER_NODE": "0"}, None, None),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "two", "SLURM_MEM_PER_NODE": "much"}, None, None),
+    ],
+)
+def test_defaults_follow_what_a_scheduler_gave(environment, processors, memory_gb):
+    """What is not told, or is more than there is, stays as it is without a scheduler."""
+    assert resources.available_processors(environment) == (processors or resources.available_processors({}))
+    assert resources.available_memory_gb(environment) == (memory_gb or resources.available_memory_gb({}))
