@@ -14,7 +14,7 @@ from ...errors import InputError, UsageError
 from ...files import read_json
 from .absence import what_is_there
 
-__all__ = ["Dataset", "Datasets", "find_datasets", "is_dataset", "participants_of"]
+__all__ = ["Dataset", "Datasets", "find_datasets", "has_bold", "is_dataset", "participants_of"]
 
 PREPROCESSED = re.compile(r"_desc-(preproc|denoised\w*)_bold\.nii(\.gz)?$")
 BOLD = re.compile(r"_bold\.nii(\.gz)?$")
@@ -171,6 +171,15 @@ def _description(root: Path) -> dict[str, Any]:
 
 def _is_derivative(root: Path) -> bool:
     return _description(root).get("DatasetType") == "derivative"
+
+
+def has_bold(root: Path, label: str) -> bool:
+    """Tell whether a dataset has a BOLD file of a participant."""
+    return any(
+        BOLD.search(path.name)
+        for pattern in ("func/*_bold.nii*", "ses-*/func/*_bold.nii*")
+        for path in (root / f"sub-{label}").glob(pattern)
+    )
 
 
 def _holds(root: Path, kind: re.Pattern[str]) -> bool:

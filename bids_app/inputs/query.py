@@ -227,6 +227,11 @@ class Query:
         return [label for c in self.criteria if c.option == "--participant-label" for label in c.wanted if label]
 
     @property
+    def named_participants(self) -> list[str]:
+        """The participants who were named by any option."""
+        return [label for c in self.criteria if c.key == "sub" for label in c.wanted if label not in (None, ANY)]
+
+    @property
     def names_description(self) -> bool:
         """Whether ``desc-`` was asked for."""
         return any(criterion.key == "desc" for criterion in self.criteria)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...derivatives.names import participant_of
 from ...errors import ScaaeError, UsageError
 from ...words import counted
+from ..inputs.datasets import has_bold, participants_of
 from ..inputs.plan import Inputs, RunInput
 from ..output.logbook import Logbook
 from ..settings.settings import Settings
@@ -67,6 +68,30 @@ class JobModels:
         """
         if self.settings.nulls.n_folds and self.main is None:
             check_participants({run.entities["sub"] for run in self.inputs.runs}, self.settings.nulls.n_folds)
+
+    def check_selection(self) -> None:
+        """Refuse to fit the model of an output dataset to some of its participants, unless that was asked for.
+
+        Jobs on one participant each would all take the model of the one that comes first.
+
+        Raises
+        ------
+        UsageError
+        """
+        settings = self.settings
+        is_given = settings.model is not None or settings.fit_selection or settings.level == "train"
+        if is_given or self.main is not None:
+            return
+        named, roots = {run.entities["sub"] for run in self.inputs.runs}, {run.root for run in self.inputs.runs}
+        asked = {*self.settings.query().named_participants}
+        others = [label for label in participants_of(*roots) if label not in named | asked] if asked else []
+        if any(has_bold(root, label) for label in others for root in roots):
+            raise UsageError(
+                f"{settings.output_dir}: holds no model yet, and one fitted to {counted(len(named), 'participant')} of "
+                f"{len(named) + len(others)} would be that of everybody: run `scaae-bids BIDS_DIR OUTPUT_DIR train` with "
+                "the same options and all participants first, give a finished model with --model, or say "
+                "--fit-selection if these participants are all that is meant."
+            )
 
     # ---- the main model ------------------------------------------------------------------------------------------
 

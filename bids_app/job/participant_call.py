@@ -46,6 +46,8 @@ def run(settings: Settings, call: Call) -> int:
     if not settings.reports_only:
         _show_plan(job, kept)
         job.models.check_cross_fit()
+        if job.due:
+            job.models.check_selection()
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)

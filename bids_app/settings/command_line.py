@@ -28,7 +28,7 @@ examples:
   scaae-bids /data /out participant --dry-run
       what would run, and what is skipped for which reason
   scaae-bids /data /out participant --participant-label 01 02 --nprocs 4 --mem 8G
-      networks, tables and reports of two participants
+      networks, tables and reports of two participants, with the model that `train` has fitted
   scaae-bids /data /out group --group-by diagnosis --covariates age
       tables over all participants in /out
 

@@ -128,6 +128,7 @@ _NETWORKS_AND_SCORES = (
     Option("preset", ("--preset",), "NAME", of_training=True, **_maps("Preset")),
     # Which model is applied decides, not how it came to be: records know models by their weights.
     Option("retrain", ("--retrain",), at="runs", of_training=True),
+    Option("fit_selection", ("--fit-selection",), at="runs", of_training=True),
     Option("train_volumes", ("--train-volumes",), "auto|N", of_training=True, **_maps("TrainVolumes")),
     Option("precision", ("--precision",), of_training=True, **_maps("Precision")),
     Option("seed", ("--random-seed",), "N", **{**_maps("Seed"), "at": "all"}),

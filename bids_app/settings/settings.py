@@ -86,6 +86,9 @@ class Settings:
     training: Training = field(default_factory=Training)
     model: Path | None = setting(None, "apply this model instead of fitting one", kind="folder")
     retrain: bool = setting(False, "replace the model in output_dir")
+    fit_selection: bool = setting(
+        False, "where there is no model, fit one to the named participants alone, although the dataset has more"
+    )
     evaluation: Evaluation = field(default_factory=Evaluation)
     fetch_templates: bool = setting(False, "get the maps of smith2009 from the network where they are missing")
     nulls: Nulls = field(default_factory=Nulls)

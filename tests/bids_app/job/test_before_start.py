@@ -58,11 +58,19 @@ def call(tmp_path, monkeypatch, capsys, main_dataset):
             64,
             r"--cross-fit 9: usable runs are of 2 participants only",
         ),
+        (
+            ["--participant-label", "good2"],
+            64,
+            r"holds no model yet, and one fitted to 1 participant of 14 .*`.* train`.*--model.*--fit-selection",
+        ),
+        (["--participant-label", "good1", "good2", "--dry-run"], 64, r"fitted to 2 participants of 14"),
+        (["--bids-filter-file", "good2.json"], 64, r"fitted to 1 participant of 14"),
         (["--model", "missing"], 70, r"missing: is not a model folder"),
         (["--model", "missing", "--dry-run"], 70, r"missing: is not a model folder"),
     ],
 )
 def test_impossible_calls(call, options, code, words):
+    Path("good2.json").write_text('{"bold": {"subject": "good2"}}')
     found, line = call("out", "participant", *options)
     assert (found, bool(re.search(words, line))) == (code, True), line
     assert not Path("out").exists()
@@ -84,6 +92,16 @@ def test_a_dry_run_writes_nothing(call):
     code, line = call("out", "participant", "--dry-run")
     assert (code, line) == (0, "This was a dry run: nothing was written.")
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--participant-label", "good2", "--fit-selection"], ["--task-id", "rest"]],
+    ids=["asked for", "no participant named"],
+)
+def test_a_model_is_fitted_to_a_selection_that_was_asked_for(call, options):
+    assert call("out", "participant", "--dry-run", *options)[0] == 0
+    assert call("out", "train", "--dry-run", "--participant-label", "good2")[0] == 0
 
 
 def test_a_dry_run_says_what_would_stop_every_run(call):
