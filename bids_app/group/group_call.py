@@ -11,7 +11,7 @@ from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...maps import BRANCHES
 from ...report.group_page import group_report
-from ...words import counted
+from ...words import counted, few_and_more
 from ..engine.locks import Lock
 from ..exits import EXIT_OK
 from ..output.dataset_files import check_writable
@@ -33,7 +33,10 @@ def run(settings: Settings, call: Call) -> int:
     """
     inputs = read_group(settings)
     question = _question(settings, inputs)
-    summary = Summary(missed=dict(inputs.refused))
+    absent, is_accepted = inputs.refused | dict(inputs.missing.reasons), settings.group.incomplete == "accept"
+    summary = Summary(missed={} if is_accepted else absent)
+    if is_accepted and absent:
+        summary.notes.append(f"Without {counted(len(absent), 'run')} ({few_and_more(absent, 3)}), as accepted.")
     for text in (*settings.notes, _plan(inputs, settings.output_dir)):
         call.console.say(text)
     if settings.dry_run:
@@ -71,6 +74,7 @@ def _plan(inputs: GroupInputs, output_dir: Path) -> str:
     people = runs["participant_id"].nunique()
     lines = [f"Group of {counted(people, 'participant')} with {counted(len(runs), 'run')} (TR {times}) in {output_dir}"]
     lines += [f"{name}: left out: {reason}" for name, reason in inputs.refused.items()]
+    lines += inputs.missing.lines
     lines += [f"Note: {note}" for note in inputs.notes]
     return "\n".join(lines)
 

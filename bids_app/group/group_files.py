@@ -39,6 +39,7 @@ def write_group(
         "ConfigurationHash": inputs.configuration,
         "ModelChecksum": inputs.model,
         "LeftOut": inputs.refused,
+        "Missing": dict(inputs.missing.reasons),
         "Warnings": list(dict.fromkeys(notes)),
     }
     ignore(root)  # earlier versions knew no group level

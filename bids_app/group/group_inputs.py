@@ -14,11 +14,20 @@ from ...errors import InputError, UsageError
 from ...evaluation.group.group_tables import GroupData
 from ...words import first_few
 from ..inputs.bids_names import BidsFile
+from ..inputs.datasets import participants_of
 from ..output.dataset_files import participants_with_results
 from ..output.records import RunRecord, in_current_form, read_records
 from ..output.score_changes import what_differs
-from ..settings.configuration import configuration_hash, known_configurations, maps_of, read_configuration, scores_of
+from ..settings.configuration import (
+    configuration_hash,
+    has_results,
+    known_configurations,
+    maps_of,
+    read_configuration,
+    scores_of,
+)
 from ..settings.settings import Settings
+from .missing_runs import Missing, find_missing
 from .people import participants_table
 from .run_tables import RunTables
 
@@ -31,6 +40,7 @@ class GroupInputs:
 
     data: GroupData
     refused: dict[str, str]  # runs that cannot be used, with the reason in one line
+    missing: Missing  # runs that are not there at all
     configuration: str  # hash of the settings that the runs were made with
     model: str  # checksum of the model that made their networks
     notes: tuple[str, ...]  # what was asked for and not found, how the table of people was read, what not all runs have
@@ -52,7 +62,7 @@ def read_group(settings: Settings) -> GroupInputs:
         If no run is usable.
     """
     root = settings.output_dir
-    labels = participants_with_results(root, settings.participants)
+    labels, unknown = _labels(settings)
     query = settings.query()
     sources = [(run, source_of(run)) for label in labels for run in find_runs(root, label)]
     found = [run for run, source in sources if query.takes(source)]
@@ -84,6 +94,7 @@ def read_group(settings: Settings) -> GroupInputs:
     return GroupInputs(
         data=tables.joined(people.columns),
         refused=refused,
+        missing=find_missing(settings, {run.stem for run in found}, records, unknown),
         configuration=made.configuration,
         model=made.model,
         notes=(
@@ -94,6 +105,19 @@ def read_group(settings: Settings) -> GroupInputs:
         state_maps=tables.state_maps,
         state_names=tables.state_names,
     )
+
+
+def _labels(settings: Settings) -> tuple[list[str], list[str]]:
+    """Give the participants with results, of those that were named if some were, and the named ones without."""
+    root, named = settings.output_dir, settings.participants
+    if not named:
+        return participants_with_results(root), []
+    there = [label for label in named if has_results(root, label)]
+    without = [label for label in named if label not in there]
+    known = {*participants_of(settings.bids_dir, *settings.bids_dir.glob("derivatives/*"))}
+    if not there or not {*without} <= known:
+        participants_with_results(root, without)  # raises: a slip of the pen, or nobody at all
+    return there, without
 
 
 def source_of(run: Run) -> BidsFile:

@@ -88,7 +88,7 @@ class JobModels:
         if any(has_bold(root, label) for label in others for root in roots):
             raise UsageError(
                 f"{settings.output_dir}: holds no model yet, and one fitted to {counted(len(named), 'participant')} of "
-                f"{len(named) + len(others)} would be that of everybody: run `scaae-bids BIDS_DIR OUTPUT_DIR train` with "
+                f"{len(named) + len(others)} would be everybody's: run `scaae-bids BIDS_DIR OUTPUT_DIR train` with "
                 "the same options and all participants first, give a finished model with --model, or say "
                 "--fit-selection if these participants are all that is meant."
             )

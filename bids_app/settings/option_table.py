@@ -164,6 +164,7 @@ _GROUP_LEVEL = (
     Option("covariates", ("--covariates",), "COLUMN", at="group"),
     Option("predict", ("--predict",), "COLUMN", at="group"),
     Option("n_permutations", ("--permutations",), "N", at="group"),
+    Option("incomplete", ("--incomplete",), at="group"),
 )
 
 _CONDUCT = (

@@ -24,6 +24,11 @@ class GroupOptions(Group):
     covariates: tuple[str, ...] = setting((), "of comparisons, besides motion, which always is one", default="none")
     predict: str | None = setting(None, "predict this column from the networks' codes")
     n_permutations: int = setting(2000, "of tests", low=1)
+    incomplete: Literal["fail", "accept"] = setting(
+        "fail",
+        "what runs that are missing, have failed or are left out mean for the exit code: 1, or nothing",
+        words=("fail", "accept"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -107,10 +107,12 @@ def group_banners(group: Group) -> Iterator[Banner]:
     """Give what a reader must know before looking at the figures of the group."""
     with suppress(InputError):
         yield from _of_all_runs(group.table("runs", ["run"]))
-    left_out, warnings = group.account.get("LeftOut"), group.account.get("Warnings")
-    if isinstance(left_out, dict) and left_out:
-        named = first_few((f"{run}: {reason}" for run, reason in left_out.items()), 5, separator="; ")
-        yield Banner(f"{counted(len(left_out), 'run')} left out", named)
+    for key, words in (("Missing", "missing"), ("LeftOut", "left out")):
+        absent = group.account.get(key)
+        if isinstance(absent, dict) and absent:
+            named = first_few((f"{run}: {reason}" for run, reason in absent.items()), 5, separator="; ")
+            yield Banner(f"{counted(len(absent), 'run')} {words}", named)
+    warnings = group.account.get("Warnings")
     if isinstance(warnings, list) and warnings:
         yield Banner("Before you read on", " ".join(map(str, warnings)))
 
