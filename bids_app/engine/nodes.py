@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +73,10 @@ class Outcome:
         """Give the outputs of a node that has finished."""
         return self.finished[name].result.outputs
 
+    def within(self, prefix: str) -> Outcome:
+        """Give the steps of the nodes below a workflow, and nothing else."""
+        return Outcome(steps={name: step for name, step in self.steps.items() if name.startswith(f"{prefix}.")})
+
     def failure_within(self, prefix: str) -> Failure | None:
         """Give the first failure of a node below a workflow."""
         return next((failure for name, failure in self.failures.items() if name.startswith(f"{prefix}.")), None)
@@ -85,12 +89,14 @@ class _Watcher:
     other plugins such a node is one whose result was there.
     """
 
-    def __init__(self, tell: Callable[[str, str], None]):
-        self.tell, self.is_linear = tell, False
+    def __init__(self, tell: Callable[[str, str], None], ended: Callable[[str, Outcome], None]):
+        self.tell, self.ended, self.is_linear = tell, ended, False
         self.nodes: dict[str, Any] = {}
         self.status: dict[str, str] = {}
         self.started: dict[str, float] = {}
         self.steps: dict[str, dict[str, Any]] = {}
+        self.finished: dict[str, Any] = {}
+        self.peaks: Mapping[str, float] = {}  # GB, of nodes that ran in workers
 
     def __call__(self, node: pe.Node, status: str) -> None:
         name = node.fullname
@@ -103,10 +109,13 @@ class _Watcher:
         elif name in self.started:  # otherwise an earlier call's result was there
             self.steps[name] = {
                 "seconds": round(time.monotonic() - self.started[name], 1),
-                "peak_memory_gb": round(peak_memory_gb(), 2),
+                "peak_memory_gb": round(self.peaks.get(name, peak_memory_gb()), 2),
                 "declared_memory_gb": round(node.mem_gb, 2),
             }
         self.tell(name, status)
+        if status == "end":
+            self.finished[name] = node
+            self.ended(name, Outcome(finished=self.finished, steps=self.steps))
 
 
 def run_workflow(
@@ -119,6 +128,7 @@ def run_workflow(
     stop_on_first_crash: bool = False,
     echo: bool = False,
     tell: Callable[[str, str], None] = lambda name, status: None,
+    ended: Callable[[str, Outcome], None] = lambda name, outcome: None,
 ) -> Outcome:
     """Run a workflow to its end, failures included.
 
@@ -139,6 +149,8 @@ def run_workflow(
         Whether Nipype's own words are shown too.
     tell : callable
         Gets the full name of a node and ``start``, ``end`` or ``exception``.
+    ended : callable
+        Gets the full name of a node that has ended well, and what became of the nodes so far.
     """
     crashes = Path(workflow.base_dir) / f"crashes-{os.getpid()}"
     crashes.mkdir(parents=True, exist_ok=True)
@@ -153,19 +165,17 @@ def run_workflow(
         "check_version": "false",
     }
     log_to_file(log_file, echo=echo)
-    watcher = _Watcher(tell)
+    watcher = _Watcher(tell, ended)
     arguments = {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
     plugin = choose_plugin(plugin_file, nprocs=nprocs, memory_gb=memory_gb, arguments=arguments)
     is_linear = watcher.is_linear = isinstance(plugin, LinearPlugin)
+    watcher.peaks = getattr(plugin, "peaks", {})
     error: Exception | None = None
     try:
         workflow.run(plugin=plugin)
     except Exception as raised:  # Nipype raises one of the nodes' errors again when all is done
         error = raised
     outcome = Outcome(steps=watcher.steps)
-    for name, peak in getattr(plugin, "peaks", {}).items():
-        if name in outcome.steps:
-            outcome.steps[name]["peak_memory_gb"] = round(peak, 2)
     texts = _crash_texts(crashes)
     for name, status in watcher.status.items():
         if status == "end":

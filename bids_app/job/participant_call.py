@@ -17,6 +17,7 @@ from ..settings.configuration import check_output, configuration, note_configura
 from ..settings.settings import Settings
 from .before_start import check_before_start, check_machine, make_work_dir
 from .denoised import check_denoised, denoised_warnings
+from .disk import check_disk, place_in_words
 from .job import Job
 
 __all__ = ["run"]
@@ -48,6 +49,10 @@ def run(settings: Settings, call: Call) -> int:
         job.models.check_cross_fit()
         if job.due:
             job.models.check_selection()
+        if job.due:
+            needs = job.disk_needs()
+            console.say(place_in_words(settings, needs))
+            check_disk(settings, needs)
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)
@@ -90,7 +95,8 @@ def _show_plan(job: Job, kept: list[str]) -> None:
     settings, say = job.settings, job.console.say
     if not settings.boilerplate_only:
         reasons = {} if settings.level == "train" else job.due
-        say("\n".join([plan_text(job.inputs, job.summary.before, reasons=reasons), *kept]))
+        drawn = [job.models.plan] if job.due and job.models.plan else []
+        say("\n".join([plan_text(job.inputs, job.summary.before, reasons=reasons), *drawn, *kept]))
     for run in job.inputs.runs:
         for text in denoised_warnings(settings, run):
             say(f"{run.stem}: {text}")

@@ -48,6 +48,7 @@ class Logbook:
             missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
         )
         self.resources: list[dict[str, Any]] = []
+        self._kept: set[str] = set()  # nodes whose steps are among them
         self.is_stopped = False
 
     # ---- steps ---------------------------------------------------------------------------------------------------
@@ -67,7 +68,9 @@ class Logbook:
 
     def keep_resources(self, outcome: Outcome) -> None:
         """Keep what the steps of a workflow needed."""
-        for node, step in outcome.steps.items():
+        for node in [node for node in outcome.steps if node not in self._kept]:
+            step = outcome.steps[node]
+            self._kept.add(node)
             self.resources.append({"run": self._subject_of(node), "step": _step_of(node), **step})
 
     def write_resources(self) -> None:
