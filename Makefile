@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -73,6 +73,9 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 
 bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.ablations
+
+bench-scale: $(VENV)/.ready  ## a tree of 1,000 participants planned, runs measured, groups of 1,000 and 4,000 (docs/scale.md)
+	$(BIN)/python -m benchmarks.scale
 
 clean:  ## remove what the targets made
 	rm -rf build demo $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
