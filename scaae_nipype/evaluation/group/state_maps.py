@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,9 @@ class GroupStateMaps:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> GroupStateMaps:
+def mean_state_maps(
+    files: Mapping[str, Sequence[str | os.PathLike[str]]], *, advance: Callable[[int], object] = lambda done: None
+) -> GroupStateMaps:
     """Average state maps: over the runs of a participant in which a state appears, then over participants.
 
     Voxels without data in a run (0) do not count there. One run is in memory at a time. An image that cannot be used is
@@ -47,6 +49,8 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> Gr
     ----------
     files : mapping
         Participant to the 4D images of the runs, one volume per state, 0 where a state was never visited.
+    advance : callable
+        Hears of every image that was read.
 
     Raises
     ------
@@ -60,6 +64,7 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> Gr
         own = own_seen = None
         n_own = 0
         for path in paths:
+            advance(1)
             try:
                 values, grid = _read(path)
             except InputError as error:
