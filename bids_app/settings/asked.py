@@ -131,7 +131,11 @@ def _strategy(name: str) -> str:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+    try:
+        whole = Path(path).expanduser()
+    except RuntimeError as error:  # a user without a name, as in many containers, and no HOME
+        raise UsageError(f"{path}: no home folder is known (HOME is not set?); give the whole path.") from error
+    return Path(os.path.abspath(whole))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
 
 
 def _file(path: str, option: str) -> Path:
@@ -142,7 +146,8 @@ def _file(path: str, option: str) -> Path:
 
 def _name_or_file(text: str) -> str:
     """Keep a name, make a path absolute: nodes run in folders of their own."""
-    return str(_absolute(text)) if Path(text).expanduser().is_file() else text
+    whole = _absolute(text)
+    return str(whole) if whole.is_file() else text
 
 
 def _datasets(items: list[str]) -> Mapping[str, Path]:
