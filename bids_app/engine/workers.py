@@ -17,8 +17,10 @@ from typing import Any
 from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
+from ...orphans import end_with_parent
 from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
+from .streams import make_lasting
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 
@@ -109,6 +111,8 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 
 
 def _start_worker(folder: str, log_file: str | None, echo: bool) -> None:
+    end_with_parent()
+    make_lasting()
     unblock_signals()
     os.chdir(folder)
     log_to_file(log_file, echo=echo)

@@ -1,15 +1,18 @@
 """From a prepared run on disk to networks on disk."""
 
+import copy
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from scaae_nipype.errors import InputError, ModelError
 from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.model import ExtractNetworks
-from scaae_nipype.model import extract_networks, save_model
+from scaae_nipype.model import Model, extract_networks, save_model
 from scaae_nipype.model.extraction.extract_run import extract_run
 
 DROPPED = [0, 7]
@@ -90,3 +93,12 @@ def test_a_table_that_does_not_fit(run, tiny, tmp_path):
     write_table(pd.DataFrame({"kept": [0] * 16}), run["in_samples"])
     with pytest.raises(InputError, match="marks 0 of 16 volumes as kept"):
         extract_run(**run, model_dir=tmp_path / "model", out_dir=tmp_path)
+
+
+def test_maps_that_are_not_finite_are_refused_with_the_volume(tiny, grid, vectors):
+    huge = Model(copy.deepcopy(tiny.network), grid, dict(tiny.card))
+    with torch.no_grad():
+        for parameter in huge.network.parameters():
+            parameter.fill_(1e30)
+    with pytest.raises(ModelError, match=r"volume 1 of \d+ is not finite"):
+        extract_networks(huge, vectors)
