@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow fault-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +31,9 @@ coverage: $(VENV)/.ready  ## branch coverage of the product by the same tests; f
 
 test-slow: $(VENV)/.ready  ## the tests that take longer
 	$(BIN)/pytest -m slow
+
+fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
+	$(BIN)/python -m benchmarks.faults
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .
