@@ -39,7 +39,7 @@ class Study:
 
     folder: Path
     seed: int = 0
-    volumes: int = 20
+    volumes: int = 40
     faults: Counter[str] = field(default_factory=Counter)
     differences: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, int] = field(default_factory=dict)  # level to files that an undisturbed call moves into place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .spelling import with_options
@@ -46,6 +47,6 @@ class Console:
 
     def _write(self) -> None:
         if self._log_file is not None and self._lines:
-            with self._log_file.open("a", encoding="utf-8") as file:
+            with suppress(OSError), self._log_file.open("a", encoding="utf-8") as file:  # perhaps there is room later
                 file.write("\n".join(self._lines) + "\n")
-            self._lines.clear()
+                self._lines.clear()
