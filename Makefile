@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow cluster-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
+.PHONY: help demo test test-slow fault-test cluster-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ test-slow: $(VENV)/.ready  ## the tests that take longer
 
 cluster-test: $(VENV)/.ready  ## the chain of jobs on a real Slurm of this machine (Debian, root), under 30 minutes
 	$(BIN)/python -m tools.one_machine_slurm $(BIN)/pytest -q -m slow tests/bids_app/cluster
+
+fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
+	$(BIN)/python -m benchmarks.faults
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .

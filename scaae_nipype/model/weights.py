@@ -84,9 +84,12 @@ def save_model(model: Model, folder: PathLike) -> Path:
     Raises
     ------
     ModelError
-        If the folder cannot be written (disk full, no permission); an older model there stays as it was.
+        If a weight is not finite, or the folder cannot be written (disk full, no permission); an older model there
+        stays as it was.
     """
     folder = Path(folder)
+    if name := _not_finite(model):
+        raise ModelError(f"{folder}: the model is not written, because {name} holds values that are not finite.")
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network.state_dict().items()}
     try:
         with replacing_folder(folder) as new:
@@ -160,7 +163,19 @@ def load_model(folder: PathLike) -> Model:
             f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
     group_pca = GroupPCA.load(folder / GROUP_PCA, card["GroupPCA"]) if "GroupPCA" in card else None
-    return Model(network.eval(), grid, card, group_pca)
+    model = Model(network.eval(), grid, card, group_pca)
+    if name := _not_finite(model):
+        raise ModelError(f"{folder}: {name} holds values that are not finite; take an undamaged copy, or fit it again.")
+    return model
+
+
+def _not_finite(model: Model) -> str:
+    """Name a tensor of a model that holds NaN or infinite values; empty where all are numbers."""
+    tensors = model.network.state_dict()
+    bad = (name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all())
+    if (name := next(bad, "")) or model.group_pca is None:
+        return name
+    return "" if np.isfinite(model.group_pca.maps).all() else GROUP_PCA
 
 
 def _check_card(card: dict[str, Any]) -> None:

@@ -122,7 +122,7 @@ class Extractor:
         self.precision = _precision_on(self.device, model)
         self.read: nn.Module = self._reader(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
-        if self.agreement_with_fp32 < AGREEMENT:
+        if not self.agreement_with_fp32 >= AGREEMENT:  # nor is NaN
             self.precision, self.read = "fp32", self._reader(torch.float32)
         branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
         self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
@@ -185,7 +185,7 @@ def extract_networks(
     Raises
     ------
     ModelError
-        If the run lies on another grid than the model, or there is no such device.
+        If the run lies on another grid than the model, there is no such device, or maps are not finite.
     InputError
         If the image cannot be read, or no volume is kept.
     """
@@ -198,6 +198,12 @@ def extract_networks(
     codes = np.empty((len(vectors), 64), dtype=np.float32)
     done = 0
     for maps, channel_weights, code in extractor.batches(vectors, batch_size):
+        if not all(np.isfinite(values).all() for values in (maps, channel_weights, code)):
+            where = f"volumes {done + 1} to {done + len(maps)}" if len(maps) > 1 else f"volume {done + 1}"
+            raise ModelError(
+                f"{model.card.get('Name', 'The model')}: what it gives for {where} of {len(vectors)} is not finite; "
+                "take another model, or fit it again."
+            )
         here = slice(done, done + len(maps))
         signed[:, here], weights[here], codes[here] = maps.swapaxes(0, 1), channel_weights, code
         done = here.stop

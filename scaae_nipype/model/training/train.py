@@ -226,7 +226,7 @@ def _train_autoencoder(
             "BatchSize": recipe.batch_size,
             "LearningRate": recipe.learning_rate,
             "Loss": "mean squared error over the " + ("brain mask" if recipe.masked_loss else "whole field"),
-            "FinalLoss": float(trainer.callback_metrics["loss"]) if "loss" in trainer.callback_metrics else None,
+            "FinalLoss": learner.last_loss,
             "StoppedEarly": trainer.global_step < n_steps,
             "Undertrained": seen < ENOUGH_VOLUMES,
             "Seconds": round(time.monotonic() - started, 1),
