@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow cluster-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow cluster-test container-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ test-slow: $(VENV)/.ready  ## the tests that take longer
 
 cluster-test: $(VENV)/.ready  ## the chain of jobs on a real Slurm of this machine (Debian, root), under 30 minutes
 	$(BIN)/python -m tools.one_machine_slurm $(BIN)/pytest -q -m slow tests/bids_app/cluster
+
+container-test: $(VENV)/.ready  ## build the image and run it read-only and offline (Debian, root: podman, buildah, runc, bubblewrap)
+	$(BIN)/pytest -q -s -m slow tests/test_container_image.py
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .
