@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..engine.job_endings import kind_of_ending
 
 __all__ = ["Ending", "QueuedJob", "Submission", "last_task_of", "read_labels", "submissions"]
 
@@ -15,15 +16,6 @@ FOLDER = Path("logs", "jobs")
 
 PARTICIPANTS, EXPECTED, QUEUED = "participants.txt", "expected.txt", "queued.txt"
 """In such a folder: labels of the array's tasks, labels of all participants, and the numbers of the jobs."""
-
-_ENDINGS = (
-    ("memory", re.compile(r"oom[-_ ]?kill|out of memory|exceeded memory limit|OOM Killed", re.IGNORECASE)),
-    ("time", re.compile(r"DUE TO TIME LIMIT|exceeded.*(h_rt|wallclock)", re.IGNORECASE)),
-    ("node", re.compile(r"DUE TO NODE FAILURE|NODE_FAIL|DUE TO NODE", re.IGNORECASE)),
-    ("preemption", re.compile(r"DUE TO PREEMPTION", re.IGNORECASE)),
-    ("cancelled", re.compile(r"CANCELLED AT", re.IGNORECASE)),
-)
-"""What schedulers write at the end of a task's log; the first that is found counts."""
 
 _WORDS = {
     "memory": "was killed for want of memory: give --mem more",
@@ -98,17 +90,7 @@ class Submission:
         """Say how a task ended, from the last words of its log."""
         names = [f"participants_{array}_{task}.log", f"participants.{array}.{task}.log"]
         log = next((path for name in names if (path := self.folder / name).is_file()), self.folder / names[0])
-        return Ending(_kind(log), f"{array}_{task}", log)
-
-
-def _kind(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4000))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return "never"
-    return next((kind for kind, pattern in _ENDINGS if pattern.search(text)), "unknown")
+        return Ending(kind_of_ending(log), f"{array}_{task}", log)
 
 
 def submissions(output_dir: Path) -> list[Submission]:
