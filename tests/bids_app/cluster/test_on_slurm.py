@@ -11,7 +11,20 @@ from scaae_nipype.bids_app.simulate_cli import main as simulate
 pytestmark = pytest.mark.slow
 
 N_PARTICIPANTS = 12
-OPTIONS = ("--preset", "tiny", "--train-volumes", "40", "--precision", "fp32", "--nprocs", "1", "--mem", "2G")
+OPTIONS = (
+    "--preset",
+    "tiny",
+    "--train-volumes",
+    "40",
+    "--precision",
+    "fp32",
+    "-p",
+    "none",
+    "--nprocs",
+    "1",
+    "--mem",
+    "2G",
+)
 
 
 class Chain:
@@ -49,7 +62,7 @@ class Chain:
 def chain(cluster, scaae_bids, tmp_path):
     folder = tmp_path / "a study"
     folder.mkdir()
-    more = ["--participants", str(N_PARTICIPANTS), "--runs", "1", "--volumes", "30", "--voxel-size", "8"]
+    more = ["--participants", str(N_PARTICIPANTS), "--runs", "1", "--volumes", "40", "--voxel-size", "8"]
     assert simulate([str(folder / "data"), *more]) == 0
     cluster.LONGEST = 1500
     return Chain(cluster, scaae_bids, folder)
@@ -65,7 +78,7 @@ def test_losses_are_named_and_sent_again_until_the_group_is_complete(chain, clus
     cluster.ask("scontrol", "update", f"JobId={array}_7", "MinMemoryNode=100")
     # Called again at once, nobody is sent twice.
     assert "1 due, 11 in the queue" in chain.submit("--dry-run").stdout
-    assert chain.wait(jobs["train"]) == {"COMPLETED"}
+    assert chain.wait(jobs["train"]) == {"COMPLETED"}, (chain.newest / f"train_{jobs['train']}.log").read_text()
     log = chain.newest / f"participants_{array}_5.log"
     cluster.wait_for("task 5 to be at work", lambda: log.exists() and "Input: " in log.read_text())
     cluster.ask("scancel", f"{array}_5")
