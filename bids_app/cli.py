@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ScaaeError, UsageError
 from ..signals import handle_stop_signals, stop_text
 from .exits import EXIT_FAILED, EXIT_NOTHING, EXIT_USAGE
 from .settings.asked import settings_of
 from .settings.command_line import parse
+from .settings.configuration import CONFIGURATION_FILE
 from .settings.console import Console
 from .settings.spelling import with_options
+
+if TYPE_CHECKING:
+    from .output.verdict import Call
 
 __all__ = ["main"]
 
@@ -22,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = settings_of(parse(arguments))
     except UsageError as error:
-        return _refuse(error, EXIT_USAGE)
+        return _refuse(error, EXIT_USAGE, _call_in_earlier_output(arguments))
     handle_stop_signals()
-    try:
-        from .output.verdict import Call
+    from .output.verdict import Call
 
-        call = Call(settings.output_dir, ["scaae-bids", *arguments], Console(settings.verbosity))
+    call = Call(settings.output_dir, ["scaae-bids", *arguments], Console(settings.verbosity))
+    told = None if settings.dry_run or not _takes_logs(settings.output_dir) else call
+    try:
         if settings.level == "group":
             from .group.group_call import run
         elif settings.level == "submit":
@@ -37,14 +45,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(settings, call)
     except UsageError as error:
-        return _refuse(error, EXIT_USAGE)
+        return _refuse(error, EXIT_USAGE, told)
     except ScaaeError as error:
-        return _refuse(error, EXIT_NOTHING)
+        return _refuse(error, EXIT_NOTHING, told)
     except KeyboardInterrupt as stop:
-        print(f"scaae-bids: {stop_text(stop)}", file=sys.stderr)
-        return EXIT_FAILED
+        return _end(stop_text(stop), EXIT_FAILED, told)
 
 
-def _refuse(error: ScaaeError, code: int) -> int:
-    print(f"scaae-bids: {with_options(str(error))}", file=sys.stderr)
+def _takes_logs(output_dir: Path) -> bool:
+    """Tell whether a refusal may be noted in a folder: none is made for that, and nothing put beside other things."""
+    return (output_dir / "logs").is_dir() or (output_dir.is_dir() and not any(output_dir.iterdir()))
+
+
+def _call_in_earlier_output(arguments: Sequence[str]) -> Call | None:
+    """Give the call that was not understood, where its second word is an output dataset of earlier calls."""
+    from .output.verdict import Call
+
+    folder = Path(arguments[1]).expanduser().absolute() if len(arguments) > 1 else None
+    if folder is None or not (folder / CONFIGURATION_FILE).is_file():
+        return None
+    return Call(folder, ["scaae-bids", *arguments], Console())
+
+
+def _refuse(error: ScaaeError, code: int, call: Call | None) -> int:
+    return _end(with_options(str(error)), code, call)
+
+
+def _end(message: str, code: int, call: Call | None) -> int:
+    """Say in one line why nothing was done, and write it where others look for it."""
+    print(f"scaae-bids: {message}", file=sys.stderr)
+    if call is not None:
+        with suppress(OSError):
+            call.refuse(message, code)
     return code

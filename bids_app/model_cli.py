@@ -70,6 +70,7 @@ def _import(weights: Path, out: Path | None, *, mask: Path, precision: str, name
         "Name": name or weights.stem,
         "Mode": "paper",
         "Precision": precision,
+        **({"PrecisionDemanded": True} if precision == "bf16" else {}),
         "Source": f"imported from {weights.name} in the layout of the published implementation",
         "Branches": [{"Sign": 1, "SignAgreement": None, "Flagged": False}] * 2,
         "Training": {"Undertrained": None},

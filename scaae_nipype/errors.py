@@ -7,8 +7,28 @@ from collections.abc import Sized
 __all__ = ["GridError", "InputError", "Interrupted", "ModelError", "ScaaeError", "UsageError", "refuse_unequal"]
 
 
+LONGEST, END = 2000, 300
+"""Characters of a message, and how many of them are its end, which says what to do."""
+
+
 class ScaaeError(Exception):
-    """Base of all errors whose message is written for the user: what, which file, what to do."""
+    r"""Base of all errors whose message is written for the user, in one line: what, which file, what to do.
+
+    Names and values of files are in it, and these may be anything: what cannot be printed is written as Python does,
+    and of a message of thousands of characters the middle is left out.
+
+    >>> str(ScaaeError("sub-a\nb: is odd"))
+    'sub-a\\nb: is odd'
+    """
+
+    def __init__(self, message: object = "", *more: object):
+        super().__init__(_in_one_line(str(message)), *more)
+
+
+def _in_one_line(text: str) -> str:
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - END]} … {text[-END:]}"
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 class InputError(ScaaeError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import io
 import json
 import math
 import os
-import stat
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+from .opening import PathLike, decoded, parse_json, read_bytes
+from .words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +32,20 @@ __all__ = [
     "write_json",
     "write_table",
     "write_text",
+    "writer_of",
 ]
 
-PathLike = str | os.PathLike[str]
+
+def _writing() -> str:
+    """Begin the name of what this process writes; a killed process leaves it behind."""
+    return f".writing-{os.getpid()}-{socket.gethostname().partition('.')[0]}-"
+
+
+def writer_of(path: Path) -> int | None:
+    """Give the process of this machine that writes, or wrote, a temporary file or folder; None if it is of another."""
+    number, _, rest = path.name.removeprefix(".writing-").partition("-")
+    host = socket.gethostname().partition(".")[0]
+    return int(number) if number.isdigit() and rest.startswith(f"{host}-") else None
 
 
 @contextmanager
@@ -45,7 +57,7 @@ def replacing(path: PathLike) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     extension = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=extension, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_writing(), suffix=extension, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -66,7 +78,7 @@ def replacing_folder(folder: PathLike) -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=_writing(), dir=folder.parent) as beside:
         new, old = Path(beside, "new"), Path(beside, "old")
         yield new
         there = folder.exists()
@@ -137,24 +149,10 @@ def read_text(path: PathLike, *, fallback: str | None = None) -> str:
     Raises
     ------
     InputError
-        If the file is missing, is no regular file (reading a pipe would wait for ever), or is encoded otherwise.
+        If the file is missing, is no regular file (reading a pipe would wait for ever), is larger than any text, or is
+        encoded otherwise.
     """
-    path = Path(path)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: cannot be read (it is no regular file).")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:1000]:
-        raise InputError(f"{path}: is no text in UTF-8, but in UTF-16 or no text at all; save it as UTF-8.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if fallback is not None:
-            return data.decode(fallback, errors="replace")
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}: line {line} is not in UTF-8 (perhaps Latin-1); save it as UTF-8.") from error
+    return decoded(read_bytes(path), path, fallback=fallback)
 
 
 def read_json(path: PathLike) -> dict[str, Any]:
@@ -166,8 +164,8 @@ def read_json(path: PathLike) -> dict[str, Any]:
         If the file is missing, is not JSON, or holds something else than an object.
     """
     try:
-        content = json.loads(read_text(path, fallback="cp1252"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_text(path, fallback="cp1252"))
+    except ValueError as error:
         raise InputError(f"{path}: is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object.")
@@ -194,5 +192,5 @@ def read_table(path: PathLike) -> pd.DataFrame:
     text = read_text(path)
     try:
         return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)
-    except ValueError as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
+    except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
+        raise InputError(f"{path}: is not a tab-separated table ({one_line(error)[:300]}).") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -17,6 +18,7 @@ from .files import PathLike
 from .headers import check_place
 from .images import (
     ImageLike,
+    check_memory,
     image_4d,
     mni_image,
     name_of,
@@ -163,8 +165,10 @@ class Grid:
             if len(image.shape) > 4:
                 raise InputError(f"{name}: has {len(image.shape)} axes; three, or four with time, are needed.")
             if len(image.shape) == 3:
+                check_memory(math.prod(image.shape), path, "its values")
                 with values_of(image) as values:
                     return np.asanyarray(values)[self.mask].astype(np.float32)
+            check_memory(image.shape[3] * self.n_voxels, path, "its values on this grid")
             vectors = np.empty((image.shape[3], self.n_voxels), dtype=np.float32)
             slope, intercept = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
             with values_of(image, is_scaled=False) as stored:

@@ -17,13 +17,16 @@ from nibabel.openers import ImageOpener
 
 from .errors import InputError
 from .files import PathLike, replacing
+from .opening import refuse_odd_file
 from .words import in_one_line
 
 __all__ = [
     "IMAGE_ERRORS",
     "ImageLike",
+    "check_memory",
     "count_volumes",
     "image_4d",
+    "limit_memory",
     "mni_image",
     "name_of",
     "open_image",
@@ -37,8 +40,17 @@ __all__ = [
 ImageLike = PathLike | nib.spatialimages.SpatialImage
 """An image: a file of it, or one that nibabel holds."""
 
-COMPRESSED = (".gz", ".bz2", ".zst")
+COMPRESSED = (".gz", ".mgz", ".bz2", ".zst")
 """Endings of files with a checksum at their end."""
+
+HIGHEST_RATIO = 1032
+"""How many bytes deflate makes at most of one byte of a ``.gz`` file."""
+
+SUSPICIOUS_RATIO = 50
+"""Values that are to come from a fiftieth of their bytes are counted before room is made for them."""
+
+TRUNCATED = 2
+"""A file that is not compressed and holds this part of its values was cut off: its reader says where it ends."""
 
 IMAGE_ERRORS = (
     OSError,
@@ -102,8 +114,95 @@ def open_image(path: ImageLike, *, what: str = "an image") -> nib.Nifti1Image:
     """
     if isinstance(path, nib.spatialimages.SpatialImage):
         return cast(nib.Nifti1Image, path)
+    refuse_odd_file(path)
     with reading_image(path, what=what):
-        return cast(nib.Nifti1Image, nib.load(path))
+        image = nib.load(path)
+        if not isinstance(image, nib.spatialimages.SpatialImage):
+            raise TypeError(f"it is no volume image but a {type(image).__name__}")
+        _check_size(image)
+    return cast(nib.Nifti1Image, image)
+
+
+def _check_size(image: nib.spatialimages.SpatialImage) -> None:
+    """Compare the size that a header claims with its file, before anybody makes room for it.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot hold that much.
+    """
+    proxy: Any = image.dataobj
+    if not isinstance(proxy, ArrayProxy) or not isinstance(proxy.file_like, str | os.PathLike):
+        return
+    file = Path(proxy.file_like)
+    refuse_odd_file(file)
+    if min(proxy.shape, default=1) < 1:
+        raise ValueError(f"its header claims the shape {'x'.join(map(str, proxy.shape))}")
+    claimed, there = math.prod(proxy.shape) * proxy.dtype.itemsize + int(proxy.offset), file.stat().st_size
+    is_compressed = file.name.lower().endswith(COMPRESSED)
+    if not is_compressed:
+        if claimed <= TRUNCATED * there:
+            return
+        holds = there
+    elif file.name.lower().endswith("gz") and claimed > there * HIGHEST_RATIO:
+        holds = there * HIGHEST_RATIO
+    elif claimed > there * SUSPICIOUS_RATIO:
+        holds = _count_bytes(file, claimed)
+    else:
+        return
+    if claimed > holds:
+        shape = "x".join(map(str, proxy.shape))
+        raise ValueError(
+            f"its header claims {shape} values of {proxy.dtype} ({_in_units(claimed)}), and the file of "
+            f"{_in_units(there)} cannot hold more than {_in_units(holds)}: one of both is damaged"
+        )
+
+
+def _count_bytes(file: Path, most: int) -> int:
+    """Count the bytes of a compressed file, up to `most`, in the memory of a few."""
+    count = 0
+    with ImageOpener(str(file)) as stream:
+        while count < most and (block := stream.read(2**20)):
+            count += len(block)
+    return count
+
+
+def _in_units(n_bytes: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.3g} {unit}"
+    return f"{n_bytes} bytes"
+
+
+_memory = {"bytes": math.inf}
+
+
+def limit_memory(gigabytes: float) -> None:
+    """Say how much memory the images that this process reads may take, each by itself; in GB."""
+    _memory["bytes"] = gigabytes * 1e9
+
+
+def check_memory(n_values: int, path: ImageLike, what: str) -> None:
+    """See that values fit into the memory that there is (`limit_memory`, else that of the machine) as float32.
+
+    Parameters
+    ----------
+    n_values : int
+    path : path or image
+        Whose they are, for the message.
+    what : str
+        What they are (``"its values"``).
+
+    Raises
+    ------
+    InputError
+    """
+    most = min(_memory["bytes"], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if 4 * n_values > most:
+        raise InputError(
+            f"{name_of(path)}: {what} take {4 * n_values / 1e9:.1f} GB, more than the {most / 1e9:.1f} GB of memory "
+            "that this job may use (`memory_gb`)."
+        )
 
 
 def count_volumes(path: ImageLike) -> int | None:
@@ -152,6 +251,7 @@ def read_image(path: ImageLike, *, what: str = "an image") -> tuple[np.ndarray, 
         If the file is missing, truncated or damaged.
     """
     image = open_image(path, what=what)
+    check_memory(math.prod(image.shape), path, "its values")
     with reading_image(path, what=what), values_of(image) as values:
         return np.asanyarray(values, dtype=np.float32), image
 

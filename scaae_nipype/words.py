@@ -20,6 +20,7 @@ __all__ = [
     "one_line",
     "percent",
     "plural",
+    "shown",
 ]
 
 
@@ -130,6 +131,16 @@ def in_one_line(error: BaseException) -> str:
     ('cannot read this', 'EOFError')
     """
     return one_line(error) or type(error).__name__
+
+
+def shown(value: object, most: int = 40) -> str:
+    """Write a value of a file as a message can hold it: in a line, and not longer than `most` characters.
+
+    >>> shown("rest"), shown(list(range(100)))
+    ("'rest'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …')
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def did_you_mean(word: str, possible: Collection[str]) -> str:

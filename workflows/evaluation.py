@@ -191,7 +191,7 @@ def _description(evaluation: Evaluation, *, cutoffs_given: bool, with_events: bo
         "FBNs were binarised at 0.3 of their range within the evaluation region, the part of the model's brain mask "
         "where the run has data, and compared by intersection over union (IoU) with templates "
         f"({_KNOWN.get(templates, Path(templates).name)}) and with the FBNs of later volumes; the prepared volumes "
-        f"themselves, which need no network, were scored the same way.{also}{chance} Each volume was given the state of its "
-        f"most similar template, by {rule.score_in_words}, or none below {least}; "
+        f"themselves, which need no network, were scored the same way.{also}{chance} Each volume was given the state "
+        f"of its most similar template, by {rule.score_in_words}, or none below {least}; "
         f"transitions were counted within contiguous volumes.{task} "
     )

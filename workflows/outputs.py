@@ -8,7 +8,7 @@ from typing import Any
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from ..derivatives.names import results_of, steps
+from ..derivatives.names import node_name, results_of, steps
 from ..interfaces.outputs import ParticipantReport, SaveDerivatives
 from .connections import begin, same
 
@@ -88,5 +88,5 @@ def init_reports_wf(
     workflow = LiterateWorkflow(name=name)
     for participant in participants:
         report = ParticipantReport(output_dir=output_dir, participant=participant)
-        workflow.add_nodes([pe.Node(report, name=f"report_sub_{participant}", n_procs=1, mem_gb=mem_gb)])
+        workflow.add_nodes([pe.Node(report, name=node_name(f"report_sub-{participant}"), n_procs=1, mem_gb=mem_gb)])
     return workflow

@@ -14,6 +14,9 @@ LEASE_SECONDS = 180.0
 """A lock whose owner gives no sign of life for so long is free: longer than file systems of clusters cache times."""
 
 
+_ATTEMPTS = 5
+
+
 class Lock(AbstractContextManager["Lock"]):
     """An exclusive lock on something in a shared folder: a file that its owner touches until it is done.
 
@@ -37,24 +40,32 @@ class Lock(AbstractContextManager["Lock"]):
     """
 
     def __init__(self, path: Path, subject: str, *, lease_seconds: float = LEASE_SECONDS):
-        self.subject = subject
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.subject, self._folder = subject, path.parent
         self._lease = SoftFileLease(path, lease_duration=lease_seconds, thread_local=False)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; tell whether it is ours now."""
         try:
-            self._lease.acquire(timeout=0)
+            self._take(timeout=0)
         except Timeout:
             return False
         return True
+
+    def _take(self, *, timeout: float) -> None:
+        """Take the lock in time; its folder goes when nobody has a lock there, perhaps just now."""
+        for _ in range(_ATTEMPTS):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                self._lease.acquire(timeout=timeout, poll_interval=0.5)
+                return
+        self._lease.acquire(timeout=timeout, poll_interval=0.5)
 
     def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Lock:
         """Wait for the lock, and say now and then what is waited for."""
         seconds = 2.0  # a lock that is given back at once is not worth a word
         while True:
             with suppress(Timeout):
-                self._lease.acquire(timeout=seconds, poll_interval=0.5)
+                self._take(timeout=seconds)
                 return self
             say(f"Waiting for another job ({self.owner}) to finish {self.subject}.")
             seconds = every_seconds

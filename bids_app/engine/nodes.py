@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from .machine import peak_memory_gb, restart_peak_memory
 from .plugins import choose_plugin
 from .workers import WorkerDied, log_to_file
 
-__all__ = ["Failure", "Outcome", "node_name", "run_workflow"]
+__all__ = ["Failure", "Outcome", "run_workflow"]
 
 _OUR_ERROR = re.compile(r"^\s*scaae_nipype\.errors\.\w+: (.+)$", re.MULTILINE)
 
@@ -31,15 +31,6 @@ INTERRUPTION = re.compile(
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
-
-
-def node_name(stem: str) -> str:
-    """Make a name that Nipype accepts.
-
-    >>> node_name("sub-01_task-rest_run-1")
-    'sub_01_task_rest_run_1'
-    """
-    return re.sub(r"\W", "_", stem)
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,10 @@ class Outcome:
         """Give the outputs of a node that has finished."""
         return self.finished[name].result.outputs
 
+    def within(self, prefix: str) -> Outcome:
+        """Give the steps of the nodes below a workflow, and nothing else."""
+        return Outcome(steps={name: step for name, step in self.steps.items() if name.startswith(f"{prefix}.")})
+
     def failure_within(self, prefix: str) -> Failure | None:
         """Give the first failure of a node below a workflow."""
         return next((failure for name, failure in self.failures.items() if name.startswith(f"{prefix}.")), None)
@@ -85,12 +80,14 @@ class _Watcher:
     other plugins such a node is one whose result was there.
     """
 
-    def __init__(self, tell: Callable[[str, str], None]):
-        self.tell, self.is_linear = tell, False
+    def __init__(self, tell: Callable[[str, str], None], ended: Callable[[str, Outcome], None]):
+        self.tell, self.ended, self.is_linear = tell, ended, False
         self.nodes: dict[str, Any] = {}
         self.status: dict[str, str] = {}
         self.started: dict[str, float] = {}
         self.steps: dict[str, dict[str, Any]] = {}
+        self.finished: dict[str, Any] = {}
+        self.peaks: Mapping[str, float] = {}  # GB, of nodes that ran in workers
 
     def __call__(self, node: pe.Node, status: str) -> None:
         name = node.fullname
@@ -103,10 +100,13 @@ class _Watcher:
         elif name in self.started:  # otherwise an earlier call's result was there
             self.steps[name] = {
                 "seconds": round(time.monotonic() - self.started[name], 1),
-                "peak_memory_gb": round(peak_memory_gb(), 2),
+                "peak_memory_gb": round(self.peaks.get(name, peak_memory_gb()), 2),
                 "declared_memory_gb": round(node.mem_gb, 2),
             }
         self.tell(name, status)
+        if status == "end":
+            self.finished[name] = node
+            self.ended(name, Outcome(finished=self.finished, steps=self.steps))
 
 
 def run_workflow(
@@ -119,6 +119,7 @@ def run_workflow(
     stop_on_first_crash: bool = False,
     echo: bool = False,
     tell: Callable[[str, str], None] = lambda name, status: None,
+    ended: Callable[[str, Outcome], None] = lambda name, outcome: None,
 ) -> Outcome:
     """Run a workflow to its end, failures included.
 
@@ -139,6 +140,8 @@ def run_workflow(
         Whether Nipype's own words are shown too.
     tell : callable
         Gets the full name of a node and ``start``, ``end`` or ``exception``.
+    ended : callable
+        Gets the full name of a node that has ended well, and what became of the nodes so far.
     """
     crashes = Path(workflow.base_dir) / f"crashes-{os.getpid()}"
     crashes.mkdir(parents=True, exist_ok=True)
@@ -153,19 +156,17 @@ def run_workflow(
         "check_version": "false",
     }
     log_to_file(log_file, echo=echo)
-    watcher = _Watcher(tell)
+    watcher = _Watcher(tell, ended)
     arguments = {"status_callback": watcher, "log_file": str(log_file), "echo": echo}
     plugin = choose_plugin(plugin_file, nprocs=nprocs, memory_gb=memory_gb, arguments=arguments)
     is_linear = watcher.is_linear = isinstance(plugin, LinearPlugin)
+    watcher.peaks = getattr(plugin, "peaks", {})
     error: Exception | None = None
     try:
         workflow.run(plugin=plugin)
     except Exception as raised:  # Nipype raises one of the nodes' errors again when all is done
         error = raised
     outcome = Outcome(steps=watcher.steps)
-    for name, peak in getattr(plugin, "peaks", {}).items():
-        if name in outcome.steps:
-            outcome.steps[name]["peak_memory_gb"] = round(peak, 2)
     texts = _crash_texts(crashes)
     for name, status in watcher.status.items():
         if status == "end":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ...errors import UsageError
-from ...words import did_you_mean, one_line
-from ..user_text import read_user_file
+from ...opening import parse_json
+from ...words import did_you_mean, one_line, shown
+from ..user_text import compose_yaml, read_user_file
 
 __all__ = ["BATCH", "LOCAL", "PACKAGES", "PluginFile", "read_plugin_file"]
 
@@ -72,7 +72,7 @@ def read_plugin_file(path: Path) -> PluginFile:
         if not isinstance(name, str):
             raise UsageError(f"{_WANTED}.")
         if not isinstance(arguments, dict):
-            raise UsageError(f"plugin_args must hold names and values, not {arguments!r}.")
+            raise UsageError(f"plugin_args must hold names and values, not {shown(arguments)}.")
         _check_name(name)
         _check_arguments(arguments)
     except UsageError as error:
@@ -85,13 +85,20 @@ def _content(path: Path) -> dict[str, Any]:
 
     text = read_user_file(path)
     try:
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        content = parse_json(text) if path.suffix.lower() == ".json" else _yaml(text)
     except (ValueError, yaml.YAMLError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
-        raise UsageError(f"{_WANTED} (it is not valid {kind}: {one_line(error)}).") from error
+        raise UsageError(f"{_WANTED} (it is not valid {kind}: {one_line(error)[:300]}).") from error
     if not isinstance(content, dict):
         raise UsageError(f"{_WANTED}.")
     return content
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    compose_yaml(text, yaml.SafeLoader)
+    return yaml.safe_load(text)
 
 
 def _check_name(name: str) -> None:
@@ -107,10 +114,10 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or value <= 0 or (_NUMBERS[name] is int and value != int(value)):
                 what = "whole number" if _NUMBERS[name] is int else "number"
-                raise UsageError(f"plugin_args: {name} must be a {what} above 0, not {value!r}.")
+                raise UsageError(f"plugin_args: {name} must be a {what} above 0, not {shown(value)}.")
         elif name in _SWITCHES and not isinstance(value, bool):
-            raise UsageError(f"plugin_args: {name} must be true or false, not {value!r}.")
+            raise UsageError(f"plugin_args: {name} must be true or false, not {shown(value)}.")
         elif name == "n_gpu_procs" and (type(value) is not int or value < 0):
-            raise UsageError(f"plugin_args: n_gpu_procs must be a whole number, 0 or larger, not {value!r}.")
+            raise UsageError(f"plugin_args: n_gpu_procs must be a whole number, 0 or larger, not {shown(value)}.")
         elif name == "scheduler" and value not in _SCHEDULERS:
-            raise UsageError(f"plugin_args: scheduler must be {' or '.join(_SCHEDULERS)}, not {value!r}.")
+            raise UsageError(f"plugin_args: scheduler must be {' or '.join(_SCHEDULERS)}, not {shown(value)}.")

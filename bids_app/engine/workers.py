@@ -17,6 +17,7 @@ from typing import Any
 from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
+from ...images import limit_memory
 from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
 
@@ -49,7 +50,12 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):
         self.pool = ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_start_worker,
-            initargs=(str(Path.cwd()), self.plugin_args.get("log_file"), self.plugin_args.get("echo", False)),
+            initargs=(
+                str(Path.cwd()),
+                self.plugin_args.get("log_file"),
+                self.plugin_args.get("echo", False),
+                self.memory_gb,
+            ),
             mp_context=multiprocessing.get_context("forkserver"),
         )
         self.peaks: dict[str, float] = {}
@@ -108,8 +114,9 @@ def _end(workers: Sequence[BaseProcess]) -> None:
             worker.kill()
 
 
-def _start_worker(folder: str, log_file: str | None, echo: bool) -> None:
+def _start_worker(folder: str, log_file: str | None, echo: bool, memory_gb: float) -> None:
     unblock_signals()
+    limit_memory(memory_gb)
     os.chdir(folder)
     log_to_file(log_file, echo=echo)
 

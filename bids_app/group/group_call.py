@@ -12,6 +12,7 @@ from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...maps import BRANCHES
 from ...report.group_page import group_report
 from ...words import counted, few_and_more
+from ..engine.leftovers import clear_locks, remove_half_written
 from ..engine.locks import Lock
 from ..exits import EXIT_OK
 from ..output.dataset_files import check_writable
@@ -43,8 +44,9 @@ def run(settings: Settings, call: Call) -> int:
         call.console.say("This was a dry run: nothing was written.")
         return EXIT_OK
     check_writable(settings.output_dir)
-    with Lock(settings.output_dir / "logs" / ".claims" / "group.lock", "the group"):
-        return call.carry_out(
+    claims = settings.output_dir / "logs" / ".claims"
+    with Lock(claims / "group.lock", "the group"):
+        code = call.carry_out(
             lambda: _work(settings, inputs, question, summary, call),
             summary,
             subject="the group",
@@ -53,6 +55,9 @@ def run(settings: Settings, call: Call) -> int:
             facts={"Level": "group", "ModelChecksum": inputs.model},
             note="Note: ",
         )
+    remove_half_written(settings.output_dir / name for name in ("", "logs", "group"))
+    clear_locks(claims)
+    return code
 
 
 def _question(settings: Settings, inputs: GroupInputs) -> Question:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...derivatives.names import output_name, outputs
 from ...errors import InputError
 
 __all__ = [
@@ -22,10 +23,16 @@ __all__ = [
     "list_sidecars",
     "same_label",
     "trouble_with",
+    "trouble_with_labels",
     "trouble_with_name",
 ]
 
 ANNEX_POINTER = b"/annex/objects/"
+
+LONGEST_NAME = 250
+"""Bytes of the longest name of an output; file systems take 255, and extensions differ."""
+
+_NO_LABEL = r"/\*?[]"
 
 NUMBERED = ("run", "echo", "split", "chunk", "flip", "inv")
 """Entities whose label is an index in BIDS: 1 and 01 are the same, which for other entities they are not."""
@@ -102,6 +109,26 @@ def trouble_with_name(path: Path) -> str:
     else:
         reason = f"'{twice}-' is there twice" if twice else f"'{suffix}' is no suffix"
     return f"its name is not one of BIDS: {reason}"
+
+
+def trouble_with_labels(file: BidsFile) -> str:
+    """Say why outputs cannot bear the labels of a file's name; empty if they can.
+
+    >>> trouble_with_labels(BidsFile.parse("sub-x[1]_task-rest_bold.nii.gz"))
+    "its label 'x[1]' has a [, which no output can bear: give it a label of letters and digits"
+    """
+    for label in file.entities.values():
+        sign = next((sign for sign in label if sign in _NO_LABEL or not sign.isprintable()), None)
+        if sign is not None:
+            what = f"a {sign}" if sign in _NO_LABEL else "a sign that cannot be printed"
+            return f"its label {label!r} has {what}, which no output can bear: give it a label of letters and digits"
+    longest = max(len(output_name(file.entities, meaning, ".json").encode()) for meaning in outputs())
+    if longest > LONGEST_NAME:
+        return (
+            f"its labels are too long: the names of its outputs would have {longest} bytes, and file systems take "
+            f"{LONGEST_NAME}: shorten them"
+        )
+    return ""
 
 
 def list_sidecars(directory: Path) -> tuple[BidsFile, ...]:

@@ -227,4 +227,4 @@ def _raw_around(found: list[Dataset]) -> Path | None:
 def participants_of(*roots: Path) -> list[str]:
     """List the participants that have a folder in one of these datasets, each once."""
     folders = (path for root in roots for path in root.glob("sub-*") if path.is_dir())
-    return sorted({path.name.removeprefix("sub-") for path in folders})
+    return sorted({path.name.removeprefix("sub-") for path in folders if path.name.isprintable()})

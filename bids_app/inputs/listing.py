@@ -143,16 +143,25 @@ def _parsed(paths: Collection[str]) -> tuple[BidsFile, ...]:
 
 def _misnamed(paths: Collection[str]) -> tuple[tuple[Path, str], ...]:
     """Name preprocessed BOLD images that nobody would miss, because their names cannot be taken apart."""
-    odd = (
-        Path(path)
-        for path in sorted(paths)
-        if PREPROCESSED.search(path) and _name(path).isprintable() and BidsFile.parse(path) is None
+    names = [Path(path) for path in sorted(paths) if PREPROCESSED.search(path)]
+    odd = [path for path in names if not path.name.startswith(".") and not path.name.isprintable()]
+    return (
+        *((path, trouble_with_name(path)) for path in names if path.name[0] != "." and _is_misnamed(path)),
+        *((_printable(path), "its name has a sign that cannot be printed: rename it") for path in odd),
     )
-    return tuple((path, trouble_with_name(path)) for path in odd if not path.name.startswith("."))
 
 
 def _name(path: str) -> str:
     return path.rpartition(os.sep)[2]
+
+
+def _is_misnamed(path: Path) -> bool:
+    return path.name.isprintable() and BidsFile.parse(path) is None
+
+
+def _printable(path: Path) -> Path:
+    """Write what no line of text can hold as Python does."""
+    return Path("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(path)))
 
 
 def _walk(root: Path, participants: Collection[str]) -> tuple[list[str], list[tuple[Path, str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +12,8 @@ from typing import Any
 
 from ...errors import InputError, UsageError
 from ...files import read_text
-from ...words import counted
+from ...opening import parse_json
+from ...words import counted, shown
 from .bids_names import NUMBERED, BidsFile, same_label
 
 __all__ = ["EVERYTHING", "LONG_KEYS", "Criterion", "Query", "nearest", "read_filter_file", "space_of"]
@@ -138,10 +138,10 @@ def read_filter_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is missing, is no JSON, has no ``bold`` entry, or names an unknown entity.
     """
     try:
-        filters: dict[str, Any] = json.loads(read_text(path))
+        filters: dict[str, Any] = parse_json(read_text(path))
     except InputError as error:
         raise UsageError(f"--bids-filter-file {error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"--bids-filter-file {path}: is not valid JSON ({error}).") from error
     try:
         _filter_criteria(filters)
@@ -271,7 +271,9 @@ def _filter_criteria(filters: Mapping[str, Any] | None) -> list[Criterion]:
         if not wanted or not all(
             label is None or (isinstance(label, str | int) and not isinstance(label, bool)) for label in wanted
         ):
-            raise UsageError(f'"{name}" must be a label, a list of labels, null (absent) or "*" (any), not {value!r}.')
+            raise UsageError(
+                f'"{name}" must be a label, a list of labels, null (absent) or "*" (any), not {shown(value)}.'
+            )
         labels = tuple(None if label is None else str(label).removeprefix(f"{key}-") for label in wanted)
         found.append(Criterion(key, labels, "--bids-filter-file"))
     return found

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...files import read_json
 from ...images import count_volumes
 from ...options import LONGEST_TR, SHORTEST_TR
+from ...words import shown
 
 __all__ = ["OPTION", "RunTiming", "read_timing"]
 
@@ -120,7 +121,7 @@ def _from_sidecars(sidecars: Iterable[Path], image: Path | None) -> tuple[RunTim
 def _repetition_time(value: Any, path: Path) -> float:
     number = _number(value)
     if number is None or not number > 0:
-        raise InputError(f"{path}: RepetitionTime is {_shown(value)}, not a positive number of seconds; correct it.")
+        raise InputError(f"{path}: RepetitionTime is {shown(value)}, not a positive number of seconds; correct it.")
     if not SHORTEST_TR <= number <= LONGEST_TR:
         hint = " (milliseconds?)" if SHORTEST_TR <= number / 1000 <= LONGEST_TR else ""
         raise InputError(
@@ -134,7 +135,7 @@ def _spacing(value: Any, path: Path, n_volumes: int | None, notes: list[str]) ->
     """Give the distance between volumes that are listed with their times, in s."""
     times = [_number(item) for item in value] if isinstance(value, list) else []
     if len(times) < 2 or any(time is None or time < 0 for time in times):
-        raise InputError(f"{path}: VolumeTiming is {_shown(value)}, not a list of the volumes' times in s; correct it.")
+        raise InputError(f"{path}: VolumeTiming is {shown(value)}, not a list of the volumes' times in s; correct it.")
     if n_volumes is not None and len(times) != n_volumes:
         raise InputError(
             f"{path}: VolumeTiming lists {len(times)} volumes and the image has {n_volumes}; which were taken when is "
@@ -169,7 +170,7 @@ def _inherited(contents: Iterable[tuple[Path, dict[str, Any]]], key: str) -> tup
             continue
         number = _number(value)
         if number is None or number < 0:
-            raise InputError(f"{path}: {key} is {_shown(value)}, not a number of seconds; correct it.")
+            raise InputError(f"{path}: {key} is {shown(value)}, not a number of seconds; correct it.")
         return number, path
     return None
 
@@ -179,11 +180,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
 
 
 def _same(one: float, other: float) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from .bids_names import BidsFile, trouble_with
+from .bids_names import BidsFile, trouble_with, trouble_with_labels
 from .choice import Candidate, Refusal
 from .datasets import Datasets
 from .listing import ignored_by
@@ -80,7 +80,7 @@ def usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate]
     for candidate in matching:
         file = candidate.file
         space = file.entities.get("space")
-        trouble = trouble_with(file.path)
+        trouble: object = trouble_with(file.path)
         if file.entities.get("part", "mag") != "mag":
             refused.append(Refusal(file, f"part-{file.entities['part']}, not magnitude"))
         elif file.extension not in VOLUMES:
@@ -93,7 +93,7 @@ def usable(matching: Iterable[Candidate], query: Query) -> tuple[list[Candidate]
         elif not (candidate.space.startswith("MNI152") or query.names_spaces):
             reason = f"space {candidate.space} is only taken if asked for (--space {candidate.space})"
             refused.append(Refusal(file, reason, needs_sibling=True))
-        elif trouble:
+        elif trouble or (trouble := trouble_with_labels(file)):
             refused.append(Refusal(file, str(trouble), needs_sibling=True))
         else:
             candidates.append(candidate)

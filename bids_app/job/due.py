@@ -35,7 +35,8 @@ class DueRuns:
         """Say which runs have to be done, why, and what of them, by stem."""
         model = self.models.main
         if self.settings.level == "train":
-            return {} if self.models.are_complete else {run.stem: Due("for training") for run in runs}
+            wanted = set() if self.models.are_complete else self.models.training_stems
+            return {run.stem: Due("for training") for run in runs if run.stem in wanted}
         found, options = {}, self.settings.output_options
         for run in runs:
             inputs = self._inputs_of(run)
@@ -54,6 +55,11 @@ class DueRuns:
             if due:
                 found[run.stem] = due if model is None else self._with_cost(due, run, model)
         return found
+
+    def is_recorded_since(self, run: RunInput, seconds: float) -> bool:
+        """Tell whether the record of a run was written after a point in time (s since the epoch)."""
+        path = record_path(self.settings.output_dir, run.entities["sub"], run.stem)
+        return path.is_file() and path.stat().st_mtime > seconds
 
     def record_of(self, run: RunInput) -> RunRecord | None:
         """Give the record of a run, if there is one."""

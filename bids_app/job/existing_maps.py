@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...derivatives.names import output_path
+from ...derivatives.names import node_name, output_path
 from ...errors import InputError
 from ...files import read_json, write_json
 from ...images import read_image
 from ...maps import BRANCHES
-from ..engine.nodes import node_name
 from ..settings.settings import Settings
 from .model_store import StoredModel
 

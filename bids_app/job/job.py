@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...derivatives.names import output_path
+from ...derivatives.names import node_name, output_path
 from ...workflows.model_card import training_sentence
+from ..engine.leftovers import tidy
 from ..engine.locks import Lock
 from ..inputs.plan import Inputs, RunInput
-from ..output.citation import write_methods
-from ..output.dataset_files import write_dataset_files, write_participants
+from ..output.citation import METHODS_FILES, write_methods
+from ..output.dataset_files import is_whole_page, write_dataset_files, write_participants
 from ..output.known_files import KnownFiles
 from ..output.logbook import Logbook
 from ..output.records import RunRecord, participant_log_dir
@@ -29,15 +31,20 @@ from ..settings.configuration import (
 from ..settings.console import Console
 from ..settings.settings import Settings
 from .denoised import denoised_warnings
+from .disk import DiskNeeds, disk_needs
 from .due import DueRuns
 from .existing_maps import output_id
 from .model_store import ModelStore, StoredModel, mismatches, model_name
 from .models import JobModels
 
 if TYPE_CHECKING:
-    from .stages import PreparedFiles, Stages
+    from ..engine.nodes import Outcome
+    from .stages import PreparedFiles, Stages, Written
 
 __all__ = ["Job"]
+
+ROUNDS_AT_ONCE, LEAST_AT_ONCE = 4, 16
+"""Runs for every processor, and at least, that are prepared before they are extracted: what the work folder holds."""
 
 
 class Job:
@@ -45,6 +52,10 @@ class Job:
 
     def __init__(self, settings: Settings, inputs: Inputs, content: Mapping[str, Any], console: Console):
         self.settings, self.inputs, self.console = settings, inputs, console
+        self.started, self.is_null_told = time.time(), False
+        self.prepared: dict[str, PreparedFiles] = {}  # by this call, and still in the work folder
+        self.preparations: dict[str, None] = {}  # what the Methods text says of them, and of what came after
+        self.descriptions: dict[str, None] = {}
         self.digest, self.maps = configuration_hash(content), configuration_hash(maps_of(content))
         self.scores, known = scores_of(content), known_configurations(settings.output_dir)
         files = KnownFiles(settings.inputs_by, verify=settings.verify)
@@ -76,7 +87,7 @@ class Job:
     # ---- the flow ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Do everything that is due, those participants last that other jobs are at."""
+        """Do everything that is due, some participants at a time, and those last that other jobs are at."""
         due = [run for run in self.inputs.runs if run.stem in self.due]
         if due:
             self._describe_dataset()
@@ -85,22 +96,82 @@ class Job:
         by_participant: defaultdict[str, list[RunInput]] = defaultdict(list)
         for run in due:
             by_participant[run.entities["sub"]].append(run)
-        claims = self.settings.output_dir / "logs" / ".claims"
-        locks = {label: Lock(claims / f"sub-{label}.lock", f"sub-{label}") for label in by_participant}
+        is_training = self.settings.level == "train"
+        if due and not is_training and self.models.is_to_be_fitted:
+            drawn = self.models.training_stems
+            labels = [label for label, runs in by_participant.items() if any(run.stem in drawn for run in runs)]
+            self._claim(labels, by_participant, self._fit)
+        waiting: list[str] = []
+        for labels in [list(by_participant)] if is_training else self._groups(by_participant):
+            waiting += self._claim(labels, by_participant, self._do)
+        for label in sorted(waiting):
+            if self.logbook.is_stopped:
+                break
+            with self._lock(label).acquire(self.console.say):
+                self._do(self._still_due(by_participant[label]))
+        self._complete_dataset()
+        self._report_missing()
+
+    def disk_needs(self) -> DiskNeeds:
+        """Estimate what is going to be on the disks."""
+        fitted = self.models.is_to_be_fitted or self.settings.level == "train"
+        return disk_needs(
+            self.settings,
+            [run for run in self.inputs.runs if run.stem in self.due],
+            n_training=len(self.models.training_stems) if fitted else 0,
+            at_once=self._at_once,
+        )
+
+    @property
+    def _at_once(self) -> int:
+        return max(LEAST_AT_ONCE, ROUNDS_AT_ONCE * self.settings.nprocs)
+
+    def _groups(self, by_participant: Mapping[str, list[RunInput]]) -> Iterator[list[str]]:
+        """Cut participants into groups of so many runs as are in the work folder at the same time."""
+        labels: list[str] = []
+        n_runs = 0
+        for label, runs in by_participant.items():
+            labels.append(label)
+            n_runs += len(runs)
+            if n_runs >= self._at_once:
+                yield labels
+                labels, n_runs = [], 0
+        if labels:
+            yield labels
+
+    def _lock(self, label: str) -> Lock:
+        return Lock(self.settings.output_dir / "logs" / ".claims" / f"sub-{label}.lock", f"sub-{label}")
+
+    def _claim(
+        self,
+        labels: Iterable[str],
+        by_participant: Mapping[str, list[RunInput]],
+        do: Callable[[list[RunInput]], object],
+    ) -> list[str]:
+        """Do something with the runs of participants that no other job is at; give the others."""
+        if self.logbook.is_stopped:
+            return []
+        locks = {label: self._lock(label) for label in labels}
         ours = [label for label, lock in locks.items() if lock.try_acquire()]
         try:
-            self._do([run for label in ours for run in by_participant[label]])
+            do([run for label in ours for run in self._still_due(by_participant[label])])
         finally:
             for label in ours:
                 locks[label].release()
-        for label in sorted(by_participant.keys() - set(ours)):
-            with locks[label].acquire(self.console.say):
-                runs = by_participant[label]
-                still_due = self.runs_due.find(runs)
-                self.due |= still_due
-                self.summary.before |= {run.stem for run in runs} - still_due.keys() - {self.store.name}
-                self._do([run for run in runs if run.stem in still_due])
-        self._report_missing()
+        return [label for label in locks if label not in ours]
+
+    def _still_due(self, runs: list[RunInput]) -> list[RunInput]:
+        """Leave out runs that failed before in this call, or that another job has done since it began."""
+        if self.settings.level == "train":
+            still_due = self.runs_due.find(runs)
+            self.summary.before |= self.models.names - self.summary.finished
+            return [run for run in runs if run.stem in still_due]
+        left = [run for run in runs if run.stem not in self.summary.failed]
+        touched = [run for run in left if self.runs_due.is_recorded_since(run, self.started)]
+        still_due = self.runs_due.find(touched)
+        self.due |= still_due
+        self.summary.before |= {run.stem for run in touched} - still_due.keys() - self.summary.finished
+        return [run for run in left if run not in touched or run.stem in still_due]
 
     def write_reports(self, participants: Collection[str]) -> None:
         """Do nothing but write the reports of participants again."""
@@ -115,6 +186,7 @@ class Job:
             self.summary.left = self.due.keys() - done
         if self.settings.resource_monitor:
             self.logbook.write_resources()
+        tidy(self.settings.output_dir, {run.entities["sub"] for run in self.inputs.runs if run.stem in self.due})
 
     def _describe_dataset(self) -> None:
         write_dataset_files(
@@ -125,22 +197,64 @@ class Job:
             work_dir=self.settings.work_dir,
         )
 
+    def _fit(self, runs: list[RunInput]) -> StoredModel | None:
+        """Get the model; where it is yet to be fitted, prepare those of the runs that train it."""
+        is_training = self.settings.level == "train"
+        if self.logbook.is_stopped or not runs or "the model" in self.summary.failed:
+            return None
+        if not self.models.is_to_be_fitted and not is_training:
+            return self.models.main
+        drawn = self.models.training_stems
+        prepared = self._prepare([run for run in runs if run.stem in drawn] or runs)
+        if self.logbook.is_stopped or not (prepared or self.models.main):
+            return None
+        return self.models.get_main(prepared)
+
+    def _records_of(self, runs: Iterable[RunInput]) -> dict[str, RunRecord]:
+        """Give the records of runs whose maps are there, so that only scores are computed."""
+        found = {run.stem: self.runs_due.record_of(run) for run in runs if self.due[run.stem].parts}
+        return {stem: record for stem, record in found.items() if record is not None}
+
+    def _complete_dataset(self) -> None:
+        """Write again what belongs to all runs, where it has gone or an earlier version was ended before it."""
+        output_dir = self.settings.output_dir
+        if self.settings.level == "train" or self.logbook.is_stopped or not has_results(output_dir):
+            return
+        if not all((output_dir / name).is_file() for name in ("dataset_description.json", "README", ".bidsignore")):
+            self._describe_dataset()
+        write_participants(output_dir, self.inputs)
+        model = self.models.main
+        if model is not None and not all((output_dir / name).is_file() for name in METHODS_FILES):
+            from ..output.boilerplate import write_boilerplate
+
+            write_boilerplate(self.settings, self.inputs.runs, model.folder)
+
     def _do(self, runs: list[RunInput]) -> None:
         """Take runs through all steps; of those with a record, whose maps are there, only scores are computed."""
         if self.logbook.is_stopped or not runs:
             return
-        of_runs = {run.stem: self.runs_due.record_of(run) for run in runs if self.due[run.stem].parts}
-        records = {stem: record for stem, record in of_runs.items() if record is not None}
-        prepared, preparation = self._prepare(runs, records)
+        model = self._fit(runs)
+        if self.settings.level == "train":
+            if model is not None:
+                self.models.get_for_nulls([], self.prepared, model)
+                self._clear(list(self.prepared))
+            return
+        if model is None and self.models.is_to_be_fitted:
+            return
+        prepared = self._prepare([run for run in runs if run.stem not in self.summary.failed])
+        records = self._records_of(runs)
         healthy = [run for run in runs if run.stem in prepared]
-        model = self.models.get_main(prepared) if healthy and not self.logbook.is_stopped else None
+        if not healthy or self.logbook.is_stopped:
+            return
+        model = model or self.models.get_main(prepared)
         if model is None:
             return
         tested = [run for run in healthy if run.stem not in records or "dynamics_null" in self.due[run.stem].parts]
-        null_models = self.models.get_for_nulls(tested, prepared, model)
-        if self.logbook.is_stopped or self.settings.level == "train":
+        null_models = self.models.get_for_nulls(tested, self.prepared, model)
+        if self.logbook.is_stopped:
             return
-        if null_models:
+        if null_models and not self.is_null_told:
+            self.is_null_told = True
             times = self.settings.nulls.n_surrogates
             self.console.say(
                 f"Temporal null: every run goes through the network {times} times more; how long that takes is "
@@ -155,27 +269,39 @@ class Job:
             description += "" if further in description else further
         if finished:
             write_participants(self.settings.output_dir, self.inputs)
-            write_methods(self.settings.output_dir, [preparation, training_sentence(model.card), description])
+            self.descriptions |= {description: None}
+            sentences = [*self.preparations, training_sentence(model.card), *self.descriptions]
+            write_methods(self.settings.output_dir, sentences)
             self._report({run.entities["sub"] for run in finished})
 
     # ---- step by step --------------------------------------------------------------------------------------------
 
-    def _prepare(self, runs: list[RunInput], records: Mapping[str, RunRecord]) -> tuple[dict[str, PreparedFiles], str]:
-        """Prepare runs; of those with a record, whose maps are there, only the same as before will do."""
-        grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
-        prepared, outcome, workflow = self.stages.prepare(runs, grid_mask)
-        self.logbook.keep(outcome)
-        kept = [run for run in runs if run.stem in records]
-        new = [run for run in runs if run.stem not in records]
-        self.logbook.note_failures([*new, *kept], outcome, workflow.name, records)
-        if kept:
-            from .rescoring import prepared_as_before
+    def _prepare(self, runs: list[RunInput]) -> dict[str, PreparedFiles]:
+        """Prepare runs, each once; of those whose maps are there, only the same as before will do."""
+        missing, records = [run for run in runs if run.stem not in self.prepared], self._records_of(runs)
+        if missing:
+            grid_mask = None if self.settings.model is None else self.settings.model / "mask.nii.gz"
+            prepared, outcome, workflow = self.stages.prepare(missing, grid_mask)
+            self.preparations |= {workflow.visit_desc(): None}
+            self.logbook.keep(outcome)
+            kept = [run for run in missing if run.stem in records]
+            new = [run for run in missing if run.stem not in records]
+            self.logbook.note_failures([*new, *kept], outcome, workflow.name, records)
+            if kept:
+                from .rescoring import prepared_as_before
 
-            for run in kept:
-                if run.stem in prepared and (reason := prepared_as_before(self.stages, run, prepared[run.stem])):
-                    self.logbook.fail(run.stem, reason)
-                    del prepared[run.stem]
-        return prepared, workflow.visit_desc()
+                for run in kept:
+                    if run.stem in prepared and (reason := prepared_as_before(self.stages, run, prepared[run.stem])):
+                        self.logbook.fail(run.stem, reason)
+                        del prepared[run.stem]
+            self.prepared |= prepared
+        return {run.stem: self.prepared[run.stem] for run in runs if run.stem in self.prepared}
+
+    def _clear(self, stems: Iterable[str]) -> None:
+        """Free the place of runs in the work folder."""
+        for stem in stems:
+            self.stages.clear(node_name(stem))
+            self.prepared.pop(stem, None)
 
     def _extract(
         self,
@@ -188,16 +314,21 @@ class Job:
         for run in runs:
             if run.stem not in null_models:
                 self._remove_null(run)
-        written, outcome, workflow = self.stages.extract(runs, prepared, model, null_models)
-        self.logbook.keep(outcome)
-        self.logbook.note_failures(runs, outcome, workflow.name, model=model.checksum)
-        finished = [run for run in runs if run.stem in written]
-        for run in finished:
-            result = written[run.stem]
+        finished: list[RunInput] = []
+
+        def keep(run: RunInput, result: Written, steps: Outcome) -> None:
+            """Record a run at once, so that it is done whatever comes, and free its place in the work folder."""
+            self.logbook.keep_resources(steps)
             warnings = [*result.warnings, *mismatches(model.card, prepared[run.stem].metadata)]
             warnings += denoised_warnings(self.settings, run)
             self.logbook.finish(run, model=result.model, outputs=result.files, warnings=warnings)
-        return finished, workflow.visit_desc()
+            self._clear([run.stem])
+            finished.append(run)
+
+        outcome, workflow = self.stages.extract(runs, prepared, model, null_models, keep=keep)
+        self.logbook.keep(outcome)
+        self.logbook.note_failures(runs, outcome, workflow.name, model=model.checksum)
+        return sorted(finished, key=runs.index), workflow.visit_desc()
 
     def _add(
         self,
@@ -232,6 +363,7 @@ class Job:
                 outputs=written[run.stem],
                 warnings=[*warnings, *mismatches(model.card, prepared[run.stem].metadata)],
             )
+            self._clear([run.stem])
         return [addition.run for addition in finished], describe(self.stages, finished, model)
 
     def _remove_null(self, run: RunInput) -> None:
@@ -243,8 +375,10 @@ class Job:
         outcome = self.stages.report(sorted(participants))
         self.logbook.keep_resources(outcome)
         for participant in sorted(participants):
-            name = f"reports_wf.report_sub_{participant}"
-            if name in outcome.failures:
+            name = f"reports_wf.{node_name(f'report_sub-{participant}')}"
+            if name not in outcome.failures:
+                self.summary.reports.add(participant)
+            else:
                 folder = participant_log_dir(self.settings.output_dir, participant)
                 self.logbook.fail(f"report of sub-{participant}", outcome.failures[name].kept_in(folder).message)
 
@@ -256,7 +390,7 @@ class Job:
         missing = {
             label
             for label in {run.entities["sub"] for run in self.inputs.runs if run.stem not in failed}
-            if not (output_dir / f"sub-{label}.html").exists()
+            if not is_whole_page(output_dir / f"sub-{label}.html")
             and has_results(output_dir, label)
             and f"report of sub-{label}" not in failed
         }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...derivatives.names import participant_of
 from ...errors import ScaaeError, UsageError
+from ...files import read_json, write_json
 from ...words import counted
 from ..inputs.datasets import has_bold, participants_of
 from ..inputs.plan import Inputs, RunInput
 from ..output.logbook import Logbook
 from ..settings.settings import Settings
 from .crossfit import Fold, FoldModels, check_participants, check_training_runs, checksums_of_folds, fit_missing
+from .draw import Draw, draw_runs
 from .model_store import ModelStore, StoredModel
 
 if TYPE_CHECKING:
@@ -41,6 +44,27 @@ class JobModels:
         """The main model as it is now; one that is to be replaced does not count."""
         there = self.store.find()
         return None if there is None or there.checksum == self.unwanted else there
+
+    @cached_property
+    def drawn(self) -> Draw:
+        """The runs of this call that a model is, or would be, fitted to."""
+        return draw_runs(self.inputs, self.settings)
+
+    @property
+    def training_stems(self) -> set[str]:
+        """Stems of the runs that trained the main model, or will."""
+        main = self.main
+        return {*main.training_runs} if main is not None else {run.stem for run in self.drawn.runs}
+
+    @property
+    def is_to_be_fitted(self) -> bool:
+        """Whether no model is given and none is there."""
+        return self.settings.model is None and self.main is None
+
+    @property
+    def plan(self) -> str:
+        """What a model will be fitted to, where that is not everything; empty where it is, or where there is one."""
+        return f"A model will be fitted to {self.drawn}." if self.is_to_be_fitted and not self.drawn.is_all else ""
 
     @property
     def names(self) -> set[str]:
@@ -111,6 +135,7 @@ class JobModels:
             return None
         if not was_there:
             self._introduce(model)
+            self.stages().clear("training_wf")
         if self.settings.level == "train":
             summary.finished |= {self.store.name} - summary.before
         return model
@@ -120,8 +145,15 @@ class JobModels:
         if n_folds:  # before anything is trained, so that another number can still be given for this output
             check_participants({participant_of(stem) for stem in prepared}, n_folds)
         then = f" Then {n_folds} more for --cross-fit, each without one part of the participants." if n_folds else ""
-        self.logbook.console.say(f"Fitting a model to {counted(len(prepared), 'run')}.{then}")
-        return self._train(prepared)
+        drawn = self.drawn
+        what = counted(len(prepared), "run") if drawn.is_all or len(prepared) < len(drawn.runs) else str(drawn)
+        self.logbook.console.say(f"Fitting a model to {what}.{then}")
+        folder = self._train(prepared)
+        if not drawn.is_all:
+            card = read_json(folder / "card.json")
+            card["Training"] = {**card.get("Training", {}), "DrawnFrom": drawn.account}
+            write_json(card, folder / "card.json")
+        return folder
 
     def _train(self, prepared: Mapping[str, PreparedFiles], name: str = "training_wf") -> Path:
         folder, outcome = self.stages().train(prepared, anew=self.settings.retrain, name=name)
@@ -165,6 +197,8 @@ class JobModels:
         by_participant = fit_missing(
             models, folds, make=lambda fold: self._train_fold(fold, prepared), fail=self.logbook.fail, say=say
         )
+        for fold in due:
+            self.stages().clear(f"training_{fold.label}_wf", f"preparation_{fold.label}_wf")
         if settings.level == "train":
             summary = self.logbook.summary
             summary.finished |= {there.folder.name for there in models.there().values()} - summary.before

@@ -18,6 +18,7 @@ from ..settings.console import Console
 from ..settings.settings import Settings
 from .before_start import check_before_start, check_machine, check_models_there, make_work_dir
 from .denoised import check_denoised, denoised_warnings
+from .disk import check_disk, place_in_words
 from .job import Job
 
 __all__ = ["plan_job", "run"]
@@ -41,10 +42,13 @@ def run(settings: Settings, call: Call) -> int:
     if not settings.reports_only:
         _show_plan(job, kept)
         job.models.check_cross_fit()
-        if job.due:
-            job.models.check_selection()
         if settings.verify:
             check_models_there(settings.output_dir / "models" / name for name in sorted(job.models.names))
+        if job.due:
+            job.models.check_selection()
+            needs = job.disk_needs()
+            console.say(place_in_words(settings, needs))
+            check_disk(settings, needs)
     if settings.dry_run:
         if job.due:
             check_before_start(settings, console)
@@ -111,7 +115,8 @@ def _show_plan(job: Job, kept: list[str]) -> None:
     settings, say = job.settings, job.console.say
     if not settings.boilerplate_only:
         reasons = {} if settings.level == "train" else job.due
-        say("\n".join([plan_text(job.inputs, job.summary.before, reasons=reasons), *kept]))
+        drawn = [job.models.plan] if job.due and job.models.plan else []
+        say("\n".join([plan_text(job.inputs, job.summary.before, reasons=reasons), *drawn, *kept]))
     for run in job.inputs.runs:
         for text in denoised_warnings(settings, run):
             say(f"{run.stem}: {text}")

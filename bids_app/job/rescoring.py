@@ -9,13 +9,13 @@ from typing import Any
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from ...derivatives.names import output_path, outputs
+from ...derivatives.names import node_name, output_path, outputs
 from ...errors import InputError
 from ...files import read_json
 from ...options import Evaluation
 from ...workflows import init_additions_wf, init_networks_wf
 from ...workflows.additions import ADDED
-from ..engine.nodes import Outcome, node_name
+from ..engine.nodes import Outcome
 from ..inputs.plan import RunInput
 from ..settings.option_table import PARTS
 from .existing_maps import check_same_run, fbn_paths, find_signed_maps, restore_metadata

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from ...derivatives.names import node_name
 from ...errors import ScaaeError
 from ...files import read_json
 from ...options import Nulls
@@ -28,7 +30,7 @@ from ...workflows.evaluation import EVALUATION_STEPS
 from ...workflows.networks import NETWORKS
 from ...workflows.nulls import NULL_STEPS
 from ..engine.locks import Lock
-from ..engine.nodes import Outcome, node_name, run_workflow
+from ..engine.nodes import Outcome, run_workflow
 from ..engine.workers import log_to_file
 from ..inputs.plan import RunInput
 from ..inputs.run_timing import read_timing
@@ -50,7 +52,7 @@ class PreparedFiles:
     out_samples: str
     out_metadata: str
 
-    @property
+    @cached_property
     def metadata(self) -> dict[str, Any]:
         """What was done to it."""
         return read_json(self.out_metadata)
@@ -159,35 +161,58 @@ class Stages:
         prepared: Mapping[str, PreparedFiles],
         model: StoredModel,
         null_models: Mapping[str, StoredModel],
-    ) -> tuple[dict[str, Written], Outcome, LiterateWorkflow]:
-        """Extract, score and write networks; say of those runs that went well what was written, by stem.
+        *,
+        keep: Callable[[RunInput, Written, Outcome], None],
+    ) -> tuple[Outcome, LiterateWorkflow]:
+        """Extract, score and write networks; `keep` gets every run that went well, and its steps, when it is done.
 
         Temporal nulls are of `null_models` (stem to model); a run that has none goes without.
         """
-        settings, runs = self.settings, list(runs)
+        runs = list(runs)
         surrogates = self.surrogates(model)
         workflow = self.workflow(f"networks_{model.checksum[:8]}_wf")
         for run in runs:
             null_model = null_models.get(run.stem)
             workflow.add_nodes([self._networks_of(run, prepared[run.stem], model, surrogates, null_model)])
-        outcome = self.run(workflow)
-        written = {}
-        for run in runs:
-            name = f"{workflow.name}.{node_name(run.stem)}"
-            save = f"{name}.derivatives_wf.save"
-            if save in outcome.finished:
-                files = outcome.outputs(save).out_files
-                account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
-                steps = [f"{name}.networks_wf.evaluation_wf.{step}" for step in EVALUATION_STEPS]
-                steps += [f"{name}.networks_wf.nulls_wf.{step}" for step in NULL_STEPS]
-                accounts = [read_json(outcome.outputs(step).out_metadata) for step in steps if step in outcome.finished]
-                said = [*prepared[run.stem].metadata["Warnings"], *(text for a in accounts for text in a["Warnings"])]
-                written[run.stem] = Written(
-                    files=tuple(str(Path(file).relative_to(settings.output_dir)) for file in files),
-                    model=account["ModelChecksum"],
-                    warnings=tuple(dict.fromkeys(said)),
-                )
-        return written, outcome, workflow
+        waiting = {f"{workflow.name}.{node_name(run.stem)}.derivatives_wf.save": run for run in runs}
+
+        def ended(node: str, so_far: Outcome) -> None:
+            if node in waiting:
+                run, name = waiting[node], node.removesuffix(".derivatives_wf.save")
+                keep(run, self._written(name, prepared[run.stem], so_far), so_far.within(name))
+                del waiting[node]
+
+        def try_ended(node: str, so_far: Outcome) -> None:
+            with suppress(Exception):  # Nipype would take it for the node's; it comes again below
+                ended(node, so_far)
+
+        outcome = self.run(workflow, try_ended)
+        for node in [node for node in waiting if node in outcome.finished]:
+            ended(node, outcome)
+        return outcome, workflow
+
+    def _written(self, name: str, prepared: PreparedFiles, outcome: Outcome) -> Written:
+        """Collect what a run's nodes (below `name`) have written and said."""
+        files = outcome.outputs(f"{name}.derivatives_wf.save").out_files
+        account = read_json(outcome.outputs(f"{name}.networks_wf.extract").out_metadata)
+        steps = [f"{name}.networks_wf.evaluation_wf.{step}" for step in EVALUATION_STEPS]
+        steps += [f"{name}.networks_wf.nulls_wf.{step}" for step in NULL_STEPS]
+        accounts = [read_json(outcome.outputs(step).out_metadata) for step in steps if step in outcome.finished]
+        said = [*prepared.metadata["Warnings"], *(text for a in accounts for text in a["Warnings"])]
+        return Written(
+            files=tuple(str(Path(file).relative_to(self.settings.output_dir)) for file in files),
+            model=account["ModelChecksum"],
+            warnings=tuple(dict.fromkeys(said)),
+        )
+
+    def clear(self, *names: str) -> None:
+        """Remove what workflows and runs of these names left in the work folder, unless it is to be kept."""
+        if self.settings.keep_work:
+            return
+        for name in names:
+            for folder in (self.folder / name, *self.folder.glob(f"*_wf/{name}")):
+                if not folder.parent.name.startswith("preparation_fold"):  # another job may train on these
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def surrogates(self, model: StoredModel, *, of_matches: bool = True, of_scores: bool = True) -> SurrogateFiles:
         """Make what matches are tested against, and what scores are held against, as far as it is asked for."""
@@ -326,8 +351,10 @@ class Stages:
         """Make an empty workflow in the working folder."""
         return LiterateWorkflow(name=name, base_dir=str(self.folder))
 
-    def run(self, workflow: LiterateWorkflow) -> Outcome:
-        """Run a workflow as the settings say."""
+    def run(
+        self, workflow: LiterateWorkflow, ended: Callable[[str, Outcome], None] = lambda node, so_far: None
+    ) -> Outcome:
+        """Run a workflow as the settings say; `ended` gets the name of every node that went well, and all so far."""
         settings, log_file = self.settings, self.folder / "nipype.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         echo = settings.verbosity > 1
@@ -343,6 +370,7 @@ class Stages:
             stop_on_first_crash=settings.stop_on_first_crash,
             echo=echo,
             tell=self.tell,
+            ended=ended,
         )
 
 

@@ -10,7 +10,10 @@ from ..._version import __version__
 from ...derivatives.names import shipped
 from ...files import write_text
 
-__all__ = ["methods_text", "references_bib", "write_methods"]
+__all__ = ["METHODS_FILES", "methods_text", "references_bib", "write_methods"]
+
+METHODS_FILES = ("logs/CITATION.md", "logs/CITATION.bib")
+"""The Methods text and its references, below the output dataset."""
 
 _OPENING = (
     f"Functional brain networks of single fMRI volumes were computed with *scaae-nipype* {__version__}, which is based "
@@ -45,8 +48,8 @@ def references_bib(paragraphs: Iterable[str]) -> str:
 def write_methods(output_dir: Path, paragraphs: Iterable[str]) -> None:
     """Write ``logs/CITATION.md`` and ``logs/CITATION.bib``."""
     paragraphs = [_OPENING, *paragraphs]
-    write_text(methods_text(paragraphs), output_dir / "logs" / "CITATION.md")
-    write_text(references_bib(paragraphs), output_dir / "logs" / "CITATION.bib")
+    write_text(methods_text(paragraphs), output_dir / METHODS_FILES[0])
+    write_text(references_bib(paragraphs), output_dir / METHODS_FILES[1])
 
 
 def _cited(text: str) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 from ..._version import __version__
 from ...derivatives.names import output_name, output_path, outputs, run_folder
 from ...errors import InputError, UsageError
-from ...files import read_json, write_json, write_table, write_text
+from ...files import read_json, read_text, write_json, write_table, write_text
+from ..engine.locks import Lock
 from ..inputs.datasets import participants_of
 from ..inputs.participants import first_table
 from ..inputs.plan import Inputs, RunInput
@@ -24,6 +25,7 @@ __all__ = [
     "check_writable",
     "dataset_description",
     "ignore",
+    "is_whole_page",
     "part_of",
     "participants_with_results",
     "sources_of",
@@ -58,7 +60,8 @@ sub-XX/[ses-YY/]func/            what was computed, each file with a JSON sideca
 models/                          the model that was applied, with its card; with --cross-fit those of the folds
 group.html, group/               report and tables over participants, after the group level
 logs/CITATION.md                 text for a Methods section, with references
-logs/status.json                 how the last call ended
+logs/status.json                 how the last call ended, and what became of every run
+logs/scaae-bids_*.json, *.log    the same of every call, and what it said
 sub-XX/log/                      a record of every run, and details of crashes
 
 Images lie on a 4 mm grid in MNI space and keep the number of volumes of the input. Volumes that were not used (dummy
@@ -188,7 +191,7 @@ def write_dataset_files(
 def ignore(output_dir: Path, patterns: Iterable[str] = _IGNORED) -> None:
     """List what BIDS has no name for in ``.bidsignore``, below what stands there already."""
     path = output_dir / ".bidsignore"
-    there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    there = read_text(path, fallback="cp1252").splitlines() if path.is_file() else []
     write_text("\n".join(dict.fromkeys([*there, *patterns])) + "\n", path)
 
 
@@ -211,13 +214,31 @@ def participants_with_results(output_dir: Path, asked: Collection[str] = ()) -> 
 
 
 def write_participants(output_dir: Path, inputs: Inputs) -> None:
-    """Carry the input's table of participants over, with the rows of those who are in the output."""
+    """Carry the input's table of participants over, with the rows of those who are in the output.
+
+    One job at a time does: otherwise one that has seen fewer participants may be the last to write.
+    """
+    with Lock(output_dir / "logs" / ".claims" / "participants.lock", "writing participants.tsv"):
+        _write_participants(output_dir, inputs)
+
+
+def _write_participants(output_dir: Path, inputs: Inputs) -> None:
     there = [f"sub-{label}" for label in participants_of(output_dir)]
     found, _ = first_table(list(inputs.roots.values())[::-1], participants_of(output_dir, *inputs.roots.values()))
     if found is not None and not (rows := found.rows[found.rows["participant_id"].isin(there)]).empty:
         write_table(rows, output_dir / "participants.tsv")
         with suppress(InputError):
             write_json(read_json(found.path.with_suffix(".json")), output_dir / "participants.json")
+
+
+def is_whole_page(path: Path) -> bool:
+    """Tell whether a page is there, to its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 100))
+            return b"</html>" in file.read()
+    except OSError:
+        return False
 
 
 def _description(root: Path) -> Mapping[str, Any]:

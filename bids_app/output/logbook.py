@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ...derivatives.names import node_name
 from ...files import write_table
-from ..engine.nodes import Outcome, node_name
+from ..engine.nodes import Outcome
 from ..inputs.plan import Inputs, RunInput
 from ..settings.console import Console
 from .dataset_files import all_outputs
@@ -54,10 +55,13 @@ class Logbook:
         self.known, self.roots = known or KnownFiles(), tuple(inputs.roots.values())
         self.maps, self.scores = maps, scores
         self._stems = {node_name(run.stem): run.stem for run in inputs.runs}
+        people = (run.entities["sub"] for run in inputs.runs)
+        self._stems |= {node_name(f"report_sub-{label}"): f"sub-{label}" for label in people}
         self.summary = Summary(
-            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault}
+            missed={skip.path.name.partition("_desc-")[0]: skip.reason for skip in inputs.skipped if skip.is_fault},
+            participants={run.stem: run.entities["sub"] for run in inputs.runs},
         )
-        self.resources: list[dict[str, Any]] = []
+        self._kept: set[str] = set()  # nodes whose steps are among them
         self.is_stopped = False
 
     # ---- steps ---------------------------------------------------------------------------------------------------
@@ -69,6 +73,8 @@ class Logbook:
             self.console.say(f"{subject}: {_SAID.get(step, f'{step} done')}", level=0 if step in _SAID else 1)
         elif status == "start":
             self.console.say(f"{subject}: {step} starts", level=1)
+        self.summary.stages[subject] = {"start": step, "end": f"{step} done"}.get(status, f"{step} failed")
+        self.summary.tell()
 
     def keep(self, outcome: Outcome) -> None:
         """Keep what the steps of a workflow needed, and whether nothing is to be started after it."""
@@ -77,13 +83,17 @@ class Logbook:
 
     def keep_resources(self, outcome: Outcome) -> None:
         """Keep what the steps of a workflow needed."""
-        for node, step in outcome.steps.items():
-            self.resources.append({"run": self._subject_of(node), "step": _step_of(node), **step})
+        for node in [node for node in outcome.steps if node not in self._kept]:
+            self._kept.add(node)
+            told = {"run": self._subject_of(node), "step": _step_of(node), **outcome.steps[node]}
+            failure = outcome.failures.get(node)
+            self.summary.steps.append(told if failure is None else {**told, "message": failure.message})
 
     def write_resources(self) -> None:
         """Write what the steps of this call needed, if any ran."""
-        if self.resources:
-            write_table(pd.DataFrame(self.resources), self.output_dir / "logs" / "resources.tsv")
+        if self.summary.steps:
+            table = pd.DataFrame(self.summary.steps).drop(columns="message", errors="ignore")
+            write_table(table, self.output_dir / "logs" / "resources.tsv")
 
     # ---- runs ----------------------------------------------------------------------------------------------------
 
@@ -118,6 +128,7 @@ class Logbook:
             message = failure.kept_in(participant_log_dir(self.output_dir, run.entities["sub"])).message
             if run.stem not in records:
                 self.remove_outputs(all_outputs(run))
+                self._remove_report(run)
                 self._record(run, "failed", message=message, model=model)
                 self.fail(run.stem, message)
                 continue
@@ -210,7 +221,7 @@ class Logbook:
         return self.known.note_inputs(named_by_place(run.files, self.roots))
 
     def _steps_of(self, run: RunInput) -> list[dict[str, Any]]:
-        return [step for step in self.resources if step["run"] == run.stem]
+        return [step for step in self.summary.steps if step["run"] == run.stem]
 
     def _subject_of(self, node: str) -> str:
         """Give the stem of the run that a node belongs to, or what else it is about."""

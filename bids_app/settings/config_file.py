@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ...opening import parse_json
 from ...words import one_line
-from ..user_text import read_user_file
+from ..user_text import compose_yaml, read_user_file
 from .parsing import Parser
 
 __all__ = ["ConfigFile", "read_config_file"]
@@ -155,7 +155,7 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
     kind = path.suffix.lower()
     try:
         if kind == ".json":
-            content = json.loads(text, object_pairs_hook=_once_each)
+            content = parse_json(text, pairs=_once_each)
         elif kind == ".toml":
             content = tomllib.loads(text)
         else:
@@ -163,10 +163,10 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
     except UsageError:
         raise
     except ValueError as error:
-        name = "TOML" if kind == ".toml" else "JSON"
-        raise UsageError(f"is not valid {name} ({error}).") from error
+        name = {".toml": "TOML", ".json": "JSON"}.get(kind, "YAML")
+        raise UsageError(f"is not valid {name} ({one_line(error)[:300]}).") from error
     except Exception as error:  # yaml's errors share no base with the standard ones
-        raise UsageError(f"is not valid YAML ({one_line(error)}).") from error
+        raise UsageError(f"is not valid YAML ({one_line(error)[:300]}).") from error
     if not isinstance(content, dict):
         raise UsageError("holds no options; write one per line, for example `nprocs: 2`.")
     return content
@@ -175,7 +175,7 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
 def _yaml(text: str) -> Any:
     import yaml
 
-    tree = yaml.compose(text, Loader=yaml.BaseLoader)
+    tree = compose_yaml(text, yaml.BaseLoader)
     if isinstance(tree, yaml.MappingNode):
         _once_each([(str(key.value), None) for key, _ in tree.value])
     return yaml.load(text, Loader=yaml.BaseLoader)  # keeps 01 a label; builds text, lists and mappings only

@@ -11,6 +11,7 @@ from typing import Any
 from ..._version import __version__
 from ...errors import InputError, ModelError, UsageError
 from ...files import read_json, write_json
+from ...opening import open_regular
 from ...options import BASELINES, USUAL_SURROGATES
 from ...preparation.strategies import choose_strategy
 from ..engine.locks import Lock
@@ -236,7 +237,9 @@ def file_checksum(path: Path) -> str:
         If the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+    except InputError as error:
+        raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -38,11 +36,10 @@ class Console:
         self._lines += [f"{stamp} {line}" for line in text.splitlines()]
         self._write()
 
-    def log_to(self, folder: Path, command: Sequence[str]) -> Path:
+    def log_to(self, folder: Path, command: Sequence[str], name: str) -> Path:
         """Start the log file of this call, with everything said so far."""
         folder.mkdir(parents=True, exist_ok=True)
-        host = socket.gethostname().partition(".")[0]
-        self._log_file = folder / f"scaae-bids_{time.strftime('%Y%m%dT%H%M%S')}_{host}_{os.getpid()}.log"
+        self._log_file = folder / f"{name}.log"
         self._lines.insert(0, " ".join(command))
         self._write()
         return self._log_file

@@ -131,6 +131,7 @@ _NETWORKS_AND_SCORES = (
     # Which model is applied decides, not how it came to be: records know models by their weights.
     Option("retrain", ("--retrain",), at="runs", of_training=True),
     Option("fit_selection", ("--fit-selection",), at="runs", of_training=True),
+    Option("train_runs", ("--train-runs",), "auto|N", at="runs", of_training=True),
     Option("train_volumes", ("--train-volumes",), "auto|N", of_training=True, **_maps("TrainVolumes")),
     Option("precision", ("--precision",), of_training=True, **_maps("Precision")),
     Option("seed", ("--random-seed",), "N", **{**_maps("Seed"), "at": "all"}),
@@ -205,6 +206,7 @@ _MACHINE = (
     Option("plugin_file", ("--use-plugin", "--nipype-plugin-file"), "FILE", at="steps"),
     Option("work_dir", ("-w", "--work-dir"), "DIR"),
     Option("clean_work_dir", ("--clean-workdir",), at="steps"),
+    Option("keep_work", ("--keep-workdir",), at="steps"),
     Option("resource_monitor", ("--resource-monitor",), at="steps"),
     Option("write_graph", ("--write-graph",), at="steps"),
 )

@@ -140,6 +140,13 @@ class Settings:
     fit_selection: bool = setting(
         False, "where there is no model, fit one to the named participants alone, although the dataset has more"
     )
+    train_runs: Literal["auto"] | int = setting(
+        "auto",
+        "runs to draw for training, spread over sites and participants",
+        low=1,
+        words=("auto",),
+        default="100, or more until they have enough volumes; in paper mode: all",
+    )
     evaluation: Evaluation = field(default_factory=Evaluation)
     fetch_templates: bool = setting(False, "get the maps of smith2009 from the network where they are missing")
     nulls: Nulls = field(default_factory=Nulls)
@@ -163,6 +170,7 @@ class Settings:
         Path("work"), "intermediate results, private to you, in a folder scaae_nipype inside", kind="folder"
     )
     clean_work_dir: bool = setting(False, "empty the work folder first")
+    keep_work: bool = setting(False, "keep intermediate results of runs that are done")
     resource_monitor: bool = setting(False, "write time and memory of every step to logs/")
     write_graph: bool = setting(False, "draw the workflows into logs/")
 

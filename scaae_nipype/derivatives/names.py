@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -110,6 +112,20 @@ def run_stem(entities: Mapping[str, str]) -> str:
     'sub-01_task-rest_run-01_space-MNI152NLin6Asym'
     """
     return _join({key: value for key, value in entities.items() if key not in ("res", "desc")})
+
+
+def node_name(stem: str) -> str:
+    """Make a name that Nipype accepts for a node, another one for every stem.
+
+    >>> node_name("sub-01_task-rest_run-1")
+    'sub_01_task_rest_run_1'
+    >>> node_name("sub-a b"), node_name("sub-a+b")
+    ('sub_a_b_15ceb7', 'sub_a_b_000051')
+    """
+    plain = re.sub(r"[^0-9A-Za-z_]", "_", stem)
+    if re.fullmatch(r"[0-9A-Za-z_-]+", stem):
+        return plain
+    return f"{plain}_{hashlib.sha256(stem.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
 def participant_of(stem: str) -> str:

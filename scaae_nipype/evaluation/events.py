@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import PathLike, read_table, write_json, write_table
+from ..words import few_and_more
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -73,7 +74,7 @@ def read_events(path: PathLike) -> pd.DataFrame:
     """
     table = read_table(path)
     if "onset" not in table:
-        raise InputError(f"{path}: has no column 'onset'; its columns are {', '.join(map(str, table.columns))}.")
+        raise InputError(f"{path}: has no column 'onset'; its columns are {few_and_more(table.columns, 10)}.")
     found = pd.DataFrame(
         {
             "onset": pd.to_numeric(table["onset"], errors="coerce"),

@@ -91,6 +91,8 @@ def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     if "float" in str(field.type):
         return quantity(known.low, known.high or inf, known.unit, first, **metadata)
     number = {"low": known.low, "high": known.high}
+    if known.zero and default == field.default:  # a node with another default than the group's exists for it
+        return traits.Either(traits.Range(**number), traits.Enum(0), default=default, **metadata)
     if known.words:
         return traits.Either(traits.Enum(*known.words), traits.Range(**number), default=default, **metadata)
     return traits.Range(**number, **({} if default is None else {"value": default}), **metadata)

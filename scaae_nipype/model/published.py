@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..files import PathLike
+from ..opening import refuse_odd_file
 from ..words import counted
 from .network.autoencoder import CODE_EDGE, SCAAE
 
@@ -78,10 +79,13 @@ def read_published_weights(path: PathLike, network: SCAAE) -> None:
         If the file is no plain state dict, or a tensor is missing, unknown, of another shape or not finite.
     """
     try:
+        refuse_odd_file(path)
         Path(path).open("rb").close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch on old pickles; the errors say enough
             theirs = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError as error:
+        raise ModelError(str(error)) from error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
     except pickle.UnpicklingError as error:

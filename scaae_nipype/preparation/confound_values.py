@@ -8,7 +8,6 @@ import io
 import re
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import PathLike
+from ..opening import LARGEST_TEXT, read_bytes
+from ..words import shown
 
 __all__ = ["empty_columns", "numbers", "read_cells"]
 
@@ -69,9 +70,12 @@ def read_cells(path: PathLike) -> pd.DataFrame:
 
 def _text(path: PathLike) -> str:
     try:
-        content = Path(path).read_bytes()
+        content = read_bytes(path)
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(LARGEST_TEXT + 1)
+            if len(content) > LARGEST_TEXT:
+                raise InputError(f"{path}: is larger than {LARGEST_TEXT // 2**20} MiB when unpacked; no table is.")
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: cannot be read ({reason}).") from error
@@ -137,7 +141,7 @@ def numbers(table: pd.DataFrame, columns: Iterable[str], source: Any) -> pd.Data
         for row, value in enumerate(values):
             if isinstance(value, str):
                 raise InputError(
-                    f"{source}: a confound is not a number: column {name}, {_where(row)}, holds {value!r}; "
+                    f"{source}: a confound is not a number: column {name}, {_where(row)}, holds {shown(value)}; "
                     f"{_advice(value)}."
                 )
         chosen[name] = np.array(values, dtype=float)

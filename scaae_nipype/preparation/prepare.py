@@ -12,7 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import PathLike
 from ..grid import Grid, load_grid
-from ..images import ImageLike
+from ..images import ImageLike, check_memory
 from ..options import Preparation
 from .censoring import choose_volumes
 from .confounds import TABLE, Nuisance, choose_nuisance, read_confounds
@@ -109,6 +109,7 @@ def prepare_run(
     notes.extend(nuisance.warnings)
     if nuisance.lacks_cosines:
         chosen = _in_place_of_cosines(chosen, preparation.high_pass, notes)
+    check_memory(2 * len(kept) ** 2, bold, f"the filters of its {len(kept)} volumes")
     try:
         chosen = _fit_filter(chosen, repetition_time, notes)
         operator = _make_operator(chosen, nuisance, kept, repetition_time, notes)

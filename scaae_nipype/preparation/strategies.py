@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..files import read_json
 from ..options import Preparation, about
-from ..words import did_you_mean, listed
+from ..words import did_you_mean, listed, shown
 
 __all__ = [
     "STRATEGIES",
@@ -305,7 +305,7 @@ def _read_file(path: Path) -> Strategy:
     for key, value in content.items():
         is_right, what = _FILE_KEYS[key]
         if not is_right(value):
-            raise UsageError(f"{path}: {key} must be {what}, not {value!r}.")
+            raise UsageError(f"{path}: {key} must be {what}, not {shown(value)}.")
     for key in ("high_pass", "low_pass", "fd_threshold"):
         if key in content:
             content[key] = content[key] or None

@@ -19,7 +19,7 @@ from ..errors import GridError, InputError
 from ..files import PathLike, replacing
 from ..grid import Grid
 from ..headers import HeaderTime, check_place, header_time, largest_shift
-from ..images import IMAGE_ERRORS, ImageLike, image_4d, name_of, open_image, values_of
+from ..images import IMAGE_ERRORS, ImageLike, check_memory, image_4d, name_of, open_image, values_of
 from ..masks import read_as_mask
 from ..words import in_one_line
 from .scratch import blocks, nothing
@@ -134,6 +134,7 @@ def open_bold(source: ImageLike) -> BoldFile:
         raise InputError(
             f"{path}: has the shape {'x'.join(map(str, image.shape))}; a 4D image with several volumes is needed."
         )
+    check_memory(2 * x * y * z, path, "two of its volumes")
     if len(times) > 1:
         doubts.append(f"{path.name} has {len(image.shape)} axes; its {n_volumes} volumes lie along the long one.")
     try:

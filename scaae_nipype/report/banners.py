@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pandas as pd
 
 from ..derivatives.reading import Group, Run, is_inverted
 from ..errors import InputError
+from ..files import read_json
 from ..words import counted, first_few, listed, number, percent
 from .labels import numbers
 from .page import Banner
 
-__all__ = ["CHANNEL_RANGE", "banners", "group_banners"]
+__all__ = ["CHANNEL_RANGE", "banners", "failures", "group_banners"]
 
 SIGN_AGREEMENT = 0.9
 """A branch whose sign fewer volumes than this share agree with is flagged."""
@@ -91,6 +93,21 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE} ({which}): "
             "every channel enters the network map with nearly the same weight. The maps are then what a fixed "
             "local filter of the volume gives; nothing is chosen automatically.",
+        )
+
+
+def failures(root: Path, participant: str) -> Iterator[Banner]:
+    """Say which runs of a participant failed, and why, by their records in a dataset."""
+    told = []
+    for path in sorted((root / f"sub-{participant}" / "log").glob("sub-*.json")):
+        with suppress(InputError):
+            record = read_json(path)
+            if record.get("status") == "failed":
+                told.append(f"{path.stem}: {record.get('message')}")
+    if told:
+        yield Banner(
+            f"{counted(len(told), 'run')} failed",
+            f"What this page shows is of the others. {first_few(told, 5, separator=' ')}",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .._version import __version__
 from ..derivatives.reading import Run, find_runs
 from ..files import write_text
-from .banners import banners
+from .banners import banners, failures
 from .items import Section, chapters_of
 from .page import Chapter, Page, Text, render
 from .sections import baselines, channels, data, events, gradual, networks, nulls, regions, states, templates
@@ -91,7 +91,7 @@ def participant_page(output_dir: str | os.PathLike[str], participant: str) -> Pa
         title=f"sub-{runs[0].entities['sub']}: functional brain networks of every volume",
         subtitle="Maps of spatial and channel-wise attention (SCAAE, arXiv 2205.09576), one per fMRI volume and branch",
         facts=facts(root, runs, cards),
-        banners=list(banners(runs, cards)),
+        banners=[*failures(root, runs[0].entities["sub"]), *banners(runs, cards)],
         chapters=[
             Chapter("glance", "At a glance", [glance(runs)]),
             Chapter("reading", "How to read this", [Text(HOW_TO_READ, "list")]),

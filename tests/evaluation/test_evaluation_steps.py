@@ -75,7 +75,7 @@ def test_states_that_sit_on_spikes_are_named(matching, run, tmp_path):
     volume = found.volume.copy()
     volume[[20, 21]] *= 6
     nib.save(found.region.image(volume, 2.5), run["in_file"])
-    states, metrics, _, _, metadata = assign_states_of_run(**matching, out_dir=tmp_path / "out")
+    states, metrics, _, _, metadata = assign_states_of_run(**matching, state_cutoff=0.5, out_dir=tmp_path / "out")
     about, table = read_json(metadata), read_table(states)
     assert {20, 21} <= set(about["Spikes"]) and table.loc[table["spike"] == 1].index.tolist() == about["Spikes"]
     assert table["spike"].isna().to_numpy().nonzero()[0].tolist() == DROPPED

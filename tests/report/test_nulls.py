@@ -66,7 +66,7 @@ def test_states_on_spikes_and_cutoffs_by_noise_are_said(run):
     about = {"Spikes": [7, 9, 30], "NoiseShare": 0.05, "CutOff": {"fbn1": 0.11, "volume": 0.08}}
     write_json(read_json(path) | about | {"Methods": {"fbn1": {"StatesOnSpikes": [told]}}}, path)
     sentences = state_sentences(run)
-    assert "at least what at most 5 % of noise volumes as smooth as the maps reach (FBN branch 1 0.11" in sentences[0]
+    assert "at least FBN branch 1 0.11, volume itself 0.08, which at most 5 % of noise volumes as" in sentences[0]
     (text,) = [text for text in sentences if "spike" in text]
     assert text.startswith("3 volumes that were not censored look like a spike")
     assert "FBN branch 1, Visual: 3 of its 4 volumes (7, 9, 30)" in text

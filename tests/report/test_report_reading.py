@@ -10,7 +10,7 @@ from scaae_nipype.derivatives.names import output_path
 from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, write_json
-from scaae_nipype.report.banners import banners
+from scaae_nipype.report.banners import banners, failures
 from scaae_nipype.report.sections.data import settings_table
 from scaae_nipype.report.sections.model import cards_of, model_blocks
 from scaae_nipype.report.sections.networks import branch_sentences
@@ -180,3 +180,16 @@ def test_unknown_settings_are_shown_too(make_dataset):
     assert rows["SomethingNew"] == "71.5"
     assert rows["High-pass"] == "none"
     assert "Warnings" not in rows
+
+
+def test_runs_that_failed_are_named_at_the_top_with_their_reason(tmp_path):
+    log = tmp_path / "sub-01" / "log"
+    for stem, content in {
+        "sub-01_task-a": {"status": "failed", "message": "no volume is left."},
+        "sub-01_task-b": {"status": "finished", "message": ""},
+    }.items():
+        write_json(content, log / f"{stem}.json")
+    (log / "sub-01_task-c.json").write_text("{")
+    (banner,) = failures(tmp_path, "01")
+    assert banner.title == "1 run failed" and "sub-01_task-a: no volume is left." in banner.text
+    assert list(failures(tmp_path, "02")) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaae_nipype.report.sections.chance import chance_sentences
+from scaae_nipype.report.sections.chance import chance_sentences, chance_table
 from scaae_nipype.report.sections.channels import channel_sentences
 from scaae_nipype.report.sections.gradual import gradual_sentences
 from scaae_nipype.report.sections.templates import overlap_sentences, what_was_taken
@@ -55,16 +55,24 @@ def with_chance(table: pd.DataFrame, above: list[float], p: list[float]) -> pd.D
 
 def test_how_many_templates_lie_above_chance_is_said_with_what_is_expected():
     table = with_chance(overlap([0.5, 0.2, 0.2], [0.3] * 3), [0.3, 0.06, 0.0], [0.05, 0.05, 0.6])
-    (text,) = chance_sentences(table, {"Chance": {"NumberOfSets": 19}})
-    assert "a higher score than with each of 19 sets of surrogate templates" in text
-    assert (
-        "average precision, best of 20 volumes: 2 of 3 templates, above chance by 0.120 (0.320, chance 0.200)" in text
+    first, _, last = chance_sentences(table, {"Chance": {"NumberOfSets": 19}})
+    assert first.startswith(
+        "Average precision, best of 20 volumes: the better branch lies above chance for 2 of 3 temp"
     )
-    assert "; the volume itself 0.100" in text
-    assert text.endswith("One template in 20 is expected of unrelated maps that are as smooth.")
-    (text,) = chance_sentences(with_chance(table, [0.3, 0.06, 0.0], [0.05, 0.1, 0.6]), {})
-    assert text.endswith("unrelated maps as smooth would do: 1 template or fewer are within chance.")
+    assert "in the mean by 0.120 (0.320, chance 0.200); the volume itself has 0.100 above chance." in first
+    assert "higher than with each of 19 sets of surrogate templates" in last
+    assert last.endswith("Of unrelated maps as smooth, one template in 20 is expected there.")
+    *_, last = chance_sentences(with_chance(table, [0.3, 0.06, 0.0], [0.05, 0.1, 0.6]), {})
+    assert last.endswith("Unrelated maps as smooth would do as much: 1 template or fewer are within chance.")
     assert "was not measured" in chance_sentences(overlap([0.5], [0.3]), {})[0]
+    assert chance_table(overlap([0.5], [0.3])).rows == []
+
+
+def test_the_table_of_chance_has_a_line_per_template_and_marks_what_lies_above():
+    table = with_chance(overlap([0.5, 0.2], [0.3] * 2), [0.3, 0.06], [0.05, 0.3])
+    first, second = chance_table(table).rows
+    assert [cell.text for cell in first[:5]] == ["T0", "0.50", "0.20", "0.30", "0.10"]
+    assert (first[3].strong, second[3].strong, second[3].small) == (True, False, "p 0.30")
 
 
 def test_the_network_beats_the_volume_by_what_both_have_above_chance():

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...options import Evaluation
+from .logistic import log_odds
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -159,8 +160,10 @@ def predict(
     for train, test in folds:
         steps = make_pipeline(StandardScaler(), _components(features[train], seed))
         inside, outside = steps.fit_transform(features[train]), steps.transform(features[test])
-        fit = _logistic if classes else _ridge
-        predicted[test] = fit(inside, drawn[train], outside)
+        if classes:
+            predicted[test] = log_odds(inside, drawn[train], outside, strength=0.01)
+        else:
+            predicted[test] = _ridge(inside, drawn[train], outside)
     scores = _areas_under_roc(drawn, predicted) if classes else _correlations(drawn, predicted)
     return Prediction(
         float(scores[0]),
@@ -230,18 +233,6 @@ def _ridge(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarr
     from sklearn.linear_model import RidgeCV
 
     return RidgeCV(_PENALTIES, alpha_per_target=True).fit(train, targets).predict(test).reshape(len(test), -1)
-
-
-def _logistic(train: np.ndarray, targets: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Predict log-odds; a permutation that leaves one class in training predicts nothing."""
-    from sklearn.linear_model import LogisticRegression
-
-    predicted = np.zeros((len(test), targets.shape[1]))
-    model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=200, solver="newton-cholesky")
-    for number, target in enumerate(targets.T):
-        if np.ptp(target) > 0:
-            predicted[:, number] = model.fit(train, target).decision_function(test)
-    return predicted
 
 
 def _areas_under_roc(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from .smoothness import volume_smoothness
 
 __all__ = ["BY_NOISE", "BY_SURROGATES", "CutOffs", "NoiseCutoff", "cutoffs_of", "noise_cutoff"]
 
-NOISE_SHARE, N_NOISE = 0.05, 200
+NOISE_SHARE, N_NOISE = 0.05, 400
 """Share of noise volumes that may be given a state, and how many are drawn."""
 
 BY_NOISE = "noise as smooth as the maps"
@@ -121,7 +121,7 @@ def noise_cutoff(
         raise UsageError(f"Score '{score}' has no cut-off; choose from {', '.join((*DECIDING, 'iou'))}.")
     if not templates.binary.any():
         raise UsageError("No template has a voxel inside the region; there is nothing to cut.")
-    passing = int(share * n_noise)
+    passing = int(share * (n_noise + 1))  # another such volume is above the passing-th largest in at most this share
     if passing < 1:
         raise UsageError(
             f"{n_noise} noise volumes cannot show a share of {share:g}; ask for {int(np.ceil(1 / share))}."
@@ -134,8 +134,8 @@ def noise_cutoff(
         else:
             found = rank_scores(noise[None], templates.binary)[DECIDING.index(score)]
         best[number] = np.nanmax(found)
-    # a volume has a state where it reaches the cut-off: above the first that may not, as tables write it (6 digits)
-    return NoiseCutoff(float(np.sort(best)[-passing - 1]) + 1e-6, smoothness)
+    # a volume has a state where it reaches the cut-off: above that one, as tables write it (6 digits)
+    return NoiseCutoff(float(np.sort(best)[-passing]) + 1e-6, smoothness)
 
 
 def _noise_as_smooth(smoothness: float, grid: Grid, n: int, seed: int) -> list[np.ndarray]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import nibabel as nib
 import numpy as np
 
 from ...errors import InputError
 from ...grid import Grid
 from ...headers import check_place
-from ...images import ImageLike, name_of, open_image, reading_image, values_of
+from ...images import ImageLike, check_memory, name_of, open_image, reading_image, values_of
 
 __all__ = ["in_mask", "on_grid", "read_templates"]
 
@@ -46,6 +48,7 @@ def read_templates(source: ImageLike) -> tuple[nib.Nifti1Image, tuple[str, ...]]
     if len(shape) not in (3, 4) or 0 in shape:
         raise InputError(f"{path}: has {len(shape)} dimensions; templates are a 3D label image or a 4D image.")
     doubts = _place(image, path)
+    check_memory(2 * math.prod(shape), path, "its values")
     with reading_image(path), values_of(image) as stored:
         values = np.asanyarray(stored, dtype=np.float64 if len(shape) == 3 or shape[3] == 1 else np.float32)
     values = np.nan_to_num(values.reshape(*shape[:3], -1), posinf=0, neginf=0)

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...errors import InputError
+from ...opening import read_bytes
 
 __all__ = ["NameTable", "label_names", "map_names", "read_names"]
 
@@ -40,6 +41,10 @@ _MISSING = ("", "n/a")
 _LUT = re.compile(r"^\s*(-?\d+)\s+(\S+)\s+\d+\s+\d+\s+\d+(?:\s+\d+)?\s*$")
 _ITK = re.compile(r'^\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*$')
 _NUMBERED = re.compile(r"^\s*(-?\d+)(\s+|\s*[,;:.)]\s*)(\S.*)$")
+
+
+LARGEST_NAMES = 16 * 2**20
+"""Bytes of the largest table of names."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +162,7 @@ def _unique(names: Sequence[str], path: Path) -> tuple[str, ...]:
 
 def _text(path: Path) -> tuple[str, tuple[str, ...]]:
     """Decode a file: UTF-8 with or without byte order mark, UTF-16 with one, or Latin-1, which is said."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    content = read_bytes(path, most=LARGEST_NAMES)
     try:
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return content.decode("utf-16"), ()
@@ -173,6 +175,8 @@ def _text(path: Path) -> tuple[str, tuple[str, ...]]:
 
 def _from_xml(text: str, path: Path) -> NameTable:
     """Read FSL's description of an atlas: labels of probabilistic atlases stand one below those of its label images."""
+    if "<!ENTITY" in text:  # nested, a few lines of them become gigabytes
+        raise InputError(f"{path}: defines entities of XML, which no description of an atlas needs; remove them.")
     try:
         root = ElementTree.fromstring(text.lstrip())
     except ElementTree.ParseError as error:

@@ -99,7 +99,7 @@ def extract_run(
         "ModelChecksum": card["WeightsSHA256"],
         "Preset": card["Preset"],
         "Mode": card.get("Mode"),
-        "Precision": card.get("Precision"),
+        "Precision": networks.precision,
         "Device": where.type,
         "Undertrained": card.get("Training", {}).get("Undertrained"),
         "Branches": branches,

@@ -46,6 +46,8 @@ class RunNetworks:
     """The model's."""
     repetition_time: float
     """In s; 0 where it is not known."""
+    precision: str = "fp32"
+    """That the network computed in."""
 
     def maps(self, branch: str, *, signed: bool = False) -> np.ndarray:
         """Give the FBNs of ``fbn1`` or ``fbn2``, after equation 9 or signed, before it: float32, (T, n_voxels).
@@ -99,17 +101,25 @@ def _full_fp32(device: torch.device) -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else nullcontext()
 
 
+def _precision_on(device: torch.device, model: Model) -> str:
+    """Decide where the work is done: the card was written where the model was fitted, which may be elsewhere."""
+    wanted = str(model.card.get("Precision", "fp32"))
+    is_emulated = wanted == "bf16" and not bf16_is_fast(device)
+    return "fp32" if is_emulated and not model.card.get("PrecisionDemanded") else wanted
+
+
 class Extractor:
     """A model made ready to extract networks: the fused path at the card's precision, on a device.
 
-    A model whose card says ``bf16`` is checked once, on a noise volume, against fp32; where they disagree, fp32 is used
-    and `precision` says so.
+    A model whose card says ``bf16`` computes in it where the device does so natively, else in fp32: emulated, it is
+    several times slower; where somebody demanded bf16 (``PrecisionDemanded``), it is used all the same. It is checked
+    once, on a noise volume, against fp32; where they disagree, fp32 is used. `precision` says what is.
     """
 
     def __init__(self, model: Model, *, device: torch.device | None = None):
         self.model = model
         self.device = device or torch.device("cpu")
-        self.precision = model.card.get("Precision", "fp32")
+        self.precision = _precision_on(self.device, model)
         self.read: nn.Module = self._reader(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
         if self.agreement_with_fp32 < AGREEMENT:
@@ -193,4 +203,5 @@ def extract_networks(
         done = here.stop
         if progress is not None:
             progress(len(maps))
-    return RunNetworks(signed, weights, codes, volumes.kept, volumes.region, model.grid, volumes.repetition_time)
+    of_run = (volumes.kept, volumes.region, model.grid, volumes.repetition_time)
+    return RunNetworks(signed, weights, codes, *of_run, precision=extractor.precision)

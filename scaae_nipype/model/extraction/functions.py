@@ -121,7 +121,8 @@ def untrained_function(
     Parameters and errors as for `network_function`.
     """
     network = new_network(model.network.preset, model.grid, seed=int(model.card.get("Seed") or 0)).eval()
-    untrained = Model(network, model.grid, {"Precision": model.card.get("Precision", "fp32")})
+    told = {key: model.card[key] for key in ("Precision", "PrecisionDemanded") if key in model.card}
+    untrained = Model(network, model.grid, told)
     apply = network_function(untrained, region, device=device, batch_size=batch_size)
     recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
     if isinstance(network, ContextualSCAAE) or not recipe.signed:

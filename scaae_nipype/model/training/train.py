@@ -150,6 +150,8 @@ def train_on_caches(
     fastest = "bf16" if bf16_is_fast(device) else "fp32"
     precision = fastest if training.precision == "auto" else training.precision
     model = Model(network, grid, {**(card or {}), "Precision": precision})
+    if training.precision == "bf16":
+        model.card["PrecisionDemanded"] = True  # wherever the model is applied
     if isinstance(network, ContextualSCAAE):
         check_training(training)
         train_contextual(model, cache, seed=training.seed)
@@ -166,7 +168,7 @@ def train_on_caches(
     if first:
         model.group_pca = fit_group_pca(cache.runs, grid)
     if model.card["Precision"] == "bf16":
-        _check_bf16(model, demanded=training.precision == "bf16")
+        _check_bf16(model, device, demanded=training.precision == "bf16")
     return model, first
 
 
@@ -281,9 +283,9 @@ def _branches(model: Model, vectors: np.ndarray, *, signed: bool) -> list[dict[s
     return branches
 
 
-def _check_bf16(model: Model, *, demanded: bool) -> None:
+def _check_bf16(model: Model, device: torch.device, *, demanded: bool) -> None:
     """Fall back to fp32 extraction where bf16 maps do not agree; refuse where bf16 was demanded."""
-    agreement = Extractor(model).agreement_with_fp32
+    agreement = Extractor(model, device=device).agreement_with_fp32
     if agreement >= AGREEMENT:
         return
     if demanded:

@@ -89,10 +89,14 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
 
 def comparison_table(scores: pd.DataFrame, suffix: str = "", caption: str = "") -> Table:
     """Tabulate every method's scores, averaged over templates; the best of a column is bold."""
+    of_chance = has_chance(scores, suffix)  # then that is said in place of the best of all, which tells least
     columns = [
         (f"{kind}_{score}{suffix}", score, word)
         for score in SCORE_LABELS
-        for kind, word in (("best_of_20", "of 20"), ("mean", "mean"), ("best", "best"))
+        for kind, word in (
+            *(("best_of_20", "of 20"), ("mean", "mean")),
+            ("above_best_of_20", "above") if of_chance and score in DECIDING else ("best", "best"),
+        )
         if f"{kind}_{score}{suffix}" in scores
     ]
     methods, names = ordered_methods(scores["method"]), [name for name, *_ in columns]
@@ -174,7 +178,8 @@ def run_sentences(run: Run) -> list[str]:
 
 def _run_table(run: Run) -> Table:
     caption = (
-        "of 20: expected best of 20 candidates; mean: over all candidates; best: of all candidates, which grows with "
+        "of 20: expected best of 20 candidates; mean: over all candidates; above: what best of 20 has above chance "
+        "(surrogate templates), of the better of two branches or signs; best: of all candidates, which grows with "
         "their number (the paper's Figure 5 has the best IoU). smoothed²: smoothed, rectified and squared. Bold: the "
         "best method."
     )
@@ -190,7 +195,8 @@ def _group_table(group: Group) -> Table:
     participants, time = number(table["n_participants"].max(), 0), seconds(table["repetition_time"].iloc[0])
     caption = (
         f"Means over templates and {participants} participants with TR {time} s. of 20: expected best of 20 "
-        "candidates; mean: over all; best: of all candidates, which grows with their number. Bold: the best method."
+        "candidates; mean: over all; above: what best of 20 has above chance; best: of all candidates, which grows "
+        "with their number. Bold: the best method."
     )
     return comparison_table(table, "_mean", caption)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -12,8 +13,9 @@ from ...derivatives.reading import Group
 from ...maps import BRANCHES, DECIDING, NO_NETWORK, SCORE_LABELS
 from ...words import capitalised, counted, listed, number
 from ..labels import numbers, seconds
+from ..page import Cell, Table
 
-__all__ = ["above_chance", "chance_sentences", "group_sentences", "has_chance"]
+__all__ = ["above_chance", "chance_sentences", "chance_table", "group_sentences", "has_chance"]
 
 LEVEL = 0.05
 """A score lies above chance where no more than this share of the sets of templates reach it."""
@@ -47,34 +49,59 @@ def above_chance(overlap: pd.DataFrame, score: str, kind: str, methods: tuple[st
 def chance_sentences(overlap: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
     """Say for how many templates the better branch lies above chance, by how much, and how much the volume itself."""
     parts, counts = [], []
-    for kind, words in _KINDS.items():
-        for score in DECIDING:
-            own = above_chance(overlap, score, kind)
-            if own.empty:
-                continue
-            hits = int((own["p"] <= LEVEL).sum())
-            counts.append((hits, len(own)))
-            volume = above_chance(overlap, score, kind, NO_NETWORK)
-            beside = f"; the volume itself {number(volume['above'].mean(), 3)}" if len(volume) else ""
-            parts.append(
-                f"{SCORE_LABELS[score]}, {words}: {hits} of {len(own)} templates, above chance by "
-                f"{number(own['above'].mean(), 3)} ({number(own['score'].mean(), 3)}, chance "
-                f"{number(own['chance'].mean(), 3)}){beside}"
-            )
+    for score, kind in product(DECIDING, _KINDS):
+        own, volume = above_chance(overlap, score, kind), above_chance(overlap, score, kind, NO_NETWORK)
+        if own.empty:
+            continue
+        hits = int((own["p"] <= LEVEL).sum())
+        counts.append((hits, len(own)))
+        beside = f"; the volume itself has {number(volume['above'].mean(), 3)} above chance" if len(volume) else ""
+        parts.append(
+            f"{capitalised(SCORE_LABELS[score])}, {_KINDS[kind]}: the better branch lies above chance for {hits} of "
+            f"{len(own)} templates, in the mean by {number(own['above'].mean(), 3)} ({number(own['score'].mean(), 3)}, "
+            f"chance {number(own['chance'].mean(), 3)}){beside}."
+        )
     if not parts:
         return [_NOT_MEASURED]
     told = about.get("Chance")
-    n_sets = number(told.get("NumberOfSets"), 0) if isinstance(told, dict) else "the"
-    by_chance = max(int(binom.ppf(0.95, n, LEVEL)) for _, n in counts)
+    n_sets = f"{number(told.get('NumberOfSets'), 0)} sets" if isinstance(told, dict) else "the sets"
+    by_chance = max(int(binom.ppf(1 - LEVEL, n, LEVEL)) for _, n in counts)
     verdict = (
-        f"That is what unrelated maps as smooth would do: {counted(by_chance, 'template')} or fewer are within chance."
+        f"Unrelated maps as smooth would do as much: {counted(by_chance, 'template')} or fewer are within chance."
         if max(hits for hits, _ in counts) <= by_chance
-        else "One template in 20 is expected of unrelated maps that are as smooth."
+        else "Of unrelated maps as smooth, one template in 20 is expected there."
     )
     return [
-        f"Above chance, which is a higher score than with each of {n_sets} sets of surrogate templates (as smooth and "
-        f"as large, but elsewhere), the better branch lies in {'; in '.join(parts)}. {verdict}"
+        *parts,
+        f"Above chance: higher than with each of {n_sets} of surrogate templates, which are as smooth and as large but "
+        f"lie elsewhere, the better branch chosen anew for each. {verdict}",
     ]
+
+
+def chance_table(overlap: pd.DataFrame) -> Table:
+    """Tabulate, per template, the score of the better branch, chance, and what it and the volume have above chance."""
+    found = {score: above_chance(overlap, score, "best_of_20") for score in DECIDING}
+    volume = {score: above_chance(overlap, score, "best_of_20", NO_NETWORK) for score in DECIDING}
+    there = [score for score in DECIDING if len(found[score])]
+    rows = []
+    for template in dict.fromkeys(overlap["template"]) if there else ():
+        row = [Cell(str(template))]
+        for score in there:
+            own, of_volume = (table.reindex([template]).iloc[0] for table in (found[score], volume[score]))
+            row += [Cell(number(own["score"])), Cell(number(own["chance"]))]
+            row.append(Cell(number(own["above"]), f"p {number(own['p'])}", bool(own["p"] <= LEVEL)))
+            row.append(Cell(number(of_volume["above"])))
+        rows.append(row)
+    return Table(
+        "Above chance, with every template",
+        ["Template", *(["score", "chance", "above", "volume"] * len(there))],
+        rows,
+        "Best of 20 volumes. score: of the better branch; chance: mean of the same with surrogate templates; above: "
+        "the difference, bold where the score is higher than with each set of them, and p, the share of sets that "
+        "reach it; volume: what the volume itself, the better of its signs, has above its own chance.",
+        [("", 1), *((capitalised(SCORE_LABELS[score]), 4) for score in there)],
+        narrow=True,
+    )
 
 
 def group_sentences(group: Group) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...derivatives.reading import Run
+from ...errors import InputError
+from ...files import read_text
 from ...words import first_few, percent
 from ..page import Block, Cell, Table, Text
 
@@ -94,8 +96,8 @@ def _value(value: object) -> str:
 def methods_text(root: Path) -> Text:
     """Give the Methods text that the workflow wrote."""
     try:
-        text = (root / "logs" / "CITATION.md").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        text = read_text(root / "logs" / "CITATION.md").strip()
+    except InputError:
         text = ""
     if not text:
         return Text(["logs/CITATION.md is missing: there is no Methods text."], "missing")

@@ -40,7 +40,7 @@ def state_sentences(run: Run) -> list[str]:
         told_cuts = ", ".join(f"{LABELS.get(name, name)} {number(value)}" for name, value in cut.items())
         if "NoiseShare" in about:
             share = percent(about["NoiseShare"])
-            least = f"what at most {share} of noise volumes as smooth as the maps reach ({told_cuts})"
+            least = f"{told_cuts}, which at most {share} of noise volumes as smooth as the maps reach"
         else:
             least = f"what 95 % of the surrogate template sets stay below ({told_cuts}; see Null models)"
     rule = (

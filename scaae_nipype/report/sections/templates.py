@@ -19,7 +19,7 @@ from ..items import Item, Section
 from ..labels import methods_of, numbers
 from ..page import Cell, Table
 from ..style import COLOURS, MARKERS, WIDTH, empty, shorten, styled
-from .chance import above_chance, chance_sentences, has_chance
+from .chance import chance_sentences, chance_table, has_chance
 
 __all__ = ["PANEL_TITLES", "RUN_SECTION", "what_was_taken"]
 
@@ -31,7 +31,6 @@ MOST_LISTED, SMALLEST = 24, 8
 """Templates whose voxels are listed one by one; of more, so many of the smallest are."""
 
 _CURVE = ("method", "template", "threshold", "method_density", "best_of_20_iou", "mean_iou")
-_ABOVE = ("AP", "size-m.")
 _KINDS = {
     "labels": "labels of one image",
     "continuous": "continuous maps, each cut at 0.3 of its maximum in the model's brain mask",
@@ -203,7 +202,6 @@ def overlap_table(run: Run) -> Table:
     methods = methods_of(overlap)
     scores = [score for score in SCORE_LABELS if f"best_of_20_{score}" in overlap]
     cells = overlap.set_index(["template", "method"])
-    chances = [above_chance(overlap, score, "best_of_20") for score in DECIDING] if has_chance(overlap) else []
     rows = []
     for template in dict.fromkeys(overlap["template"]):
         of_template = cells.loc[template]
@@ -213,32 +211,18 @@ def overlap_table(run: Run) -> Table:
             values = numbers(of_template[f"best_of_20_{score}"]).reindex(methods)
             means = of_template.get(f"mean_{score}", pd.Series(dtype=float)).reindex(methods)
             row += [Cell(number(values[m]), number(means[m]), bool(values[m] == values.max())) for m in methods]
-        rows.append(row + [_above(own.loc[template]) if template in own.index else Cell("n/a") for own in chances])
+        rows.append(row)
     short = {"fbn1": "FBN 1", "fbn2": "FBN 2", "volume": "vol.", "volume_negated": "−vol."}
     return Table(
         "Overlap with every template",
-        [
-            "Template",
-            "Size",
-            *([short[method] for method in methods] * len(scores)),
-            *_ABOVE[: len(chances)],
-        ],
+        ["Template", "Size", *([short[method] for method in methods] * len(scores))],
         rows,
         caption="Large: best of 20 volumes, bold for the best method; small: mean over volumes. Size: share of the "
         "evaluation region; small: how much of the template the run covers. vol.: the volume itself; −vol.: with its "
-        "sign turned. Above chance: of the better branch, best of 20, less the mean with surrogate templates "
-        "(small); bold where it is higher than with each set of them.",
-        groups=[
-            ("", 2),
-            *((capitalised(SCORE_LABELS[score]), len(methods)) for score in scores),
-            *([("Above chance", len(chances))] if chances else []),
-        ],
+        "sign turned.",
+        groups=[("", 2), *((capitalised(SCORE_LABELS[score]), len(methods)) for score in scores)],
         narrow=True,
     )
-
-
-def _above(own: pd.Series) -> Cell:
-    return Cell(number(own["above"]), number(own["chance"]), bool(own["p"] <= 0.05))
 
 
 def _first(table: pd.DataFrame, column: str, digits: int = 0) -> str:
@@ -256,6 +240,7 @@ RUN_SECTION: Section[Run] = Section(
         Item(
             lambda run: chance_sentences(run.table("overlap", ["method", "template"]), run.sidecar("overlap")),
             ("overlap",),
+            as_list=True,
         ),
         Item(lambda run: overlap_sentences(run.table("overlap", ["method", "template"])), ("overlap",)),
         Item(
@@ -289,6 +274,7 @@ RUN_SECTION: Section[Run] = Section(
             alt="Line plots of the mean overlap with templates, and of the share of the brain marked, against the "
             "threshold, for both branches and for the volume itself.",
         ),
+        Item(lambda run: chance_table(run.table("overlap", ["method", "template"])), ("overlap",)),
         Item(overlap_table, ("overlap",)),
     ),
 )

@@ -9,8 +9,10 @@ from scaae_nipype.errors import InputError, ModelError
 from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.grid import Grid
 from scaae_nipype.interfaces.model import ExtractNetworks
-from scaae_nipype.model import extract_networks, save_model
+from scaae_nipype.model import Model, extract_networks, save_model
+from scaae_nipype.model.extraction import extractor
 from scaae_nipype.model.extraction.extract_run import extract_run
+from scaae_nipype.model.extraction.selftest import compare_paths
 
 DROPPED = [0, 7]
 
@@ -90,3 +92,14 @@ def test_a_table_that_does_not_fit(run, tiny, tmp_path):
     write_table(pd.DataFrame({"kept": [0] * 16}), run["in_samples"])
     with pytest.raises(InputError, match="marks 0 of 16 volumes as kept"):
         extract_run(**run, model_dir=tmp_path / "model", out_dir=tmp_path)
+
+
+def test_where_bf16_would_be_emulated_networks_are_extracted_in_fp32_unless_it_was_demanded(tiny, monkeypatch):
+    model = Model(tiny.network, tiny.grid, tiny.card | {"Precision": "bf16"})
+    demanded = Model(tiny.network, tiny.grid, model.card | {"PrecisionDemanded": True})
+    for native, expected in ((True, ["bf16", "bf16"]), (False, ["fp32", "bf16"])):
+        monkeypatch.setattr(extractor, "bf16_is_fast", lambda device, native=native: native)
+        assert [extractor.Extractor(one).precision for one in (model, demanded)] == expected
+    assert "does not compute in bf16 natively" in compare_paths(model)[-1]
+    run = np.random.default_rng(0).standard_normal((2, model.grid.n_voxels)).astype("f4")
+    assert extract_networks(model, run).precision == "fp32"
