@@ -28,7 +28,7 @@ class Image:
 
     def __init__(self, store: Path):
         self.store = store
-        self.options = ["--root", f"{store}/images", "--runroot", f"{store}/run", "--storage-driver", "overlay"]
+        self.options = ["--root", f"{store}/store", "--runroot", f"{store}/run", "--storage-driver", "overlay"]
 
     def ask(self, *words: str) -> str:
         return subprocess.run(["podman", *self.options, *words], check=True, capture_output=True, text=True).stdout

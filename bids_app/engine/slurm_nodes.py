@@ -54,7 +54,7 @@ _ASKED_EVERY = 2.0
 """Seconds between questions to Slurm, one for all jobs: its controller serves others too."""
 
 
-class ExplainingSLURMPlugin(SLURMPlugin):  # type: ignore[misc]
+class ExplainingSLURMPlugin(SLURMPlugin):
     """Every node is a job with the memory and the processors that the node needs; of a lost one it is said why."""
 
     def __init__(self, plugin_args: dict[str, Any] | None = None):
