@@ -1,38 +1,57 @@
 # scaae-nipype as a BIDS App. Build:  docker build -t scaae .
 # Run:  docker run --rm --read-only --tmpfs /tmp -u $(id -u):$(id -g) -v /data:/data:ro -v /out:/out -v /work:/work \
 #         scaae /data /out participant --work-dir /work
+# With CUDA:  docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 -t scaae:cuda .
+# Layers, from what changes least to what changes most: Python, PyTorch, the other packages, this project.
 ARG BASE=python:3.11-slim-bookworm
 
-FROM ${BASE} AS build
-# Which build of PyTorch: nothing takes the public index's, which on Linux carries CUDA (and computes on processors too).
-# The address of the index of CPU builds, or of another CUDA release, as PyTorch's installation page names it, takes that:
-#   docker build --build-arg TORCH_INDEX=ADDRESS -t scaae .
-ARG TORCH_INDEX=
+# What the packages' layers are made from: these stay as they are when anything else in setup.cfg changes.
+FROM ${BASE} AS requirements
+COPY setup.cfg constraints.txt /
+RUN grep '^torch==' /constraints.txt > /torch.txt && python3 -c "import configparser; c = configparser.ConfigParser(); \
+c.read('/setup.cfg'); print(c['options']['install_requires'].strip())" > /requirements.txt
+
+FROM ${BASE} AS project
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/venv
 WORKDIR /src
-COPY constraints.txt ./
-# PyTorch first, alone: the largest layer, and the one that changes least.
-RUN /opt/venv/bin/python -m pip install ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "$(grep '^torch==' constraints.txt)"
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY scaae_nipype scaae_nipype
 COPY workflows workflows
 COPY bids_app bids_app
-RUN /opt/venv/bin/python -m pip install --constraint constraints.txt .
+RUN /opt/venv/bin/python -m pip install --no-deps --target /opt/scaae .
 
 FROM ${BASE}
+# Which build of PyTorch: an index that PyTorch's installation page names; empty takes that of all other packages.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python PIP_ROOT_USER_ACTION=ignore
+COPY --from=requirements /torch.txt /opt/
+# What only those need who develop these packages goes: tests, headers, static libraries, programs of tests.
+RUN set -eu; python3 -m venv --without-pip /opt/venv; \
+    python3 -m pip install --no-deps ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} --requirement /opt/torch.txt; \
+    cd /opt/venv/lib/python3*/site-packages/torch; \
+    rm -rf test include share bin/*test* bin/protoc*; find . -name '*.a' -delete
+COPY --from=requirements /constraints.txt /requirements.txt /opt/
+RUN set -eu; python3 -m pip install --use-pep517 --constraint /opt/constraints.txt --requirement /opt/requirements.txt; \
+    cd /opt/venv/lib/python3*/site-packages; find . -type d -name tests -prune -exec rm -rf {} +; \
+    echo /opt/scaae > scaae.pth; \
+    for program in scaae-bids scaae-model scaae-simulate; do ln -s ../../scaae/bin/$program /opt/venv/bin/; done
+# Any user, a read-only root and no home: everything that is written goes to the output and work folders.
+RUN useradd --system --no-create-home --uid 10001 scaae && mkdir /data /out /work && chmod 1777 /out /work
+COPY --from=project /opt/scaae /opt/scaae
 ARG VERSION=0.1.0
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="scaae-nipype" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.description="Functional brain networks from every single fMRI volume, as a BIDS App"
-COPY --from=build /opt/venv /opt/venv
-# Any user, a read-only root and no home: everything that is written goes to the output and work folders.
-ENV PATH=/opt/venv/bin:$PATH \
+      org.opencontainers.image.authors="The scaae-nipype developers" \
+      org.opencontainers.image.description="Functional brain networks from every single fMRI volume, as a BIDS App" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.11-slim-bookworm"
+ENV PATH=/opt/venv/bin:$PATH PIP_PYTHON= \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     SCAAE_CONTAINER_TAG="scaae-nipype:${VERSION}"
-RUN useradd --system --no-create-home --uid 10001 scaae
 USER scaae
 WORKDIR /tmp
-ENTRYPOINT ["scaae-bids"]
+ENTRYPOINT ["/opt/venv/bin/scaae-bids"]
 CMD ["--help"]

@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fault-test cluster-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
+.PHONY: help demo test test-slow fault-test cluster-test container-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -33,7 +33,10 @@ test-slow: $(VENV)/.ready  ## the tests that take longer
 	$(BIN)/pytest -m slow
 
 cluster-test: $(VENV)/.ready  ## the chain of jobs on a real Slurm of this machine (Debian, root), under 30 minutes
-	$(BIN)/python -m tools.one_machine_slurm $(BIN)/pytest -q -m slow tests/bids_app/cluster
+	$(BIN)/python -m tools.one_machine_slurm $(BIN)/pytest -q -m slow tests/bids_app/cluster tests/bids_app/engine/test_slurm_nodes.py
+
+container-test: $(VENV)/.ready  ## build the image and run it read-only and offline (Debian, root: podman, buildah, runc, bubblewrap)
+	$(BIN)/pytest -q -s -m slow tests/test_container_image.py
 
 fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
 	$(BIN)/python -m benchmarks.faults

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..settings.container import own_image
 from ..settings.option_table import OPTIONS, Option
 from ..settings.settings import Settings
 from .schedulers import Needs
 
-__all__ = ["container_words", "job_words", "own_image"]
+__all__ = ["container_words", "job_words"]
 
 _BY_JOB = (
     *("participants", "expected", "filter_file", "nprocs", "memory_gb", "work_dir"),
@@ -58,11 +58,6 @@ def _typed(option: Option, value: Any) -> list[str]:
 
 
 # ---- in a container --------------------------------------------------------------------------------------------------
-
-
-def own_image() -> str | None:
-    """Name the image that this process runs in, if it is one of Apptainer's."""
-    return os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
 
 
 def container_words(settings: Settings, filter_file: Path | None, *, gpus: bool) -> list[str]:

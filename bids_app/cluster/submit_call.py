@@ -19,10 +19,11 @@ from ..job.participant_call import plan_job
 from ..output.dataset_files import check_writable
 from ..output.submissions import EXPECTED, FOLDER, PARTICIPANTS, last_task_of
 from ..output.verdict import Call
+from ..settings.container import own_image
 from ..settings.settings import Settings
 from .in_queue import InQueue, in_queue
 from .job_scripts import Job, array_parts, script_of, submit_script
-from .job_words import container_words, job_words, own_image
+from .job_words import container_words, job_words
 from .schedulers import SCHEDULERS, Needs
 from .task_costs import needs_of_group, needs_of_participants, needs_of_training
 

@@ -17,7 +17,7 @@ from nipype.pipeline.plugins.base import PluginBase
 from ...errors import UsageError
 from ...words import in_one_line
 from .plugin_file import BATCH, LOCAL, PACKAGES, PluginFile, read_plugin_file
-from .slurm import TalkativeSlurmPlugin
+from .slurm_nodes import ExplainingSLURMPlugin
 from .workers import WatchfulMultiProcPlugin
 
 __all__ = ["check_plugin_file", "choose_plugin"]
@@ -56,9 +56,9 @@ def choose_plugin(
         return WatchfulMultiProcPlugin(plugin_args={**limits, **kept, **arguments})
     if name in BATCH:
         _name_user()
+    kind = ExplainingSLURMPlugin if name == "SLURM" else getattr(plugins, f"{name}Plugin")
     try:
-        plugin = TalkativeSlurmPlugin if name == "SLURM" else getattr(plugins, f"{name}Plugin")
-        return plugin(plugin_args={**given, **arguments})
+        return kind(plugin_args={**given, **arguments})
     except Exception as error:  # plugins look at their arguments in ways of their own
         reason = in_one_line(error)
         raise UsageError(f"--use-plugin {plugin_file}: {name} cannot be started like this ({reason}).") from error

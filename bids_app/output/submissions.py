@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine.endings import ending_of
+from ..engine.job_endings import kind_of_ending
 
 __all__ = ["Ending", "QueuedJob", "Submission", "last_task_of", "read_labels", "submissions"]
 
@@ -90,7 +90,7 @@ class Submission:
         """Say how a task ended, from the last words of its log."""
         names = [f"participants_{array}_{task}.log", f"participants.{array}.{task}.log"]
         log = next((path for name in names if (path := self.folder / name).is_file()), self.folder / names[0])
-        return Ending(ending_of(log), f"{array}_{task}", log)
+        return Ending(kind_of_ending(log), f"{array}_{task}", log)
 
 
 def submissions(output_dir: Path) -> list[Submission]:

@@ -11,6 +11,7 @@ from ...errors import UsageError
 from ...options import LONGEST_TR, SHORTEST_TR, Evaluation, Group, Nulls, Preparation, Training, check_values, setting
 from ..inputs.query import Query, read_filter_file
 from .checks import check_device_name, check_effect, check_filter, check_folders
+from .container import check_bound
 from .time_limit import minutes_of
 
 __all__ = ["ClusterOptions", "GroupOptions", "Settings"]
@@ -187,6 +188,7 @@ class Settings:
         time = self.repetition_time
         if time is not None and not SHORTEST_TR <= time <= LONGEST_TR:
             raise UsageError(f"`repetition_time` {time:g}: must be {SHORTEST_TR:g} to {LONGEST_TR:g}, in s.")
+        check_bound(self.bids_dir, self.output_dir)
         check_folders(self.bids_dir, self.output_dir, self.work_dir, self.datasets or {})
         check_filter(self.preparation)
         check_effect(

@@ -110,7 +110,8 @@ def test_what_lies_in_a_bound_folder_is_not_bound_again(asked, tmp_path):
 
 
 def test_called_inside_an_image_jobs_run_in_the_same(asked, monkeypatch):
+    settings = asked()
     monkeypatch.setenv("APPTAINER_CONTAINER", "/images/scaae.sif")
-    assert container_words(asked(), None, gpus=False)[-1] == "/images/scaae.sif"
+    assert container_words(settings, None, gpus=False)[-1] == "/images/scaae.sif"
     monkeypatch.delenv("APPTAINER_CONTAINER")
-    assert container_words(asked(), None, gpus=False)[0].endswith("scaae-bids")
+    assert container_words(settings, None, gpus=False)[0].endswith("scaae-bids")

@@ -1,13 +1,13 @@
-"""How a job of a scheduler ended: from the last words of its log."""
+"""How a job of a scheduler ended, from the last words of its log."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["ENDINGS", "ending_of"]
+__all__ = ["kind_of_ending"]
 
-ENDINGS = (
+_ENDINGS = (
     ("memory", re.compile(r"oom[-_ ]?kill|out of memory|exceeded memory limit|OOM Killed", re.IGNORECASE)),
     ("time", re.compile(r"DUE TO TIME LIMIT|exceeded.*(h_rt|wallclock)", re.IGNORECASE)),
     ("node", re.compile(r"DUE TO NODE FAILURE|NODE_FAIL|DUE TO NODE", re.IGNORECASE)),
@@ -17,12 +17,12 @@ ENDINGS = (
 """What schedulers write at the end of a job's log; the first that is found counts."""
 
 
-def ending_of(log: Path) -> str:
-    """Give one of the words of `ENDINGS`; ``unknown`` if the log has none of them, ``never`` if there is no log."""
+def kind_of_ending(log: Path) -> str:
+    """Give ``memory``, ``time``, ``node``, ``preemption``, ``cancelled``, ``unknown``, or ``never`` without a log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))
             text = file.read().decode(errors="replace")
     except OSError:
         return "never"
-    return next((kind for kind, pattern in ENDINGS if pattern.search(text)), "unknown")
+    return next((kind for kind, pattern in _ENDINGS if pattern.search(text)), "unknown")
