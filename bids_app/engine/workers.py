@@ -20,6 +20,9 @@ from nipype.pipeline.plugins.multiproc import run_node
 from ...images import limit_memory
 from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
+from .trust import guard_pickles
+
+guard_pickles()  # this module is imported by every process that runs nodes or reads their results
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 
