@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow coverage corpus-test audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +31,13 @@ coverage: $(VENV)/.ready  ## branch coverage of the product by the same tests; f
 
 test-slow: $(VENV)/.ready  ## the tests that take longer
 	$(BIN)/pytest -m slow
+
+corpus-test: $(VENV)/.ready  ## all malformed inputs, in one job beside a healthy participant (SECURITY.md)
+	$(BIN)/pytest tests/test_corpus.py
+
+audit: $(VENV)/.ready  ## known vulnerabilities of the pinned dependencies (asks the network)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .

@@ -103,6 +103,9 @@ def test_a_folder_in_which_everybody_moves_his_own_files_alone_is_no_danger(tmp_
     (tmp_path / "tmp").chmod(0o1777)
     (tmp_path / "tmp" / "work").mkdir(mode=0o700)
     refuse_others(tmp_path / "tmp" / "work")
+    (tmp_path / "tmp").chmod(0o777)
+    with pytest.raises(UsageError, match="can be written by everybody"):
+        refuse_others(tmp_path / "tmp" / "work")
 
 
 @pytest.mark.parametrize("attack", ["link", "open parent", pytest.param("other owner", marks=AS_ROOT)])
