@@ -49,6 +49,6 @@ class Console:
 
     def _write(self) -> None:
         if self._log_file is not None and self._lines:
-            with self._log_file.open("a", encoding="utf-8") as file:
+            with self._log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write("\n".join(self._lines) + "\n")
             self._lines.clear()
