@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fault-test cluster-test container-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
+.PHONY: help demo test test-slow corpus-test fault-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,13 @@ container-test: $(VENV)/.ready  ## build the image and run it read-only and offl
 
 fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
 	$(BIN)/python -m benchmarks.faults
+
+corpus-test: $(VENV)/.ready  ## all malformed inputs, in one job beside a healthy participant (SECURITY.md)
+	$(BIN)/pytest tests/test_corpus.py
+
+audit: $(VENV)/.ready  ## known vulnerabilities of the pinned dependencies (asks the network)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def make_lasting() -> None:
     """Let output and error stream of this process outlive their readers."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII alone gets escapes for other signs
+            stream.reconfigure(errors="backslashreplace")
         if stream is not None and not isinstance(stream, _LastingStream):
             setattr(sys, name, _LastingStream(stream))
 

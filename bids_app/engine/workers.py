@@ -22,6 +22,9 @@ from ...orphans import end_with_parent
 from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
 from .streams import make_lasting
+from .trust import guard_pickles
+
+guard_pickles()  # this module is imported by every process that runs nodes or reads their results
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 

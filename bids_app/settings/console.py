@@ -47,7 +47,7 @@ class Console:
     def _write(self) -> None:
         if self._log_file is not None and self._lines:
             try:
-                with self._log_file.open("a", encoding="utf-8") as file:
+                with self._log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write("\n".join(self._lines) + "\n")
             except OSError as error:  # a full disk: the work says so itself, and what is said is still seen
                 print(f"{self._log_file}: the log is not written any more ({error.strerror}).", file=sys.stderr)
