@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..model.presets import POINTWISE_PRESET
+
 __all__ = ["training_sentence"]
 
 
@@ -17,7 +19,7 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     about = f"(SCAAE, @scaae; {', '.join(facts)})"
     training = card.get("Training", {})
     known = isinstance(training.get("Runs"), list) and "VolumesSeen" in training
-    if "Context" in card and card.get("Preset") == "pointwise":
+    if "Context" in card and card.get("Preset") == POINTWISE_PRESET:
         seen = f" of {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
             f"The network is attention {about}, the same at every voxel, over views of each volume: itself, smoothed, "

@@ -9,7 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
-from ..model.presets import FITTED_PRESET, preset_named
+from ..model.presets import FITTED_PRESET, POINTWISE_PRESET
 from ..options import Training
 from ..words import counted
 from .connections import begin, same
@@ -82,7 +82,7 @@ def _description(training: Training, n_runs: int) -> str:
             "neighbouring volumes. One branch of it marks what is above the mean of a voxel over the run, the other "
             "what is below. "
         )
-    if preset_named(preset).pointwise:
+    if preset == POINTWISE_PRESET:
         return (
             f"The views of a pointwise attention network (SCAAE, @scaae; preset *{preset}*), whose attention had been "
             f"trained on simulated volumes, were fitted to {runs}: principal components and non-negative parts. One "

@@ -10,7 +10,17 @@ from typing import Literal
 from ..errors import UsageError
 from ..options import Training
 
-__all__ = ["CODE_SIZE", "FITTED_PRESET", "PRESETS", "RECIPES", "Preset", "Recipe", "check_training", "preset_named"]
+__all__ = [
+    "CODE_SIZE",
+    "FITTED_PRESET",
+    "POINTWISE_PRESET",
+    "PRESETS",
+    "RECIPES",
+    "Preset",
+    "Recipe",
+    "check_training",
+    "preset_named",
+]
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,9 @@ RECIPES = MappingProxyType(
 
 FITTED_PRESET = "contextual"
 """The default preset, whose attention ships and whose context is fitted in closed form."""
+
+POINTWISE_PRESET = "pointwise"
+"""The preset whose attention ships and whose views are fitted in closed form."""
 
 CODE_SIZE = 64
 """Numbers of the code of a network without a context."""
