@@ -146,8 +146,6 @@ def _absolute(path: str | Path) -> Path:
     except RuntimeError as error:  # a user without a name, as in many containers, and no HOME
         why = "no home folder is known (no such user, or HOME is not set)"
         raise UsageError(f"{text}: {why}; give the whole path.") from error
-            f"{text}: no home folder is known (no such user, or HOME is not set); give the whole path."
-        ) from error
     return Path(os.path.abspath(whole))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
 
 

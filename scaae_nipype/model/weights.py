@@ -21,18 +21,21 @@ from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
 from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
 from .network.contextual import ContextualSCAAE
+from .network.pointwise import PointwiseSCAAE
 from .presets import Preset, preset_named
 
-__all__ = ["FORMAT_VERSION", "Model", "load_model", "new_network", "save_model"]
+__all__ = ["FORMAT_VERSION", "Model", "Network", "load_model", "new_network", "save_model"]
 
 FORMAT_VERSION = 1
+
+Network = SCAAE | ContextualSCAAE | PointwiseSCAAE
 
 
 @dataclass
 class Model:
     """A network in evaluation mode, the space it works in and the card that describes it."""
 
-    network: SCAAE | ContextualSCAAE
+    network: Network
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
     """See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``."""
@@ -65,11 +68,13 @@ def network_box(preset: Preset, grid: Grid) -> tuple[slice, slice, slice]:
     return x, y, z
 
 
-def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualSCAAE:
+def new_network(preset: Preset, grid: Grid, *, seed: int) -> Network:
     """Make an untrained network; the same seed gives the same weights and leaves torch's own random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         box = network_box(preset, grid)
+        if preset.pointwise:
+            return PointwiseSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         if preset.context:
             return ContextualSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         x, y, z = (s.stop - s.start for s in box)

@@ -131,7 +131,8 @@ def test_mask_of_another_grid(folder, grid):
 
 
 def test_unknown_preset():
-    with pytest.raises(UsageError, match="no preset 'huge'; choose one of contextual, autoencoder, published, tiny"):
+    known = "contextual, pointwise, autoencoder, published, tiny"
+    with pytest.raises(UsageError, match=f"no preset 'huge'; choose one of {known}"):
         preset_named("huge")
 
 

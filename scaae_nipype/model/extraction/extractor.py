@@ -17,6 +17,7 @@ from ...maps import BRANCHES, scale
 from ...options import Training
 from ...words import counted
 from ..device import check_device
+from ..presets import CODE_SIZE
 from ..runs import RunLike, volumes_of
 from ..weights import Model
 from .fused import FusedReader
@@ -37,7 +38,7 @@ class RunNetworks:
     channel_weights: np.ndarray
     """Equation 6: (n_kept, channels)."""
     codes: np.ndarray
-    """(n_kept, 64)."""
+    """(n_kept, 64), or as many numbers as the preset's context has."""
     kept: np.ndarray
     """bool, (T,)."""
     region: np.ndarray
@@ -141,7 +142,7 @@ class Extractor:
     def batches(
         self, vectors: np.ndarray, batch_size: int | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64) in order.
+        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, size) in order.
 
         On a CPU every thread works on volumes of its own: layers that wait for memory and layers that compute then
         overlap, and no thread waits for another.
@@ -195,7 +196,7 @@ def extract_networks(
     channels = 2 * model.network.preset.branch_features
     signed = np.empty((2, *vectors.shape), dtype=np.float32)
     weights = np.empty((len(vectors), channels), dtype=np.float32)
-    codes = np.empty((len(vectors), 64), dtype=np.float32)
+    codes = np.empty((len(vectors), model.network.preset.context or CODE_SIZE), dtype=np.float32)
     done = 0
     for maps, channel_weights, code in extractor.batches(vectors, batch_size):
         if not all(np.isfinite(values).all() for values in (maps, channel_weights, code)):
