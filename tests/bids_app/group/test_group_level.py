@@ -96,7 +96,7 @@ def test_runs_that_do_not_belong_are_named_and_the_rest_is_done(folders, group):
         unrecorded: "there is no record",
     }.items():
         assert any(line.startswith(f"{stem}: left out: ") and words in line for line in said.splitlines()), said
-    assert said.splitlines()[-1].startswith("Something failed: 6 files finished, 4 failed")
+    assert said.splitlines()[-1].startswith("Something failed: 7 files finished, 4 failed")
     assert table(root, "participants")["n_participants"].tolist() == [4]
     assert read_json(root / "logs" / "status.json")["ExitCode"] == 1
 
