@@ -135,7 +135,7 @@ class Study:
             shutil.copytree(self.folder / "reference", self.folder / name)
             for path in (self.folder / name).glob("group*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        longest = max(2, self.moments[level] // 4)
+        longest = max(2, self.moments[level] // 2)
         for _ in range(MOST_CALLS):
             what = self.chance.choice(["SIGKILL", "SIGTERM"])
             code = self.call(name, level, what=what, number=self.chance.randint(1, longest))
