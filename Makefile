@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow cluster-test container-test coverage lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations clean
+.PHONY: help demo test test-slow corpus-test fault-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -37,6 +37,16 @@ cluster-test: $(VENV)/.ready  ## the chain of jobs on a real Slurm of this machi
 
 container-test: $(VENV)/.ready  ## build the image and run it read-only and offline (Debian, root: podman, buildah, runc, bubblewrap)
 	$(BIN)/pytest -q -s -m slow tests/test_container_image.py
+
+fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
+	$(BIN)/python -m benchmarks.faults
+
+corpus-test: $(VENV)/.ready  ## all malformed inputs, in one job beside a healthy participant (SECURITY.md)
+	$(BIN)/pytest tests/test_corpus.py
+
+audit: $(VENV)/.ready  ## known vulnerabilities of the pinned dependencies (asks the network)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: $(VENV)/.ready  ## style and format
 	$(BIN)/ruff check .
@@ -79,6 +89,9 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 
 bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.ablations
+
+bench-scale: $(VENV)/.ready  ## a tree of 1,000 participants planned, runs measured, groups of 1,000 and 4,000 (docs/scale.md)
+	$(BIN)/python -m benchmarks.scale
 
 clean:  ## remove what the targets made
 	rm -rf build demo $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -29,11 +29,11 @@ from benchmarks.planted import HIGH_PASS, grid_of_model
 from scaae_nipype.evaluation import load_templates
 from scaae_nipype.evaluation.nulls.run_statistics import TESTED
 from scaae_nipype.evaluation.nulls.spatial import match_null
-from scaae_nipype.evaluation.nulls.stationarity import check_stationarity
 from scaae_nipype.evaluation.nulls.surrogate_runs import PhaseSurrogates, standardise
 from scaae_nipype.evaluation.nulls.surrogate_templates import surrogate_ranks
 from scaae_nipype.evaluation.nulls.temporal import Network, temporal_null
 from scaae_nipype.evaluation.scores.gradual_change import lag_curve
+from scaae_nipype.evaluation.stationarity import check_stationarity
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import smooth
 from scaae_nipype.maps import binarise, scale

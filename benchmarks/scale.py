@@ -4,6 +4,7 @@
 
 * the plan (``--dry-run``) of a tree with the names and sidecars of fMRIPrep and one tiny image, whose other names are
   hard links: of everybody, and of one participant in a call of its own, as a task of a job array does it;
+* a run of 60 and one of 180 volumes, prepared, extracted, scored and reported: processor time, memory, files, disk;
 * the group level of as many runs, written as its tests write them, and of four times as many.
 
 ``python -m benchmarks.scale tree FOLDER`` makes the tree alone. Processor time counts: the machine may be busy.
@@ -24,6 +25,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from benchmarks.engine import machine
 from benchmarks.group import measure as measure_group
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import AFFINE, SHAPE
@@ -105,17 +107,49 @@ def measure_plan(n_participants: int) -> dict[str, Any]:
         return {
             "participants": n_participants,
             "everybody": measure_call(call),
-            "one": measure_call([*call, "--participant-label", f"{n_participants:05d}"]),
+            "one": measure_call([*call, "--fit-selection", "--participant-label", f"{n_participants:05d}"]),
         }
+
+
+def measure_runs(lengths: Sequence[int] = (60, 180)) -> dict[str, Any]:
+    """Fit a model to one short run, then take runs of several lengths through everything, on one processor."""
+    from scaae_nipype.bids_app.simulate_cli import main as simulate
+
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        options = ["--nprocs", "1", "--omp-nthreads", "1", "-w", place / "work", "--keep-workdir"]
+        for number, n_volumes in enumerate(lengths):
+            data, out = place / f"in{n_volumes}", place / f"out{n_volumes}"
+            simulate([str(data), "--participants", "1", "--volumes", str(n_volumes), "--voxel-size", "2"])
+            model = []
+            if number:
+                model = ["--model", next((place / f"out{lengths[0]}" / "models").iterdir())]
+            else:
+                found["train"] = measure_call([data, out, "train", *options]) | {"volumes": n_volumes}
+            used = measure_call([data, out, "participant", *options, *model])
+            made = [path for path in out.glob("sub-*/**/*") if path.is_file()]
+            work = [path for path in (place / "work").rglob("*") if path.is_file()]
+            reports = [*out.glob("sub-*.html")]
+            found[f"{n_volumes} volumes"] = used | {
+                "files": len(made) + len(reports),
+                "output_mb": round(sum(path.stat().st_size for path in made) / 1e6, 1),
+                "report_mb": round(sum(path.stat().st_size for path in reports) / 1e6, 1),
+                "work_mb": round(sum(path.stat().st_size for path in work if "training" not in str(path)) / 1e6, 1),
+            }
+            for path in work:
+                path.unlink()
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", nargs="*", help="nothing: everything; plan; group; tree FOLDER")
+    parser.add_argument("what", nargs="*", help="nothing: everything; plan; runs; group; tree FOLDER")
     parser.add_argument("--participants", type=int, default=1000)
+    parser.add_argument("--volumes", type=int, nargs="+", default=[60, 180], help="of the runs that are measured")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result")
     options = parser.parse_args()
-    what, n = options.what or ["plan", "group"], options.participants
+    what, n = options.what or ["plan", "runs", "group"], options.participants
     if what[0] == "tree":
         print(make_tree(Path(what[1]), n_participants=n))
         return
@@ -123,8 +157,11 @@ def main() -> None:
     found = json.loads(path.read_text()) if path.is_file() else {}
     if "plan" in what:
         found["plan"] = measure_plan(n)
+    if "runs" in what:
+        found["runs"] = measure_runs(options.volumes)
     if "group" in what:
         found["group"] = [measure_group(n), measure_group(4 * n)]
+    found["machine"] = machine()
     path.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
 

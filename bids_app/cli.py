@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ScaaeError, UsageError
 from ..signals import handle_stop_signals, stop_text
+from .engine.streams import lasting_streams
 from .exits import EXIT_FAILED, EXIT_NOTHING, EXIT_USAGE
 from .settings.asked import settings_of
 from .settings.command_line import parse
@@ -25,7 +26,11 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``scaae-bids`` and give its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with lasting_streams():
+        return _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: Sequence[str]) -> int:
     try:
         settings = settings_of(parse(arguments))
     except UsageError as error:

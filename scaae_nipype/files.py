@@ -112,9 +112,9 @@ def reserve(descriptor: int, n_bytes: int) -> None:
 
 
 def write_text(text: str, path: PathLike) -> Path:
-    """Write a text file in UTF-8."""
+    """Write a text file in UTF-8; bytes of file names that are no text become escapes."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
 

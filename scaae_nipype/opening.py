@@ -8,11 +8,12 @@ opens them.
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import stat
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 from .errors import InputError
 
@@ -30,7 +31,7 @@ LONGEST_INTEGER = 300
 """Digits of the largest whole number that a float can hold; longer ones are infinite, as ``1e400`` is."""
 
 
-def open_regular(path: PathLike) -> BinaryIO:
+def open_regular(path: PathLike) -> io.BufferedReader:
     """Open a regular file for reading; anything else is refused without waiting for it.
 
     Raises

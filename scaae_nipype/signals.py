@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -18,9 +19,29 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 def handle_stop_signals() -> None:
-    """Let these signals end this process as Ctrl-C does: training saves, locks are given back, the verdict is said."""
+    """Let these signals end this process as Ctrl-C does: training saves, locks are given back, the verdict is said.
+
+    A second Ctrl-C ends it at once: what was finished is kept, a training falls back to its last regular checkpoint.
+    """
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a shell
+        signal.signal(signal.SIGINT, _Interrupting())
+
+
+class _Interrupting:
+    """Hears Ctrl-C: an orderly end the first time, one at once the second."""
+
+    def __init__(self) -> None:
+        self.is_ending = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.is_ending:
+            with suppress(OSError):
+                os.write(2, b"\nInterrupted twice: ended at once. The same command goes on with what is finished.\n")
+            os._exit(1)
+        self.is_ending = True
+        raise KeyboardInterrupt
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..model.presets import POINTWISE_PRESET
+
 __all__ = ["training_sentence"]
 
 
@@ -17,6 +19,15 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     about = f"(SCAAE, @scaae; {', '.join(facts)})"
     training = card.get("Training", {})
     known = isinstance(training.get("Runs"), list) and "VolumesSeen" in training
+    if "Context" in card and card.get("Preset") == POINTWISE_PRESET:
+        seen = f" of {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
+        return (
+            f"The network is attention {about}, the same at every voxel, over views of each volume: itself, smoothed, "
+            f"and projected on principal components and non-negative parts{seen}. The attention had been trained on "
+            "simulated volumes and came with the software (PyTorch, @pytorch). Where parts of two halves of the runs "
+            "agree little, the projection on the group's principal components and the smoothed volume are added. "
+            "Branch 1 marks what is above the mean of a voxel over the run, branch 2 what is below."
+        )
     if "Context" in card:
         fitted = f" on {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (

@@ -9,7 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
-from ..model.presets import FITTED_PRESET
+from ..model.presets import FITTED_PRESET, POINTWISE_PRESET
 from ..options import Training
 from ..words import counted
 from .connections import begin, same
@@ -81,6 +81,12 @@ def _description(training: Training, n_runs: int) -> str:
             f"attention had been trained on simulated volumes, was fitted to {runs} by reduced-rank regression of "
             "neighbouring volumes. One branch of it marks what is above the mean of a voxel over the run, the other "
             "what is below. "
+        )
+    if preset == POINTWISE_PRESET:
+        return (
+            f"The views of a pointwise attention network (SCAAE, @scaae; preset *{preset}*), whose attention had been "
+            f"trained on simulated volumes, were fitted to {runs}: principal components and non-negative parts. One "
+            "branch of it marks what is above the mean of a voxel over the run, the other what is below. "
         )
     shown = "" if train_volumes == "auto" else f"{train_volumes} volumes, repetitions included, of "
     return (

@@ -19,6 +19,7 @@ __all__ = [
     "memory_in_gb",
     "peak_memory_gb",
     "restart_peak_memory",
+    "was_sent_by_scheduler",
 ]
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -97,6 +98,15 @@ def available_memory_gb(environment: Mapping[str, str] = os.environ) -> float:
     ]
     given = _allocated_memory(environment)
     return min([total, *limits, *([given] if given else [])]) / 1e9
+
+
+def was_sent_by_scheduler(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this process is a job of a cluster's scheduler.
+
+    >>> was_sent_by_scheduler({"SLURM_JOB_ID": "7"}), was_sent_by_scheduler({})
+    (True, False)
+    """
+    return not _ALLOCATIONS.keys().isdisjoint(environment)
 
 
 def _allocated_processors(environment: Mapping[str, str]) -> int | None:

@@ -30,6 +30,9 @@ INTERRUPTION = re.compile(
 )
 """How Nipype's crash files name what `scaae_nipype.errors.Interrupted` and Ctrl-C are."""
 
+LATE_SECONDS = 65
+"""How long the files of a step on another machine are waited for: NFS shows them up to 60 s late."""
+
 _DISK_FULL = os.strerror(errno.ENOSPC)
 
 
@@ -150,6 +153,7 @@ def run_workflow(
         "crashfile_format": "txt",
         "create_report": "false",
         "hash_method": "content",
+        "job_finished_timeout": str(LATE_SECONDS),
         "poll_sleep_duration": "0.2",
         "remove_unnecessary_outputs": "false",
         "stop_on_first_crash": str(stop_on_first_crash).lower(),

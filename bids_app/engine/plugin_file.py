@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,7 @@ def _check_name(name: str) -> None:
 def _check_arguments(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name in _NUMBERS:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number or value <= 0 or (_NUMBERS[name] is int and value != int(value)):
                 what = "whole number" if _NUMBERS[name] is int else "number"
                 raise UsageError(f"plugin_args: {name} must be a {what} above 0, not {shown(value)}.")

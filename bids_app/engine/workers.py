@@ -18,8 +18,13 @@ from nipype.pipeline.plugins import MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
 from ...images import limit_memory
+from ...orphans import end_with_parent
 from ...signals import blocked_signals, unblock_signals
 from .machine import peak_memory_gb, restart_peak_memory
+from .streams import make_lasting
+from .trust import guard_pickles
+
+guard_pickles()  # this module is imported by every process that runs nodes or reads their results
 
 __all__ = ["WatchfulMultiProcPlugin", "WorkerDied", "log_to_file"]
 
@@ -115,6 +120,8 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 
 
 def _start_worker(folder: str, log_file: str | None, echo: bool, memory_gb: float) -> None:
+    end_with_parent()
+    make_lasting()
     unblock_signals()
     limit_memory(memory_gb)
     os.chdir(folder)

@@ -10,6 +10,7 @@ from ...errors import InputError
 from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
 from ...maps import BRANCHES
+from ...progress import bar, silent
 from ...report.group_page import group_report
 from ...words import counted, few_and_more
 from ..engine.leftovers import clear_locks, remove_half_written
@@ -19,7 +20,7 @@ from ..output.dataset_files import check_writable
 from ..output.verdict import Call, Summary
 from ..settings.settings import Settings
 from .group_files import write_group
-from .group_inputs import GroupInputs, read_group
+from .group_inputs import MANY_RUNS, GroupInputs, read_group
 
 __all__ = ["run"]
 
@@ -88,6 +89,8 @@ def _work(settings: Settings, inputs: GroupInputs, question: Question, summary: 
     """Make, write and report; say at the end what could not be used."""
     try:
         if not settings.reports_only:
+            if len(inputs.data.runs) >= MANY_RUNS:
+                call.console.say("Making tables, comparisons and predictions.")
             tables, found = group_tables(inputs.data, question)
             notes = [*inputs.notes, *found]
             summary.notes += found
@@ -128,7 +131,8 @@ def _state_maps(
             for label, part in own.groupby("participant_id", sort=False)
         }
         try:
-            maps[f"{branch}_states"] = mean_state_maps(files)
+            with (bar if len(own) >= MANY_RUNS else silent)(f"State maps of {branch}", len(own), "run") as advance:
+                maps[f"{branch}_states"] = mean_state_maps(files, advance=advance)
         except InputError as error:
             summary.failed[f"state maps of {branch}"] = str(error)
             continue

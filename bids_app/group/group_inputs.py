@@ -12,6 +12,7 @@ from ...derivatives.names import outputs
 from ...derivatives.reading import Run, find_runs
 from ...errors import InputError, UsageError
 from ...evaluation.group.group_tables import GroupData
+from ...progress import bar, silent
 from ...words import first_few
 from ..inputs.bids_names import BidsFile
 from ..inputs.datasets import participants_of
@@ -32,7 +33,10 @@ from .missing_runs import Missing, find_missing
 from .people import participants_table
 from .run_tables import RunTables
 
-__all__ = ["GroupInputs", "read_group"]
+__all__ = ["MANY_RUNS", "GroupInputs", "read_group"]
+
+MANY_RUNS = 100
+"""From so many on it is said how far the reading is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +83,14 @@ def read_group(settings: Settings) -> GroupInputs:
     refused: dict[str, str] = {}
     files = KnownFiles(verify=settings.verify)
     tables = RunTables()
-    for run in found:
-        try:
-            _check_record(records.get(run.stem), made, root, files)
-            tables.add(replace(run))  # what it read is forgotten with it
-        except InputError as error:
-            refused[run.stem] = str(error)
+    with (bar if len(found) >= MANY_RUNS else silent)("Reading tables", len(found), "run") as advance:
+        for run in found:
+            try:
+                _check_record(records.get(run.stem), made, root, files)
+                tables.add(replace(run))  # what it read is forgotten with it
+            except InputError as error:
+                refused[run.stem] = str(error)
+            advance(1)
     if not tables.runs:
         raise InputError(
             f"{root}: no run can be used; the first: {next(iter(refused))}: {next(iter(refused.values()))}"

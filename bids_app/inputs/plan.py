@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,10 @@ from types import MappingProxyType
 from ...derivatives.names import run_stem
 from ...words import counted
 
-__all__ = ["Inputs", "RunInput", "Skipped", "plan_text"]
+__all__ = ["MANY_RUNS", "Inputs", "RunInput", "Skipped", "plan_text"]
+
+MANY_RUNS = 20
+"""From so many on a plan sums up why runs are due, besides saying it of each."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ def plan_text(
     lines += [
         f"  {run.stem} ({_details(run)})" + (f": {reasons[run.stem]}" if run.stem in reasons else "") for run in due
     ]
+    why = Counter(str(reasons[run.stem]) for run in due if run.stem in reasons)
+    if len(due) >= MANY_RUNS and why:
+        told = [f"{n} × {reason}" for reason, n in why.most_common(5)]
+        others = sum(why.values()) - sum(n for _, n in why.most_common(5))
+        lines.append(f"Why: {'; '.join(told)}" + (f"; {others} for other reasons" if others else ""))
     if done:
         lines.append(f"Finished before: {counted(done, 'run')}")
     files_by_reason: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)

@@ -12,6 +12,7 @@ from ...errors import ModelError, ScaaeError, UsageError
 from ...words import did_you_mean, plural
 from ..engine.plugin_file import read_plugin_file
 from ..engine.plugins import check_plugin_file
+from ..engine.trust import refuse_others
 from ..settings.console import Console
 from ..settings.settings import Settings
 from .model_store import check_model
@@ -117,17 +118,20 @@ def make_work_dir(settings: Settings) -> None:
     Raises
     ------
     UsageError
-        If it cannot be made or belongs to somebody else.
+        If it cannot be made, or somebody else could have put files into it.
     """
     folder = settings.work_dir
     try:
-        if settings.clean_work_dir and folder.exists():
-            shutil.rmtree(folder)
+        if os.path.lexists(folder):
+            refuse_others(folder)
+            if settings.clean_work_dir:
+                shutil.rmtree(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.geteuid() not in (0, folder.stat().st_uid):
-            raise UsageError(f"{folder}: belongs to another user; choose another --work-dir.")
+        refuse_others(folder)
         folder.chmod(0o700)
         (folder / "caches").mkdir(exist_ok=True)
+    except UsageError as error:
+        raise UsageError(f"{error} Or choose another --work-dir.") from error
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be used as work folder ({error.strerror}); choose another --work-dir."

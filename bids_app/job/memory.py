@@ -37,6 +37,7 @@ larger base of the spatial null. Rounded up.
 TRAINING_GB = {
     "tiny": (1.0, 0.0),
     "contextual": (0.75, 0.00075),
+    "pointwise": (0.75, 0.00075),
     "autoencoder": (2.6, 0.0),
     "published": (11.0, 0.0),
 }

@@ -11,6 +11,8 @@ from ...derivatives.names import participant_of
 from ...errors import ScaaeError, UsageError
 from ...files import read_json, write_json
 from ...words import counted
+from ..engine.late_files import appears
+from ..engine.machine import was_sent_by_scheduler
 from ..inputs.datasets import has_bold, participants_of
 from ..inputs.plan import Inputs, RunInput
 from ..output.logbook import Logbook
@@ -108,6 +110,8 @@ class JobModels:
             return
         named, roots = {run.entities["sub"] for run in self.inputs.runs}, {run.root for run in self.inputs.runs}
         asked = {*self.settings.query().named_participants}
+        if was_sent_by_scheduler() and appears(lambda: self.main is not None, say=self.logbook.console.say):
+            return
         others = [label for label in participants_of(*roots) if label not in named | asked] if asked else []
         if any(has_bold(root, label) for label in others for root in roots):
             raise UsageError(

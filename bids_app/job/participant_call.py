@@ -6,6 +6,7 @@ import os
 import sys
 
 from ...errors import UsageError
+from ...images import limit_memory
 from ..engine.machine import cache_environment
 from ..exits import EXIT_OK
 from ..inputs.find import find_inputs
@@ -35,6 +36,7 @@ def run(settings: Settings, call: Call) -> int:
     if settings.level == "train" and settings.model is not None:
         raise UsageError("--model is a finished model: there is nothing to train; use the participant level.")
     os.environ.update(cache_environment(settings.work_dir, os.environ))
+    limit_memory(settings.memory_gb)
     check_machine(settings)
     console = call.console
     job, kept = plan_job(settings, console)

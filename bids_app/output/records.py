@@ -133,7 +133,7 @@ class Due:
     def __str__(self) -> str:
         if self.parts:
             return self.reason
-        return "networks to be extracted" + (f" ({self.reason})" if self.reason != _FIRST else "")
+        return f"networks to be extracted ({self.reason})"
 
 
 def whats_new(

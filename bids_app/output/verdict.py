@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,7 +126,7 @@ class Call:
         """
         say, facts = self.console.say, {**facts, "ConfigurationHash": configuration}
         self.console.log_to(self.status.logs, self.command, self.status.name)
-        self.status.write(self._told(_RUNNING, None, summary, facts))
+        self._write(self._told(_RUNNING, None, summary, facts))
         summary.tell = self._refreshing(summary, facts)
         failure = ""
         try:
@@ -137,17 +138,19 @@ class Call:
         except KeyboardInterrupt as stop:
             summary.interrupted = stop_text(stop)
         except Exception as error:
-            path = write_text(traceback.format_exc(), self.status.logs / f"crash-{os.getpid()}.txt")
-            failure = f"unexpected {type(error).__name__}: {one_line(error)[:300]} (details: {path})"
+            failure = f"unexpected {type(error).__name__}: {one_line(error)[:300]}"
+            with suppress(OSError):  # of a full disk, the line says it all
+                path = write_text(traceback.format_exc(), self.status.logs / f"crash-{os.getpid()}.txt")
+                failure += f" (details: {path})"
         if failure:
             summary.failed[subject] = failure
             say(f"{subject}: FAILED: {failure}")
         exit_code, verdict = judge(summary, what=what)
-        self.status.write(self._told(verdict, exit_code, summary, facts, ended=time.time()))
+        trouble = self._write(self._told(verdict, exit_code, summary, facts, ended=time.time()))
         for text in dict.fromkeys(summary.notes):
             say(f"{note}{text}")
-        say(f"{verdict} Status: {self.status.summary}")
-        return exit_code
+        say(f"{verdict} Status: {trouble or self.status.summary}")
+        return exit_code if not trouble else EXIT_FAILED
 
     def refuse(self, message: str, exit_code: int) -> None:
         """Write that the call ended before its work began: with this message, and without anything done."""
@@ -163,9 +166,17 @@ class Call:
             nonlocal last
             if time.monotonic() - last >= REFRESHED_EVERY:
                 last = time.monotonic()
-                self.status.write(self._told(_RUNNING, None, summary, facts), with_summary=False)
+                self._write(self._told(_RUNNING, None, summary, facts), with_summary=False)
 
         return refresh
+
+    def _write(self, content: Mapping[str, Any], *, with_summary: bool = True) -> str:
+        """Write the status file; say why not where that fails, which is no reason to end differently."""
+        try:
+            self.status.write(content, with_summary=with_summary)
+        except OSError as error:
+            return f"could not be written ({error.strerror})."
+        return ""
 
     def _told(
         self,

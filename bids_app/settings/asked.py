@@ -14,7 +14,7 @@ from ...errors import ScaaeError, UsageError
 from ...model.presets import PRESETS, preset_named
 from ...options import BASELINES, USUAL_SURROGATES, Evaluation, Nulls, Preparation, Training
 from ...preparation.strategies import read_strategy
-from ...words import did_you_mean
+from ...words import did_you_mean, shown
 from ..engine.machine import available_memory_gb, available_processors
 from .option_table import OPTIONS, PAPER, Option
 from .settings import ClusterOptions, GroupOptions, Settings
@@ -24,6 +24,9 @@ __all__ = ["settings_of"]
 
 _MAY_BE_LEFT_OPEN = ("templates", "template_labels", "baselines", "n_surrogate_templates", "n_chance_templates")
 """Scores that have a default: what is not said about them may mean the default, or what is there."""
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000
+"""Bytes that file systems take."""
 
 _GROUPS = {
     "preparation": Preparation,
@@ -132,7 +135,18 @@ def _strategy(name: str) -> str:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+    """Make a path absolute; refuse what no file system takes, and the home of nobody."""
+    text = str(path)
+    longest = max(len(os.fsencode(part)) for part in text.split("/"))
+    if longest > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH or "\0" in text:
+        why = "has a NUL byte" if "\0" in text else f"is too long: its longest name has {longest} bytes"
+        raise UsageError(f"{shown(text)}: can be no path, it {why}.")
+    try:
+        whole = Path(path).expanduser()
+    except RuntimeError as error:  # a user without a name, as in many containers, and no HOME
+        why = "no home folder is known (no such user, or HOME is not set)"
+        raise UsageError(f"{text}: {why}; give the whole path.") from error
+    return Path(os.path.abspath(whole))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
 
 
 def _file(path: str, option: str) -> Path:
@@ -143,7 +157,7 @@ def _file(path: str, option: str) -> Path:
 
 def _name_or_file(text: str) -> str:
     """Keep a name, make a path absolute: nodes run in folders of their own."""
-    return str(_absolute(text)) if Path(text).expanduser().is_file() else text
+    return str(path) if (path := _absolute(text)).is_file() else text
 
 
 def _datasets(items: list[str]) -> Mapping[str, Path]:

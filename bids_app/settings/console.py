@@ -46,6 +46,10 @@ class Console:
 
     def _write(self) -> None:
         if self._log_file is not None and self._lines:
-            with self._log_file.open("a", encoding="utf-8") as file:
-                file.write("\n".join(self._lines) + "\n")
+            try:
+                with self._log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write("\n".join(self._lines) + "\n")
+            except OSError as error:  # a full disk: the work says so itself, and what is said is still seen
+                print(f"{self._log_file}: the log is not written any more ({error.strerror}).", file=sys.stderr)
+                self._log_file = None
             self._lines.clear()

@@ -24,7 +24,6 @@ from .group.prediction import feature_names as feature_names
 from .group.prediction import predict as predict
 from .group.prediction import summarise_code as summarise_code
 from .group.reliability import intraclass_correlation as intraclass_correlation
-from .nulls.stationarity import check_stationarity as check_stationarity
 from .run_maps import RunMaps as RunMaps
 from .run_maps import read_run_maps as read_run_maps
 from .scores.chance import chance_scores as chance_scores
@@ -53,6 +52,7 @@ from .spikes import states_on_spikes as states_on_spikes
 from .states import StateTables as StateTables
 from .states import assign_states as assign_states
 from .states import assign_states_of_run as assign_states_of_run
+from .stationarity import check_stationarity as check_stationarity
 from .templates.loading import load_templates as load_templates
 from .templates.smith2009 import find_smith2009 as find_smith2009
 from .templates.template_set import TemplateSet as TemplateSet

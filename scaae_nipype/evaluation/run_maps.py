@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from ..errors import InputError
 from ..files import PathLike, read_table
@@ -33,6 +34,8 @@ class RunMaps:
     """From ``fbn1``, ``fbn2`` … to maps after equation 9: float32, (n_volumes, n_voxels)."""
     volume: np.ndarray
     """The prepared run, z-scored: float32, (n_volumes, n_voxels)."""
+    framewise_displacement: np.ndarray | None = None
+    """In mm, (n_volumes,), NaN where it is not known; None where the table of samples does not have it."""
 
 
 def read_run_maps(
@@ -73,7 +76,10 @@ def read_run_maps(
     with ThreadPoolExecutor(num_threads) as pool:
         volume, *maps = pool.map(lambda path: read_volumes(path, region, len(kept)), [in_file, *fbn_maps])
     fbn = {f"fbn{number}": own for number, own in enumerate(maps, start=1)}
-    return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume)
+    moved = None
+    if "framewise_displacement" in samples:
+        moved = pd.to_numeric(samples["framewise_displacement"], errors="coerce").to_numpy(dtype=float)
+    return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume, moved)
 
 
 def read_volumes(path: PathLike, region: Grid, count: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from .scores.noise_cutoff import BY_SURROGATES, CutOffs, cutoffs_of, noise_cutof
 from .scores.rules import Rule, rule_of
 from .scores.scoring import by_method, every_score, over_templates, spread_over_run
 from .spikes import Spikes, find_spikes, on_spikes
+from .stationarity import LEAST_VOLUMES, about_noise, check_stationarity
 from .templates.template_set import TemplateSet
 from .transitions import UNASSIGNED, entropy_rate, occupancy_entropy, transition_counts, transition_probabilities
 
@@ -158,7 +159,7 @@ def assign_states_of_run(
         Per branch a 4D image, one mean map per template, 0 for states never visited.
     metadata : Path
         JSON: the rule, where cut-offs come from, entropies, states never visited, spikes with the states that sit on
-        them, and warnings.
+        them, whether the noise of the run kept its level, and warnings.
 
     Raises
     ------
@@ -185,7 +186,12 @@ def assign_states_of_run(
         kept_maps = {method: maps[run.kept] for method, maps in signed.items()}
         cut = cutoffs_of(kept_maps, local, rule, given=state_cutoff is not None, seed=seed)
     found = {method: assign(known[method], run.kept, cut.least[method]) for method in methods}
-    spikes = find_spikes(run.volume[run.kept], run.kept)
+    volumes = run.volume[run.kept]
+    spikes = find_spikes(volumes, run.kept)
+    more = dict(cut.about)
+    if len(volumes) >= LEAST_VOLUMES:  # whatever is tested over time may find that instead
+        noise = check_stationarity(volumes, run.kept, run.region, run.framewise_displacement)
+        more["Stationarity"] = about_noise(noise)
     kept = pd.DataFrame({"kept": run.kept.astype(int), "spike": np.isin(np.arange(len(run.kept)), spikes.volumes)})
     kept["spike"] = kept["spike"].astype(int).where(run.kept).astype("Int64")
     sequences = [_sequence(own, local.names).add_prefix(f"{method}_") for method, own in found.items()]
@@ -207,7 +213,8 @@ def assign_states_of_run(
             for branch, maps in averaged.items()
         ],
         write_json(
-            about_templates(local) | _about_states(found, local, mode, rule, cut, spikes), out_dir / "states.json"
+            about_templates(local) | _about_states(found, local, mode, rule, cut.least, spikes) | more,
+            out_dir / "states.json",
         ),
     )
 
@@ -260,9 +267,14 @@ def _transitions(found: Assignment, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _about_states(
-    found: Mapping[str, Assignment], templates: TemplateSet, mode: str, rule: Rule, cut: CutOffs, spikes: Spikes
+    found: Mapping[str, Assignment],
+    templates: TemplateSet,
+    mode: str,
+    rule: Rule,
+    least: Mapping[str, float],
+    spikes: Spikes,
 ) -> dict[str, Any]:
-    count, least = len(templates.names), cut.least
+    count = len(templates.names)
     methods, warnings = {}, list(templates.warnings)
     for method, assignment in found.items():
         states = assignment.states
@@ -285,7 +297,6 @@ def _about_states(
         "Mode": mode,
         "Score": rule.score,
         "CutOff": different.pop() if len(different) == 1 else dict(least),
-        **cut.about,
         "Spikes": spikes.volumes.tolist(),
         "Methods": methods,
         "Warnings": warnings,

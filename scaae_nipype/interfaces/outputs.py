@@ -134,7 +134,9 @@ class ParticipantReport(FunctionInterface):
         def check_given(self) -> None:
             """See that this is a label."""
             participant = self.given("participant")
-            if participant is not None and not re.fullmatch(r"[0-9A-Za-z+]+", participant):
+            if participant is None:
+                return
+            if not re.fullmatch(r"(?!sub-)[^/\\*?\[\]_]+", participant) or not participant.isprintable():
                 raise UsageError(f"`participant` {participant}: must be a label of letters and digits, without sub-.")
 
     class output_spec(TraitedSpec):

@@ -21,18 +21,21 @@ from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
 from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
 from .network.contextual import ContextualSCAAE
+from .network.pointwise import PointwiseSCAAE
 from .presets import Preset, preset_named
 
-__all__ = ["FORMAT_VERSION", "Model", "load_model", "new_network", "save_model"]
+__all__ = ["FORMAT_VERSION", "Model", "Network", "load_model", "new_network", "save_model"]
 
 FORMAT_VERSION = 1
+
+Network = SCAAE | ContextualSCAAE | PointwiseSCAAE
 
 
 @dataclass
 class Model:
     """A network in evaluation mode, the space it works in and the card that describes it."""
 
-    network: SCAAE | ContextualSCAAE
+    network: Network
     grid: Grid
     card: dict[str, Any] = field(default_factory=dict)
     """See the documentation of the model card; keys used in code are ``Precision``, ``Mode`` and ``Branches``."""
@@ -65,11 +68,13 @@ def network_box(preset: Preset, grid: Grid) -> tuple[slice, slice, slice]:
     return x, y, z
 
 
-def new_network(preset: Preset, grid: Grid, *, seed: int) -> SCAAE | ContextualSCAAE:
+def new_network(preset: Preset, grid: Grid, *, seed: int) -> Network:
     """Make an untrained network; the same seed gives the same weights and leaves torch's own random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         box = network_box(preset, grid)
+        if preset.pointwise:
+            return PointwiseSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         if preset.context:
             return ContextualSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         x, y, z = (s.stop - s.start for s in box)
@@ -84,9 +89,12 @@ def save_model(model: Model, folder: PathLike) -> Path:
     Raises
     ------
     ModelError
-        If the folder cannot be written (disk full, no permission); an older model there stays as it was.
+        If a weight is not finite, or the folder cannot be written (disk full, no permission); an older model there
+        stays as it was.
     """
     folder = Path(folder)
+    if name := _not_finite(model):
+        raise ModelError(f"{folder}: the model is not written, because {name} holds values that are not finite.")
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.network.state_dict().items()}
     try:
         with replacing_folder(folder) as new:
@@ -160,7 +168,19 @@ def load_model(folder: PathLike) -> Model:
             f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
     group_pca = GroupPCA.load(folder / GROUP_PCA, card["GroupPCA"]) if "GroupPCA" in card else None
-    return Model(network.eval(), grid, card, group_pca)
+    model = Model(network.eval(), grid, card, group_pca)
+    if name := _not_finite(model):
+        raise ModelError(f"{folder}: {name} holds values that are not finite; take an undamaged copy, or fit it again.")
+    return model
+
+
+def _not_finite(model: Model) -> str:
+    """Name a tensor of a model that holds NaN or infinite values; empty where all are numbers."""
+    tensors = model.network.state_dict()
+    bad = (name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all())
+    if (name := next(bad, "")) or model.group_pca is None:
+        return name
+    return "" if np.isfinite(model.group_pca.maps).all() else GROUP_PCA
 
 
 def _check_card(card: dict[str, Any]) -> None:

@@ -17,6 +17,9 @@ __all__ = ["Contents"]
 LARGEST = 1e30
 """No measured value is larger: such ones are taken for damage, as infinite ones are."""
 
+SMALLEST = 1e-18
+"""Of smaller values, single precision cannot hold the squares."""
+
 FAR_FROM_ZERO = 0.6
 """A voxel is 0 in some volumes for want of data if the mean of the others is this part of their largest: a signal that
 varies around 0, or noise that touches it, has a smaller mean."""
@@ -76,7 +79,7 @@ class Contents:
         return self.total / max(len(self.indices), 1)
 
     def check_volumes(self) -> None:
-        """Refuse a run of which a whole volume has no values.
+        """Refuse a run of which a whole volume has no values, or whose values are too small to compute with.
 
         Raises
         ------
@@ -92,12 +95,19 @@ class Contents:
             broken = [self.indices[i] for i in places]
             if not is_zero:
                 what = f"{_named(broken, 'has', 'have')} values that are not finite in the brain"
+                what += f" (NaN, infinite, or above {LARGEST:g})"
             elif is_empty[places].all():
                 what = f"{_named(broken, 'has', 'have')} no values but 0 in the brain"
             else:
                 share, more = counts[places].min() / n_voxels, " or more" if len(broken) > 1 else ""
                 what = f"{_named(broken, 'is', 'are')} 0 in {share:.0%} of the brain{more}"
             raise InputError(f"{self.bold.path}: {what}; {_way_out(broken, len(self.indices))}.")
+        largest = max(float(self.high.max()), -float(self.low.min()))
+        if 0 < largest < SMALLEST:
+            raise InputError(
+                f"{self.bold.path}: its largest value is {largest:.3g}, which is too small to compute with in single "
+                "precision; scale the image, or repair the slope in its header."
+            )
 
     def holdings(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, int], list[str]]:
         """Tell voxels that hold data from others.
@@ -163,7 +173,7 @@ def _filled(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def _notes(counts: dict[str, int]) -> list[str]:
     lost = {
         "NumberOfMaskVoxelsConstant": "hold no data (constant over time, 0 for example)",
-        "NumberOfMaskVoxelsNotFinite": "are not finite (NaN, infinite) in some volume",
+        "NumberOfMaskVoxelsNotFinite": f"are not finite (NaN, infinite, or above {LARGEST:g}) in some volume",
         "NumberOfMaskVoxelsWithGaps": "are 0 in some volumes, as at the edge of the field of view",
     }
     told = [f"{counts[name]} {what}" for name, what in lost.items() if counts[name]]

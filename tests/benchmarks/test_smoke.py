@@ -15,7 +15,7 @@ from scaae_nipype.preparation.prepared import PreparedRun
 
 MODULES = (
     *("ablations", "calibration", "coarse", "cuda", "engine", "group", "measures", "planted", "recovery"),
-    *("recovery_real", "start", "variants"),
+    *("recovery_real", "scale", "start", "variants"),
     *("judge.network", "judge.people", "judge.plants", "judge.run", "search.head", "search.score", "search.train"),
 )
 
@@ -176,6 +176,16 @@ def test_group(bench, call, tmp_path):
     call(bench.group, "--participants", "8", "--out", tmp_path)
     found = read(tmp_path / "group.json")
     assert found["participants"] == 8 and found["processor_seconds"] > 0 and found["peak_mb"] > 100
+
+
+def test_scale(bench, call, monkeypatch, tmp_path):
+    call(bench.scale, "plan", "--participants", "3", "--out", tmp_path)
+    found = read(tmp_path / "scale.json")["plan"]
+    assert found["participants"] == 3
+    assert all(0 < found[which]["processor_seconds"] < 300 for which in ("everybody", "one"))
+    said = call(bench.scale, "tree", tmp_path / "tree", "--participants", "2")
+    assert said.strip() == str(tmp_path / "tree")
+    assert len(list((tmp_path / "tree").rglob("sub-*_bold.nii.gz"))) == 2 * 4 * 2
 
 
 def test_judge(bench, call, monkeypatch, tmp_path):

@@ -265,3 +265,13 @@ def test_answers_without_heavy_imports_and_with_a_home_nobody_may_write_to(tmp_p
     assert not imported & heavy
     assert len(imported) < 300  # 130 modules: 0.1 s
     assert not list(home.iterdir())
+
+
+def test_a_reader_that_leaves_early_ends_nothing(scaae_bids, tmp_path):
+    command = f"set -o pipefail; {scaae_bids} {tmp_path} out participant 2>&1 | true"
+    for _ in range(3):  # whether the program writes before or after its reader has left
+        told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+        assert told.returncode == 64 and told.stderr == "", told
+    command = f"set -o pipefail; {scaae_bids} --help | head -1"
+    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (told.returncode, told.stderr, len(told.stdout.splitlines())) == (0, "", 1)

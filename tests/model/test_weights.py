@@ -1,5 +1,6 @@
 """Model folders: written whole, read with every check."""
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from scaae_nipype.errors import ModelError, UsageError
 from scaae_nipype.grid import Grid
@@ -129,7 +131,8 @@ def test_mask_of_another_grid(folder, grid):
 
 
 def test_unknown_preset():
-    with pytest.raises(UsageError, match="no preset 'huge'; choose one of contextual, autoencoder, published, tiny"):
+    known = "contextual, pointwise, autoencoder, published, tiny"
+    with pytest.raises(UsageError, match=f"no preset 'huge'; choose one of {known}"):
         preset_named("huge")
 
 
@@ -145,3 +148,22 @@ def test_a_full_disk_leaves_the_older_model_intact(tiny, folder, monkeypatch):
     monkeypatch.undo()
     assert load_model(folder).card["Name"] == "tiny"
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_though_card_and_checksum_agree(tiny, folder, value):
+    name = next(iter(tiny.network.state_dict()))
+    tensors = load_file(folder / "weights.safetensors")
+    tensors[name].view(-1)[0] = value
+    save_file(tensors, folder / "weights.safetensors")
+    card = json.loads((folder / "card.json").read_text())
+    card["WeightsSHA256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=f"{name} holds values that are not finite"):
+        load_model(folder)
+    before = (folder / "weights.safetensors").read_bytes()
+    spoilt = Model(copy.deepcopy(tiny.network), tiny.grid, {})
+    spoilt.network.state_dict()[name].view(-1)[0] = value
+    with pytest.raises(ModelError, match="not written"):
+        save_model(spoilt, folder)
+    assert (folder / "weights.safetensors").read_bytes() == before

@@ -229,6 +229,15 @@ def test_what_follows_the_task_is_said_and_tabulated(run):
     assert {"faces", "houses"} <= set(texts(figure))
 
 
+def test_where_the_noise_changes_what_follows_the_task_may_be_that(make_dataset):
+    own = find_runs(make_dataset(n=8), "01")[0]
+    assert not [text for text in event_sentences(own) if "noise" in text]
+    noise = {"P": 0.01, "Variance": {"P": 0.003, "Volume": 40, "Before": 0.9, "After": 1.4}}
+    write_json({"Stationarity": noise}, own.path("states", ".json"))
+    (text,) = [text for text in event_sentences(fresh(own, own.root)) if "noise" in text]
+    assert "from 0.900 to 1.400 from volume 40 on" in text and text.endswith("and no response to them.")
+
+
 def test_a_run_without_events_has_no_section_of_them(make_dataset):
     from scaae_nipype.report.participant_page import participant_page
 

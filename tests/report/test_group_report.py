@@ -63,6 +63,22 @@ def test_tables_one_and_two_and_figure_five(root):
     assert all(sentence in unescape(html) for sentence in HOW_TO_READ_GROUPS)
 
 
+def test_what_lies_above_chance_is_said_with_its_interval_over_participants(root):
+    rows = [
+        {"column": "all", "level": "all", "repetition_time": 2.0, "method": method, "measure": measure}
+        | {"n_participants": n, "chance": 0.15, "above": above, "above_low": above - 0.02, "above_high": above + 0.02}
+        for measure in ("best_of_20_average_precision", "mean_size_matched_iou")
+        for method, above, n in (("fbn1", 0.14, 9), ("fbn2", 0.14, 9), ("volume", 0.07, 1))
+    ]
+    put(root, "above_chance", rows)
+    text = unescape(text_of(root))
+    assert (
+        "Average precision, best of 20 volumes, TR 2 s: above chance by the better branch 0.140 [0.120, 0.160]" in text
+    )
+    assert "and the volume itself 0.070." in text and "Size-matched IoU, mean over volumes, TR 2 s" in text
+    assert "95 % interval over participants" in text
+
+
 def test_what_is_not_there_is_said(root):
     html = text_of(root)
     for section in GROUP_SECTIONS[4:]:

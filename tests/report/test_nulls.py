@@ -6,6 +6,7 @@ from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.report.participant_page import participant_page
 from scaae_nipype.report.sections import nulls
+from scaae_nipype.report.sections.noise import noise_sentences
 from scaae_nipype.report.sections.states import state_sentences
 
 
@@ -45,7 +46,8 @@ def test_dynamics_are_said_with_their_meaning_the_mark_and_the_lag_curve(run):
     assert [cell.text for cell in nulls.lag_table(run).rows[0][1:4]] == ["0.500", "0.400", "0.3"]
 
 
-def test_a_run_whose_noise_changes_is_no_evidence_of_dynamics(run):
+def test_a_run_whose_noise_changes_is_no_evidence_of_dynamics(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
     noise = {"P": 0.003, "Variance": {"P": 0.001, "Volume": 80, "Before": 1.0, "After": 2.1}}
     noise |= {"Smoothness": {"P": 0.4, "Volume": 3, "Before": 8.0, "After": 8.1}, "Motion": None}
     path = run.path("dynamics_null", ".json")
@@ -53,14 +55,15 @@ def test_a_run_whose_noise_changes_is_no_evidence_of_dynamics(run):
     (text,) = [text for text in nulls.dynamics_sentences(run) if "noise" in text]
     assert "the variance over voxels goes from 1.000 to 2.100 from volume 80 on (p = 0.001)" in text
     assert "mm FWHM" not in text and text.endswith("so the rejection may be that, and no dynamics.")
-    (text,) = nulls.noise_sentences(noise, rejected=False)
+    (text,) = noise_sentences(noise, rejected=False)
     assert text.endswith("though the test did not reject it.")
-    (text,) = nulls.noise_sentences(noise | {"P": 0.2}, rejected=True)
+    (text,) = noise_sentences(noise | {"P": 0.2}, rejected=True)
     assert text == "The noise of the run keeps its level: variance and smoothness do not change (p = 0.200)."
-    assert nulls.noise_sentences(None, rejected=True) == []
+    assert noise_sentences(None, rejected=True) == []
 
 
-def test_states_on_spikes_and_cutoffs_by_noise_are_said(run):
+def test_states_on_spikes_and_cutoffs_by_noise_are_said(make_dataset):
+    run = find_runs(make_dataset(n=8), "01")[0]
     path = run.path("state_metrics", ".json")
     told = {"State": "Visual", "Volumes": [7, 9, 30], "NumberOfVolumes": 4, "P": 0.001}
     about = {"Spikes": [7, 9, 30], "NoiseShare": 0.05, "CutOff": {"fbn1": 0.11, "volume": 0.08}}

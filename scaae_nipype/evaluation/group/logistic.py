@@ -9,7 +9,7 @@ __all__ = ["log_odds"]
 MOST_STEPS = 100
 """Newton steps, at most; a handful is usual."""
 
-PRECISION = 1e-8
+PRECISION = 1e-7
 """Largest slope of the loss, per participant, at which a fit has ended."""
 
 _VALUES_AT_ONCE = 2**24
@@ -61,6 +61,8 @@ def _fit(features: np.ndarray, targets: np.ndarray, strength: float) -> np.ndarr
         data = weights * np.logaddexp(0, -signs * (features @ trial))
         return data.sum(axis=0) + (penalty[:, None] * trial**2).sum(axis=0) / 2
 
+    rows, columns = np.triu_indices(features.shape[1])
+    products = features[:, rows] * features[:, columns]  # with them all Hessians are one matrix product
     there = loss(coefficients)
     for _ in range(MOST_STEPS):
         probabilities = 1 / (1 + np.exp(-np.clip(features @ coefficients, -500, 500)))
@@ -68,7 +70,9 @@ def _fit(features: np.ndarray, targets: np.ndarray, strength: float) -> np.ndarr
         if np.abs(slope).max() <= PRECISION * strength * n:
             break
         curvature = weights * probabilities * (1 - probabilities)
-        hessians = (features.T[None] * curvature.T[:, None, :]) @ features + np.diag(penalty + 1e-12)
+        hessians = np.empty((targets.shape[1], len(penalty), len(penalty)))
+        hessians[:, rows, columns] = hessians[:, columns, rows] = curvature.T @ products
+        hessians += np.diag(penalty + 1e-12)
         step = np.linalg.solve(hessians, slope.T[..., None])[..., 0].T
         size = np.ones(targets.shape[1])
         for _ in range(30):  # halve the steps that lead up

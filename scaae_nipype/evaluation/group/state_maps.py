@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,9 @@ class GroupStateMaps:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> GroupStateMaps:
+def mean_state_maps(
+    files: Mapping[str, Sequence[str | os.PathLike[str]]], *, advance: Callable[[int], object] = lambda done: None
+) -> GroupStateMaps:
     """Average state maps: over the runs of a participant in which a state appears, then over participants.
 
     Voxels without data in a run (0) do not count there. One run is in memory at a time. An image that cannot be used is
@@ -47,6 +49,8 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> Gr
     ----------
     files : mapping
         Participant to the 4D images of the runs, one volume per state, 0 where a state was never visited.
+    advance : callable
+        Hears of every image that was read.
 
     Raises
     ------
@@ -58,23 +62,28 @@ def mean_state_maps(files: Mapping[str, Sequence[str | os.PathLike[str]]]) -> Gr
     visitors = np.empty(0, dtype=int)
     for paths in usable.values():
         own = own_seen = None
+        n_own = 0
         for path in paths:
+            advance(1)
             try:
                 values, grid = _read(path)
             except InputError as error:
                 refused[str(path)] = str(error)
                 continue
             if own is None:
-                own, own_seen = np.zeros_like(values), np.zeros(values.shape, dtype=np.uint16)
+                own, own_seen = np.zeros(values.shape, dtype=np.float32), np.zeros(values.shape, dtype=np.uint16)
             if affine is None or total is None or seen is None:
                 affine, total = grid, np.zeros(values.shape, dtype=np.float64)
                 seen, visitors = np.zeros(values.shape, dtype=np.uint16), np.zeros(values.shape[3], dtype=int)
             own += values
             own_seen += values != 0
+            n_own += 1
         if own is None or own_seen is None or total is None or seen is None:
             continue
         there = own_seen > 0
-        total[there] += own[there] / own_seen[there]
+        if n_own > 1:
+            np.divide(own, own_seen, out=own, where=there)
+        total += own  # 0 where nothing is there
         seen += there
         visitors += there.any(axis=(0, 1, 2))
     if total is None or seen is None or affine is None:
@@ -100,11 +109,12 @@ def _usable(
         else:
             kinds.setdefault((image.shape, tuple(np.round(image.affine, 2).ravel() + 0.0)), []).append(path)
     usual = max(kinds.values(), key=len, default=[])
+    taken = set(usual)
     for paths in kinds.values():
         if paths is not usual:
             why = "lies on another grid or has other states than the other runs' state maps."
             refused |= {str(path): f"{path}: {why}" for path in paths}
-    return {who: [path for path in paths if path in usual] for who, paths in files.items()}, refused
+    return {who: [path for path in paths if path in taken] for who, paths in files.items()}, refused
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:

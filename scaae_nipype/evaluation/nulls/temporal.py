@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError, UsageError
-from ...files import PathLike, read_table, write_json, write_table
+from ...files import PathLike, write_json, write_table
 from ...options import USUAL_SURROGATES, Evaluation
 from ...progress import Progress, silent
 from ...words import duration
 from ..run_maps import read_run_maps, run_templates
 from ..scores.gradual_change import CURVE_END
 from ..scores.rules import RULES, Rule, rule_of
+from ..stationarity import about_noise, check_stationarity
 from ..templates.template_set import TemplateSet
 from .run_statistics import FAMILIES, TESTED, run_statistics
 from .significance import check_number_of_surrogates, deviations, group_p, maximum_p, own_p
-from .stationarity import about_noise, check_stationarity
 from .surrogate_runs import PhaseSurrogates, check_kept
 
 __all__ = [
@@ -269,7 +269,7 @@ def check_dynamics(
         warnings = [IN_SAMPLE] if in_sample else []
         volumes = run.volume[run.kept]
         per_volume = seconds_per_volume(network, volumes)
-        noise = check_stationarity(volumes, run.kept, run.region, _displacement(in_samples))
+        noise = check_stationarity(volumes, run.kept, run.region, run.framewise_displacement)
         warnings += [NOISE_CHANGED.format(p=noise.p)] if noise.p <= LARGEST_P else []
         more = {"SecondsPerVolume": per_volume, "EstimatedSeconds": per_volume * len(volumes) * (1 + n_surrogates)}
         more["Stationarity"] = about_noise(noise)
@@ -317,11 +317,3 @@ def check_dynamics(
         write_table(table.assign(in_sample=known), out_dir / "dynamicsnull.tsv"),
         write_json(about, out_dir / "dynamicsnull.json"),
     )
-
-
-def _displacement(in_samples: PathLike) -> np.ndarray | None:
-    """Give the framewise displacement of every volume, where the table of samples has it."""
-    table = read_table(in_samples)
-    if "framewise_displacement" not in table:
-        return None
-    return pd.to_numeric(table["framewise_displacement"], errors="coerce").to_numpy(dtype=float)

@@ -38,7 +38,9 @@ def find_smith2009(folders: Iterable[PathLike] | None = None) -> Path:
     if folders is None:
         from nilearn.datasets import get_data_dirs
 
-        folders = [*get_data_dirs(), Path("~/.cache/templateflow").expanduser()]
+        folders = [*get_data_dirs()]
+        with suppress(RuntimeError):  # a user without a name, as in many containers, has no home
+            folders.append(Path("~/.cache/templateflow").expanduser())
     searched = [Path(folder) for folder in folders]
     for folder in searched:
         for pattern in SMITH_FILES:

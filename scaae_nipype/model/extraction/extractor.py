@@ -17,6 +17,7 @@ from ...maps import BRANCHES, scale
 from ...options import Training
 from ...words import counted
 from ..device import check_device
+from ..presets import CODE_SIZE
 from ..runs import RunLike, volumes_of
 from ..weights import Model
 from .fused import FusedReader
@@ -37,7 +38,7 @@ class RunNetworks:
     channel_weights: np.ndarray
     """Equation 6: (n_kept, channels)."""
     codes: np.ndarray
-    """(n_kept, 64)."""
+    """(n_kept, 64), or as many numbers as the preset's context has."""
     kept: np.ndarray
     """bool, (T,)."""
     region: np.ndarray
@@ -122,7 +123,7 @@ class Extractor:
         self.precision = _precision_on(self.device, model)
         self.read: nn.Module = self._reader(torch.bfloat16 if self.precision == "bf16" else torch.float32)
         self.agreement_with_fp32 = self._agreement() if self.precision == "bf16" else 1.0
-        if self.agreement_with_fp32 < AGREEMENT:
+        if not self.agreement_with_fp32 >= AGREEMENT:  # nor is NaN
             self.precision, self.read = "fp32", self._reader(torch.float32)
         branches = model.card.get("Branches") or [{"Sign": 1}, {"Sign": 1}]
         self.signs = np.array([branch["Sign"] for branch in branches], dtype=np.float32)
@@ -141,7 +142,7 @@ class Extractor:
     def batches(
         self, vectors: np.ndarray, batch_size: int | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, 64) in order.
+        """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, size) in order.
 
         On a CPU every thread works on volumes of its own: layers that wait for memory and layers that compute then
         overlap, and no thread waits for another.
@@ -185,7 +186,7 @@ def extract_networks(
     Raises
     ------
     ModelError
-        If the run lies on another grid than the model, or there is no such device.
+        If the run lies on another grid than the model, there is no such device, or maps are not finite.
     InputError
         If the image cannot be read, or no volume is kept.
     """
@@ -195,9 +196,15 @@ def extract_networks(
     channels = 2 * model.network.preset.branch_features
     signed = np.empty((2, *vectors.shape), dtype=np.float32)
     weights = np.empty((len(vectors), channels), dtype=np.float32)
-    codes = np.empty((len(vectors), 64), dtype=np.float32)
+    codes = np.empty((len(vectors), model.network.preset.context or CODE_SIZE), dtype=np.float32)
     done = 0
     for maps, channel_weights, code in extractor.batches(vectors, batch_size):
+        if not all(np.isfinite(values).all() for values in (maps, channel_weights, code)):
+            where = f"volumes {done + 1} to {done + len(maps)}" if len(maps) > 1 else f"volume {done + 1}"
+            raise ModelError(
+                f"{model.card.get('Name', 'The model')}: what it gives for {where} of {len(vectors)} is not finite; "
+                "take another model, or fit it again."
+            )
         here = slice(done, done + len(maps))
         signed[:, here], weights[here], codes[here] = maps.swapaxes(0, 1), channel_weights, code
         done = here.stop

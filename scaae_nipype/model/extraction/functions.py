@@ -12,6 +12,7 @@ from ...derivatives.names import participant_of
 from ...errors import ModelError
 from ...grid import Grid
 from ..network.contextual import ContextualSCAAE
+from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES
 from ..weights import Model, new_network
@@ -93,7 +94,7 @@ def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.nd
         From (n_volumes, n_region_voxels) to maps of the same shape, float32; None if the network has no context.
     """
     inside, network = _inside(model, region), model.network
-    if not isinstance(network, ContextualSCAAE):
+    if not isinstance(network, ContextualSCAAE | PointwiseSCAAE):
         return None
     matrices = network.context.encode, network.context.decode
     encode, decode = (matrix.detach().cpu().numpy()[:, inside] for matrix in matrices)
@@ -121,11 +122,11 @@ def untrained_function(
     Parameters and errors as for `network_function`.
     """
     network = new_network(model.network.preset, model.grid, seed=int(model.card.get("Seed") or 0)).eval()
-    told = {key: model.card[key] for key in ("Precision", "PrecisionDemanded") if key in model.card}
+    told: dict[str, Any] = {key: model.card[key] for key in ("Precision", "PrecisionDemanded") if key in model.card}
     untrained = Model(network, model.grid, told)
     apply = network_function(untrained, region, device=device, batch_size=batch_size)
     recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
-    if isinstance(network, ContextualSCAAE) or not recipe.signed:
+    if isinstance(network, ContextualSCAAE | PointwiseSCAAE) or not recipe.signed:
         return apply
 
     def apply_signed(volumes: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from ..network.attention import BLOCK_KERNELS, Attention, AttentionPath, ParallelBlock
 from ..network.autoencoder import SCAAE
 from ..network.contextual import ContextualSCAAE
+from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import Reading
 
 __all__ = ["FusedAttentionPath", "FusedReader", "fold", "with_fused_blocks"]
@@ -135,13 +136,17 @@ class FusedReader(nn.Module):
     `dtype` is that of the attention path.
     """
 
-    def __init__(self, network: SCAAE | ContextualSCAAE, *, dtype: torch.dtype = torch.float32):
+    def __init__(self, network: SCAAE | ContextualSCAAE | PointwiseSCAAE, *, dtype: torch.dtype = torch.float32):
         super().__init__()
         self.network = with_fused_blocks(network)
-        self.attend = FusedAttentionPath(network.attention, dtype=dtype).eval()
+        self.attend: FusedAttentionPath | None = None
+        if not isinstance(network, PointwiseSCAAE):  # which has no convolution to fold
+            self.attend = FusedAttentionPath(network.attention, dtype=dtype).eval()
 
     def forward(self, volumes: Tensor) -> Reading:
         """Read (batch, 1, X, Y, Z)."""
+        if isinstance(self.network, PointwiseSCAAE):
+            return self.network.read(volumes)
         return self.network.read(volumes, attend=self.attend)
 
 

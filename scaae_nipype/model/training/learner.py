@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import ModelError
 from ...progress import Advance, Progress, silent
 from ..network.autoencoder import SCAAE
 from ..presets import Recipe
@@ -47,14 +49,27 @@ class Learner(pl.LightningModule):
         self.network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.recipe, self.n_steps, self.place = recipe, n_steps, place
         weights = torch.from_numpy(mask.astype(np.float32)) if recipe.masked_loss else torch.ones(mask.shape)
+        self.last_loss: float | None = None
         self.register_buffer("loss_weights", weights / weights.sum(), persistent=False)
 
     def training_step(self, vectors: Tensor, batch_index: int) -> Tensor:
-        """Give the loss of one batch."""
+        """Give the loss of one batch.
+
+        Raises
+        ------
+        ModelError
+            If it is not finite: from then on, no weight is.
+        """
         volumes = self.place(vectors.cpu().numpy()).to(self.device).contiguous(memory_format=torch.channels_last_3d)
         error = self.network(volumes).volumes.float() - volumes
         weights: Tensor = self.loss_weights  # type: ignore[assignment]
         loss = (error.square() * weights).sum() / len(volumes)
+        self.last_loss = float(loss.detach())
+        if not math.isfinite(self.last_loss):
+            raise ModelError(
+                f"Training diverged: after {self.trainer.global_step} steps the loss is {self.last_loss}, not a finite "
+                "number. Look for extreme values in the runs, or give `precision` fp32 or another `seed`."
+            )
         self.log("loss", loss.detach(), on_step=True, on_epoch=False)
         return loss
 

@@ -20,6 +20,7 @@ from ...errors import Interrupted, ModelError, ScaaeError
 from ...files import read_json, write_json
 from ...grid import load_grid
 from ...options import Training
+from ...orphans import end_with_parent
 from ...progress import Progress, bar, silent
 from ...signals import listen
 
@@ -110,6 +111,7 @@ def run_job(job: dict[str, Any], *, progress: Progress = silent) -> Path:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     try:
         run_job(read_json(sys.argv[1]), progress=bar)
     except (ScaaeError, Interrupted) as error:

@@ -22,13 +22,15 @@ from ...options import Training
 from ...progress import Progress, silent
 from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_device
 from ..extraction.fused import FusedReader
-from ..group_pca import fit_group_pca
+from ..group_pca import GroupPCA, fit_group_pca
 from ..network.contextual import ContextualSCAAE
+from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES, Recipe, check_training, preset_named
 from ..runs import RunLike, volumes_of
 from ..weights import Model, new_network
 from .fitted_context import train_contextual
+from .fitted_pointwise import train_pointwise
 from .learner import Learner, SettledNetworks
 from .trainer import fit
 from .volumes import VolumeCache, write_cache
@@ -152,7 +154,15 @@ def train_on_caches(
     model = Model(network, grid, {**(card or {}), "Precision": precision})
     if training.precision == "bf16":
         model.card["PrecisionDemanded"] = True  # wherever the model is applied
-    if isinstance(network, ContextualSCAAE):
+    group_pca: GroupPCA | None = None
+    if isinstance(network, PointwiseSCAAE):
+        check_training(training)
+        model.card["Precision"] = "fp32"
+        group_pca = fit_group_pca(cache.runs, grid)
+        train_pointwise(model, cache, group_pca, seed=training.seed)
+        network.eval()
+        first = int(os.environ.get("RANK", "0")) == 0
+    elif isinstance(network, ContextualSCAAE):
         check_training(training)
         train_contextual(model, cache, seed=training.seed)
         network.eval()
@@ -166,7 +176,7 @@ def train_on_caches(
         "Licence": "not stated",
     }
     if first:
-        model.group_pca = fit_group_pca(cache.runs, grid)
+        model.group_pca = group_pca or fit_group_pca(cache.runs, grid)
     if model.card["Precision"] == "bf16":
         _check_bf16(model, device, demanded=training.precision == "bf16")
     return model, first
@@ -226,7 +236,7 @@ def _train_autoencoder(
             "BatchSize": recipe.batch_size,
             "LearningRate": recipe.learning_rate,
             "Loss": "mean squared error over the " + ("brain mask" if recipe.masked_loss else "whole field"),
-            "FinalLoss": float(trainer.callback_metrics["loss"]) if "loss" in trainer.callback_metrics else None,
+            "FinalLoss": learner.last_loss,
             "StoppedEarly": trainer.global_step < n_steps,
             "Undertrained": seen < ENOUGH_VOLUMES,
             "Seconds": round(time.monotonic() - started, 1),
@@ -266,7 +276,7 @@ def _branches(model: Model, vectors: np.ndarray, *, signed: bool) -> list[dict[s
     marks what is above a voxel's mean, the second what is below.
     """
     signs, agreement = branch_signs(_probe_networks(model.network, model, vectors), vectors)
-    by_design = isinstance(model.network, ContextualSCAAE)
+    by_design = isinstance(model.network, ContextualSCAAE | PointwiseSCAAE)
     branches = []
     for sign, share, pole in zip(signs, agreement, POLES, strict=True):
         if by_design and sign != POLES[pole]:

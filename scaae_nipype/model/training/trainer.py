@@ -64,6 +64,7 @@ def fit(
     checkpoints = work_dir / "checkpoints"
     last = _last_checkpoint(checkpoints, identity)
     batch_size = identity["batch_size"]
+    learner.last_loss = last[1].get("loss") if last else None
     start, every = int(last[1]["global_step"]) if last else 0, max(1, CHECKPOINT_EVERY // batch_size)
     stream = VolumeStream(
         cache,
@@ -99,6 +100,7 @@ def fit(
             default_root_dir=work_dir,
         )
         loader = DataLoader(stream, batch_size=None)
+        hears = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(learner, loader, ckpt_path=str(last[0]) if last else None, weights_only=True)
         except OSError as error:
@@ -108,7 +110,7 @@ def fit(
             ) from error
         except SystemExit as error:  # Lightning makes it of an interruption, and is deaf to Ctrl-C from then on
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGINT, hears)
             stopped = error.__context__
             raise (stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt()) from None
     if trainer.is_global_zero:
@@ -145,8 +147,9 @@ class _Checkpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the identity."""
+        """Add the identity, and the loss, which a training that has no step left could not tell again."""
         checkpoint["identity"] = self.identity
+        checkpoint["loss"] = pl_module.last_loss
 
 
 class SaveOnSignal(pl.Callback):

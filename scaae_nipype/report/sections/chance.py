@@ -111,11 +111,12 @@ def group_sentences(group: Group) -> list[str]:
     for repetition_time, part in table.groupby("repetition_time", sort=False):
         for score in DECIDING:
             for kind, words in _KINDS.items():
-                own = part[part["measure"] == f"{kind}_{score}"].drop_duplicates("method").set_index("method")
+                own = part[part["measure"] == f"{kind}_{score}"].drop_duplicates("method")
+                named = {"fbn1": "the better branch", "volume": "the volume itself"}
                 told = [
-                    f"{word} {_with_interval(own.loc[method])}"
-                    for method, word in (("fbn1", "the better branch"), ("volume", "the volume itself"))
-                    if method in own.index
+                    f"{named[str(row['method'])]} {_with_interval(row)}"
+                    for _, row in own.iterrows()
+                    if row["method"] in named
                 ]
                 if told:
                     sentences.append(

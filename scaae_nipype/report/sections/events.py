@@ -17,12 +17,16 @@ from ..items import Item, Section
 from ..labels import methods_of
 from ..page import Cell, Table
 from ..style import WIDTH, empty, shorten, styled
+from .noise import noise_changes
 
 __all__ = ["RUN_SECTION", "event_sentences", "event_table", "locking"]
 
 MOST_LINES = 25
 """Lines of the table in the page; all are in the file."""
 
+_NO_RESPONSE = (
+    "Where events of a condition lie early or late in the run, a small p may be that change, and no response to them."
+)
 _MEASURES = {"occupancy": "occupancy of the state", "score": "score with the template"}
 _COLUMNS = ["method", "measure", "condition", "template", "mean_locked", "mean_elsewhere", "r", "p", "p_corrected"]
 
@@ -33,7 +37,7 @@ def event_sentences(run: Run) -> list[str]:
     warnings = [str(text) for text in run.sidecar("events").get("Warnings", [])]
     if table.empty:
         return ["Nothing was locked to the task.", *warnings]
-    sentences = []
+    sentences, changes = [], noise_changes(run.sidecar("states").get("Stationarity"))
     for method in methods_of(table):
         hits = table[(table["method"] == method) & (table["p_corrected"] <= 0.05)].sort_values("p_corrected")
         named = [f"{row['template']} with {row['condition']} ({row['measure']})" for _, row in hits.iterrows()]
@@ -44,6 +48,7 @@ def event_sentences(run: Run) -> list[str]:
         "Each condition's events were convolved with the canonical haemodynamic response and correlated with states "
         "and scores over kept volumes; p is the share of all circular shifts of the task that correlate as strongly. "
         "What the volume itself shows too needs no network.",
+        *([f"{changes} {_NO_RESPONSE}"] if changes else []),
         *warnings,
     ]
 

@@ -8,11 +8,12 @@ import pandas as pd
 
 from ...derivatives.reading import Run
 from ...maps import LABELS
-from ...words import listed, number, percent, plural
+from ...words import number, percent, plural
 from ..cells import abreast, first, line_by_line, p_value, shown
 from ..items import Item, Section
 from ..labels import methods_of, numbers
 from ..page import Cell, Table
+from .noise import noise_sentences
 
 __all__ = ["RUN_SECTION", "dynamics_sentences", "dynamics_table", "lag_table", "match_sentences", "match_table"]
 
@@ -25,11 +26,6 @@ _FAMILIES = {
     "transitions": "transitions between states",
     "dwell": "dwell times",
     "occupancy": "occupancy of states",
-}
-_NOISE = {
-    "Variance": "the variance over voxels goes from {before} to {after}",
-    "Smoothness": "the smoothness from {before} to {after} mm FWHM",
-    "Motion": "framewise displacement from {before} to {after} mm",
 }
 _IN_SAMPLE = {
     "yes": "In-sample: the model was fitted to this run. It knows the run, not its surrogates, so p may be too small; "
@@ -113,27 +109,6 @@ def _cross_fitted(model: Any) -> str:
         f"fitted to {number(n, 0)} {plural(n, 'other participant')} (cross-fitting); the "
         "maps, and everything else, are those of the main model."
     )
-
-
-def noise_sentences(noise: Any, *, rejected: bool) -> list[str]:
-    """Say whether the noise of the run kept its level: what else than dynamics can make a temporal null reject."""
-    if not isinstance(noise, dict) or not isinstance(noise.get("P"), int | float):
-        return []
-    told = {name: noise[name] for name in _NOISE if isinstance(noise.get(name), dict)}
-    if noise["P"] > 0.05:
-        followed = listed(name.lower() for name in told)
-        return [f"The noise of the run keeps its level: {followed} do not change (p = {number(noise['P'], 3)})."]
-    changed = [
-        f"{_NOISE[name].format(before=number(own.get('Before'), 3), after=number(own.get('After'), 3))} from volume "
-        f"{number(own.get('Volume'), 0)} on (p = {number(own.get('P'), 3)})"
-        for name, own in told.items()
-        if own.get("P", 1) <= 0.05
-    ]
-    end = "so the rejection may be that, and no dynamics" if rejected else "though the test did not reject it"
-    return [
-        f"The noise of the run changes while it is measured: {'; '.join(changed)}. Surrogates are the same from the "
-        f"first volume to the last, {end}."
-    ]
 
 
 def _lag_sentence(table: pd.DataFrame) -> list[str]:

@@ -39,8 +39,8 @@ def state_sentences(run: Run) -> list[str]:
     if isinstance(cut, dict):
         told_cuts = ", ".join(f"{LABELS.get(name, name)} {number(value)}" for name, value in cut.items())
         if "NoiseShare" in about:
-            share = percent(about["NoiseShare"])
-            least = f"{told_cuts}, which at most {share} of noise volumes as smooth as the maps reach"
+            at_most = percent(about["NoiseShare"])
+            least = f"{told_cuts}, which at most {at_most} of noise volumes as smooth as the maps reach"
         else:
             least = f"what 95 % of the surrogate template sets stay below ({told_cuts}; see Null models)"
     rule = (

@@ -11,6 +11,7 @@ from scaae_nipype.bids_app.settings.configuration import configuration_hash
 from scaae_nipype.derivatives.names import output_path, run_stem
 from scaae_nipype.files import read_table, write_json, write_table
 from scaae_nipype.grid import load_grid
+from scaae_nipype.maps import DECIDING
 
 CONFIGURATION = {"Mode": "calibrated", "Seed": 0}
 DIGEST = configuration_hash(CONFIGURATION)
@@ -61,7 +62,11 @@ def write_run(
         for number, template in enumerate(TEMPLATES):
             row = {"method": method, "template": template, "template_density": 0.05, "template_coverage": 0.9}
             value = iou if method == "fbn1" and number == 0 else 0.2 + 0.01 * rng.standard_normal()
-            rows.append(row | {f"{kind}_{score}": value for score in SCORES for kind in ("best", "best_of_20", "mean")})
+            row |= {f"{kind}_{score}": value for score in SCORES for kind in ("best", "best_of_20", "mean")}
+            names = [f"{kind}_{score}" for score in DECIDING for kind in ("best_of_20", "mean")]
+            rows.append(
+                row | {f"chance_{name}": 0.1 for name in names} | {f"above_{name}": value - 0.1 for name in names}
+            )
     write_table(pd.DataFrame(rows), target("overlap"))
     lags = [
         {"method": method, "lag": lag, "lag_seconds": lag * repetition_time, "mean_iou": consecutive / lag}

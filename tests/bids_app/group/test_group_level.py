@@ -36,7 +36,7 @@ def test_everything_that_is_asked_for(two_sites, group):
     code, said = group("--group-by", "dx", "--covariates", "age", "--predict", "dx")
     assert code == 0, said
     assert said.splitlines()[0].startswith("Group of 24 participants with 48 runs (TR 2 s)")
-    assert "All done: 11 files finished now." in said.splitlines()[-1]
+    assert "All done: 12 files finished now." in said.splitlines()[-1]
     assert {path.name for path in (two_sites / "group").glob("*.tsv")} == {
         group_path(meaning).name for meaning in group_outputs() if group_path(meaning).suffix == ".tsv"
     }

@@ -144,7 +144,10 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess, n_volumes: i
     html = (out / "sub-good1.html").read_text()
     assert "Null models" in html and "In-sample: the model was fitted to this run" in html
     assert "not stationary, linear and Gaussian" in (out / "logs" / "CITATION.md").read_text()
-    assert len(list(out.parent.glob("work/scaae_nipype/surrogates-*"))) == 1
+    scores, _ = read("overlap_metrics")
+    assert scores["chance_mean_average_precision"].notna().all()
+    # that of the main job, whose scores have chance beside them, and one for both of this call's
+    assert len(list(out.parent.glob("work/scaae_nipype/surrogates-*"))) == 2
 
 
 def test_a_given_model_is_applied_and_kept(main_job, main_dataset):

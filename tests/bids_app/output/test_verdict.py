@@ -152,3 +152,14 @@ def test_the_summary_is_of_all_calls_whoever_writes_it(tmp_path):
         )
     told = json.loads((tmp_path / "status.json").read_text())
     assert (told["Verdict"], list(told["Calls"])) == ("0", [f"scaae-bids_{number}.json" for number in (2, 1, 0)])
+
+
+def test_a_status_that_cannot_be_written_is_said_and_counts_as_a_failure(tmp_path, capsys):
+    def fill() -> None:
+        for path in (tmp_path / "logs").glob("*.json"):
+            path.unlink()
+            path.mkdir()
+            (path / "in the way").touch()
+
+    assert carry_out(tmp_path, Summary(finished={STEM}), fill) == 1
+    assert "All done: 1 run finished now. Status: could not be written (" in capsys.readouterr().out

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
 from scaae_nipype.errors import InputError
 from scaae_nipype.evaluation.group.averages import (
+    above_chance_table,
     count_participants,
     reliability_table,
     spread_over_participants,
@@ -29,6 +31,22 @@ RUNS = runs_of(
     ("sub-3", "run-1", 2.5, "B"),
     ("sub-4", "run-1", 2.0, np.nan),
 )
+
+
+def test_what_scores_have_above_chance_comes_with_its_interval_over_participants():
+    rows = [
+        {"run": run, "method": "fbn1", "template": template, "above_mean_r": above + shift, "chance_mean_r": 0.1}
+        for run, above in zip(RUNS["run"], (0.1, 0.3, 0.4, 0.9, 0.6), strict=True)
+        for template, shift in (("a", 0.05), ("b", -0.05), ("outside", np.nan))
+    ]
+    found = above_chance_table(pd.DataFrame(rows), RUNS, ["site"]).set_index(["column", "level", "repetition_time"])
+    everybody = found.loc[("all", "all", 2.0)]
+    assert (everybody["measure"], everybody["n_participants"]) == ("mean_r", 3)
+    assert everybody["above"] == pytest.approx(0.4) and everybody["chance"] == pytest.approx(0.1)
+    limits = ttest_1samp([0.2, 0.4, 0.6], 0).confidence_interval(0.95)  # sub-1's two runs are one
+    assert [everybody["above_low"], everybody["above_high"]] == pytest.approx([*limits])
+    assert np.isnan(found.loc[("all", "all", 2.5), "above_low"])
+    assert above_chance_table(pd.DataFrame(rows)[["run", "method", "template"]], RUNS).empty
 
 
 def test_counts_by_site_and_repetition_time():

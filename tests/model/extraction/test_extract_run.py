@@ -1,9 +1,12 @@
 """From a prepared run on disk to networks on disk."""
 
+import copy
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from scaae_nipype.errors import InputError, ModelError
 from scaae_nipype.files import read_json, read_table, write_table
@@ -103,3 +106,12 @@ def test_where_bf16_would_be_emulated_networks_are_extracted_in_fp32_unless_it_w
     assert "does not compute in bf16 natively" in compare_paths(model)[-1]
     run = np.random.default_rng(0).standard_normal((2, model.grid.n_voxels)).astype("f4")
     assert extract_networks(model, run).precision == "fp32"
+
+
+def test_maps_that_are_not_finite_are_refused_with_the_volume(tiny, grid, vectors):
+    huge = Model(copy.deepcopy(tiny.network), grid, dict(tiny.card))
+    with torch.no_grad():
+        for parameter in huge.network.parameters():
+            parameter.fill_(1e30)
+    with pytest.raises(ModelError, match=r"volume 1 of \d+ is not finite"):
+        extract_networks(huge, vectors)

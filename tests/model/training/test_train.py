@@ -20,6 +20,7 @@ from scaae_nipype.model.presets import RECIPES
 from scaae_nipype.model.training.learner import Learner, SettledNetworks
 from scaae_nipype.model.training.processes import start_job
 from scaae_nipype.model.training.train import train_on_caches, volume_budget
+from scaae_nipype.model.training.trainer import SaveOnSignal
 from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.progress import bar
@@ -111,6 +112,29 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert resumed.card["Training"]["VolumesSeen"] == n_volumes
     logged = logged_steps(tmp_path / "killed")[0]
     assert logged in (list(range(20)), [*range(done - 1), *range(done, 20)])  # killed between checkpoint and log
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(grid, tmp_path):
+    np.save(tmp_path / "run.npy", np.full((8, grid.n_voxels), np.nan, dtype=np.float16))
+    with pytest.raises(ModelError, match="Training diverged: after 0 steps the loss is nan"):
+        train([tmp_path / "run.npy"], grid, tmp_path / "work")
+
+
+def test_a_training_that_is_ended_after_its_last_step_tells_its_loss_all_the_same(
+    cache_files, grid, tmp_path, monkeypatch
+):
+    straight = train(cache_files, grid, tmp_path / "straight")
+
+    def warn(callback, *_):
+        callback.received = signal.SIGTERM if callback.received is None else callback.received
+
+    monkeypatch.setattr(SaveOnSignal, "on_train_batch_start", lambda *_: None)
+    monkeypatch.setattr(SaveOnSignal, "on_train_start", warn)
+    with pytest.raises(KeyboardInterrupt):
+        train(cache_files, grid, tmp_path / "ended")
+    monkeypatch.undo()
+    resumed = train(cache_files, grid, tmp_path / "ended")
+    assert resumed.card["Training"]["FinalLoss"] == straight.card["Training"]["FinalLoss"] > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])

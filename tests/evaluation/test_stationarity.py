@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from scaae_nipype.errors import InputError
-from scaae_nipype.evaluation.nulls.stationarity import (
+from scaae_nipype.evaluation.scores.smoothness import volume_smoothness
+from scaae_nipype.evaluation.stationarity import (
     change_of_level,
     check_stationarity,
     volume_variance,
 )
-from scaae_nipype.evaluation.scores.smoothness import volume_smoothness
 from scaae_nipype.grid import Grid, smooth
 
 N = 120

@@ -15,12 +15,22 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.stats import norm, rankdata
 
-from ...errors import InputError
-from ...grid import Grid
-from ..scores.smoothness import volume_smoothness
-from .surrogate_runs import LEAST_VOLUMES
+from ..errors import InputError
+from ..grid import Grid
+from .scores.smoothness import volume_smoothness
 
-__all__ = ["Change", "Stationarity", "about_noise", "change_of_level", "check_stationarity", "volume_variance"]
+__all__ = [
+    "LEAST_VOLUMES",
+    "Change",
+    "Stationarity",
+    "about_noise",
+    "change_of_level",
+    "check_stationarity",
+    "volume_variance",
+]
+
+LEAST_VOLUMES = 20
+"""With fewer, the noise of a run is not followed, and the run has no surrogates."""
 
 N_DRAWS, WARM_UP, TRIMMED = 999, 100, 0.05
 """Series behind a p; values before them that are thrown away; share at both ends where no change is looked for."""

@@ -1,0 +1,248 @@
+"""What the volumes of many runs have in common, as components and as non-negative parts, and how far to trust them.
+
+Components are the leading ones of the runs smoothed in space and in time: signal outlasts noise. The first of them,
+rotated by independent component analysis, rectified and refined in turns with their non-negative shares in the volumes,
+are the parts: networks, if these are sparse and of one sign. How components and parts hold in runs left out, and how
+like each other the parts of two halves of the runs are, says how far they can be trusted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import ModelError
+
+__all__ = ["PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
+
+RANK, PARTS = 32, 12
+"""Components; how many of them are rotated to parts."""
+
+MOST_VOLUMES, SHORTEST = 3000, 50
+"""Volumes that a fit uses, and how many in a row it takes of a run at least: bounds memory and time."""
+
+FEWEST_VOLUMES = 8
+"""Volumes below which nothing can be fitted."""
+
+TIME_SIGMA, LAG = 1.5, 2
+"""Standard deviation of the smoothing in time, and how much later a code should still be like itself, in volumes."""
+
+SECONDS = 2.0
+"""Repetition time in s for which the attention takes all runs: of cached volumes it is not known."""
+
+OVERSAMPLING, ITERATIONS, ROTATIONS, REFINEMENTS = 12, 5, 30, 2
+
+BANDS = ((0, 4), (4, 8), (8, 16), (16, 32))
+
+Smooth = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedParts:
+    """What was fitted."""
+
+    maps: Tensor
+    """Orthonormal components, the strongest first; zero rows where there were too few volumes: (RANK, n_voxels)."""
+    stability: Tensor
+    """Variance in runs left out over that in the runs that a component was fitted to, 0 to 1: (RANK,)."""
+    persistence: Tensor
+    """Correlation of a left-out run's codes with those `LAG` volumes later, 0 to 1: (RANK,)."""
+    parts: Tensor
+    """Non-negative, of unit length: (PARTS, n_voxels)."""
+    part_persistence: Tensor
+    """The same of the volumes' products with the parts: (PARTS,)."""
+    agreement: Tensor
+    """Cosine of the parts of either half of the runs that are closest to each part, 0 to 1: (PARTS,)."""
+    n_runs: int
+    n_volumes: int
+
+    @property
+    def about(self) -> Tensor:
+        """All of it as the numbers that the attention knows: (18,)."""
+        there = self.maps.square().sum(dim=1).mean()
+        others = there.new_tensor([math.log1p(self.n_runs) / 3, math.log(SECONDS), float(self.n_runs > 0)])
+        bands = [_in_bands(self.stability), _in_bands(self.persistence), there[None], others]
+        return torch.cat([*bands, _in_thirds(self.part_persistence), _in_thirds(self.agreement)])
+
+
+def stretches(lengths: Sequence[int]) -> list[tuple[int, slice]]:
+    """Choose what of many runs is used: all, or so many volumes in a row of runs spread evenly over all of them.
+
+    >>> stretches([100, 120])
+    [(0, slice(0, 100, None)), (1, slice(0, 120, None))]
+    >>> chosen = stretches([150] * 1000)
+    >>> len(chosen), chosen[1]
+    (60, (17, slice(0, 50, None)))
+    """
+    if sum(lengths) <= MOST_VOLUMES:
+        return [(number, slice(0, length)) for number, length in enumerate(lengths)]
+    length = max(SHORTEST, MOST_VOLUMES // len(lengths))
+    count = min(len(lengths), max(1, MOST_VOLUMES // length))
+    numbers = torch.linspace(0, len(lengths) - 1, count).round().int().tolist()
+    return [(number, slice(0, min(length, lengths[number]))) for number in numbers]
+
+
+def fit_parts(runs: Sequence[Tensor], *, smooth: Smooth, adjoint: Smooth) -> FittedParts:
+    """Fit components and parts to the volumes of runs; the same runs give the same result.
+
+    Parameters
+    ----------
+    runs : sequence of float Tensor, (T_run, n_voxels)
+        Kept volumes of each run in the order of time, z-scored. Volumes on both sides of a censored one count as
+        neighbours.
+    smooth, adjoint : callable
+        A linear smoothing of volumes (n, n_voxels), and its transpose.
+
+    Raises
+    ------
+    ModelError
+        If there are too few volumes.
+    """
+    total = sum(map(len, runs))
+    if total < FEWEST_VOLUMES:
+        raise ModelError(f"Only {total} volumes are kept; a context needs {FEWEST_VOLUMES} (censor less, or add runs).")
+    fit = _Fit(smooth, adjoint)
+    maps, _, codes = fit.components(runs)
+    halves = [[run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]]
+    folds = [list(runs[0::2]), list(runs[1::2])] if len(runs) > 1 else halves
+    measured, found = [], []
+    for fitted, left_out in (folds, folds[::-1]):
+        directions, power, inner_codes = fit.components(fitted)
+        found.append(_refined(_rotate(directions[:PARTS]), directions, inner_codes))
+        turned = adjoint(directions).T
+        left_out_codes = [run @ turned for run in left_out]
+        variance = torch.cat([calm(one) for one in left_out_codes]).square().mean(dim=0)
+        stable = (variance / power.clamp(min=1e-9)).clamp(0, 1)
+        measured.append(torch.stack([stable, _persistence(left_out_codes)]))
+    stability, persistence = sum(measured) / 2 * (maps.square().sum(dim=1) > 0)
+    parts = _refined(_rotate(maps[:PARTS]), maps, codes)
+    lasting = _persistence([run @ parts.T for run in runs])
+    return FittedParts(maps, stability, persistence, parts, lasting, _agreement(parts, found), len(runs), total)
+
+
+def calm(rows: Tensor, *, transposed: bool = False) -> Tensor:
+    """Smooth rows (T, n) in time by a Gaussian whose weights sum to 1, or apply the transpose of that."""
+    places = torch.arange(len(rows), dtype=torch.float64)
+    weights = torch.exp(-((places[:, None] - places) ** 2) / (2 * TIME_SIGMA**2))
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(rows)
+    return (weights.T if transposed else weights) @ rows
+
+
+def nonnegative(products: Tensor, parts: Tensor, n_iterations: int = 40) -> Tensor:
+    """Solve non-negative least squares on products (n, n_parts) of volumes with parts, by accelerated projection."""
+    gram = parts @ parts.T
+    step = 1 / gram.abs().sum(dim=1).max().clamp(min=1e-6)
+    shares = ahead = products.clamp(min=0) * step
+    for number in range(n_iterations):
+        new = (ahead - step * (ahead @ gram - products)).clamp(min=0)
+        ahead = new + number / (number + 3) * (new - shares)
+        shares = new
+    return shares
+
+
+class _Fit:
+    """Principal components of runs smoothed in space and time, by subspace iteration: time grows with the volumes."""
+
+    def __init__(self, smooth: Smooth, adjoint: Smooth):
+        self.smooth, self.adjoint = smooth, adjoint
+
+    def components(self, runs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Give components (RANK, n_voxels), their power (RANK,) and codes of the smoothed volumes (n_volumes, RANK)."""
+        flat, lengths = torch.cat(list(runs)), [len(run) for run in runs]
+        n = len(flat)
+
+        def in_time(rows: Tensor, *, transposed: bool = False) -> Tensor:
+            return torch.cat([calm(part, transposed=transposed) for part in rows.split(lengths)])
+
+        start = torch.randn((min(RANK + OVERSAMPLING, n), n), generator=torch.Generator().manual_seed(0))
+        sketch = _orthonormal(self.smooth(start @ flat))
+        for _ in range(ITERATIONS):
+            codes = in_time(in_time(flat @ self.adjoint(sketch).T), transposed=True)
+            sketch = _orthonormal(self.smooth(codes.T @ flat))
+        codes = in_time(flat @ self.adjoint(sketch).T)
+        values, vectors = torch.linalg.eigh((codes.T @ codes).double())
+        keep = max(1, min(RANK, n // 2))
+        order = values.argsort(descending=True)[:keep]
+        missing = RANK - len(order)
+        turned = vectors[:, order].float()
+        maps = functional.pad(turned.T @ sketch, (0, 0, 0, missing))
+        power = functional.pad((values[order] / n).clamp(min=0).float(), (0, missing))
+        return maps, power, functional.pad(codes @ turned, (0, missing))
+
+
+def _orthonormal(rows: Tensor) -> Tensor:
+    """Give rows that span the same space, orthonormal (Cholesky's decomposition, in double precision)."""
+    rows = rows.double()
+    gram = rows @ rows.T
+    ridge = 1e-9 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(rows), dtype=torch.float64)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(gram + ridge), rows, upper=False).float()
+
+
+def _persistence(codes: Sequence[Tensor]) -> Tensor:
+    """Correlate codes (T, n) of runs with those `LAG` volumes later: (n,), 0 to 1."""
+    long = [one for one in codes if len(one) > LAG]
+    power = torch.cat(list(codes)).square().mean(dim=0).clamp(min=1e-9)
+    if not long:
+        return torch.zeros_like(power)
+    return (sum((one[LAG:] * one[:-LAG]).mean(dim=0) for one in long) / len(long) / power).clamp(0, 1)
+
+
+def _agreement(parts: Tensor, found: Sequence[Tensor]) -> Tensor:
+    """Compare the parts of either half that are closest to each part, by what lies above their means."""
+    parts, *halves = (functional.normalize(one - one.mean(dim=1, keepdim=True), dim=1) for one in (parts, *found))
+    one, other = (half[(parts @ half.T).argmax(dim=1)] for half in halves)
+    return (one * other).sum(dim=1).clamp(min=0)
+
+
+def _refined(parts: Tensor, maps: Tensor, codes: Tensor) -> Tensor:
+    """Rectify parts, and refine them in turns with their non-negative shares in the smoothed volumes.
+
+    Volumes are z-scored, so that shares count from an offset of each part of its own. All happens in the space of the
+    components (`maps`), but that parts are rectified.
+    """
+    parts = functional.normalize(parts.clamp(min=0), dim=1)
+    for _ in range(REFINEMENTS):
+        shares = nonnegative(codes @ (maps @ parts.T), parts)
+        shares = torch.cat([shares, torch.ones_like(shares[:, :1])], dim=1)
+        gram = (shares.T @ shares).double()
+        gram += (1e-3 * gram.diagonal().mean() + 1e-9) * torch.eye(len(gram))
+        renewed = torch.linalg.solve(gram, (shares.T @ codes).double())[:-1].float() @ maps
+        parts = functional.normalize(renewed.clamp(min=0), dim=1)
+    return parts
+
+
+def _rotate(maps: Tensor) -> Tensor:
+    """Turn orthonormal maps into independent ones (symmetric FastICA, tanh): unit length, the long tail upwards."""
+    there = maps.square().sum(dim=1) > 0.5
+    parts = torch.zeros_like(maps)
+    if not bool(there.any()):
+        return parts
+    white = maps[there]
+    white = white - white.mean(dim=1, keepdim=True)  # no longer orthonormal
+    values, vectors = torch.linalg.eigh((white @ white.T).double())
+    whitening = (vectors / values.clamp(min=1e-9).sqrt() @ vectors.T).float() * math.sqrt(white.shape[1])
+    white = whitening @ white
+    rotation = torch.eye(len(white))
+    for _ in range(ROTATIONS):
+        sources = torch.tanh(rotation @ white)
+        turned = sources @ white.T / white.shape[1] - (1 - sources.square()).mean(dim=1, keepdim=True) * rotation
+        left, _, right = torch.linalg.svd(turned.double())
+        rotation = (left @ right).float()
+    upward = torch.where((rotation @ white).pow(3).mean(dim=1, keepdim=True) < 0, -1.0, 1.0)
+    mixed = upward * (rotation @ whitening) @ maps[there]
+    parts[: len(mixed)] = functional.normalize(mixed, dim=1)
+    return parts
+
+
+def _in_bands(values: Tensor) -> Tensor:
+    return torch.stack([values[a:b].mean() for a, b in BANDS])
+
+
+def _in_thirds(values: Tensor) -> Tensor:
+    """Give the means of the highest, middle and lowest third."""
+    return torch.stack([part.mean() for part in values.sort(descending=True).values.tensor_split(3)])

@@ -1,0 +1,186 @@
+"""The pointwise network: attention, the same at every voxel, over linear views of a volume.
+
+What a volume's surroundings and other runs say about a voxel comes from the views; the attention only has to weigh
+them. This takes a hundredth of the arithmetic of wide convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..presets import Preset
+from .context import Context
+from .parts import PARTS, RANK, nonnegative
+from .reading import Reading
+from .smoothing import MaskedSmoothing
+
+__all__ = ["ABOUT", "HANDED", "LEADS", "VIEWS", "PointwiseSCAAE", "Seen"]
+
+VIEWS = ("volume", "near8", "near12", "rank8", "trusted", "above", "below")
+"""What the attention looks at: the volume; smoothed (Gaussian, σ 8 and 12 mm); projected on the eight leading
+components of other runs; on all of them, each shrunk by its persistence; and the non-negative combinations of their
+non-negative parts that are closest to the volume and to its negative."""
+
+HANDED = (*range(len(VIEWS)), *range(1, len(VIEWS)))
+"""Views that are attention maps of their own, with a channel weight each: all but the volume in two of them."""
+
+ABOUT = 18
+"""Numbers that say how far other runs can be trusted (`FittedParts.about`)."""
+
+LEADS = ("group PCA", "near12")
+"""What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2."""
+
+PCA_RANK, TRUNK, HIDDEN = 12, 2, 32
+
+_RMS_FLOOR = 0.01
+
+
+class Seen(NamedTuple):
+    """Volumes as the attention sees them."""
+
+    views: Tensor
+    """(batch, n_voxels, len(VIEWS))."""
+    strengths: Tensor
+    """Logarithm of each view's root mean square in the volume: (batch, len(VIEWS))."""
+    code: Tensor
+    """(batch, size)."""
+
+
+class PointwiseSCAAE(nn.Module):
+    """Attention (equations 3 to 8 of the paper, with layers of one voxel) over views of a volume.
+
+    Parameters
+    ----------
+    preset : Preset
+    mask : bool array, (X, Y, Z)
+        The brain mask on the network's field.
+    voxel_sizes : sequence of float
+        In mm.
+    """
+
+    mask: Tensor
+    parts: Tensor
+    about: Tensor
+    lead_parts: Tensor
+    components: Tensor
+    few_volumes: Tensor
+    leads: Tensor
+    handed: Tensor
+
+    def __init__(self, preset: Preset, *, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray):
+        super().__init__()
+        self.preset = preset
+        self.field = mask.shape
+        n_voxels, width, own = int(mask.sum()), preset.features, preset.branch_features
+        self.register_buffer("mask", torch.from_numpy(np.ascontiguousarray(mask)), persistent=False)
+        self.near4, self.near6, self.near8, self.near12 = (
+            MaskedSmoothing(mask, voxel_sizes, sigma) for sigma in (4.0, 6.0, 8.0, 12.0)
+        )
+        # What is fitted to runs
+        self.context = Context(RANK, n_voxels)
+        self.register_buffer("parts", torch.zeros(PARTS, n_voxels))
+        self.register_buffer("about", torch.zeros(ABOUT))
+        self.register_buffer("lead_parts", torch.zeros(()))
+        self.register_buffer("components", torch.zeros(PCA_RANK, n_voxels))
+        self.register_buffer("few_volumes", torch.ones((), dtype=torch.bool))
+        self.register_buffer("leads", torch.zeros(len(LEADS)))
+        # What was trained, and ships
+        n_global = len(VIEWS) + ABOUT
+        self.conditions = nn.Sequential(nn.Linear(n_global, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 2 * width))
+        self.stem = nn.Linear(len(VIEWS), width)
+        self.trunk = nn.ModuleList(nn.Linear(width, width) for _ in range(TRUNK))
+        self.branches = nn.ModuleList(nn.Linear(width, own) for _ in range(2))
+        self.spatial = nn.ModuleList(
+            nn.Sequential(nn.Linear(own, own), nn.GELU(), nn.Linear(own, own)) for _ in range(2)
+        )
+        self.channel = nn.Sequential(
+            nn.Linear(2 * own + n_global, HIDDEN),
+            nn.GELU(),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.GELU(),
+            nn.Linear(HIDDEN, 2 * (own + len(HANDED))),
+            nn.Sigmoid(),
+        )
+        self.hand = nn.Parameter(torch.zeros(2, len(HANDED)))
+        self.register_buffer("handed", torch.tensor(HANDED), persistent=False)
+
+    def vectors(self, volumes: Tensor) -> Tensor:
+        """Take the mask's voxels: (batch, 1, X, Y, Z) to (batch, n_voxels)."""
+        return volumes[:, 0][:, self.mask]
+
+    def place(self, vectors: Tensor) -> Tensor:
+        """Put vectors (batch, count, n_voxels) back in space: (batch, count, X, Y, Z)."""
+        volumes = vectors.new_zeros((*vectors.shape[:2], *self.field))
+        volumes[:, :, self.mask] = vectors
+        return volumes
+
+    def see(self, volumes: Tensor) -> Seen:
+        """Make the views of (batch, 1, X, Y, Z)."""
+        volume = self.vectors(volumes)
+        code = volume @ self.context.encode.T
+        projected = volume @ self.context.decode[:8].T
+        products = volume @ self.parts.T
+        views = (
+            volume,
+            self.vectors(self.near8(volumes)),
+            self.vectors(self.near12(volumes)),
+            projected @ self.context.decode[:8],
+            code @ self.context.decode,
+            nonnegative(products, self.parts) @ self.parts,
+            nonnegative(-products, self.parts) @ self.parts,
+        )
+        stacked = torch.stack(views, dim=2)
+        return Seen(stacked, torch.log(stacked.square().mean(dim=1).sqrt() + _RMS_FLOOR), code)
+
+    def lead(self, volumes: Tensor) -> Tensor:
+        """Give the leads, in the order of `LEADS`, before their weights: (batch, len(LEADS), n_voxels)."""
+        narrow = self.near8 if bool(self.few_volumes) else self.near4
+        projected = (self.vectors(narrow(volumes)) @ self.components.T) @ self.components
+        return torch.stack([projected, self.vectors(self.near12(volumes))], dim=1)
+
+    def attend(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """Give the maps of both branches without the leads, (batch, 2, n_voxels), and all channel weights of each.
+
+        Returns
+        -------
+        maps : Tensor, (batch, 2, n_voxels)
+        channel_weights : Tensor, (batch, 2, branch_features + len(HANDED))
+        """
+        about = torch.cat([seen.strengths, self.about.expand(len(seen.views), -1)], dim=1)
+        scale, shift = self.conditions(about).chunk(2, dim=1)
+        x = functional.gelu(self.stem(seen.views) * (1 + scale)[:, None] + shift[:, None])
+        for layer in self.trunk:
+            x = functional.gelu(layer(x)) + x
+        logits, pooled = [], []
+        for branch, spatial in zip(self.branches, self.spatial, strict=True):
+            features = functional.gelu(branch(x))
+            logits.append(spatial(features))
+            pooled.append((torch.sigmoid(logits[-1]) * features).mean(dim=1))
+        weights = self.channel(torch.cat([*pooled, about], dim=1)).unflatten(1, (2, -1))
+        own = self.preset.branch_features
+        learned = torch.stack([(maps @ weights[:, n, :own, None])[..., 0] for n, maps in enumerate(logits)], dim=1)
+        shares = weights.new_zeros((len(weights), 2, len(VIEWS)))
+        shares = shares.index_add(2, self.handed, weights[..., own:] * self.hand)
+        shares[:, 0, VIEWS.index("above")] += self.lead_parts
+        return learned + shares @ seen.views.mT, weights
+
+    def read(self, volumes: Tensor) -> Reading:
+        """Give networks, channel weights (of the learned maps) and code of (batch, 1, X, Y, Z)."""
+        with torch.autocast(volumes.device.type, enabled=False):
+            volumes = volumes.to(self.stem.weight.dtype)
+            seen = self.see(volumes)
+            maps, weights = self.attend(seen)
+            led = self.leads @ self.lead(volumes)
+            maps = maps + torch.stack([led, -led], dim=1)
+        learned = weights[..., : self.preset.branch_features].flatten(1)
+        return Reading(self.place(maps), learned, seen.code)
+
+    def forward(self, volumes: Tensor) -> Reading:
+        """Read (batch, 1, X, Y, Z)."""
+        return self.read(volumes)

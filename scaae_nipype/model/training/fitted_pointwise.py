@@ -1,0 +1,131 @@
+"""From cached volumes to a pointwise model: shipped attention, and what its views know fitted in closed form."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from ..group_pca import SIGMA_OF_FEW, GroupPCA
+from ..network.parts import FittedParts, fit_parts, stretches
+from ..network.pointwise import LEADS, VIEWS, PointwiseSCAAE
+from ..weights import Model
+from .volumes import VolumeCache
+
+__all__ = ["POINTWISE", "lead_shares", "load_pointwise", "train_pointwise"]
+
+POINTWISE = "pointwise"
+"""Name of the shipped weights and their card in `scaae_nipype.data`; ``benchmarks/search/ship.py`` makes them."""
+
+AT_ONCE, SCALED_BY = 16, 32
+"""Volumes that are smoothed at once; over how many the strengths of network and leads are compared."""
+
+LEAD_SHARES = (1.0, 1.0)
+"""Strength of each of `LEADS` beside that of the network (root mean square over volumes of the runs), where halves of
+the runs do not agree at all; chosen on simulated studies and planted networks of tuning seeds."""
+
+AGREED = 0.4
+"""Agreement of halves of the runs from which on nothing leads."""
+
+
+def lead_shares(agreement: float) -> tuple[float, ...]:
+    """Give the strengths of `LEADS` beside that of the network, by how far halves of the runs agree.
+
+    >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8)
+    ((1.0, 1.0), (0.5, 0.5), (0.0, 0.0))
+    """
+    return tuple(share * max(0.0, 1 - agreement / AGREED) for share in LEAD_SHARES)
+
+
+def load_pointwise(network: PointwiseSCAAE) -> dict[str, Any]:
+    """Put the shipped attention into a network; give what it is, for the model's card."""
+    folder = resources.files("scaae_nipype.data")
+    tensors = safetensors.torch.load(folder.joinpath(f"{POINTWISE}.safetensors").read_bytes())
+    network.load_state_dict({**network.state_dict(), **tensors})
+    card: dict[str, Any] = json.loads(folder.joinpath(f"{POINTWISE}.json").read_text())
+    return card
+
+
+@torch.inference_mode()
+def train_pointwise(model: Model, cache: VolumeCache, group_pca: GroupPCA, *, seed: int) -> None:
+    """Give a new pointwise network its shipped attention and what is fitted to cached volumes; complete its card.
+
+    The seed goes into the card; nothing here depends on it.
+
+    Raises
+    ------
+    ModelError
+        If there are too few volumes.
+    """
+    started = time.monotonic()
+    network = model.network
+    assert isinstance(network, PointwiseSCAAE)
+    start = load_pointwise(network)
+    chosen = stretches([len(run) for run in cache.runs])
+    runs = [torch.from_numpy(np.asarray(cache.runs[number][part], dtype=np.float32)) for number, part in chosen]
+    fitted = fit_parts(
+        [run for run in runs if len(run)],
+        smooth=_on_vectors(network, network.near6),
+        adjoint=_on_vectors(network, network.near6.adjoint),
+    )
+    _put_in(network, fitted, group_pca)
+    shares = _measure_leads(network, model, cache, float(fitted.agreement.mean()))
+    model.card |= {
+        "Seed": seed,
+        "Start": start,
+        "Views": list(VIEWS),
+        "Context": {
+            "Volumes": fitted.n_volumes,
+            "Reliability": np.round(fitted.persistence.numpy(), 3).tolist(),
+            "Agreement": np.round(fitted.agreement.numpy(), 3).tolist(),
+            "Leads": dict(zip(LEADS, shares, strict=True)),
+        },
+        "Training": {
+            "Runs": len(cache.runs),
+            **model.card.get("Training", {}),
+            "Volumes": len(cache),
+            "VolumesSeen": fitted.n_volumes,
+            "Loss": "components and non-negative parts in closed form; the attention is the shipped one",
+            "Undertrained": False,
+            "Seconds": round(time.monotonic() - started, 1),
+        },
+    }
+
+
+def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA) -> None:
+    network.context.encode.copy_(fitted.persistence[:, None] * fitted.maps)
+    network.context.decode.copy_(fitted.maps)
+    network.parts.copy_(fitted.parts)
+    network.about.copy_(fitted.about)
+    network.lead_parts.mul_(fitted.agreement.mean().square())
+    network.components.zero_()[: len(group_pca.maps)] = torch.from_numpy(group_pca.maps)
+    network.few_volumes.fill_(group_pca.sigma == SIGMA_OF_FEW)
+
+
+def _measure_leads(network: PointwiseSCAAE, model: Model, cache: VolumeCache, agreement: float) -> tuple[float, ...]:
+    """Bring the leads to their strength beside the network's, as measured over volumes of the runs."""
+    powers = torch.zeros(1 + len(LEADS))
+    sample = cache.sample(SCALED_BY)
+    for vectors in sample:
+        volumes = model.volumes(vectors[None])
+        maps, _ = network.attend(network.see(volumes))
+        powers += torch.cat([maps[:, :1], network.lead(volumes)], dim=1)[0].var(dim=1, unbiased=False)
+    strengths = (powers / len(sample)).sqrt().clamp(min=1e-9)
+    shares = lead_shares(agreement)
+    network.leads.copy_(torch.tensor(shares) * strengths[0] / strengths[1:])
+    return shares
+
+
+def _on_vectors(
+    network: PointwiseSCAAE, operator: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Let an operator on volumes work on in-mask vectors (n, n_voxels)."""
+    return lambda rows: torch.cat(
+        [network.vectors(operator(network.place(part[:, None]))) for part in rows.split(AT_ONCE)]
+    )

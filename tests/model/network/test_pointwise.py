@@ -1,0 +1,137 @@
+"""The pointwise network: what its views are, what leads it, and how it is fitted, kept and applied."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import nnls
+
+from scaae_nipype.errors import ModelError, UsageError
+from scaae_nipype.grid import Grid, smooth
+from scaae_nipype.model import PRESETS, Training, extract_networks, load_model, save_model
+from scaae_nipype.model.extraction.functions import context_function, untrained_function
+from scaae_nipype.model.extraction.selftest import compare_paths
+from scaae_nipype.model.network.parts import fit_parts, nonnegative
+from scaae_nipype.model.network.pointwise import LEADS, VIEWS
+from scaae_nipype.model.training.fitted_pointwise import load_pointwise
+from scaae_nipype.model.training.train import train_on_caches
+from scaae_nipype.model.weights import new_network
+
+WANTED = Training(preset="pointwise")
+
+
+@pytest.fixture
+def trained(cache_files, grid, tmp_path):
+    return train_on_caches(cache_files, grid, training=WANTED, work_dir=tmp_path / "work")[0]
+
+
+def test_non_negative_shares_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    parts = np.maximum(random.standard_normal((4, 50)), 0).astype(np.float32)
+    volumes = random.standard_normal((6, 50)).astype(np.float32)
+    found = nonnegative(torch.from_numpy(volumes @ parts.T), torch.from_numpy(parts), n_iterations=2000)
+    expected = np.stack([nnls(parts.T.astype(float), volume.astype(float))[0] for volume in volumes])
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
+
+
+def test_parts_of_runs_that_take_turns_are_found_and_trusted():
+    """Two disjoint networks, one at a time, under noise: two parts are these, and halves of the runs agree on them."""
+    random = np.random.default_rng(1)
+    networks = np.zeros((2, 400), dtype=np.float32)
+    networks[0, :80], networks[1, 150:220] = 1, 1
+    courses = np.repeat(random.integers(0, 2, 60), 8)
+    volumes = 2 * networks[courses] + random.standard_normal((480, 400)).astype(np.float32)
+    volumes = (volumes - volumes.mean(axis=0)) / volumes.std(axis=0)
+    runs = [torch.from_numpy(run) for run in np.split(volumes, [100, 260, 300])]  # of several lengths
+    fitted = fit_parts(runs, smooth=lambda rows: rows, adjoint=lambda rows: rows)
+    unit = networks / np.linalg.norm(networks, axis=1, keepdims=True)
+    alike = fitted.parts.numpy() @ unit.T
+    assert (alike.max(axis=0) > 0.85).all()
+    noise = [torch.from_numpy(random.standard_normal(run.shape).astype(np.float32)) for run in runs]
+    of_noise = fit_parts(noise, smooth=lambda rows: rows, adjoint=lambda rows: rows)
+    assert fitted.agreement[alike.argmax(axis=0)].min() > 0.5 > 0.3 > of_noise.agreement.mean()
+    assert fitted.persistence[0] > 0.5 > fitted.persistence[4:].max()
+    assert (fitted.n_runs, fitted.n_volumes) == (4, 480)
+
+
+def test_too_few_volumes_are_refused():
+    with pytest.raises(ModelError, match="Only 5 volumes are kept; a context needs 8"):
+        fit_parts([torch.zeros(5, 9)], smooth=lambda rows: rows, adjoint=lambda rows: rows)
+
+
+def test_views_are_what_they_are_called(trained, vectors, grid):
+    network = trained.network
+    with torch.inference_mode():
+        seen = network.see(trained.volumes(vectors[:3]))
+    views = dict(zip(VIEWS, seen.views.movedim(2, 0).numpy(), strict=True))
+    np.testing.assert_array_equal(views["volume"], vectors[:3])
+    for sigma in (8, 12):
+        np.testing.assert_allclose(views[f"near{sigma}"], smooth(vectors[:3], grid, sigma), atol=0.05)
+    maps = network.context.decode.numpy()[:8]
+    np.testing.assert_allclose(views["rank8"], vectors[:3] @ maps.T @ maps, atol=1e-4)
+    np.testing.assert_allclose(views["trusted"], context_function(trained, grid)(vectors[:3]), atol=1e-4)
+    assert views["above"].min() >= 0
+    assert np.corrcoef(views["above"].ravel(), vectors[:3].ravel())[0, 1] > 0
+    assert np.corrcoef(views["below"].ravel(), vectors[:3].ravel())[0, 1] < 0
+
+
+def test_leads_are_added_to_branch_1_and_taken_from_branch_2(trained, vectors):
+    network, volumes = trained.network, trained.volumes(vectors[:2])
+    with torch.inference_mode():
+        attended, _ = network.attend(network.see(volumes))
+        led = network.leads @ network.lead(volumes)
+        maps = network.vectors(network.read(volumes).maps[:, :1]), network.vectors(network.read(volumes).maps[:, 1:])
+    torch.testing.assert_close(maps[0], attended[:, 0] + led)
+    torch.testing.assert_close(maps[1], attended[:, 1] - led)
+
+
+def test_the_card_says_what_the_network_sees_and_how_far_it_is_led(trained, cache_files, grid, tmp_path):
+    card = trained.card
+    assert (card["Precision"], card["Views"], card["Start"]["Name"]) == ("fp32", list(VIEWS), "pointwise")
+    assert len(card["Context"]["Reliability"]) == 32
+    assert set(card["Context"]["Leads"]) == set(LEADS)
+    assert all(0 <= share <= 1 for share in card["Context"]["Leads"].values())
+    assert card["Training"]["Volumes"] == card["Context"]["Volumes"] == 16
+    assert [branch["Marks"] for branch in card["Branches"]] == ["above the mean", "below the mean"]
+    shipped = new_network(PRESETS["pointwise"], grid, seed=5)
+    load_pointwise(shipped)
+    for name, tensor in trained.network.named_parameters():
+        assert name.startswith("context.") or torch.equal(tensor, dict(shipped.named_parameters())[name]), name
+    again, _ = train_on_caches(cache_files, grid, training=WANTED, work_dir=tmp_path / "again")
+    for name, tensor in trained.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name]), name
+
+
+def test_a_saved_model_reads_the_same_one_by_one_or_together(trained, vectors, tmp_path):
+    loaded = load_model(save_model(trained, tmp_path / "model"))
+    alone, together = extract_networks(trained, vectors[:3]), extract_networks(loaded, vectors[:3], batch_size=3)
+    np.testing.assert_allclose(alone.signed, together.signed, atol=1e-3 * alone.signed.std())
+    assert (alone.codes.shape, alone.channel_weights.shape) == ((3, 32), (3, 32))
+    assert np.isfinite(alone.signed).all()
+    assert "agree" in compare_paths(loaded)[0]
+
+
+def test_a_volume_of_zeros_and_one_run_give_numbers(grid, vectors, tmp_path):
+    model, _ = train_on_caches([_cached(vectors, tmp_path)], grid, training=WANTED, work_dir=tmp_path / "one")
+    maps = extract_networks(model, np.concatenate([vectors[:1], 1e-6 * vectors[:1]])).signed
+    assert np.isfinite(maps).all()
+
+
+def _cached(vectors, folder):
+    from scaae_nipype.model.training.volumes import write_cache
+
+    return write_cache(vectors, folder / "one.npy")
+
+
+def test_untrained_it_has_neither_weights_nor_context_nor_leads(trained, vectors, grid):
+    maps = untrained_function(trained, Grid(grid.affine, grid.mask))(vectors[:2])
+    assert maps.shape == (2, 2, grid.n_voxels)
+    assert np.isfinite(maps).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"train_volumes": 80}, "`train_volumes` has no effect"), ({"precision": "bf16"}, "computes in fp32")],
+)
+def test_what_has_no_effect_is_refused(given, message, cache_files, grid, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        train_on_caches(cache_files, grid, training=Training(preset="pointwise", **given), work_dir=tmp_path)
