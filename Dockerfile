@@ -26,16 +26,27 @@ FROM ${BASE}
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python PIP_ROOT_USER_ACTION=ignore
 COPY --from=requirements /torch.txt /opt/
-# What only those need who develop these packages goes: tests, headers, static libraries, programs of tests.
+# What only those need who develop these packages goes: tests, headers, static libraries, programs of tests; so does what
+# only shows tensorboard's curves. Of bytecode there is what these imports leave behind: all of it would be 210 MB.
 RUN set -eu; python3 -m venv --without-pip /opt/venv; \
-    python3 -m pip install --no-deps ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} --requirement /opt/torch.txt; \
+    python3 -m pip install --no-compile --no-deps ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} -r /opt/torch.txt; \
     cd /opt/venv/lib/python3*/site-packages/torch; \
     rm -rf test include share bin/*test* bin/protoc*; find . -name '*.a' -delete
 COPY --from=requirements /constraints.txt /requirements.txt /opt/
-RUN set -eu; python3 -m pip install --use-pep517 --constraint /opt/constraints.txt --requirement /opt/requirements.txt; \
+RUN set -eu; \
+    python3 -m pip install --no-compile --use-pep517 --constraint /opt/constraints.txt --requirement /opt/requirements.txt; \
     cd /opt/venv/lib/python3*/site-packages; find . -type d -name tests -prune -exec rm -rf {} +; \
+    rm -rf tensorboard_data_server grpc; \
+    HOME=/tmp /opt/venv/bin/python -c "import bids, filelock, jinja2, safetensors.torch, tqdm.auto; \
+import lightning.pytorch.loggers, lightning.pytorch.callbacks, torch.utils.data, torch.utils.tensorboard, torch.distributed.run; \
+import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplotlib.pyplot; \
+import nilearn.decomposition, nilearn.glm.first_level, nilearn.image, nilearn.masking, nilearn.signal, nilearn.datasets; \
+import nipype.pipeline.engine, nipype.pipeline.plugins, nipype.interfaces.utility, niworkflows.engine.workflows; \
+import scipy.cluster.vq, scipy.integrate, scipy.interpolate, scipy.ndimage, scipy.signal, scipy.stats; \
+import sklearn.cluster, sklearn.decomposition, sklearn.linear_model, sklearn.metrics, sklearn.model_selection"; \
     echo /opt/scaae > scaae.pth; \
-    for program in scaae-bids scaae-model scaae-simulate; do ln -s ../../scaae/bin/$program /opt/venv/bin/; done
+    for program in scaae-bids scaae-model scaae-simulate; do ln -s ../../scaae/bin/$program /opt/venv/bin/; done; \
+    rm -rf /tmp/* /root/.cache
 # Any user, a read-only root and no home: everything that is written goes to the output and work folders.
 RUN useradd --system --no-create-home --uid 10001 scaae && mkdir /data /out /work && chmod 1777 /out /work
 COPY --from=project /opt/scaae /opt/scaae

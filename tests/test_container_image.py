@@ -1,7 +1,6 @@
 """The image: what it is made of, and that it does its work read-only, without network, for a user it does not know."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -9,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from scaae_nipype._version import __version__
 
 sys.path.append(str(Path(__file__).parent))
 from podman_image import PROJECT, STRANGER, TAG, Image, checkout
@@ -95,12 +96,11 @@ def test_it_says_what_it_is_and_runs_as_nobody_in_particular(image):
     labels = told["Labels"]
     names = ("title", "version", "licenses", "description", "authors", "revision", "base.name")
     assert all(labels.get(f"org.opencontainers.image.{name}") for name in names), labels
-    version = re.search(r'"(.+)"', (PROJECT / "scaae_nipype" / "_version.py").read_text())[1]
-    assert labels["org.opencontainers.image.version"] == version
+    assert labels["org.opencontainers.image.version"] == __version__
     assert told["Config"]["User"] not in ("", "0", "root")
     done = image.run({}, "-c", "ls -d /data /out /work", program="/bin/sh")
     assert done.stdout.split() == ["/data", "/out", "/work"]
-    assert image.run({}, "--version").stdout.strip().endswith(version)
+    assert image.run({}, "--version").stdout.strip().endswith(__version__)
 
 
 def test_main_job_and_group_level_under_podman(image, study):
