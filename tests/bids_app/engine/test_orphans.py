@@ -68,7 +68,13 @@ def start(tmp_path, text: str, *arguments) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_hear_control_c,
     )
+
+
+def _hear_control_c() -> None:
+    """What runs in the background of a shell ignores Ctrl-C, and so does all that it starts; the suite may be there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path):
