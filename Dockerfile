@@ -22,14 +22,15 @@ COPY bids_app bids_app
 RUN /opt/venv/bin/python -m pip install --no-deps --target /opt/scaae .
 
 FROM ${BASE}
-# Which build of PyTorch: an index that PyTorch's installation page names; empty takes that of all other packages.
+# Which build of PyTorch: an index that its installation page names, asked beside that of all other packages (whose build
+# carries CUDA on Linux); where it cannot be reached, or is empty, the latter is taken.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python PIP_ROOT_USER_ACTION=ignore
 COPY --from=requirements /torch.txt /opt/
 # What only those need who develop these packages goes: tests, headers, static libraries, programs of tests; so does what
 # only shows tensorboard's curves. Of bytecode there is what these imports leave behind: all of it would be 210 MB.
 RUN set -eu; python3 -m venv --without-pip /opt/venv; \
-    python3 -m pip install --no-compile --no-deps ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} -r /opt/torch.txt; \
+    python3 -m pip install --no-compile --no-deps ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} -r /opt/torch.txt; \
     cd /opt/venv/lib/python3*/site-packages/torch; \
     rm -rf test include share bin/*test* bin/protoc*; find . -name '*.a' -delete
 COPY --from=requirements /constraints.txt /requirements.txt /opt/
