@@ -66,7 +66,10 @@ def _call_in_earlier_output(arguments: Sequence[str]) -> Call | None:
     """Give the call that was not understood, where its second word is an output dataset of earlier calls."""
     from .output.verdict import Call
 
-    folder = Path(arguments[1]).expanduser().absolute() if len(arguments) > 1 else None
+    try:
+        folder = Path(arguments[1]).expanduser().absolute() if len(arguments) > 1 else None
+    except RuntimeError:  # the home of nobody
+        return None
     if folder is None or not (folder / CONFIGURATION_FILE).is_file():
         return None
     return Call(folder, ["scaae-bids", *arguments], Console())

@@ -68,7 +68,18 @@ def refused(tmp_path, corpus, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def call(*options, words, code):
-        found = main([str(corpus.root), "out", "participant", "--participant-label", "healthy", "--dry-run", *options])
+        found = main(
+            [
+                str(corpus.root),
+                "out",
+                "participant",
+                "--participant-label",
+                "healthy",
+                "--fit-selection",
+                "--dry-run",
+                *options,
+            ]
+        )
         said = capsys.readouterr().err
         assert (found, len(said.splitlines())) == (code, 1), said
         assert re.search(words, said) and len(said) < 2200, said

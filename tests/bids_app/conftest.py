@@ -184,6 +184,7 @@ class MainJob:
         self.program, self.folder = program, dataset.root.parent
         self.out, self.work = self.folder / "out", self.folder / "work"
         self.said = self.again()
+        self.status = json.loads((self.out / "logs" / "status.json").read_text())  # later calls write it anew
 
     def again(self, *more: str) -> subprocess.CompletedProcess:
         """Make the same call, with more options."""

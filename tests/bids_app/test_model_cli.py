@@ -67,7 +67,7 @@ def test_failures_are_one_line(tmp_path, folder, capsys):
     assert main(["import", str(tmp_path / "w.pth"), "--mask", str(tmp_path / "no.nii.gz")]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "no.nii.gz: cannot be read as a mask image" in error
+    assert "no.nii.gz: cannot be read (No such file or directory)." in error
     assert main(["import", str(tmp_path / "w.pth"), "--mask", str(folder / "mask.nii.gz")]) == 1
     assert "lacks 629 tensors of the published layout" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

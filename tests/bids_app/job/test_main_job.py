@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("main_job")
 def test_bad_runs_are_one_line_each_and_the_others_unharmed(main_job, main_dataset):
     said = main_job.said
     assert said.returncode == 1, said.stderr
-    status = json.loads((main_job.out / "logs" / "status.json").read_text())
+    status = main_job.status
     finished = {name.partition(f"_space-{main_dataset.SPACE}")[0] for name in status["Finished"]}
     assert finished == set(main_dataset.HEALTHY)
     assert status["Verdict"] in said.stdout.splitlines()[-1]

@@ -8,7 +8,7 @@ from scaae_nipype.bids_app.settings.console import Console
 
 def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path, capsys):
     console = Console()
-    log = console.log_to(tmp_path, ["scaae-bids"])
+    log = console.log_to(tmp_path, ["scaae-bids"], "call")
     log.unlink()
     log.symlink_to("/dev/full")
     console.say("sub-01: prepared")

@@ -190,6 +190,7 @@ def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_pat
         return step(learner, vectors, batch_index)
 
     monkeypatch.setattr(Learner, "training_step", fail_in_the_third_step)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # elsewhere lines are written, no bar
     before = set(tqdm._instances)
     with pytest.raises(ModelError, match="the third step fails"):
         train(cache_files, grid, tmp_path / "work", train_volumes=32)
