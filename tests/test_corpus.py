@@ -68,18 +68,9 @@ def refused(tmp_path, corpus, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def call(*options, words, code):
-        found = main(
-            [
-                str(corpus.root),
-                "out",
-                "participant",
-                "--participant-label",
-                "healthy",
-                "--fit-selection",
-                "--dry-run",
-                *options,
-            ]
-        )
+        selection = [] if "--model" in options else ["--fit-selection"]
+        healthy = ["--participant-label", "healthy", *selection]
+        found = main([str(corpus.root), "out", "participant", *healthy, "--dry-run", *options])
         said = capsys.readouterr().err
         assert (found, len(said.splitlines())) == (code, 1), said
         assert re.search(words, said) and len(said) < 2200, said
