@@ -48,7 +48,7 @@ MORE_MEMORY = 1.25
 """Of what a step needs itself, what its job gets: there is Python too, and the estimate is one."""
 
 
-class ExplainingSLURMPlugin(SLURMPlugin):  # type: ignore[misc]
+class ExplainingSLURMPlugin(SLURMPlugin):
     """Every node is a job with the memory and the processors that the node needs; of a lost one it is said why."""
 
     def __init__(self, plugin_args: dict[str, Any] | None = None):
