@@ -1,0 +1,19 @@
+"""The defaults of cluster jobs are what was measured, and nothing else."""
+
+import json
+
+import pytest
+
+from benchmarks.task_costs import COSTS, RESULTS, task_costs
+
+
+def test_the_table_that_the_program_reads_is_made_from_the_measured_calls():
+    assert json.loads(COSTS.read_text()) == task_costs(json.loads(RESULTS.read_text()))
+
+
+def test_costs_give_back_the_calls_that_they_were_made_from():
+    measured = json.loads(RESULTS.read_text())
+    cost = task_costs(measured)["Participant"]
+    for n_volumes in (40, 120):
+        seconds = cost["Seconds"] + cost["SecondsPerRun"] + n_volumes * cost["SecondsPerVolume"]
+        assert seconds == pytest.approx(measured["runs"][f"{n_volumes} volumes"]["processor_seconds"], rel=0.01)
