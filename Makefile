@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow corpus-test fault-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
+.PHONY: help demo test test-slow corpus-test fault-test soak-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,9 @@ container-test: $(VENV)/.ready  ## build the image and run it read-only and offl
 
 fault-test: $(VENV)/.ready  ## kill calls 60 times and more, and compare what is resumed with what nobody disturbed
 	$(BIN)/python -m benchmarks.faults
+
+soak-test: $(VENV)/.ready  ## 500 small runs in one process: memory, descriptors and files stay as they were (SOAK_RUNS=200: fewer)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -m slow tests/interfaces/test_soak.py
 
 corpus-test: $(VENV)/.ready  ## all malformed inputs, in one job beside a healthy participant (SECURITY.md)
 	$(BIN)/pytest tests/test_corpus.py
