@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 from scipy.linalg import eigh
 
 from ..files import replacing
@@ -69,9 +69,9 @@ class GroupPCA:
             save_file({"maps": self.maps}, temporary)
 
     @classmethod
-    def load(cls, path: Path, about: Mapping[str, Any]) -> GroupPCA:
-        """Read components, and what a card says of them."""
-        return cls(load_file(path)["maps"], about["SmoothingSigma"], about["Volumes"])
+    def load(cls, content: bytes, about: Mapping[str, Any]) -> GroupPCA:
+        """Take components from the bytes of their file, and what a card says of them."""
+        return cls(load(content)["maps"], about["SmoothingSigma"], about["Volumes"])
 
     def project(self, volumes: np.ndarray, grid: Grid, inside: np.ndarray) -> np.ndarray:
         """Project volumes of a region on the components.

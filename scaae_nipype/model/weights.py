@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
 from ..files import PathLike, read_json, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
+from ..opening import read_bytes
 from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
 from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
@@ -27,6 +28,9 @@ from .presets import Preset, preset_named
 __all__ = ["FORMAT_VERSION", "Model", "Network", "load_model", "new_network", "save_model"]
 
 FORMAT_VERSION = 1
+
+LARGEST_WEIGHTS = 4 * 2**30
+"""Bytes of the largest file of weights that is read. The published layers on a 4 mm grid have some 30 MB."""
 
 Network = SCAAE | ContextualSCAAE | PointwiseSCAAE
 
@@ -145,21 +149,17 @@ def load_model(folder: PathLike) -> Model:
         preset = preset_named(card["Preset"])
         if card["Grid"]["MaskChecksum"] != grid.checksum:
             raise ModelError(f"{folder}: {MASK} is not the mask that the card describes; take an undamaged copy.")
-        checksum = card["WeightsSHA256"]
+        weights = _as_described(folder / WEIGHTS, card["WeightsSHA256"])
+        of_pca = _as_described(folder / GROUP_PCA, card["GroupPCA"]["SHA256"]) if "GroupPCA" in card else None
     except InputError as error:  # names the file
         raise ModelError(str(error)) from error
     except UsageError as error:
         raise ModelError(f"{folder / CARD}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / CARD}: has no usable {error}; take an undamaged copy of the model.") from error
-    for name, expected in ((WEIGHTS, checksum), (GROUP_PCA, card.get("GroupPCA", {}).get("SHA256"))):
-        if expected is not None and (not (folder / name).is_file() or _sha256(folder / name) != expected):
-            raise ModelError(
-                f"{folder}: {name} differs from what the card describes (damaged?); take an undamaged copy."
-            )
     network = new_network(preset, grid, seed=0)
     try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        network.load_state_dict(load(weights))
     except safetensors.SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS}: is truncated or damaged; take an undamaged copy.") from error
     except RuntimeError as error:
@@ -167,11 +167,24 @@ def load_model(folder: PathLike) -> Model:
         raise ModelError(
             f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
-    group_pca = GroupPCA.load(folder / GROUP_PCA, card["GroupPCA"]) if "GroupPCA" in card else None
+    group_pca = None if of_pca is None else GroupPCA.load(of_pca, card["GroupPCA"])
     model = Model(network.eval(), grid, card, group_pca)
     if name := _not_finite(model):
         raise ModelError(f"{folder}: {name} holds values that are not finite; take an undamaged copy, or fit it again.")
     return model
+
+
+def _as_described(path: Path, checksum: str) -> bytes:
+    """Read a file once, check it against the card, and give what was checked.
+
+    Tensors are made from these bytes: safetensors' own reading of files keeps some memory for every tensor (0.8.0).
+    """
+    content = read_bytes(path, most=LARGEST_WEIGHTS) if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != checksum:
+        raise ModelError(
+            f"{path.parent}: {path.name} differs from what the card describes (damaged?); take an undamaged copy."
+        )
+    return content
 
 
 def _not_finite(model: Model) -> str:

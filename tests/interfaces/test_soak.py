@@ -41,9 +41,10 @@ def files_below(*folders):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory and descriptors are read from /proc")
 def test_many_runs_in_one_process_leave_no_memory_descriptors_or_files(
-    bold, grid_mask, make_model, templates, tmp_path, monkeypatch
+    bold, grid_mask, make_model, templates, tmp_path, monkeypatch, caplog
 ):
     """Prepare, extract and score again and again; print the slope of memory over runs."""
+    caplog.set_level("ERROR", logger="nipype.interface")  # pytest would keep every warning of every run
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
