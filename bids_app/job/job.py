@@ -186,7 +186,7 @@ class Job:
             self.summary.left = self.due.keys() - done
         if self.settings.resource_monitor:
             self.logbook.write_resources()
-        tidy(self.settings.output_dir, {run.entities["sub"] for run in self.inputs.runs if run.stem in self.due})
+        tidy(self.settings.output_dir, {run.entities["sub"] for run in self.inputs.runs})  # also of those done before
 
     def _describe_dataset(self) -> None:
         write_dataset_files(

@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +16,13 @@ import pytest
 from scaae_nipype.grid import load_grid
 
 pytestmark = pytest.mark.xdist_group("main_job")
+
+HALF_WRITTEN = """
+import os, signal, sys
+from scaae_nipype.files import replacing
+with replacing(sys.argv[1]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_bad_runs_are_one_line_each_and_the_others_unharmed(main_job, main_dataset):
@@ -88,6 +97,8 @@ def test_the_methods_text_names_what_was_done(main_job):
 def test_a_second_call_does_nothing_and_says_so(main_job):
     out = main_job.out
     results = {path: path.stat().st_mtime_ns for path in out.glob("sub-good*/**/*") if path.is_file()}
+    killed = subprocess.run([sys.executable, "-c", HALF_WRITTEN, out / "sub-good1" / "func" / "table.tsv"])
+    assert killed.returncode == -signal.SIGKILL and list(out.rglob(".writing-*"))
     steps = {path: path.stat().st_mtime_ns for path in main_job.work.rglob("*") if path.suffix in (".pklz", ".json")}
     assert results and steps
     said = main_job.again("--participant-label", "good1", "good2")
@@ -95,6 +106,7 @@ def test_a_second_call_does_nothing_and_says_so(main_job):
     assert "Nothing to do: 2 runs were finished before." in said.stdout.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert {path: path.stat().st_mtime_ns for path in steps} == steps
+    assert not list(out.rglob(".writing-*")), "also of participants for whom nothing is left to do"
 
 
 def test_what_is_missing_is_made_again_with_the_same_model(main_job):
