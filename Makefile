@@ -17,9 +17,10 @@ $(VENV)/.ready: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-demo: $(VENV)/.ready  ## make a small dataset, run the main job on it, say where the report is
+demo: $(VENV)/.ready  ## simulate a small study, fit a model to it, run the main job on two participants, say where the reports are
 	$(BIN)/scaae-simulate demo/data --preset demo
-	$(BIN)/scaae-bids demo/data demo/out participant --work-dir demo/work --nprocs $(JOBS)
+	$(BIN)/scaae-bids demo/data demo/out train --work-dir demo/work --nprocs $(JOBS)
+	$(BIN)/scaae-bids demo/data demo/out participant --participant-label 01 02 --work-dir demo/work --nprocs $(JOBS)
 	@echo "Reports: $$(ls demo/out/sub-*.html | tr '\n' ' ')"
 
 test: lint types contracts doctests  ## everything CI checks, under 15 minutes on 2 cores

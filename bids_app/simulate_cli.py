@@ -18,7 +18,7 @@ REGIMES = ("exclusive", "mixture", "stationary", "deactivations")
 """As in `scaae_nipype.simulation.REGIMES`, repeated so that ``--help`` needs no import."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {"participants": 2, "n_volumes": 60, "voxel_size": 4.0, "motion_spikes": 1, "snr": 1.0},
+    "demo": {"participants": 8, "n_volumes": 60, "voxel_size": 4.0, "motion_spikes": 1, "snr": 1.0},
 }
 """Defaults that a preset replaces; options given on the command line win."""
 
@@ -34,7 +34,7 @@ def build_parser() -> LeavingParser:
     parser.add_argument("out", metavar="OUT", help="new or empty folder, or an earlier output of this command")
     parser.add_argument("--version", action="version", version=f"scaae-simulate {__version__}")
     parser.add_argument(
-        "--preset", choices=sorted(PRESETS), default=argparse.SUPPRESS, help="demo: two short runs, made in seconds"
+        "--preset", choices=sorted(PRESETS), default=argparse.SUPPRESS, help="demo: eight short runs, made in seconds"
     )
     dataset = parser.add_argument_group("dataset")
     dataset.add_argument("--participants", type=int, default=2, metavar="N", help="number of participants")

@@ -10,7 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..interfaces.model import ConfirmNetworks
 from ..options import Evaluation, Nulls
-from .connections import PREPARED_RUN, TASK, begin, into, same
+from .connections import PLANTED, PREPARED_RUN, TASK, begin, into, same
 from .evaluation import EVALUATED
 from .networks import OF_RUN, connect_scores, extraction
 from .nulls import NULLS
@@ -30,6 +30,7 @@ def init_additions_wf(
     parts: Collection[str],
     with_extraction: bool = False,
     with_events: bool = False,
+    with_planted: bool = False,
     save_signed: bool = False,
     resources: Resources = Resources(),
     name: str = "networks_wf",
@@ -41,12 +42,12 @@ def init_additions_wf(
     evaluation, nulls
         As for `init_networks_wf`.
     parts : collection of str
-        What is computed: ``evaluation``, ``states``, ``baselines``, ``regions``, ``events``, ``matches``,
-        ``dynamics_null``.
+        What is computed: ``evaluation``, ``states``, ``baselines``, ``regions``, ``events``, ``planted``,
+        ``matches``, ``dynamics_null``.
     with_extraction : bool
         Whether the networks have to be extracted once more, because the maps before equation 9 are needed and were not
         kept; what comes out has to be what is there, and what is there is scored.
-    with_events : bool
+    with_events, with_planted : bool
     save_signed : bool
         Whether the maps before equation 9 come out.
     resources : Resources
@@ -56,7 +57,7 @@ def init_additions_wf(
     ------
     in_file, in_mask, in_samples, model_dir, null_model_dir, grid_mask, run_name, surrogate_templates
     chance_templates
-    events, repetition_time, start_time
+    events, repetition_time, start_time, planted_networks, planted_courses
         As for `init_networks_wf`.
     fbn_maps, code
         The run's networks.
@@ -71,7 +72,7 @@ def init_additions_wf(
         What was computed.
     """
     there = ["fbn_maps", "signed_maps", "code", "template_scores", "states"]
-    workflow, inputnode, outputnode = begin(name, [*OF_RUN, "null_model_dir", *TASK, *there], ADDED)
+    workflow, inputnode, outputnode = begin(name, [*OF_RUN, "null_model_dir", *TASK, *PLANTED, *there], ADDED)
     nulls = replace(
         nulls,
         n_surrogate_templates=nulls.n_surrogate_templates if "matches" in parts else 0,
@@ -96,6 +97,7 @@ def init_additions_wf(
         nulls,
         maps=inputnode,
         with_events=with_events,
+        with_planted=with_planted,
         resources=resources,
         parts=parts,
     )

@@ -10,13 +10,16 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..derivatives.names import results_of
 
-__all__ = ["PREPARED_RUN", "TASK", "begin", "into", "out_of", "results", "same"]
+__all__ = ["PLANTED", "PREPARED_RUN", "TASK", "begin", "into", "out_of", "results", "same"]
 
 PREPARED_RUN = ("in_file", "in_mask", "in_samples")
 """Inputs that a prepared run makes."""
 
 TASK = ("events", "repetition_time", "start_time")
 """Inputs that the task of a run makes."""
+
+PLANTED = ("planted_networks", "planted_courses")
+"""Inputs that the truth of a simulated run makes."""
 
 Connections = list[tuple[str, str]]
 

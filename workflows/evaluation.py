@@ -14,6 +14,7 @@ from ..evaluation.scores.rules import rule_of
 from ..interfaces.base import FunctionInterface
 from ..interfaces.evaluation import (
     AssignStates,
+    ComparePlanted,
     GradualChange,
     LockToEvents,
     MatchTemplates,
@@ -21,15 +22,15 @@ from ..interfaces.evaluation import (
     ScoreBaselines,
 )
 from ..options import OF_MODEL, Evaluation
-from .connections import PREPARED_RUN, TASK, begin, results, same
+from .connections import PLANTED, PREPARED_RUN, TASK, begin, results, same
 from .resources import Resources, in_groups
 
 __all__ = ["EVALUATED", "EVALUATION_STEPS", "init_evaluation_wf"]
 
-EVALUATED = results_of("evaluation", "states", "baselines", "regions", "events")
-"""What comes out; of the last three steps only as far as it was asked for."""
+EVALUATED = results_of("evaluation", "states", "baselines", "regions", "events", "planted")
+"""What comes out; of the last four steps only as far as it was asked for."""
 
-EVALUATION_STEPS = ("match_templates", "states", "baselines", "regions", "events")
+EVALUATION_STEPS = ("match_templates", "states", "baselines", "regions", "events", "planted")
 """Nodes that have an ``out_metadata`` with warnings."""
 
 _METHODS_AT_ONCE = 2
@@ -44,6 +45,7 @@ def init_evaluation_wf(
     *,
     cutoffs_given: bool = False,
     with_events: bool = False,
+    with_planted: bool = False,
     resources: Resources = Resources(),
     parts: Collection[str] | None = None,
     name: str = "evaluation_wf",
@@ -58,10 +60,13 @@ def init_evaluation_wf(
         Whether the input ``state_cutoffs`` says what the least score of a state is for every method.
     with_events : bool
         Whether the run has a task, whose table is given to the input ``events``.
+    with_planted : bool
+        Whether the run is simulated, and what was planted in it is given to the inputs ``planted_networks``,
+        ``planted_courses``.
     resources : Resources
     parts : collection of str, optional
-        Which of ``evaluation`` (scores against templates, gradual change), ``states``, ``baselines``, ``regions`` and
-        ``events`` are computed, as far as they are asked for; by default all of them.
+        Which of ``evaluation`` (scores against templates, gradual change), ``states``, ``baselines``, ``regions``,
+        ``events`` and ``planted`` are computed, as far as they are asked for; by default all of them.
     name : str
 
     Inputs
@@ -81,6 +86,8 @@ def init_evaluation_wf(
         for every run if not given.
     events, repetition_time, start_time
         Table of events, and when volumes were taken (s).
+    planted_networks, planted_courses
+        Of a simulated run, for ``with_planted``.
     template_scores, states
         As they were computed before, where `parts` leaves them out.
 
@@ -89,6 +96,7 @@ def init_evaluation_wf(
     template_iou, overlap, threshold_curve, gradual_change, template_scores, evaluation_metadata
     states, state_metrics, transitions, state_maps, states_metadata
     baselines, baselines_metadata, regions, regions_metadata, events, events_metadata
+    planted, planted_maps, planted_metadata
 
     Raises
     ------
@@ -98,7 +106,7 @@ def init_evaluation_wf(
     if cutoffs_given and evaluation.state_cutoff is not None:
         raise UsageError("`state_cutoff` has no effect with `cutoffs_given`: leave one out.")
     baselines, against = evaluation.baselines, evaluation.given("templates", "template_labels", "template_kind")
-    given = [*PREPARED_RUN, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *TASK]
+    given = [*PREPARED_RUN, "fbn_maps", "signed_maps", "code", "grid_mask", "model_dir", *TASK, *PLANTED]
     given += ["state_cutoffs", "chance_templates", "template_scores", "states"]
     description = _description(evaluation, cutoffs_given=cutoffs_given, with_events=with_events)
     workflow, inputnode, outputnode = begin(name, given, EVALUATED, description)
@@ -163,6 +171,14 @@ def init_evaluation_wf(
                 (match, events, [("template_scores", "scores")]),
                 (states, events, same("states")),
                 (events, outputnode, results("events")),
+            ]
+        )
+    if with_planted and is_due("planted"):
+        planted = node(ComparePlanted(), "planted")
+        workflow.connect(
+            [
+                (inputnode, planted, [*same(*PREPARED_RUN, *PLANTED, "fbn_maps", "signed_maps", "model_dir")]),
+                (planted, outputnode, results("planted")),
             ]
         )
     return workflow

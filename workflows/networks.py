@@ -10,7 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from ..derivatives.names import results_of
 from ..interfaces.model import ExtractNetworks
 from ..options import Evaluation, Nulls
-from .connections import PREPARED_RUN, TASK, begin, into, out_of, results, same
+from .connections import PLANTED, PREPARED_RUN, TASK, begin, into, out_of, results, same
 from .evaluation import EVALUATED, init_evaluation_wf
 from .nulls import NULLS, init_nulls_wf
 from .resources import Resources, in_groups
@@ -30,6 +30,7 @@ def init_networks_wf(
     nulls: Nulls = Nulls(),
     *,
     with_events: bool = False,
+    with_planted: bool = False,
     save_signed: bool = False,
     resources: Resources = Resources(),
     name: str = "networks_wf",
@@ -46,6 +47,8 @@ def init_networks_wf(
         through the network too; with folds, through the one that the input ``null_model_dir`` names.
     with_events : bool
         Whether the run has a task, whose table is given to the input ``events``.
+    with_planted : bool
+        Whether the run is simulated, and what was planted in it is given.
     save_signed : bool
         Whether maps before equation 9 come out too; the mean maps of states are made of them in any case.
     resources : Resources
@@ -69,16 +72,18 @@ def init_networks_wf(
         The same, of `n_chance_templates` sets or more, for what scores are by chance; made for every run if not given.
     events, repetition_time, start_time
         Of the task, for ``with_events``.
+    planted_networks, planted_courses
+        Of a simulated run, for ``with_planted``.
 
     Outputs
     -------
     fbn_maps, signed_maps, channel_weights, code, networks_metadata
-    template_iou … events_metadata
+    template_iou … planted_metadata
         Of `init_evaluation_wf`.
     match_p … dynamics_null_metadata
         Of `init_nulls_wf`.
     """
-    inputs = [*OF_RUN, "null_model_dir", *TASK]
+    inputs = [*OF_RUN, "null_model_dir", *TASK, *PLANTED]
     description = (
         "For every volume, the channel-weighted sum of each spatial-attention branch's logits gave a functional brain "
         "network (FBN; equations 7 to 9 of @scaae). "
@@ -92,7 +97,15 @@ def init_networks_wf(
         ]
     )
     evaluate = connect_scores(
-        workflow, inputnode, outputnode, evaluation, nulls, maps=extract, with_events=with_events, resources=resources
+        workflow,
+        inputnode,
+        outputnode,
+        evaluation,
+        nulls,
+        maps=extract,
+        with_events=with_events,
+        with_planted=with_planted,
+        resources=resources,
     )
     workflow.connect([(extract, evaluate, into("signed_maps", "code"))])
     return workflow
@@ -117,6 +130,7 @@ def connect_scores(
     *,
     maps: pe.Node,
     with_events: bool,
+    with_planted: bool,
     resources: Resources,
     parts: Collection[str] | None = None,
 ) -> LiterateWorkflow:
@@ -126,11 +140,16 @@ def connect_scores(
     """
     by_null = nulls.n_surrogate_templates > 0 and evaluation.mode != "paper" and evaluation.state_cutoff is None
     evaluate = init_evaluation_wf(
-        evaluation, cutoffs_given=by_null, with_events=with_events, resources=resources, parts=parts
+        evaluation,
+        cutoffs_given=by_null,
+        with_events=with_events,
+        with_planted=with_planted,
+        resources=resources,
+        parts=parts,
     )
     workflow.connect(
         [
-            (inputnode, evaluate, into(*PREPARED_RUN, "model_dir", "grid_mask", "chance_templates", *TASK)),
+            (inputnode, evaluate, into(*PREPARED_RUN, "model_dir", "grid_mask", "chance_templates", *TASK, *PLANTED)),
             (maps, evaluate, into("fbn_maps")),
             (evaluate, outputnode, out_of(*EVALUATED)),
         ]

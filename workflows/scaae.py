@@ -9,7 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from ..files import read_json
 from ..model.folder import CARD, MASK, check_model_folder
 from ..options import Evaluation, Nulls, Preparation
-from .connections import PREPARED_RUN, begin, into, out_of
+from .connections import PLANTED, PREPARED_RUN, begin, into, out_of
 from .model_card import training_sentence
 from .networks import NETWORKS, init_networks_wf
 from .preparation import PREPARED, init_prepare_run_wf
@@ -28,6 +28,7 @@ def init_scaae_wf(
     denoised: bool = False,
     repetition_time: float | None = None,
     with_events: bool = False,
+    with_planted: bool = False,
     save_signed: bool = False,
     resources: Resources = Resources(),
     name: str = "scaae_wf",
@@ -40,7 +41,7 @@ def init_scaae_wf(
         Model folder; the run is prepared on its grid.
     preparation, denoised, repetition_time
         As for `init_prepare_run_wf`.
-    evaluation, nulls, with_events, save_signed, resources
+    evaluation, nulls, with_events, with_planted, save_signed, resources
         As for `init_networks_wf`.
     name : str
 
@@ -52,13 +53,15 @@ def init_scaae_wf(
         For the null models; see `init_networks_wf`.
     events, start_time
         Of the task, for ``with_events``.
+    planted_networks, planted_courses
+        Of a simulated run, for ``with_planted``.
 
     Outputs
     -------
     prepared_file, region, samples, preparation_metadata
         The prepared run.
     fbn_maps, signed_maps, channel_weights, code, networks_metadata
-    template_iou … events_metadata
+    template_iou … planted_metadata
         Of `init_evaluation_wf`.
     match_p … dynamics_null_metadata
         Of `init_nulls_wf`.
@@ -73,7 +76,12 @@ def init_scaae_wf(
     grid_mask = str(Path(model_dir) / MASK)
     prepare = init_prepare_run_wf(preparation, denoised=denoised, repetition_time=repetition_time, grid_mask=grid_mask)
     networks = init_networks_wf(
-        evaluation, nulls, with_events=with_events, save_signed=save_signed, resources=resources
+        evaluation,
+        nulls,
+        with_events=with_events,
+        with_planted=with_planted,
+        save_signed=save_signed,
+        resources=resources,
     )
     networks.__desc__ = f"{training_sentence(read_json(Path(model_dir) / CARD))} {networks.__desc__}"
     networks.inputs.inputnode.model_dir = model_dir
@@ -81,7 +89,7 @@ def init_scaae_wf(
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]
     prepared = dict(zip(PREPARED, ("prepared_file", "region", "samples", "preparation_metadata"), strict=True))
     handed_on = zip(PREPARED, PREPARED_RUN, strict=False)  # the account of the preparation is not
-    more = ["run_name", "surrogate_templates", "chance_templates", "null_model_dir", "events", "start_time"]
+    more = ["run_name", "surrogate_templates", "chance_templates", "null_model_dir", "events", "start_time", *PLANTED]
     workflow, inputnode, outputnode = begin(name, [*fields, *more], [*prepared.values(), *NETWORKS])
     workflow.connect(
         [

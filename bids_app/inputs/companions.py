@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...derivatives.names import run_stem
 from ...errors import InputError
 from ...images import open_image
+from ...simulation.truth_files import courses_path, networks_path
 from ...words import counted
 from .bids_names import BidsFile, best_match, differences, inherited, list_sidecars, same_label, trouble_with
 from .run_timing import read_timing
@@ -104,6 +106,7 @@ class Companions:
             "confounds": confounds and confounds.path,
             "confounds_metadata": metadata,
             "events": None if joined else self._events(bold, root),
+            "planted": None if joined else _planted(bold, root),
         }
 
     @staticmethod
@@ -272,3 +275,12 @@ def _on_one_grid(bold: BidsFile, mask: BidsFile) -> bool:
 def _of_grid(mask: BidsFile, bold: BidsFile) -> list[str]:
     others = tuple(key for key in (*mask.entities, *bold.entities) if key not in GRID)
     return differences(mask, bold, but=others)
+
+
+def _planted(bold: BidsFile, root: Path) -> tuple[Path, Path] | None:
+    """Give what was planted in a simulated run: the image of its networks, the participant's own or everybody's."""
+    stem = run_stem({name: label for name, label in bold.entities.items() if name not in GRID})
+    courses = root / courses_path(stem)
+    networks = [root / networks_path(bold.entities.get("sub")), root / networks_path()]
+    there = [path for path in networks if path.is_file()]
+    return (there[0], courses) if there and courses.is_file() else None

@@ -32,11 +32,18 @@ class RunInput:
     root: Path  # dataset in which the run was found
     source_name: str  # of that dataset: its key in `Inputs.roots` and in DatasetLinks
     events: Path | None  # from the raw dataset or else from `root`
+    planted: tuple[Path, Path] | None = None  # of a simulated run: image of its networks, table of their time courses
 
     @property
     def stem(self) -> str:
         """Beginning of the names of this run's outputs."""
         return run_stem(self.entities)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Parts of its scores that need something beside the run, and have it."""
+        found = {"events": self.events, "planted": self.planted}
+        return tuple(part for part, what in found.items() if what is not None)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -50,6 +50,7 @@ class DueRuns:
                 wanted=wanted_outputs(run, options=options),
                 scores=self.scores,
                 mode=self.settings.training.mode,
+                beside=run.beside,
                 events=next((name for name, path in inputs.items() if path == run.events), None),
             )
             if due:

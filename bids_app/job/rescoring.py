@@ -95,6 +95,7 @@ def _scores_of(
         parts=parts,
         with_extraction=signed is None and bool(parts & _NEEDS_SIGNED),
         with_events=run.events is not None,
+        with_planted=run.planted is not None,
         save_signed="signed_maps" in parts,
         resources=stages.resources_of(run, addition.scores["Baselines"]),
     )

@@ -263,6 +263,7 @@ class Stages:
             self.settings.evaluation.of_model(model.lacking),
             self.nulls_of(null_model),
             with_events=run.events is not None,
+            with_planted=run.planted is not None,
             save_signed=self.settings.save_signed,
             resources=self.resources_of(run, self.settings.evaluation.baselines),
         )
@@ -315,6 +316,9 @@ class Stages:
             networks.inputs.inputnode.surrogate_templates = surrogates.tested
         if surrogates.chance is not None:
             networks.inputs.inputnode.chance_templates = surrogates.chance
+        if run.planted is not None:
+            planted_networks, planted_courses = map(str, run.planted)
+            networks.inputs.inputnode.trait_set(planted_networks=planted_networks, planted_courses=planted_courses)
         if run.events is not None:
             networks.inputs.inputnode.trait_set(
                 events=str(run.events),

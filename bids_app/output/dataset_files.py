@@ -91,9 +91,9 @@ def wanted_outputs(run: RunInput, *, options: Collection[str] = ()) -> list[str]
     """List the outputs of a run, below the output dataset.
 
     Besides those that are always there, they are those that `options` (`Settings.output_options`) ask for, and, where
-    the run has a table of events, what is computed from it.
+    the run has a table of events or is simulated, what is computed from that.
     """
-    asked, folder = {None, *options, *(["events"] if run.events is not None else [])}, run_folder(run.entities)
+    asked, folder = {None, *options, *run.beside}, run_folder(run.entities)
     return [
         f"{folder}/{output_name(run.entities, meaning)}"
         for meaning, entry in outputs().items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -148,6 +148,7 @@ def whats_new(
     scores: Mapping[str, Any] | None = None,
     mode: str = "calibrated",
     events: str | None = None,
+    beside: Collection[str] = (),
 ) -> Due:
     """Say why a run has to be done (again), and what of it; nothing if its outputs are there and nothing has changed.
 
@@ -171,6 +172,8 @@ def whats_new(
     mode : str
     events : str, optional
         Name of the run's table of events among `inputs`: another one changes no map.
+    beside : collection of str
+        Parts that need something beside the run, and have it (`RunInput.beside`).
     """
     known = known or KnownFiles()
     if record is None:
@@ -203,7 +206,7 @@ def whats_new(
     parts |= {part_of(name) for name in faults}
     if "states" in parts:  # whose cut-off may be of the spatial null, and which the task is held against
         parts |= {"events", *(["matches"] if mode != "paper" else [])}
-    parts -= set() if events is not None else {"events"}
+    parts -= {"events", "planted"} - {*beside, *(["events"] if events is not None else [])}
     parts &= {*configured(target), "signed_maps"} if target else {*PARTS, "signed_maps"}
     return Due("; ".join(filter(None, reasons)), frozenset(parts)) if parts else Due()
 

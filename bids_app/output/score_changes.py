@@ -111,14 +111,14 @@ def parts_due(there: Mapping[str, Any], wanted: Mapping[str, Any], *, mode: str)
 
 
 def configured(scores: Mapping[str, Any]) -> set[str]:
-    """List the parts that a configuration asks for; events as far as a run has them."""
+    """List the parts that a configuration asks for; events and what was planted as far as a run has them."""
     optional = {
         "baselines": scores["Baselines"],
         "regions": scores["Atlas"],
         "matches": scores["SurrogateTemplates"],
         "dynamics_null": scores["Surrogates"],
     }
-    return {"evaluation", "states", "events", *(part for part, value in optional.items() if value)}
+    return {"evaluation", "states", "events", "planted", *(part for part, value in optional.items() if value)}
 
 
 def what_changes(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

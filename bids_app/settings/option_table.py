@@ -17,7 +17,7 @@ from .settings import ClusterOptions, GroupOptions, Settings
 
 __all__ = ["OPTIONS", "PAPER", "PARTS", "SHARED", "Option", "keys_of"]
 
-PARTS = ("evaluation", "states", "baselines", "regions", "events", "matches", "dynamics_null")
+PARTS = ("evaluation", "states", "baselines", "regions", "events", "planted", "matches", "dynamics_null")
 """What is computed from maps, each by a step of its own: the values of ``account`` in the registry of outputs."""
 
 PAPER: Mapping[str, Any] = MappingProxyType(

@@ -24,6 +24,7 @@ from .group.prediction import feature_names as feature_names
 from .group.prediction import predict as predict
 from .group.prediction import summarise_code as summarise_code
 from .group.reliability import intraclass_correlation as intraclass_correlation
+from .planted import compare_with_planted as compare_with_planted
 from .run_maps import RunMaps as RunMaps
 from .run_maps import read_run_maps as read_run_maps
 from .scores.chance import chance_scores as chance_scores

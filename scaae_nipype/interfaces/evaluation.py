@@ -18,6 +18,7 @@ __all__ = [
     "AssignStates",
     "CheckDynamics",
     "CheckMatches",
+    "ComparePlanted",
     "GradualChange",
     "LockToEvents",
     "MatchTemplates",
@@ -190,6 +191,36 @@ def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, nu
     if "untrained" in names:
         parts["untrained"] = untrained_function(model, region, device=resolve_device(device))
     return parts
+
+
+class ComparePlanted(FunctionInterface):
+    """Hold the networks of a simulated run against what was planted in every volume, beside what needs no network."""
+
+    class input_spec(_MapsInputSpec):
+        signed_maps = InputMultiObject(
+            ExistingFile(), desc="4D FBN maps before equation 9, one image per branch, in the order of fbn_maps"
+        )
+        planted_networks = ExistingFile(mandatory=True, desc="4D image of the planted networks (scaae-simulate)")
+        planted_courses = ExistingFile(mandatory=True, desc="table of their time courses in this run")
+        model_dir = ModelFolder(desc="model folder, for its context and its runs' components")
+
+        def check_ready(self) -> None:
+            """See that there is a signed map for each of the others."""
+            refuse_unequal("branch", fbn_maps=self.fbn_maps, signed_maps=self.given("signed_maps"))
+
+    class output_spec(TraitedSpec):
+        planted = File(exists=True, desc="how well each method finds what was planted")
+        planted_maps = File(exists=True, desc="4D examples: planted volumes, and what was found in them")
+        out_metadata = File(exists=True, desc="JSON: which volumes and methods the examples are")
+
+    def _compute(self, given: dict[str, Any], folder: Path) -> NamedTuple:
+        from ..evaluation import compare_with_planted
+
+        model_dir = given.pop("model_dir", None)
+        if model_dir is not None:
+            parts = _of_model([], model_dir=model_dir, in_mask=given["in_mask"], device="cpu", num_threads=0)
+            given |= {name: parts[name] for name in ("context", "group_pca")}
+        return compare_with_planted(**given, out_dir=folder)
 
 
 class RegionTimeCourses(FunctionInterface):

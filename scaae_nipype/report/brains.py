@@ -24,10 +24,13 @@ from ..grid import Grid
 from ..maps import BRANCHES, LABELS, THRESHOLD
 from .style import empty, styled
 
-__all__ = ["HEIGHTS", "Row", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
+__all__ = ["FEW_HEIGHTS", "HEIGHTS", "Row", "axial_slices", "fbn_mosaic", "region_outline", "state_mosaic"]
 
 HEIGHTS = (-22, -8, 6, 22, 38, 54)
 """z in mm of the slices of a mosaic."""
+
+FEW_HEIGHTS = (-22, 6, 38)
+"""The same where many maps stand side by side."""
 
 REGION_HEIGHTS = (-46, -30, -14, 2, 18, 34, 50, 66)
 """The same of the evaluation region."""
@@ -105,7 +108,13 @@ def _slice_labels(axes: Axes, heights: Sequence[float]) -> None:
 
 
 @styled
-def fbn_mosaic(rows: Sequence[Row], affine: np.ndarray, *, branches: Sequence[str] = _TITLES) -> Figure:
+def fbn_mosaic(
+    rows: Sequence[Row],
+    affine: np.ndarray,
+    *,
+    branches: Sequence[str] = _TITLES,
+    heights: tuple[float, ...] = HEIGHTS,
+) -> Figure:
     """Draw networks over the MNI template, a line per volume, the `branches` side by side; `affine` is of all maps."""
     if not rows:
         return empty("No volume was kept: there is no network to show.", (11.5, 1))
@@ -113,10 +122,10 @@ def fbn_mosaic(rows: Sequence[Row], affine: np.ndarray, *, branches: Sequence[st
     def overlay(network: np.ndarray | None) -> np.ndarray | str:
         if network is None:
             return "no image"
-        return np.ma.masked_less_equal(_abreast(network, affine, HEIGHTS), THRESHOLD)
+        return np.ma.masked_less_equal(_abreast(network, affine, heights), THRESHOLD)
 
     colours = {"cmap": _NETWORK, "vmin": THRESHOLD, "vmax": 1}
-    return _mosaic(rows, overlay, branches, colours, "FBN value (0 to 1, equation 9)")
+    return _mosaic(rows, overlay, branches, colours, "FBN value (0 to 1, equation 9)", heights)
 
 
 def _mosaic(
@@ -125,6 +134,7 @@ def _mosaic(
     branches: Sequence[str],
     colours: Mapping[str, Any],
     label: str,
+    heights: tuple[float, ...] = HEIGHTS,
 ) -> Figure:
     """Lay what `overlay` makes of each map over the brains, or write why there is nothing."""
     height = 1.42 * len(rows) + 1.1
@@ -134,7 +144,7 @@ def _mosaic(
     panels, drawn = figure.subplots(len(rows), len(branches), squeeze=False), None
     for (title, maps), line in zip(rows, panels, strict=True):
         for column, (axes, values) in enumerate(zip(line, maps, strict=True)):
-            _brain(axes, HEIGHTS)
+            _brain(axes, heights)
             axes.set_title(" " if column else title, fontsize=9, pad=2)  # the blank keeps the lines level
             shown = overlay(values)
             if isinstance(shown, str):
@@ -146,7 +156,7 @@ def _mosaic(
         style: dict[str, Any] = {"ha": "center", "fontsize": 11, "fontweight": "bold"}
         axes.annotate(branch, (0.5, 1), (0, 20), xycoords="axes fraction", textcoords="offset points", **style)
     for axes in panels[-1]:
-        _slice_labels(axes, HEIGHTS)
+        _slice_labels(axes, heights)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=panels, location="bottom", fraction=0.02, aspect=50, pad=0.035, shrink=0.5)
         bar.set_label(label)

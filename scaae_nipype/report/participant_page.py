@@ -11,7 +11,7 @@ from ..files import write_text
 from .banners import banners, failures
 from .items import Section, chapters_of
 from .page import Chapter, Page, Text, render
-from .sections import baselines, channels, data, events, gradual, networks, nulls, regions, states, templates
+from .sections import baselines, channels, data, events, gradual, networks, nulls, planted, regions, states, templates
 from .sections.model import cards_of, methods_text, models
 from .sections.overview import facts, files_of, glance
 
@@ -38,6 +38,7 @@ HOW_TO_READ = (
 
 RUN_SECTIONS: tuple[Section[Run], ...] = (
     networks.RUN_SECTION,
+    planted.RUN_SECTION,
     templates.RUN_SECTION,
     baselines.RUN_SECTION,
     gradual.RUN_SECTION,

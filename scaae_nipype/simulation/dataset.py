@@ -22,16 +22,11 @@ from .planted import PlantedNetworks, planted_networks
 from .simulate import RunSettings, SimulatedRun, simulate_run
 from .timecourses import Block
 from .tissues import source_grid
+from .truth_files import PARAMETERS, TRUTH, courses_path, networks_path
 
 __all__ = ["FAVOURED_NETWORK", "TRUTH", "WrittenDataset", "task_blocks", "write_dataset"]
 
 SPACE = "MNI152NLin2009cAsym"
-
-TRUTH = Path("sourcedata") / "truth"
-"""Where the truth lies: a folder that neither pybids nor the validator looks into."""
-
-PARAMETERS = TRUTH / "parameters.json"
-"""What the dataset was made with, and its files; written last."""
 
 GENERATOR = "scaae-simulate"
 
@@ -137,13 +132,13 @@ def write_dataset(
     writer = _Writer(_cleared(out_dir), grid, voxel_size)
     participants = _participants(n_participants, networks, group_difference, seed)
     writer.dataset(participants)
-    writer.networks(networks, "networks")
+    writer.networks(networks, networks_path())
     for number, participant in enumerate(participants.itertuples(), start=1):
         label = str(participant.participant_id).removeprefix("sub-")
         own = networks
         if network_jitter > 0:
             own = planted_networks(grid, jitter=network_jitter, rng=np.random.default_rng((seed, number)))
-            writer.networks(own, f"sub-{label}_networks")
+            writer.networks(own, networks_path(label))
         attraction = tuple(float(getattr(participant, f"attraction{k}")) for k in range(len(networks)))
         for session in range(1, n_sessions + 1):
             for run_number in range(1, n_runs + 1):
@@ -284,9 +279,9 @@ class _Writer:
         self.add(write_json, PARTICIPANT_COLUMNS, "participants.json")
         self.add(write_table, participants.drop(columns=shown[1:]), TRUTH / "attraction.tsv")
 
-    def networks(self, networks: PlantedNetworks, name: str) -> None:
-        self.add(write_image, self.grid.image(networks.maps), TRUTH / f"{name}.nii.gz")
-        self.add(write_table, networks.table(), TRUTH / f"{name}.tsv")
+    def networks(self, networks: PlantedNetworks, image: Path) -> None:
+        self.add(write_image, self.grid.image(networks.maps), image)
+        self.add(write_table, networks.table(), image.with_name(image.name.replace(".nii.gz", ".tsv")))
 
     def run(self, entities: dict[str, str], run: SimulatedRun) -> None:
         """Write one run and its truth."""
@@ -322,7 +317,7 @@ class _Writer:
             self.add(write_table, pd.DataFrame(events, columns=columns), f"{plain}_events.tsv")
         truth = pd.DataFrame(run.time_courses.bold, columns=list(run.networks.names))
         truth.insert(0, "volume", np.arange(len(truth)))
-        self.add(write_table, truth, TRUTH / f"{stem}_timecourses.tsv")
+        self.add(write_table, truth, courses_path(stem))
         self.add(write_table, _states(run), TRUTH / f"{stem}_states.tsv")
 
 

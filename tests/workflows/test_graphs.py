@@ -111,6 +111,19 @@ def test_what_was_not_asked_for_is_not_computed(tmp_path):
     assert "circular shifts" in workflow.visit_desc() and "smoothed" in workflow.visit_desc()
 
 
+def test_what_was_planted_in_a_simulated_run_is_held_against_its_networks(model_dir, tmp_path):
+    workflow = networks(with_planted=True)
+    truth = {"planted_networks": tmp_path / "networks.nii.gz", "planted_courses": tmp_path / "timecourses.tsv"}
+    for path in truth.values():
+        path.touch()
+    workflow.inputs.inputnode.trait_set(model_dir=model_dir, **{name: str(path) for name, path in truth.items()})
+    made = nodes(workflow)["planted"]
+    assert {name: getattr(made.inputs, name) for name in truth} == {name: str(path) for name, path in truth.items()}
+    assert made.inputs.model_dir == model_dir
+    assert {("extract", name, "planted", name) for name in ("fbn_maps", "signed_maps")} <= edges(workflow)
+    assert "planted" not in nodes(networks())
+
+
 def test_the_untrained_network_is_drawn_from_the_model_where_it_is_asked_for(model_dir):
     workflow = networks(baselines=("pca", "untrained"), device="cpu", n_procs=2, baselines_mem_gb=2.5)
     workflow.inputs.inputnode.model_dir = model_dir

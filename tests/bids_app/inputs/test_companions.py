@@ -37,6 +37,20 @@ class TestCompanions:
         ).runs
         assert (run.mask, run.confounds) == (mask, None)
 
+    def test_what_was_planted_is_found_in_a_simulated_dataset(self, tree):
+        tree.run("sub-01_task-rest_run-1")
+        tree.run("sub-02_task-rest_run-1")
+        truth = tree.root / "sourcedata" / "truth"
+        truth.mkdir(parents=True)
+        courses = [truth / f"sub-{label}_task-rest_run-1_timecourses.tsv" for label in ("01", "02")]
+        networks = [truth / "networks.nii.gz", truth / "sub-02_networks.nii.gz"]
+        assert [run.planted for run in find_inputs(tree.root).runs] == [None, None]
+        for path in (*courses, *networks):
+            path.touch()
+        runs = find_inputs(tree.root).runs
+        assert [run.planted for run in runs] == [*zip(networks, courses, strict=True)], "the participant's own first"
+        assert not {*courses, *networks} & {*runs[0].files}, "it does not change the run"
+
     @pytest.mark.parametrize(
         ("bold", "tables", "expected"),
         [

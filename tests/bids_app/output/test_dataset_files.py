@@ -101,9 +101,11 @@ def test_a_mask_from_another_dataset_is_named_there(inputs, run, tmp_path):
 def test_expected_outputs_of_a_run(run):
     expected = (Path(__file__).parent / "expected_outputs.txt").read_text().split()
     task = replace(run, events=run.bold.with_name("events.tsv"))
-    assert sorted(wanted_outputs(task, options=ASKED)) == expected
+    planted = (run.bold.with_name("networks.nii.gz"), run.bold.with_name("timecourses.tsv"))
+    assert sorted(wanted_outputs(replace(task, planted=planted), options=ASKED)) == expected
     assert sorted(all_outputs(run)) == expected
     special = ("signed_", "desc-baselines", "desc-regionsfbn", "desc-events", "desc-match", "desc-dynamicsnull")
+    special += ("desc-planted",)
     always = [name for name in expected if not any(word in name for word in special)]
     assert sorted(wanted_outputs(run)) == always
     assert sorted({*wanted_outputs(task)} - {*always}) == [name for name in expected if "desc-events" in name]

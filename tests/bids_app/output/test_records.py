@@ -243,6 +243,13 @@ def test_another_table_of_events_changes_no_map(record, out, bold):
     assert due(record, out, bold, inputs=placed(bold, events)).parts == set()  # some other file
 
 
+def test_what_was_planted_is_scored_where_a_run_has_it(record, out, bold):
+    names = [f"{FUNC}_desc-planted_metrics.tsv"]
+    found = due(record, out, bold, wanted=names, beside=["planted"])
+    assert (found.parts, found.reason) == ({"planted"}, f"{names[0]} is missing")
+    assert not due(record, out, bold, wanted=names), "the truth is no longer there"
+
+
 def test_scores_in_the_making_are_due_under_any_settings(record, out, bold):
     found = due(dataclasses.replace(record, pending=["states"]), out, bold)
     assert found.parts == {"states", "matches"}
