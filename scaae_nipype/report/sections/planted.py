@@ -47,21 +47,12 @@ def planted_table(run: Run) -> Table:
     table = run.table("planted", ["method", *_COLUMNS]).set_index("method")
     values = table[list(_COLUMNS)].apply(numbers)
     best = values.max()
-    rows = [
-        [
-            Cell(method_label(method)),
-            *(
-                Cell(
-                    number(100 * values.at[method, name], 0)
-                    if name == "networks_named"
-                    else number(values.at[method, name]),
-                    strong=bool(values.at[method, name] == best[name]),
-                )
-                for name in _COLUMNS
-            ),
-        ]
-        for method in ordered_methods(values.index)
-    ]
+    rows = []
+    for method in ordered_methods(values.index):
+        own = values.loc[method]
+        written = [number(own[name]) for name in _COLUMNS[:-1]] + [number(100 * own["networks_named"], 0)]
+        cells = [Cell(text, strong=bool(own[name] == best[name])) for name, text in zip(_COLUMNS, written, strict=True)]
+        rows.append([Cell(method_label(method)), *cells])
     caption = (
         "Means over all kept volumes, against the planted volume (above 0.3 of its maximum for the first two). "
         "Networks named: volumes whose map resembles the strongest planted network most. Bold: the best of a column. "
