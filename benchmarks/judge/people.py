@@ -191,7 +191,7 @@ def judge_people(*, networks: Sequence[Rival], search: bool = False, n_splits: i
     shared += [(network, {}) for network in networks]
     for label in people:
         _add(known, f"- > {label}", alone, None, people[label], inside, templates, region)
-    for fitted, scored in splits()[: None if n_splits is None else 2 * n_splits]:
+    for fitted, scored in splits(tuple(people))[: None if n_splits is None else 2 * n_splits]:
         group = Group([people[label] for label in fitted])
         for label in scored:
             _add(known, f"{'+'.join(fitted)} > {label}", shared, group, people[label], inside, templates, region)
