@@ -84,7 +84,11 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     before = (tmp_path / "calibration.json").stat().st_mtime_ns
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     assert (tmp_path / "calibration.json").stat().st_mtime_ns == before, "what is known is computed again"
-    assert "run or map rejected at 5 %: " in call(module, "report")
+    said = call(module, "report")
+    assert all(
+        f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
+    )
+    assert "| the default network | stationary mixture | 19 | " in said
 
 
 def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
@@ -94,7 +98,7 @@ def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
     found = read(tmp_path / "calibration.json")
     assert len(found) == len(module.groups.DESIGNS)
     assert all(units["0"]["studies"] == 2 for units in found.values())
-    assert "studentised any: " in call(module, "report")
+    assert "| 20 and 10, equal spread | 2 | 199 | " in call(module, "report")
 
 
 @pytest.mark.parametrize("bench", [2], indirect=True)
