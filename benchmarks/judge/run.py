@@ -250,7 +250,7 @@ def run_level(plants: Sequence[Plant], path: Path, wanted: Wanted, *, jobs: int 
         Processes; with more than one, each has one thread.
     """
     units = list(product((0, *CONTEXTS), plants))
-    if jobs == 1:
+    if min(jobs, len(units)) < 2:
         for unit in units:
             run_plant(unit, path, wanted)
         return
