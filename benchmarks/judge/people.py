@@ -288,8 +288,7 @@ def report_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "bootstrap over people, then templates. There is no bound: what is planted in people is not known.\n"
     sees_of = {rival.name: rival.sees for rival in (*RIVALS, WHOLE_RUN, *SEARCH, *NETWORKS)}
     heads = [name.replace("_", " ").replace("average precision", "AP").replace("iou", "IoU") for name in SUMMARIES]
-    names = (*JUDGED, *(one.name for one in SEARCH if one.needs_others))
-    ours = [method for method in first if method.partition(" | ")[0] in names]
+    ours = [method for method in first if method.partition(" | ")[0] in JUDGED]
     for sees, title in CLASSES.items():
         methods = [method for method in first if sees_of[method.partition(" | ")[0]] == sees]
         methods.sort(key=lambda one: -float(np.subtract(*first[one]).mean()))
