@@ -80,7 +80,7 @@ bench-recovery: $(VENV)/.ready  ## planted networks: rivals in classes, beside b
 bench-people: $(VENV)/.ready  ## the same on real people, ten splits (needs the reference material); goes on where it stopped
 	$(BIN)/python -m benchmarks.judge people
 
-bench-calibration: $(VENV)/.ready  ## false positives and power of the null models (docs/nulls.md); goes on where it stopped
+bench-calibration: $(VENV)/.ready  ## false positives and power of the tests (docs/calibration.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.calibration temporal
 	$(BIN)/python -m benchmarks.calibration spatial
 	$(BIN)/python -m benchmarks.calibration noise
@@ -88,7 +88,7 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 	$(BIN)/python -m benchmarks.calibration group
 	$(BIN)/python -m benchmarks.calibration report
 
-bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped
+bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/ablations.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.ablations
 
 bench-scale: $(VENV)/.ready  ## a tree of 1,000 participants planned, runs measured, groups of 1,000 and 4,000 (docs/scale.md)

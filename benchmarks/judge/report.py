@@ -17,7 +17,19 @@ from benchmarks.judge.search import SEARCH
 from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, require
 from scaae_nipype.words import listed
 
-__all__ = ["bar_of", "chosen_scores", "complete", "frame_of", "interval", "report"]
+__all__ = [
+    "AS_IT_IS",
+    "NAMES",
+    "bar_of",
+    "chosen_scores",
+    "complete",
+    "frame_of",
+    "interval",
+    "parts_of",
+    "report",
+    "row",
+    "scored",
+]
 
 NAMES = {
     "average_precision": "AP",
@@ -154,12 +166,7 @@ def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if frame.empty or not frame["seed"].isin(REPORTED).any():
         yield "Nothing was reported yet."
         return
-    cells = [
-        (plant, others)
-        for plant in frame["plant"].unique()
-        for others in sorted(frame["others"].unique())
-        if others and not _part(frame, plant, others, reported=True).empty
-    ]
+    cells = parts_of(frame)
     yield "## The network against the best of its class\n"
     yield from _verdict(frame, cells)
     for plant in dict.fromkeys(plant for plant, _ in cells):
@@ -171,13 +178,23 @@ def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield from _classes(frame, plant, sizes)
 
 
+def parts_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """Give the plants that have reported seeds, each with its numbers of other runs."""
+    return [
+        (str(plant), int(others))
+        for plant in frame["plant"].unique()
+        for others in sorted(frame["others"].unique())
+        if others and not _part(frame, plant, others, reported=True).empty
+    ]
+
+
 def _part(frame: pd.DataFrame, plant: str, others: int, *, reported: bool = False) -> pd.DataFrame:
     """Take one plant and number of others; rivals that see none are in all of them."""
     part = frame[(frame["plant"] == plant) & (frame["others"] == others)]
     return part[part["seed"].isin(REPORTED)] if reported else part
 
 
-def _scored(frame: pd.DataFrame, plant: str, others: int, score: str) -> pd.DataFrame:
+def scored(frame: pd.DataFrame, plant: str, others: int, score: str) -> pd.DataFrame:
     """Give what `chosen_scores` does of no other runs and of so many, on the seeds that have both."""
     parts = [chosen_scores(_part(frame, plant, own), score) for own in sorted({0, others})]
     filled = [part for part in parts if not part.empty]
@@ -193,7 +210,8 @@ def _shown(frame: pd.DataFrame, plant: str) -> list[str]:
     return [score for score in NAMES if score in own and own[score].notna().any()]
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """Write a line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -203,18 +221,18 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
     yield "compared as it is, fewer errors positive: by chance, methods that change seldom make few, and subtracting"
     yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score. In"
     yield "brackets behind a score: the way from the volume itself to the bound of the class that was gone.\n"
-    yield _row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
-    yield _row(["---"] * 7)
+    yield row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
+    yield row(["---"] * 7)
     shown_networks = (*JUDGED, *(one.name for one in SEARCH))
     for plant, others in cells:
         for score in _shown(frame, plant):
-            scores = _scored(frame, plant, others, score)
+            scores = scored(frame, plant, others, score)
             wide = scores.pivot_table(index="seed", columns="family", values="above")
             if score in AS_IT_IS:
                 wide = -scores.pivot_table(index="seed", columns="family", values="score")
             for network in (one for one in (*NETWORKS, *SEARCH) if one.needs_others and one.name in shown_networks):
                 if network.name in wide:
-                    yield _row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
+                    yield row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
 
 
 def _against(scores: pd.DataFrame, wide: pd.DataFrame, network: Rival, score: str) -> Iterator[str]:
@@ -245,15 +263,15 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
         needs = sees in ("others", "all")
         for others in sizes if needs else [0]:
             yield f"### {title}{f', {others} runs' if needs else ''}\n"
-            yield _row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
-            yield _row(["---"] * (len(shown) + 2))
+            yield row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
+            yield row(["---"] * (len(shown) + 2))
             families = [rival.name for rival in RIVALS if rival.sees == sees]
             families += [network.name for network in (*NETWORKS, *SEARCH) if network.sees == sees]
             yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
             yield ""
     yield "### Bounds: planted maps known\n"
-    yield _row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
-    yield _row(["---"] * (len(shown) + 2))
+    yield row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
+    yield row(["---"] * (len(shown) + 2))
     bounds = [str(name) for name in frame["family"].unique() if str(name).startswith("bound: ")]
     yield from _lines(frame, plant, 0, bounds, shown, None)
 
@@ -262,7 +280,7 @@ def _lines(
     frame: pd.DataFrame, plant: str, others: int, families: Sequence[str], shown: Sequence[str], bound: str | None
 ) -> Iterator[str]:
     """Give one line a method, the best in AP first."""
-    scores = {score: _scored(frame, plant, others, score) for score in shown}
+    scores = {score: scored(frame, plant, others, score) for score in shown}
     means = {score: table.groupby("family")[["score", "above"]].mean() for score, table in scores.items()}
     precision = means["average_precision"]
     settings = scores["average_precision"].groupby("family")["setting"].first()
@@ -278,4 +296,4 @@ def _lines(
         if bound and f"bound: {bound}" in precision.index and "volume" in precision.index:
             ends = [precision.loc[end, "score"] for end in ("volume", f"bound: {bound}")]
             way = f"{share_of_way(precision.loc[name, 'score'], *ends):.0%}"
-        yield _row([*cells, way])
+        yield row([*cells, way])

@@ -1,4 +1,4 @@
-"""Fill and print the judge's tables: ``python -m benchmarks.judge quick``, ``full``, ``people`` or ``report``.
+"""Fill and print the judge's tables: ``python -m benchmarks.judge``, with ``quick``, ``full``, ``people``, ``report``.
 
 Settings of every rival are tried on tuning seeds; those chosen for any score are scored on reported seeds, with chance
 beside them. Results are kept in ``benchmarks/results/judge.json`` after every few methods of a run, and a second call
@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.judge import people
 from benchmarks.judge.bounds import BOUNDS
 from benchmarks.judge.chance import elsewhere, kept_ranks
+from benchmarks.judge.glance import glance
 from benchmarks.judge.network import PRECISIONS, networks
 from benchmarks.judge.plants import LEVELS, Plant, cached, population
 from benchmarks.judge.report import frame_of, report
@@ -286,6 +287,9 @@ every method was scored; what is not there for all of them is left out.
 def page(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Give the lines of the page: what is planted, then real people."""
     yield HEADING
+    yield "## At a glance\n"
+    yield from glance(known, of_people)
+    yield ""
     yield from report(known)
     yield "\n## Real people\n"
     yield from people.report_people(of_people)
@@ -295,7 +299,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=[*LEVELS, "people", "report"], default="quick")
+    parser.add_argument("what", nargs="?", choices=[*LEVELS, "people", "report", "glance"], default="quick")
     parser.add_argument(
         "--plants", nargs="+", default=(), metavar="TEXT", help="only plants whose key has one of these"
     )
@@ -329,4 +333,5 @@ def main() -> None:
             n_splits=options.splits,
         )
     of_people = json.loads(people.RESULTS.read_text()) if people.RESULTS.exists() else {}
-    print("\n".join(page(Store(RESULTS).known, of_people)))
+    made = glance if options.what == "glance" else page
+    print("\n".join(made(Store(RESULTS).known, of_people)))

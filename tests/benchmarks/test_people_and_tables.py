@@ -9,6 +9,7 @@ import pytest
 from benchmarks import calibration
 from benchmarks.calibration_report import page as calibration_page
 from benchmarks.judge import people, run
+from benchmarks.judge.glance import glance
 from benchmarks.judge.people import bootstrap, report_people, splits, summaries, table_of
 from benchmarks.judge.report import bar_of, chosen_scores, frame_of, interval, report
 from benchmarks.judge.run import Store
@@ -184,7 +185,9 @@ def test_every_score_stands_beside_the_way_from_the_volume_to_the_bound():
 
 def test_pages_are_made_from_the_results_that_are_kept():
     docs = Path(run.__file__).parents[2] / "docs"
-    made = run.page(Store(run.RESULTS).known, json.loads(people.RESULTS.read_text()))
+    known = Store(run.RESULTS).known, json.loads(people.RESULTS.read_text())
+    assert "\n".join(glance(*known)) in (docs / "evidence.md").read_text(), "python -m benchmarks.judge glance"
+    made = run.page(*known)
     assert (docs / "judge_tables.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.judge report"
     made = calibration_page(calibration.read())
     assert (docs / "calibration.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.calibration report"
