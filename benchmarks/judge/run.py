@@ -37,7 +37,7 @@ from benchmarks.judge.rivals import RIVALS, Rival, label_of
 from benchmarks.judge.runs import Group, Run
 from benchmarks.judge.scores import LOWER_IS_BETTER, Target, judge_maps
 from benchmarks.judge.search import SEARCH
-from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of
+from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of, require
 from benchmarks.planted import PlantedRun, grid_of_model
 from scaae_nipype.files import write_json
 
@@ -195,8 +195,8 @@ class Wanted:
 
     Parameters
     ----------
-    n_tuning, n_reported : int
-        How many of the seeds to choose on, and to report.
+    tuning, reported : sequences of int
+        Seeds to choose settings on, and to report.
     networks : bool
         Whether the product's networks are judged too: they take longest.
     search : bool
@@ -205,8 +205,8 @@ class Wanted:
         One of `PRECISIONS`: what the product's networks compute in.
     """
 
-    n_tuning: int
-    n_reported: int
+    tuning: Sequence[int]
+    reported: Sequence[int]
     networks: bool = True
     search: bool = False
     precision: str = "auto"
@@ -216,16 +216,17 @@ def run_plant(unit: tuple[int, Plant], path: Path, wanted: Wanted) -> None:
     """Score one plant's methods of no other runs (with the bounds), or of so many; what is known is left alone."""
     n_others, plant = unit
     judge = Judge(plant, Store(path))
-    tuning, reported = TUNING[: wanted.n_tuning], REPORTED[: wanted.n_reported]
+    require(wanted.tuning, TUNING, "choosing settings")
+    require(wanted.reported, REPORTED, "reporting")
     rivals = [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
-    for seed in tuning:
+    for seed in wanted.tuning:
         if not n_others:
             judge.score_bounds(seed, chance=False)
         judge.score(seed, n_others, [(r, s) for r in rivals for s in r.settings], chance=False)
-    chosen = judge.choose(n_others, tuning)
+    chosen = judge.choose(n_others, wanted.tuning)
     own = networks(wanted.precision) if wanted.networks else ()
     judged = (*own, *(SEARCH if wanted.search else ()))
-    for seed in reported:
+    for seed in wanted.reported:
         pairs = [
             (rival, setting)
             for rival in rivals
@@ -305,7 +306,8 @@ def main() -> None:
     )
     parser.add_argument("--without-networks", action="store_true", help="leave out what takes longest")
     parser.add_argument("--search", action="store_true", help="judge the network of the search, too")
-    parser.add_argument("--seeds", type=int, metavar="N", help="report the first N seeds")
+    parser.add_argument("--seeds", type=int, metavar="N", help="report N seeds")
+    parser.add_argument("--first-seed", type=int, default=REPORTED[0], metavar="N", help="report seeds from N on")
     parser.add_argument("--tuning-seeds", type=int, metavar="N", help="choose settings on the first N seeds")
     parser.add_argument("--splits", type=int, metavar="N", help="judge people in the first N of the ten splits only")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of one thread each, if several")
@@ -319,8 +321,8 @@ def main() -> None:
     if options.what in LEVELS:
         n_tuning, n_reported = N_SEEDS[options.what]
         wanted = Wanted(
-            options.tuning_seeds or n_tuning,
-            options.seeds or n_reported,
+            TUNING[: options.tuning_seeds or n_tuning],
+            range(options.first_seed, options.first_seed + (options.seeds or n_reported)),
             networks=not options.without_networks,
             search=options.search,
             precision=options.precision,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.judge.seeds import SeedError
 from scaae_nipype.grid import Grid, load_grid
 
 MODULES = (
@@ -183,6 +184,9 @@ def test_judge(small_judge, call, tmp_path):
     }
     assert any(row.startswith("| SCAAE | ") for row in said.splitlines())
     assert "Seeds: 20 with 1 other runs." in said
+    assert "Seeds: 20 and 21 with 1" in call(small_judge, "quick", "--precision", "fp32", "--first-seed", "21")
+    with pytest.raises(SeedError, match="Seed 19 is not for reporting"):
+        call(small_judge, "quick", "--first-seed", "19")
 
 
 def test_the_grid_goes_on_where_it_was_stopped_and_ends_alike(small_judge, call, monkeypatch, tmp_path):

@@ -72,7 +72,7 @@ def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
     figure = Figure(figsize=(WIDTH, 1.5 + len(wides) * (0.55 + 0.24 * (len(first) + 1))))
     panels = figure.subplots(len(wides), 1, squeeze=False)[:, 0]
     for index, (axes, (score, wide)) in enumerate(zip(panels, wides.items(), strict=True)):
-        names = [_SHARED.get(name, method_label(name)) if of_chance else method_label(name) for name in wide]
+        names = [_SHARED.get(name, method_label(name)) if of_chance else method_label(name) for name in map(str, wide)]
         title = f"{capitalised(SCORE_LABELS[score])}, best of 20, {word}"
         _heat_map(axes, wide, title, names if index == len(wides) - 1 else [])
     return figure
