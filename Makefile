@@ -6,7 +6,7 @@ INSTALLED := build/installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow corpus-test fault-test soak-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-judge bench-calibration bench-ablations bench-scale clean
+.PHONY: help demo test test-slow corpus-test fault-test soak-test cluster-test container-test coverage audit lint types contracts doctests bench bench-recovery bench-people bench-calibration bench-ablations bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -75,15 +75,13 @@ doctests: $(INSTALLED)/.ready  ## examples in docstrings
 bench: $(VENV)/.ready  ## time and memory against the published layout (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks.engine
 
-bench-recovery: $(VENV)/.ready  ## planted networks and real data against filters (docs/evidence.md)
-	$(BIN)/python -m benchmarks.recovery quick
-	$(BIN)/python -m benchmarks.recovery_real
+bench-recovery: $(VENV)/.ready  ## planted networks: rivals in classes, beside bounds and chance (docs/judge.md); goes on where it stopped
+	$(BIN)/python -m benchmarks.judge quick --jobs $(JOBS)
 
-bench-judge: $(VENV)/.ready  ## the same in classes, beside bounds and chance (docs/judge.md); goes on where it stopped
-	$(BIN)/python -m benchmarks.judge quick
+bench-people: $(VENV)/.ready  ## the same on real people, ten splits (needs the reference material); goes on where it stopped
 	$(BIN)/python -m benchmarks.judge people
 
-bench-calibration: $(VENV)/.ready  ## false positives and power of the null models (docs/nulls.md); goes on where it stopped
+bench-calibration: $(VENV)/.ready  ## false positives and power of the tests (docs/calibration.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.calibration temporal
 	$(BIN)/python -m benchmarks.calibration spatial
 	$(BIN)/python -m benchmarks.calibration noise
@@ -91,7 +89,7 @@ bench-calibration: $(VENV)/.ready  ## false positives and power of the null mode
 	$(BIN)/python -m benchmarks.calibration group
 	$(BIN)/python -m benchmarks.calibration report
 
-bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/evidence.md); goes on where it stopped
+bench-ablations: $(VENV)/.ready  ## networks with one part left out (docs/ablations.md); goes on where it stopped
 	$(BIN)/python -m benchmarks.ablations
 
 bench-scale: $(VENV)/.ready  ## a tree of 1,000 participants planned, runs measured, groups of 1,000 and 4,000 (docs/scale.md)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.signal import lfilter
-from scipy.stats import binomtest
 from tqdm import tqdm
 
 from benchmarks import calibration_groups as groups
+from benchmarks.calibration_report import page
 from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
@@ -238,45 +238,9 @@ def keep(key: str, unit: str, result: dict) -> None:
         write_json(results, RESULTS)
 
 
-def rate(p: list[float]) -> str:
-    """Give the share of p <= 0.05 with its exact (Clopper-Pearson) 95 % interval."""
-    return share(sum(value <= 0.05 for value in p), len(p))
-
-
-def share(found: int, n: int) -> str:
-    limits = binomtest(found, n).proportion_ci(method="exact")
-    return f"{found}/{n} = {found / n:.3f} (95 % {limits.low:.3f} to {limits.high:.3f})"
-
-
 def report(_: argparse.Namespace) -> None:
-    """Print every rate; of the temporal null also what each family and each statistic does on its own."""
-    for key, units in read().items():
-        flagged = [unit.get("noise", unit) for unit in units.values() if key.startswith("noise") or "noise" in unit]
-        for name in flagged[0] if flagged else ():
-            print(f"{key}: {name} of the noise changed: {rate([unit[name] for unit in flagged])}")
-        if key.startswith("noise"):
-            continue
-        if key.startswith("lag"):
-            z = [unit["z"] for unit in units.values()]
-            print(f"{key}: z at lag 1 {np.mean(z):.2f} (SD {np.std(z, ddof=1):.2f}, {len(z)} runs)")
-            continue
-        if key.startswith("group"):
-            total = {name: sum(unit[name] for unit in units.values()) for name in next(iter(units.values()))}
-            n = total.pop("studies")
-            print(key, *(f"  {name}: {share(found, n)}" for name, found in total.items()), sep="\n")
-            continue
-        print(f"{key}\n  run or map rejected at 5 %: {rate([unit['p'] for unit in units.values()])}")
-        if key.startswith("spatial"):
-            for smoothness in SMOOTHNESS:
-                own = [unit["p"] for unit in units.values() if unit["smoothness_mm"] == smoothness]
-                print(f"  smoothness {smoothness:g} mm: {rate(own)}" if own else "")
-            continue
-        first = next(iter(units.values()))
-        for family in first["families"]:
-            print(f"    family {family}: {rate([unit['families'].get(family, 1.0) for unit in units.values()])}")
-        for statistic in first["statistics"]:
-            z, p = np.array([unit["statistics"][statistic] for unit in units.values()], dtype=float).T
-            print(f"      {statistic}: mean z {np.nanmean(z):.2f}, p <= 0.05 in {np.mean(p <= 0.05):.2f}")
+    """Print the page of all rates."""
+    print("\n".join(page(read())))
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.judge.chance import kept_ranks, moved_maps
-from benchmarks.judge.network import NETWORKS
+from benchmarks.judge.decompositions import independent_maps
+from benchmarks.judge.network import JUDGED, NETWORKS
 from benchmarks.judge.report import frame_of
 from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, Setting, label_of
 from benchmarks.judge.runs import Group, Run
@@ -32,6 +33,7 @@ from scaae_nipype.evaluation.templates.loading import load_templates
 from scaae_nipype.evaluation.templates.template_set import TemplateSet
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import Grid
+from scaae_nipype.preparation import PreparedRun, prepare_run
 
 __all__ = ["SUMMARIES", "bootstrap", "judge_people", "load_people", "report_people", "splits", "summaries", "table_of"]
 
@@ -42,6 +44,13 @@ PEOPLE = ("007", "018", "067", "107", "112", "133")
 RESULTS = Path(__file__).parents[1] / "results" / "judge_people.json"
 PLANTED = RESULTS.with_name("judge.json")
 CACHE = RESULTS.with_name("judge")
+
+WHOLE_RUN = Rival(
+    "independent components themselves, no volumes",
+    "run",
+    lambda: lambda run: independent_maps(run.alone, sigma=4.0, count=20),
+)
+"""Twenty maps of the whole run: what a decomposition finds, which gives no map of a moment."""
 
 SETS_PER_PERSON = 4
 """Sets of surrogate templates that each person's maps are held against; every person has others."""
@@ -60,21 +69,30 @@ def load_people() -> Mapping[str, Run]:
     FileNotFoundError
         Where the reference material is not beside the checkout.
     """
-    from benchmarks.recovery_real import prepared
-
     source = SHARED / "tools" / "make_real_dataset.py"
     if not source.exists():
         raise FileNotFoundError(f"The real data is not at {SHARED}; this benchmark needs the reference material.")
     grid = grid_of_model()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, str(source), folder], check=True, stdout=subprocess.DEVNULL)
-        runs = {label: prepared(Path(folder), label, grid) for label in PEOPLE}
+        runs = {label: _prepared(Path(folder), label, grid) for label in PEOPLE}
         region = np.logical_and.reduce([run.region for run in runs.values()])
         inside = Grid(grid.affine, grid.volumes(region))
         return {
             label: Run(np.asarray(run.data)[run.kept][:, region], inside, run.repetition_time)
             for label, run in runs.items()
         }
+
+
+def _prepared(folder: Path, label: str, grid: Grid) -> PreparedRun:
+    stem = folder / f"sub-{label}" / "func" / f"sub-{label}_task-rest"
+    space = f"{stem}_space-MNI152NLin6Asym_desc"
+    return prepare_run(
+        f"{space}-preproc_bold.nii.gz",
+        grid=grid,
+        mask=f"{space}-brain_mask.nii.gz",
+        confounds=f"{stem}_desc-confounds_timeseries.tsv",
+    )
 
 
 def splits(people: Sequence[str] = PEOPLE) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -133,11 +151,13 @@ def summaries(
     return result | {"chance": {name: values[1:].mean(axis=0).round(5).tolist() for name, values in chosen.items()}}
 
 
-def settings_for_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Rival, Setting]]:
-    """Give every rival with the settings that tuning seeds of planted data chose for AP; filters with all widths."""
+def settings_for_people(
+    known: Mapping[str, Mapping[str, Any]], rivals: Sequence[Rival]
+) -> Iterator[tuple[Rival, Setting]]:
+    """Give rivals with the settings that tuning seeds of planted data chose for AP; filters with all widths."""
     frame = frame_of(known)
     frame = frame[frame["seed"].isin(TUNING)] if not frame.empty else frame
-    for rival in (*RIVALS, *SEARCH):
+    for rival in rivals:
         chosen = set()
         if not frame.empty:
             for _, part in frame[frame["others"] == (3 if rival.needs_others else 0)].groupby("plant"):
@@ -147,12 +167,15 @@ def settings_for_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[tupl
                 yield rival, setting
 
 
-def judge_people(*, networks: bool, n_splits: int | None = None) -> None:
+def judge_people(*, networks: Sequence[Rival], search: bool = False, n_splits: int | None = None) -> None:
     """Add to the results what they lack: methods of one run once a person, the others once a split and person.
 
     Parameters
     ----------
-    networks : bool
+    networks : sequence of Rival
+        The product's, or none.
+    search : bool
+        Whether the network of the search is judged, too.
     n_splits : int, optional
         Only the first so many of the ten splits, both ways round.
     """
@@ -161,13 +184,14 @@ def judge_people(*, networks: bool, n_splits: int | None = None) -> None:
     templates = load_templates(TEMPLATES, grid=grid_of_model())
     inside = templates.inside(region)
     known: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    wanted = list(settings_for_people(json.loads(PLANTED.read_text()) if PLANTED.exists() else {}))
+    planted = json.loads(PLANTED.read_text()) if PLANTED.exists() else {}
+    wanted = list(settings_for_people(planted, (*RIVALS, WHOLE_RUN, *(SEARCH if search else ()))))
     alone = [(rival, setting) for rival, setting in wanted if not rival.needs_others]
     shared = [(rival, setting) for rival, setting in wanted if rival.needs_others]
-    shared += [(network, {}) for network in NETWORKS] if networks else []
+    shared += [(network, {}) for network in networks]
     for label in people:
         _add(known, f"- > {label}", alone, None, people[label], inside, templates, region)
-    for fitted, scored in splits()[: None if n_splits is None else 2 * n_splits]:
+    for fitted, scored in splits(tuple(people))[: None if n_splits is None else 2 * n_splits]:
         group = Group([people[label] for label in fitted])
         for label in scored:
             _add(known, f"{'+'.join(fitted)} > {label}", shared, group, people[label], inside, templates, region)
@@ -211,8 +235,7 @@ def table_of(known: Mapping[str, Mapping[str, Any]], summary: str) -> dict[str, 
 
     Splits in which a method is missing that others have are left out: all methods are compared on the same ones.
     """
-    split_methods = {method for key, methods in known.items() if not key.startswith("- >") for method in methods}
-    known = {key: methods for key, methods in known.items() if key.startswith("- >") or split_methods <= set(methods)}
+    known = _complete(known)
     found: dict[str, dict[str, list[tuple[list[float], list[float]]]]] = {}
     for key, methods in known.items():
         label = key.split(" > ")[1]
@@ -225,6 +248,11 @@ def table_of(known: Mapping[str, Mapping[str, Any]], summary: str) -> dict[str, 
             mean = np.array([np.mean(own[label], axis=0) for label in sorted(own)])  # (n_people, 2, n_templates)
             result[method] = mean[:, 0], mean[:, 1]
     return result
+
+
+def _complete(known: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    split_methods = {method for key, methods in known.items() if not key.startswith("- >") for method in methods}
+    return {key: methods for key, methods in known.items() if key.startswith("- >") or split_methods <= set(methods)}
 
 
 def bootstrap(values: np.ndarray, *, replicates: int = REPLICATES, seed: int = 0) -> tuple[float, float, float]:
@@ -254,14 +282,13 @@ def report_people(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if not first:
         yield "No person was judged yet."
         return
-    n_splits = sum(not key.startswith("- >") for key in known) // len(PEOPLE)
+    n_splits = sum(not key.startswith("- >") for key in _complete(known)) // len(PEOPLE)
     yield f"Six people, ten templates, {n_splits} of the ten splits, both ways round. First table of a class: score /"
-    yield "by chance / above chance. Second: the network less each method, above chance, with the 95 % interval of a"
-    yield "bootstrap over people, then templates.\n"
-    sees_of = {rival.name: rival.sees for rival in (*RIVALS, *SEARCH, *NETWORKS)}
+    yield "by chance / above chance. Then: a network less each method, above chance, with the 95 % interval of a"
+    yield "bootstrap over people, then templates. There is no bound: what is planted in people is not known.\n"
+    sees_of = {rival.name: rival.sees for rival in (*RIVALS, WHOLE_RUN, *SEARCH, *NETWORKS)}
     heads = [name.replace("_", " ").replace("average precision", "AP").replace("iou", "IoU") for name in SUMMARIES]
-    names = (NETWORKS[0].name, *(one.name for one in SEARCH if one.needs_others))
-    ours = [method for method in first if method.partition(" | ")[0] in names]
+    ours = [method for method in first if method.partition(" | ")[0] in JUDGED]
     for sees, title in CLASSES.items():
         methods = [method for method in first if sees_of[method.partition(" | ")[0]] == sees]
         methods.sort(key=lambda one: -float(np.subtract(*first[one]).mean()))

@@ -8,6 +8,7 @@ smoothness differ over the brain and over time, or under residuals of real peopl
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
@@ -357,7 +358,7 @@ def cached(plant: Plant, seed: int, folder: Path) -> PlantedRun:
     if not path.exists():
         run = planted(plant, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part.npz")
+        temporary = path.with_suffix(f".{os.getpid()}.part.npz")  # another process may make the same
         np.savez(
             temporary,
             data=run.data.astype(np.float16),

@@ -10,13 +10,26 @@ import pandas as pd
 from scipy.stats import t as student
 
 from benchmarks.judge.bounds import BOUND_OF_CLASS, share_of_way
-from benchmarks.judge.network import NETWORKS
+from benchmarks.judge.network import JUDGED, NETWORKS
 from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, Sees
 from benchmarks.judge.scores import LOWER_IS_BETTER
 from benchmarks.judge.search import SEARCH
 from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, require
+from scaae_nipype.words import listed
 
-__all__ = ["bar_of", "chosen_scores", "frame_of", "interval", "report"]
+__all__ = [
+    "AS_IT_IS",
+    "NAMES",
+    "bar_of",
+    "chosen_scores",
+    "complete",
+    "frame_of",
+    "interval",
+    "parts_of",
+    "report",
+    "row",
+    "scored",
+]
 
 NAMES = {
     "average_precision": "AP",
@@ -54,6 +67,29 @@ def frame_of(known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             about = {"plant": plant, "seed": int(seed), "others": int(others), "family": family, "setting": setting}
             rows.append(about | scores | chance)
     return pd.DataFrame(rows)
+
+
+def complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep, of each plant and number of others, the reported seeds that have all methods.
+
+    A method of the search counts only where it is there for all of these seeds; else it is left out.
+
+    >>> known = {f"p | {seed} | 3": {"group PCA | rank=2": {"r": 0.5}, "SCAAE | ": {"r": 0.6}} for seed in (20, 21)}
+    >>> known["p | 22 | 3"] = {"group PCA | rank=2": {"r": 0.4}}
+    >>> complete(frame_of(known))["seed"].unique().tolist()
+    [20, 21]
+    """
+    parts = []
+    extra = {one.name for one in SEARCH}
+    for _, part in frame.groupby(["plant", "others"], sort=False):
+        reported = part["seed"].isin(REPORTED)
+        there = pd.crosstab(part.loc[reported, "seed"], part.loc[reported, "family"]) > 0
+        usual = there[[name for name in there if name not in extra]]
+        there = there[usual.all(axis=1)]
+        kept = [name for name in there if there[name].all()]
+        whole = part["seed"].isin(there.index) & part["family"].isin(kept)
+        parts.append(part[~reported | whole])
+    return pd.concat(parts) if parts else frame
 
 
 def chosen_scores(part: pd.DataFrame, score: str) -> pd.DataFrame:
@@ -124,22 +160,32 @@ def interval(differences: pd.Series | np.ndarray) -> str:
 def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Give the lines of all tables: where the network stands, then every method of every class."""
     frame = frame_of(known)
+    if not frame.empty:
+        require(set(frame["seed"]) - set(TUNING), REPORTED, "reporting")
+        frame = complete(frame)
     if frame.empty or not frame["seed"].isin(REPORTED).any():
         yield "Nothing was reported yet."
         return
-    cells = [
-        (plant, others)
-        for plant in frame["plant"].unique()
-        for others in sorted(frame["others"].unique())
-        if others and not _part(frame, plant, others, reported=True).empty
-    ]
+    cells = parts_of(frame)
     yield "## The network against the best of its class\n"
     yield from _verdict(frame, cells)
     for plant in dict.fromkeys(plant for plant, _ in cells):
         sizes = [others for own, others in cells if own == plant]
         yield f"\n## {plant}\n"
+        seeds = {size: sorted(_part(frame, plant, size, reported=True)["seed"].unique()) for size in sizes}
+        yield f"Seeds: {'; '.join(f'{listed(own)} with {size} other runs' for size, own in seeds.items())}.\n"
         yield READING
         yield from _classes(frame, plant, sizes)
+
+
+def parts_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """Give the plants that have reported seeds, each with its numbers of other runs."""
+    return [
+        (str(plant), int(others))
+        for plant in frame["plant"].unique()
+        for others in sorted(frame["others"].unique())
+        if others and not _part(frame, plant, others, reported=True).empty
+    ]
 
 
 def _part(frame: pd.DataFrame, plant: str, others: int, *, reported: bool = False) -> pd.DataFrame:
@@ -148,10 +194,15 @@ def _part(frame: pd.DataFrame, plant: str, others: int, *, reported: bool = Fals
     return part[part["seed"].isin(REPORTED)] if reported else part
 
 
-def _scored(frame: pd.DataFrame, plant: str, others: int, score: str) -> pd.DataFrame:
+def scored(frame: pd.DataFrame, plant: str, others: int, score: str) -> pd.DataFrame:
+    """Give what `chosen_scores` does of no other runs and of so many, on the seeds that have both."""
     parts = [chosen_scores(_part(frame, plant, own), score) for own in sorted({0, others})]
     filled = [part for part in parts if not part.empty]
-    return pd.concat(filled) if filled else parts[0]
+    if not filled:
+        return parts[0]
+    seeds = set.intersection(*(set(part["seed"]) for part in filled))
+    found = pd.concat(filled)
+    return found[found["seed"].isin(seeds)]
 
 
 def _shown(frame: pd.DataFrame, plant: str) -> list[str]:
@@ -159,7 +210,8 @@ def _shown(frame: pd.DataFrame, plant: str) -> list[str]:
     return [score for score in NAMES if score in own and own[score].notna().any()]
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """Write a line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -167,32 +219,41 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
     """Give the networks less the best of their class, and less the best of all classes, for each score."""
     yield "Scores, and differences above chance: mean over seeds [95 % interval, Student's t]. The transition error is"
     yield "compared as it is, fewer errors positive: by chance, methods that change seldom make few, and subtracting"
-    yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score.\n"
-    yield _row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
-    yield _row(["---"] * 7)
+    yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score. In"
+    yield "brackets behind a score: the way from the volume itself to the bound of the class that was gone.\n"
+    yield row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
+    yield row(["---"] * 7)
+    shown_networks = (*JUDGED, *(one.name for one in SEARCH))
     for plant, others in cells:
         for score in _shown(frame, plant):
-            scores = _scored(frame, plant, others, score)
+            scores = scored(frame, plant, others, score)
             wide = scores.pivot_table(index="seed", columns="family", values="above")
             if score in AS_IT_IS:
                 wide = -scores.pivot_table(index="seed", columns="family", values="score")
-            for network in (NETWORKS[0], *(one for one in SEARCH if one.needs_others)):
+            for network in (one for one in (*NETWORKS, *SEARCH) if one.needs_others and one.name in shown_networks):
                 if network.name in wide:
-                    yield _row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
+                    yield row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
 
 
 def _against(scores: pd.DataFrame, wide: pd.DataFrame, network: Rival, score: str) -> Iterator[str]:
     """Give the cells that hold a network against the best rival of its class, and of all classes."""
-    own = scores[scores["family"] == network.name]["score"].mean()
-    yield f"{network.name} {own:.3f}"
+    yield f"{network.name} {_with_way(scores, network.name, network.sees)}"
     for sees in ((network.sees,), tuple(CLASSES)):
         bar = bar_of(scores, sees, score)
         if bar is None or bar not in wide:
             yield from ("–", "–")
             continue
-        theirs = scores[scores["family"] == bar]["score"].mean()
-        yield f"{bar} {theirs:.3f}"
+        sees_bar = next(rival.sees for rival in RIVALS if rival.name == bar)
+        yield f"{bar} {_with_way(scores, bar, sees_bar)}"
         yield interval((wide[network.name] - wide[bar]).dropna())
+
+
+def _with_way(scores: pd.DataFrame, family: str, sees: Sees) -> str:
+    """Write a mean score, and which part of the way from the volume to the bound of a class it went."""
+    means = scores.groupby("family")["score"].mean()
+    ends = [means.get("volume", np.nan), means.get(f"bound: {BOUND_OF_CLASS[sees]}", np.nan)]
+    way = share_of_way(means[family], *ends)
+    return f"{means[family]:.3f} ({way:.0%})" if np.isfinite(way) else f"{means[family]:.3f}"
 
 
 def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[str]:
@@ -202,15 +263,15 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
         needs = sees in ("others", "all")
         for others in sizes if needs else [0]:
             yield f"### {title}{f', {others} runs' if needs else ''}\n"
-            yield _row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
-            yield _row(["---"] * (len(shown) + 2))
+            yield row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
+            yield row(["---"] * (len(shown) + 2))
             families = [rival.name for rival in RIVALS if rival.sees == sees]
             families += [network.name for network in (*NETWORKS, *SEARCH) if network.sees == sees]
             yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
             yield ""
     yield "### Bounds: planted maps known\n"
-    yield _row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
-    yield _row(["---"] * (len(shown) + 2))
+    yield row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
+    yield row(["---"] * (len(shown) + 2))
     bounds = [str(name) for name in frame["family"].unique() if str(name).startswith("bound: ")]
     yield from _lines(frame, plant, 0, bounds, shown, None)
 
@@ -219,7 +280,7 @@ def _lines(
     frame: pd.DataFrame, plant: str, others: int, families: Sequence[str], shown: Sequence[str], bound: str | None
 ) -> Iterator[str]:
     """Give one line a method, the best in AP first."""
-    scores = {score: _scored(frame, plant, others, score) for score in shown}
+    scores = {score: scored(frame, plant, others, score) for score in shown}
     means = {score: table.groupby("family")[["score", "above"]].mean() for score, table in scores.items()}
     precision = means["average_precision"]
     settings = scores["average_precision"].groupby("family")["setting"].first()
@@ -235,4 +296,4 @@ def _lines(
         if bound and f"bound: {bound}" in precision.index and "volume" in precision.index:
             ends = [precision.loc[end, "score"] for end in ("volume", f"bound: {bound}")]
             way = f"{share_of_way(precision.loc[name, 'score'], *ends):.0%}"
-        yield _row([*cells, way])
+        yield row([*cells, way])

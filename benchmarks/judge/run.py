@@ -1,36 +1,47 @@
-"""Fill and print the judge's tables: ``python -m benchmarks.judge quick``, ``full``, ``people`` or ``report``.
+"""Fill and print the judge's tables: ``python -m benchmarks.judge``, with ``quick``, ``full``, ``people``, ``report``.
 
 Settings of every rival are tried on tuning seeds; those chosen for any score are scored on reported seeds, with chance
-beside them. Results are kept in ``benchmarks/results/judge.json`` after every run of every method, and a second call
+beside them. Results are kept in ``benchmarks/results/judge.json`` after every few methods of a run, and a second call
 goes on where the first stopped. Prepared runs and surrogates are kept in ``benchmarks/results/judge/``: remove both
-after a change of what is planted or scored.
+after a change of what is planted or scored. With ``--jobs 2`` two processes of one thread each share the work.
+``--precision fp32`` measures what a processor without bf16 takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
+import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from benchmarks.judge import people
 from benchmarks.judge.bounds import BOUNDS
 from benchmarks.judge.chance import elsewhere, kept_ranks
-from benchmarks.judge.network import NETWORKS
+from benchmarks.judge.glance import glance
+from benchmarks.judge.network import PRECISIONS, networks
 from benchmarks.judge.plants import LEVELS, Plant, cached, population
 from benchmarks.judge.report import frame_of, report
 from benchmarks.judge.rivals import RIVALS, Rival, label_of
 from benchmarks.judge.runs import Group, Run
 from benchmarks.judge.scores import LOWER_IS_BETTER, Target, judge_maps
 from benchmarks.judge.search import SEARCH
-from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of
+from benchmarks.judge.seeds import REPORTED, TUNING, choose_settings, others_of, require
 from benchmarks.planted import PlantedRun, grid_of_model
 from scaae_nipype.files import write_json
 
-__all__ = ["CONTEXTS", "RESULTS", "Store", "main"]
+__all__ = ["CONTEXTS", "RESULTS", "Store", "main", "page"]
 
 RESULTS = Path(__file__).parents[1] / "results" / "judge.json"
 CACHE = RESULTS.with_suffix("")
@@ -38,7 +49,7 @@ CACHE = RESULTS.with_suffix("")
 CONTEXTS = (3, 24)
 """Sizes of the studies that methods of other people's runs are fitted to."""
 
-N_SEEDS = {"quick": (2, 3), "full": (4, 8)}
+N_SEEDS = {"quick": (2, 4), "full": (4, 8)}
 """Seeds to choose on and seeds to report, at each level."""
 
 SETS, SETS_PER_SEED = 20, 5
@@ -49,7 +60,7 @@ CHOSEN_FOR = ("average_precision", "size_matched_iou", "r", "state_accuracy", "t
 
 
 class Store:
-    """Scores by key and method, in a file that is written after every addition.
+    """Scores by key and method, in a file that is written after every addition; several processes may add at once.
 
     Parameters
     ----------
@@ -58,15 +69,22 @@ class Store:
 
     def __init__(self, path: Path):
         self.path = path
-        self.known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+        self.known = self._read()
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        known: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return known
 
     def has(self, key: str, method: str) -> bool:
         return method in self.known.get(key, {})
 
     def add(self, key: str, scores: Mapping[str, Any]) -> None:
-        self.known.setdefault(key, {}).update({method: _rounded(values) for method, values in scores.items()})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.known, self.path)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.known = self._read()
+            self.known.setdefault(key, {}).update({method: _rounded(values) for method, values in scores.items()})
+            write_json(self.known, self.path)
 
 
 def _rounded(values: Any) -> Any:
@@ -171,67 +189,151 @@ class Judge:
         }
 
 
-def run_plant(plant: Plant, store: Store, *, n_others: int, n_tuning: int, n_reported: int, networks: bool) -> None:
-    """Score one plant's methods of no other runs (`n_others` 0, with the bounds), or of so many."""
-    judge = Judge(plant, store)
-    tuning, reported = TUNING[:n_tuning], REPORTED[:n_reported]
-    candidates = (*RIVALS, *SEARCH) if networks else RIVALS
-    rivals = [rival for rival in candidates if rival.needs_others == bool(n_others)]
-    for seed in tuning:
+@dataclass(frozen=True)
+class Wanted:
+    """What a level is asked for.
+
+    Parameters
+    ----------
+    tuning, reported : sequences of int
+        Seeds to choose settings on, and to report.
+    networks : bool
+        Whether the product's networks are judged too: they take longest.
+    search : bool
+        Whether the network of the search (`benchmarks.search`) is, in every class.
+    precision : str
+        One of `PRECISIONS`: what the product's networks compute in.
+    """
+
+    tuning: Sequence[int]
+    reported: Sequence[int]
+    networks: bool = True
+    search: bool = False
+    precision: str = "auto"
+
+
+def run_plant(unit: tuple[int, Plant], path: Path, wanted: Wanted) -> None:
+    """Score one plant's methods of no other runs (with the bounds), or of so many; what is known is left alone."""
+    n_others, plant = unit
+    judge = Judge(plant, Store(path))
+    require(wanted.tuning, TUNING, "choosing settings")
+    require(wanted.reported, REPORTED, "reporting")
+    rivals = [rival for rival in RIVALS if rival.needs_others == bool(n_others)]
+    for seed in wanted.tuning:
         if not n_others:
             judge.score_bounds(seed, chance=False)
         judge.score(seed, n_others, [(r, s) for r in rivals for s in r.settings], chance=False)
-    chosen = judge.choose(n_others, tuning)
-    for seed in reported:
-        wanted = [
+    chosen = judge.choose(n_others, wanted.tuning)
+    own = networks(wanted.precision) if wanted.networks else ()
+    judged = (*own, *(SEARCH if wanted.search else ()))
+    for seed in wanted.reported:
+        pairs = [
             (rival, setting)
             for rival in rivals
             for setting in rival.settings
-            if any(own.get(rival.name) == label_of(setting) for own in chosen.values())
+            if any(best.get(rival.name) == label_of(setting) for best in chosen.values())
         ]
+        pairs += [(one, s) for one in judged if one.needs_others == bool(n_others) for s in one.settings]
         if not n_others:
             judge.score_bounds(seed, chance=True)
-        elif networks:
-            wanted = [*wanted, *((network, {}) for network in NETWORKS)]
-        judge.score(seed, n_others, wanted, chance=True)
+        judge.score(seed, n_others, pairs, chance=True)
 
 
-def run_level(level: str, store: Store, options: argparse.Namespace) -> None:
-    """Add what a level lacks: first all plants with no other runs, then with few, then with many."""
-    n_tuning, n_reported = N_SEEDS[level]
-    for n_others in (0, *CONTEXTS):
-        for plant in LEVELS[level]:
-            if plant.noise == "residuals" and not people.SHARED.exists():
-                print(f"{plant.key}: left out, the people's data is not at {people.SHARED}", file=sys.stderr)
-            elif not options.plants or any(text in plant.key for text in options.plants):
-                run_plant(
-                    plant,
-                    store,
-                    n_others=n_others,
-                    n_tuning=n_tuning,
-                    n_reported=options.seeds or n_reported,
-                    networks=not options.without_network,
-                )
+def run_level(plants: Sequence[Plant], path: Path, wanted: Wanted, *, jobs: int = 1) -> None:
+    """Add what a level lacks: first all plants with no other runs, then with few, then with many.
+
+    Parameters
+    ----------
+    plants : sequence of Plant
+    path : Path
+        Of the results.
+    wanted : Wanted
+    jobs : int
+        Processes; with more than one, each has one thread.
+    """
+    units = list(product((0, *CONTEXTS), plants))
+    if min(jobs, len(units)) < 2:
+        for unit in units:
+            run_plant(unit, path, wanted)
+        return
+    fresh = multiprocessing.get_context("spawn")  # a fork would copy the threads of linear algebra
+    with ProcessPoolExecutor(min(jobs, len(units)), mp_context=fresh, initializer=_one_thread) as pool:
+        list(pool.map(partial(run_plant, path=path, wanted=wanted), units))
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)
+    torch.set_num_threads(1)
+
+
+def plants_of(level: str, texts: Sequence[str] = ()) -> list[Plant]:
+    """Give the plants of a level whose keys hold one of some texts; what needs people's data that is not there, not."""
+    found = []
+    for plant in LEVELS[level]:
+        if plant.noise == "residuals" and not people.SHARED.exists():
+            print(f"{plant.key}: left out, the people's data is not at {people.SHARED}", file=sys.stderr)
+        elif not texts or any(text in plant.key for text in texts):
+            found.append(plant)
+    return found
+
+
+HEADING = """# The judge's tables
+
+Made by `python -m benchmarks.judge report > docs/judge_tables.md` from `benchmarks/results/judge.json` and
+`judge_people.json`. [judge.md](judge.md) says how methods are judged and what came out. Reported are the seeds on which
+every method was scored; what is not there for all of them is left out.
+"""
+
+
+def page(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Give the lines of the page: what is planted, then real people."""
+    yield HEADING
+    yield "## At a glance\n"
+    yield from glance(known, of_people)
+    yield ""
+    yield from report(known)
+    yield "\n## Real people\n"
+    yield from people.report_people(of_people)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=[*LEVELS, "people", "report"], default="quick")
+    parser.add_argument("what", nargs="?", choices=[*LEVELS, "people", "report", "glance"], default="quick")
     parser.add_argument(
         "--plants", nargs="+", default=(), metavar="TEXT", help="only plants whose key has one of these"
     )
-    parser.add_argument("--without-network", action="store_true", help="leave out what takes longest")
-    parser.add_argument("--seeds", type=int, metavar="N", help="report only the first N seeds")
+    parser.add_argument("--without-networks", action="store_true", help="leave out what takes longest")
+    parser.add_argument("--search", action="store_true", help="judge the network of the search, too")
+    parser.add_argument("--seeds", type=int, metavar="N", help="report N seeds")
+    parser.add_argument("--first-seed", type=int, default=REPORTED[0], metavar="N", help="report seeds from N on")
+    parser.add_argument("--tuning-seeds", type=int, metavar="N", help="choose settings on the first N seeds")
     parser.add_argument("--splits", type=int, metavar="N", help="judge people in the first N of the ten splits only")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of one thread each, if several")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the product's networks; auto: bf16 where the processor computes in it, else fp32",
+    )
     options = parser.parse_args()
-    store = Store(RESULTS)
     if options.what in LEVELS:
-        run_level(options.what, store, options)
+        n_tuning, n_reported = N_SEEDS[options.what]
+        wanted = Wanted(
+            TUNING[: options.tuning_seeds or n_tuning],
+            range(options.first_seed, options.first_seed + (options.seeds or n_reported)),
+            networks=not options.without_networks,
+            search=options.search,
+            precision=options.precision,
+        )
+        run_level(plants_of(options.what, options.plants), RESULTS, wanted, jobs=options.jobs)
     if options.what == "people":
-        people.judge_people(networks=not options.without_network, n_splits=options.splits)
-    print("\n".join(report(store.known)))
-    if people.RESULTS.exists():
-        print("\n## Real people\n")
-        print("\n".join(people.report_people(json.loads(people.RESULTS.read_text()))))
+        people.judge_people(
+            networks=() if options.without_networks else networks(options.precision),
+            search=options.search,
+            n_splits=options.splits,
+        )
+    of_people = json.loads(people.RESULTS.read_text()) if people.RESULTS.exists() else {}
+    made = glance if options.what == "glance" else page
+    print("\n".join(made(Store(RESULTS).known, of_people)))

@@ -34,6 +34,7 @@ def write_group(
         "GroupBy": question.group_by,
         "SiteColumn": question.site,
         "Covariates": [*(["mean_fd"] if inputs.data.runs["mean_fd"].notna().any() else []), *question.covariates],
+        "ScoresCompared": _compared(tables.get("comparisons")),
         "Permutations": question.n_permutations,
         "Seed": question.seed,
         "ConfigurationHash": inputs.configuration,
@@ -60,6 +61,18 @@ def write_group(
         else:
             target.unlink(missing_ok=True)
             beside.unlink(missing_ok=True)
+
+
+def _compared(comparisons: pd.DataFrame | None) -> str:
+    """Say of scores with templates whether what they have above chance was compared, or they as they are.
+
+    >>> _compared(pd.DataFrame({"family": ["occupancy", "best of 20, average_precision, above chance"]}))
+    'above chance (surrogate templates)'
+    """
+    families = pd.Series(dtype=str) if comparisons is None else comparisons["family"].astype(str)
+    if families.str.contains(", above chance").any():
+        return "above chance (surrogate templates)"
+    return "raw: chance was not measured" if families.str.contains(", raw").any() else "none"
 
 
 def describe_columns(table: pd.DataFrame) -> dict[str, Any]:

@@ -1,8 +1,15 @@
 """How real people are scored, and how tables are made of scores: on cases whose answer is known."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks import calibration
+from benchmarks.calibration_report import page as calibration_page
+from benchmarks.judge import people, run
+from benchmarks.judge.glance import glance
 from benchmarks.judge.people import bootstrap, report_people, splits, summaries, table_of
 from benchmarks.judge.report import bar_of, chosen_scores, frame_of, interval, report
 from benchmarks.judge.run import Store
@@ -161,3 +168,36 @@ def test_results_go_on_where_they_stopped(tmp_path):
     assert again.has("p | 20 | 0", "volume | ")
     assert not again.has("p | 21 | 0", "volume | ")
     assert again.known["p | 20 | 0"]["volume | "] == {"r": 0.33333, "branch": 1, "chance": {"r": 0.12346}}
+
+
+def test_only_seeds_that_have_every_method_are_tabled():
+    unfinished = {22: {"group PCA | rank=8": 0.9}}
+    assert list(report(known_scores(SCORES | unfinished))) == list(report(known_scores(SCORES)))
+
+
+def test_every_score_stands_beside_the_way_from_the_volume_to_the_bound():
+    ends = {"volume | ": 0.2, "bound: non-negative | ": 0.7}
+    own = {f"plant | {seed} | 0": known_scores({seed: ends})[f"plant | {seed} | 3"] for seed in (0, 20, 21)}
+    text = "\n".join(report(known_scores(SCORES) | own))
+    assert "| SCAAE 0.600 (80%) | group PCA 0.300 (20%) |" in text
+    assert "| SCAAE | 0.600 / 0.500 | 0.400 / 0.500 | 80% |" in text
+
+
+def test_pages_are_made_from_the_results_that_are_kept():
+    docs = Path(run.__file__).parents[2] / "docs"
+    known = Store(run.RESULTS).known, json.loads(people.RESULTS.read_text())
+    assert "\n".join(glance(*known)) in (docs / "evidence.md").read_text(), "python -m benchmarks.judge glance"
+    made = run.page(*known)
+    assert (docs / "judge_tables.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.judge report"
+    made = calibration_page(calibration.read())
+    assert (docs / "calibration.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.calibration report"
+
+
+def test_the_claim_of_the_front_page_is_that_of_the_evidence():
+    root = Path(run.__file__).parents[2]
+    claim, evidence = (
+        " ".join((root / name).read_text().split()).split("<!-- claim -->")
+        for name in ("README.md", "docs/evidence.md")
+    )
+    assert len(claim) == len(evidence) == 3
+    assert claim[1] == evidence[1]

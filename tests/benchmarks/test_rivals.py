@@ -104,6 +104,61 @@ def test_components_give_one_planted_map_back_exactly(name, setting, grid):
     assert np.allclose(given, run.volumes, atol=1e-4)
 
 
+def test_the_volume_is_left_as_it_is(grid):
+    run = run_of(np.random.default_rng(0).standard_normal((5, 3)), patches(grid, 3), grid, 1.0)
+    assert np.array_equal(rival("volume").fit()(run), run.volumes)
+
+
+def test_probabilistic_components_are_shrunk_as_the_model_of_probabilistic_pca_says(grid):
+    """The posterior mean of a latent number, taken back to voxels, is the projection times 1 - noise / variance."""
+    rng = np.random.default_rng(12)
+    maps = 5 * np.linalg.qr(rng.standard_normal((grid.n_voxels, 3)))[0].T
+    group = Group([run_of(rng.standard_normal((80, 3)), maps, grid, 0.1, n) for n in range(3)])
+    found = components(group, 0.0)
+    volumes = group.smoothed(0.0).astype(float)
+    left = np.linalg.svd(volumes, compute_uv=False)[len(found.maps) :] ** 2
+    assert found.noise == pytest.approx(left.sum() / (240 - 3 - len(found.maps)) / len(volumes), rel=1e-3)
+    run = run_of(rng.standard_normal((6, 3)), maps, grid, 0.1)
+    given = rival("probabilistic PCA").fit(group, sigma=0.0, rank=3, shrink="noise")(run)
+    loadings = found.maps[:3].T * np.sqrt(found.variance[:3] - found.noise)  # Tipping & Bishop 1999, equation 7
+    posterior = np.linalg.solve(loadings.T @ loadings + found.noise * np.eye(3), loadings.T @ run.volumes.T)
+    assert np.allclose(given, (loadings @ posterior).T, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "setting"),
+    [
+        ("own PCA and time", "own PCA", {"rank": 3}),
+        ("group PCA and time", "group PCA", {"rank": 3}),
+        ("probabilistic PCA and time", "probabilistic PCA", {"rank": 3, "shrink": "slope"}),
+        ("dual regression and time", "dual regression", {"count": 3, "sigma_run": 0.0}),
+    ],
+)
+def test_linear_rivals_with_time_are_those_without_smoothed_in_time(name, without, setting, grid):
+    rng = np.random.default_rng(13)
+    maps = patches(grid, 6)[[0, 2, 4]]
+    group = Group([run_of(rng.laplace(size=(60, 3)), maps, grid, 0.3, n) for n in range(2)])
+    run = run_of(rng.laplace(size=(60, 3)), maps, grid, 0.3, 9)
+    plain = rival(without).fit(group, sigma=0.0, **setting)(run)
+    given = rival(name).fit(group, sigma=0.0, sigma_time=3.0, **setting)(run)
+    assert np.allclose(given, smooth_time(plain, 3.0, 2.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["co-activation patterns and time", "own co-activation patterns"])
+def test_neighbours_in_time_help_to_find_the_pattern_of_a_noisy_volume(name, grid):
+    sequence = blocks(2, dwell=12, repeats=6)
+    maps = patches(grid, 2)
+    group = Group([run_of(np.eye(2)[sequence], maps, grid, 12.0, n) for n in range(4)])
+    run = run_of(np.eye(2)[sequence], maps, grid, 12.0, 9)
+
+    def right(sigma_time: float) -> float:
+        given = rival(name).fit(group, sigma=0.0, count=2, assign="nearest", sigma_time=sigma_time, fit_time=4.0)(run)
+        left = maps @ given.T
+        return float((left.argmax(axis=0) == sequence).mean())
+
+    assert right(4.0) > max(0.8, right(0.0) + 0.04)
+
+
 def test_group_components_take_noise_away(grid):
     rng = np.random.default_rng(2)
     maps = patches(grid, 4)
@@ -137,8 +192,11 @@ def test_independent_maps_are_the_planted_ones(grid):
     maps = patches(grid, 6)[[0, 2, 4]]
     group = Group([run_of(rng.laplace(size=(80, 3)), maps, grid, 0.05, n) for n in range(3)])
     run = run_of(rng.laplace(size=(40, 3)), maps, grid)
+    own = Run(np.concatenate([one.volumes for one in group.runs]), grid, 2.0)
     given = rival("group ICA").fit(group, sigma=0.0, count=3)(run)
     assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(given, run.volumes, strict=True)) > 0.9
+    of_own = rival("own ICA").fit(sigma=0.0, count=3)(own)
+    assert np.corrcoef(of_own.ravel(), own.volumes.ravel())[0, 1] > 0.95
 
 
 def test_dual_regression_finds_a_map_that_lies_elsewhere_in_this_run(grid):

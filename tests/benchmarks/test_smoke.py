@@ -3,19 +3,28 @@
 import importlib
 import json
 import sys
-from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from benchmarks.judge.seeds import SeedError
 from scaae_nipype.grid import Grid, load_grid
-from scaae_nipype.preparation.prepared import PreparedRun
 
 MODULES = (
-    *("ablations", "calibration", "coarse", "cuda", "engine", "group", "measures", "planted", "recovery"),
-    *("recovery_real", "scale", "start", "variants"),
+    *(
+        "ablations",
+        "calibration",
+        "coarse",
+        "cuda",
+        "engine",
+        "group",
+        "measures",
+        "planted",
+        "scale",
+        "start",
+        "variants",
+    ),
     *("judge.network", "judge.people", "judge.plants", "judge.run", "search.head", "search.score", "search.train"),
 )
 
@@ -58,48 +67,6 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def test_recovery(bench, call, monkeypatch, tmp_path):
-    module = bench.recovery
-    run_of = cache(module.planted_run)
-    monkeypatch.setattr(module, "TUNING", range(1))
-    monkeypatch.setattr(module, "REPORTED", range(1, 3))
-    monkeypatch.setattr(
-        module, "planted_run", lambda regime, snr, seed, **_: run_of(regime, snr, min(seed, 100), grid=bench.grid)
-    )
-    said = call(module, "quick", "--regimes", "exclusive", "--seeds", "1")
-    found = read(tmp_path / "recovery.json")
-    assert set(found) == {"exclusive 0.5 0", "exclusive 0.5 1"}
-    reported = found["exclusive 0.5 1"]
-    assert {"volume", "scaae_24_runs", "context_3_runs", "first_guess_24_runs", "untrained"} <= set(reported)
-    assert all(-1 <= scores["r"] <= 1 for scores in reported.values())
-    assert "SCAAE, context of 24 runs" in said and call(module, "report") == said
-
-
-def test_recovery_of_real_people(bench, call, monkeypatch, tmp_path):
-    module, shared = bench.recovery_real, tmp_path / "shared"
-    (shared / "tools").mkdir(parents=True)
-    (shared / "tools" / "make_real_dataset.py").touch()
-    region = np.ones(bench.grid.n_voxels, bool)
-    region[::7] = False
-
-    def prepared(folder, label, grid):
-        data = bench.planted.planted_run("exclusive", 0.5, int(label), grid=grid).data[:40]
-        samples = pd.DataFrame({"volume": np.arange(40), "kept": 1})
-        return PreparedRun(data * region, region, samples, 2.0, {}, bench.grid)
-
-    read_templates = module.load_templates
-    monkeypatch.setattr(module, "SHARED", shared)
-    monkeypatch.setattr(module, "PEOPLE", (("1",), ("2",)))
-    monkeypatch.setattr(module, "prepared", prepared)
-    monkeypatch.setattr(module, "load_templates", lambda path, grid: read_templates("default", grid=grid))
-    said = call(module)
-    found = read(tmp_path / "recovery_real.json")
-    assert set(found) == {"1", "2"}
-    assert {"fbn1", "fbn2", "first_guess", "volume"} <= set(found["1"])
-    assert "## People 1" in said and "best filter of all" in said
-    assert call(module, "report") == said
-
-
 def test_calibration(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.calibration, "TRAINING_RUNS", 1)
     module = bench.calibration
@@ -118,7 +85,11 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     before = (tmp_path / "calibration.json").stat().st_mtime_ns
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     assert (tmp_path / "calibration.json").stat().st_mtime_ns == before, "what is known is computed again"
-    assert "run or map rejected at 5 %: " in call(module, "report")
+    said = call(module, "report")
+    assert all(
+        f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
+    )
+    assert "| the default network | stationary mixture | 19 | " in said
 
 
 def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
@@ -128,7 +99,7 @@ def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
     found = read(tmp_path / "calibration.json")
     assert len(found) == len(module.groups.DESIGNS)
     assert all(units["0"]["studies"] == 2 for units in found.values())
-    assert "studentised any: " in call(module, "report")
+    assert "| 20 and 10, equal spread | 2 | 199 | " in call(module, "report")
 
 
 @pytest.mark.parametrize("bench", [2], indirect=True)
@@ -188,21 +159,96 @@ def test_scale(bench, call, monkeypatch, tmp_path):
     assert len(list((tmp_path / "tree").rglob("sub-*_bold.nii.gz"))) == 2 * 4 * 2
 
 
-def test_judge(bench, call, monkeypatch, tmp_path):
+@pytest.fixture
+def small_judge(bench, monkeypatch):
+    """Make the judge's levels small: two rivals of one run, one of others, one or two regimes, a seed of each kind."""
     module = bench.judge_run
     own = [rival for rival in module.RIVALS if not rival.needs_others][:2]
     others = [rival for rival in module.RIVALS if rival.needs_others][:1]
-    plant = next(plant for plant in module.LEVELS["quick"] if plant.noise != "residuals")
     monkeypatch.setattr(module, "RIVALS", [*own, *others])
     monkeypatch.setattr(module, "CONTEXTS", (1,))
     monkeypatch.setattr(module, "N_SEEDS", {"quick": (1, 1), "full": (1, 1)})
-    monkeypatch.setitem(module.LEVELS, "quick", [plant])
+    alike = [plant for plant in module.LEVELS["full"] if plant.noise == "simulated" and plant.is_plain][:2]
+    monkeypatch.setattr(module, "LEVELS", {"quick": alike[:1], "full": alike})
     monkeypatch.setattr(module, "SETS", 5)
-    said = call(module, "quick")
+    return module
+
+
+def test_judge(small_judge, call, tmp_path):
+    said = call(small_judge, "quick", "--precision", "fp32")
     found = read(tmp_path / "judge.json")
     assert {key.rpartition(" | ")[2] for key in found} == {"0", "1"}
     assert any(method.startswith("bound: ") for method in found[next(iter(found))])
-    assert any(row.startswith("| ") for row in said.splitlines())
+    assert {"SCAAE", "SCAAE, preset pointwise"} <= {
+        method.partition(" | ")[0] for own in found.values() for method in own
+    }
+    assert any(row.startswith("| SCAAE | ") for row in said.splitlines())
+    assert "Seeds: 20 with 1 other runs." in said
+    assert "Seeds: 20 and 21 with 1" in call(small_judge, "quick", "--precision", "fp32", "--first-seed", "21")
+    with pytest.raises(SeedError, match="Seed 19 is not for reporting"):
+        call(small_judge, "quick", "--first-seed", "19")
+
+
+def test_the_grid_goes_on_where_it_was_stopped_and_ends_alike(small_judge, call, monkeypatch, tmp_path):
+    """Stop after some methods of the grid; a second call computes the others, and those only."""
+    judged = small_judge.judge_maps
+    counts = []
+
+    def counting(most: int | None):
+        def judge_maps(*arguments, **options):
+            counts.append(1)
+            if most is not None and len(counts) > most:
+                raise KeyboardInterrupt
+            return judged(*arguments, **options)
+
+        return judge_maps
+
+    def run(most: int | None = None) -> int:
+        counts.clear()
+        monkeypatch.setattr(small_judge, "judge_maps", counting(most))
+        call(small_judge, "full", "--without-networks")
+        return len(counts)
+
+    needed = run()
+    whole = read(tmp_path / "judge.json")
+    assert {key.split(" | ")[0] for key in whole} == {plant.key for plant in small_judge.LEVELS["full"]}
+    assert run() == 0, "what is known is computed again"
+    (tmp_path / "judge.json").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(most=needed // 2)
+    stopped = sum(map(len, read(tmp_path / "judge.json").values()))
+    assert 0 < stopped < needed
+    assert run() == needed - stopped
+    assert read(tmp_path / "judge.json") == whole
+
+
+def test_judge_of_people(bench, call, monkeypatch, tmp_path):
+    module, runs = bench.judge_people, sys.modules["benchmarks.judge.runs"]
+    region = np.ones(bench.grid.n_voxels, bool)
+    region[::7] = False
+    inside = Grid(bench.grid.affine, bench.grid.volumes(region))
+    labels = ("1", "2", "3", "4")
+    people = {
+        label: runs.Run(
+            bench.planted.planted_run("exclusive", 0.5, int(label), grid=bench.grid).data[:40][:, region], inside, 2.0
+        )
+        for label in labels
+    }
+    read_templates = module.load_templates
+    monkeypatch.setattr(module, "PEOPLE", labels)
+    monkeypatch.setattr(module, "load_people", lambda: people)
+    monkeypatch.setattr(module, "load_templates", lambda path, grid: read_templates("default", grid=grid))
+    monkeypatch.setattr(module, "PLANTED", tmp_path / "none.json")
+    monkeypatch.setattr(module, "RIVALS", [rival for rival in module.RIVALS if rival.name in ("volume", "smoothed")])
+    monkeypatch.setattr(bench.judge_run.people, "SETS_PER_PERSON", 2)
+    said = call(bench.judge_run, "people", "--splits", "1", "--precision", "fp32")
+    found = read(tmp_path / "judge_people.json")
+    assert len(found) == 4 + 4  # every person alone, and once for each way round of the split
+    assert any(method.startswith("SCAAE | ") for method in found["1+2 > 3"])
+    before = (tmp_path / "judge_people.json").stat().st_mtime_ns
+    assert "### B: the volume and other people's runs, SCAAE less each" in said
+    assert call(bench.judge_run, "people", "--splits", "1") == said
+    assert (tmp_path / "judge_people.json").stat().st_mtime_ns == before, "what is known is computed again"
 
 
 def test_scores_of_the_search(bench, call, tmp_path):

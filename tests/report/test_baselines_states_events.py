@@ -102,6 +102,18 @@ def test_the_picture_holds_all_methods_and_frames_the_best():
     assert len(framed) == 6
 
 
+@pytest.mark.parametrize("suffix", ["", "_mean"])
+def test_the_picture_is_of_what_lies_above_chance_where_that_is_known(suffix):
+    raw = scores(fbn1=0.1, fbn2=0.3, smoothed_4mm=0.4, volume_negated=0.4)
+    assert "Average precision, best of 20, raw" in texts(comparison_figure(raw))
+    above = {f"above_{name}{suffix}": raw[name] / 4 for name in raw if name.startswith("best_of_20")}
+    renamed = raw.rename(columns=lambda name: f"{name}{suffix}" if "_of_" in name else name)
+    shown = texts(comparison_figure(renamed.assign(**above), suffix))
+    assert "Average precision, best of 20, above chance" in shown and "Average precision, best of 20, raw" not in shown
+    assert "better FBN" in shown and "FBN 2" not in shown  # both branches have the same
+    assert "0.11" in shown and "0.45" not in shown
+
+
 def test_the_table_averages_over_templates_and_marks_the_best():
     made = comparison_table(scores(fbn1=0.1, smoothed_4mm=0.4, canica=0.2))
     assert [row[0].text for row in made.rows] == ["FBN 1", "smoothed 4 mm", "ICA"]

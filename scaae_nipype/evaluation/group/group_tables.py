@@ -184,9 +184,7 @@ def _measures(data: GroupData) -> pd.DataFrame:
     """
     first = data.gradualchange[data.gradualchange["lag"] == 1]
     parts = [_family(first, "IoU of consecutive volumes", [], "mean_iou")]
-    for score in DECIDING:
-        if f"best_of_20_{score}" in data.overlap:
-            parts.append(_family(data.overlap, f"best of 20, {score}", ["template"], f"best_of_20_{score}"))
+    parts += [_scores(data.overlap, score) for score in DECIDING if f"best_of_20_{score}" in data.overlap]
     if data.states is not None:
         parts.append(_family(data.states, "occupancy", ["state"], "occupancy"))
         parts.append(_family(data.states, "mean dwell time (s)", ["state"], "mean_dwell_seconds"))
@@ -196,6 +194,21 @@ def _measures(data: GroupData) -> pd.DataFrame:
         changes = changes.assign(change=changes["count"] / leaving.where(leaving > 0))
         parts.append(_family(changes, "probability of a change", ["from", "to"], "change"))
     return pd.concat(parts, ignore_index=True)
+
+
+def _scores(overlap: pd.DataFrame, score: str) -> pd.DataFrame:
+    """List scores with templates: what they have above chance, where that was measured, else as they are.
+
+    Of smoother maps more of a raw score is chance. What lies above it is of the better of two branches, or signs; it is
+    listed once.
+    """
+    above = f"above_best_of_20_{score}"
+    if above not in overlap or overlap[above].isna().all():
+        return _family(overlap, f"best of 20, {score}, raw", ["template"], f"best_of_20_{score}")
+    once = overlap[overlap["method"].isin([BRANCHES[0], NO_NETWORK[0]])]
+    found = _family(once, f"best of 20, {score}, above chance", ["template"], above)
+    better = {f"{BRANCHES[0]}: ": "better branch: ", f"{NO_NETWORK[0]}: ": "volume, better sign: "}
+    return found.assign(outcome=found["outcome"].replace({f"^{own}": new for own, new in better.items()}, regex=True))
 
 
 def _family(table: pd.DataFrame, family: str, names: Sequence[str], value: str) -> pd.DataFrame:

@@ -29,6 +29,9 @@ _LEVEL = 0.01
 
 _SAME_RUNS = "a plain PCA of the same training runs"
 
+_SHARED = {"fbn1": "better FBN", "untrained_fbn1": "untrained, better FBN"}
+"""What methods are called of which the better branch is taken."""
+
 _NOTHING_ADDED = (
     "In these scores the networks add nothing to a plain PCA of the runs that the model was fitted to: what they show "
     "can be had more simply."
@@ -43,13 +46,24 @@ def _wide(scores: pd.DataFrame, column: str) -> pd.DataFrame:
     return wide.reindex(index=templates, columns=ordered_methods(scores["method"]))
 
 
+_CAPTION = (
+    "Above chance: the score less the same with surrogate templates, of the better of two branches, or signs; raw: "
+    "chance was not measured, and maps of different smoothness cannot be compared."
+)
+
+
 @styled
 def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
     """Draw the scores of every method with every template: templates by methods, the best of a line framed.
 
-    Names of scores have a `suffix` in the group's table: ``_mean``.
+    Names of scores have a `suffix` in the group's table: ``_mean``. Where chance stands beside the scores, what they
+    have above it is drawn, which two branches (or signs) share: only the first of them has a column then.
     """
-    columns = {score: f"best_of_20_{score}{suffix}" for score in DECIDING}
+    of_chance = has_chance(scores, suffix)
+    kind, word = ("above_best_of_20", "above chance") if of_chance else ("best_of_20", "raw")
+    if of_chance:
+        scores = scores[~scores["method"].astype(str).str.endswith((BRANCHES[1], "_negated"))]
+    columns = {score: f"{kind}_{score}{suffix}" for score in DECIDING}
     columns = {score: column for score, column in columns.items() if column in scores}
     if not columns or scores.empty:
         return empty("There are no scores to compare.")
@@ -58,11 +72,13 @@ def comparison_figure(scores: pd.DataFrame, suffix: str = "") -> Figure:
     figure = Figure(figsize=(WIDTH, 1.5 + len(wides) * (0.55 + 0.24 * (len(first) + 1))))
     panels = figure.subplots(len(wides), 1, squeeze=False)[:, 0]
     for index, (axes, (score, wide)) in enumerate(zip(panels, wides.items(), strict=True)):
-        _heat_map(axes, wide, f"{capitalised(SCORE_LABELS[score])}, best of 20", labels=index == len(wides) - 1)
+        names = [_SHARED.get(name, method_label(name)) if of_chance else method_label(name) for name in map(str, wide)]
+        title = f"{capitalised(SCORE_LABELS[score])}, best of 20, {word}"
+        _heat_map(axes, wide, title, names if index == len(wides) - 1 else [])
     return figure
 
 
-def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> None:
+def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, names: list[str]) -> None:
     shown = pd.concat([wide, pd.DataFrame([wide.mean()], index=["mean"])])
     values = shown.to_numpy(dtype=float)
     largest = np.nanmax(values, initial=0) or 1
@@ -82,7 +98,6 @@ def _heat_map(axes: Axes, wide: pd.DataFrame, title: str, *, labels: bool) -> No
     if n_network:
         axes.axvline(n_network - 0.5, color="white", linewidth=3)
     axes.set_yticks(range(len(shown)), [shorten(name) for name in shown.index], fontsize=8)
-    names = [method_label(method) for method in wide.columns] if labels else []
     slanted_names(axes, names)
     axes.set_title(title, fontweight="bold")
 
@@ -211,12 +226,12 @@ RUN_SECTION: Section[Run] = Section(
             ("overlap", "baselines"),
             key="comparison",
             title="Every method with every template (the paper's Figure 5)",
-            caption="Expected best of 20 candidates; brighter is better, the best method of a line is framed. Left of "
-            "the white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in mm), rectified and "
-            "squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, encoder + LASSO: "
-            "components of the run, no volumes. Context: the model's linear part alone. Group PCA: the smoothed "
-            "volume, projected on principal components of the runs that the model was fitted to. Untrained: the same "
-            "network before training.",
+            caption="Expected best of 20 candidates; brighter is better, the best method of a line is framed. "
+            f"{_CAPTION} Left of the white line: the network. smoothed²: the volume smoothed with a Gaussian (σ in "
+            "mm), rectified and squared. Denoised: projected on the run's components. ICA, dictionary, window ICA, "
+            "encoder + LASSO: components of the run, no volumes. Context: the model's linear part alone. Group PCA: "
+            "the smoothed volume, projected on principal components of the runs that the model was fitted to. "
+            "Untrained: the same network before training.",
             alt="Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
         ),
         Item(_run_table, ("overlap", "baselines")),
@@ -234,9 +249,10 @@ GROUP_SECTION: Section[Group] = Section(
             ("overlap",),
             key="figure2",
             title="Every method with every template (the paper's Figure 5), averaged",
-            caption="Best of 20 candidates, mean over participants; the best method of a line is framed. Left of the "
-            "white line: the network. smoothed²: smoothed (Gaussian, σ in mm), rectified, squared; σ chosen: the "
-            "width that is best in the other participants. Untrained: the same network before training.",
+            caption="Best of 20 candidates, mean over participants; the best method of a line is framed. "
+            f"{_CAPTION} Left of the white line: the network. smoothed²: smoothed (Gaussian, σ in mm), rectified, "
+            "squared; σ chosen: the width that is best in the other participants. Untrained: the same network before "
+            "training.",
             alt="Heat map of average precision and size-matched IoU, templates against methods, with the numbers.",
         ),
         Item(_group_table, ("overlap",)),

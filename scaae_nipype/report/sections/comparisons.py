@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from ...derivatives.names import group_path
 from ...derivatives.reading import Group
 from ...maps import DECIDING, SCORE_LABELS
@@ -39,10 +41,26 @@ def comparison_sentences(group: Group) -> Text:
     sentences = [
         f"Participants were compared by {table['effect'].iloc[0]} ({table['contrast'].iloc[0]}).",
         *sentences,
+        *_about_chance(table["family"].astype(str)),
         "Families that end in “no network” hold the volume itself: an effect that is there too is not the network's. "
         "Correction is within a family, not over families.",
     ]
     return Text(sentences, "list" if len(sentences) > MOST_PARAGRAPHS else "text")
+
+
+def _about_chance(families: pd.Series) -> list[str]:
+    """Say whether what was compared of the scores with templates is free of chance."""
+    if families.str.contains(", above chance").any():
+        return [
+            "Scores with templates were compared by what they have above chance (surrogate templates), of the better "
+            "of two branches, or signs: participants with smoother maps have higher raw scores for that alone."
+        ]
+    if families.str.contains(", raw").any():
+        return [
+            "Scores with templates were compared raw, because chance was not measured beside them: participants whose "
+            "maps are smoother have higher ones for that alone."
+        ]
+    return []
 
 
 def comparisons(group: Group) -> Table:

@@ -76,8 +76,8 @@ def overlap_table(group: Group) -> Table:
         "Overlap with every template, averaged over participants",
         ["Template", "TR (s)", "n", *([method_label(method) for method in methods] * 2)],
         rows,
-        "Best of 20 volumes, mean ± SD over n participants; bold for the best method. volume: the prepared volume "
-        "itself; −volume: with its sign turned.",
+        "Best of 20 volumes, mean ± SD over n participants, raw: chance is in these numbers; bold for the best method. "
+        "volume: the prepared volume itself; −volume: with its sign turned.",
         [("", 3), *((capitalised(SCORE_LABELS[score]), len(methods)) for score in DECIDING)],
         narrow=True,
     )
@@ -92,8 +92,9 @@ GROUP_SECTION: Section[Group] = Section(
             ("overlap",),
             key="figure1",
             title="Overlap with every template",
-            caption="Best of 20 volumes: mean over participants, bars ± 1 SD over participants. Higher is better. AP "
-            "and size-matched IoU decide; IoU at 0.3 is bounded by the sizes of map and template.",
+            caption="Best of 20 volumes: mean over participants, bars ± 1 SD over participants. Higher is better. Raw "
+            "scores: chance is in them, and what lies above it is said below. AP and size-matched IoU decide; IoU at "
+            "0.3 is bounded by the sizes of map and template.",
             alt="Dot plot of average precision, size-matched IoU and IoU with every template, averaged over "
             "participants, for both branches and for the volume itself; the same numbers stand in the table below.",
         ),

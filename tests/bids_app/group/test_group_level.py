@@ -50,12 +50,15 @@ def test_everything_that_is_asked_for(two_sites, group):
     second = table(two_sites, "gradual_change", "column", "level", "method", "lag")
     assert second.loc[("site", "KKI", "fbn1", 1), "mean_iou_mean"] == pytest.approx(0.5, abs=0.02)
     tests = table(two_sites, "comparisons", "family", "outcome")
-    hit = tests.loc[("best of 20, average_precision", "fbn1: Visual")]
+    hit = tests.loc[("best of 20, average_precision, above chance", "better branch: Visual")]
     assert hit["contrast"] == "control - adhd"
     assert 9 < hit["degrees_of_freedom"] <= 24 - 2 - 2 - 1 + 1e-6
     assert hit["estimate"] == pytest.approx(0.1, abs=0.03)
     assert hit["p_corrected"] == pytest.approx(0.01)
-    assert tests.loc[("best of 20, average_precision", "fbn2: Visual"), "p_corrected"] > 0.05
+    of_volume = ("best of 20, average_precision, above chance, no network", "volume, better sign: Visual")
+    assert tests.loc[of_volume, "p_corrected"] > 0.05
+    sidecar = read_json(two_sites / group_path("comparisons", ".json"))
+    assert sidecar["Group"]["ScoresCompared"] == "above chance (surrogate templates)"
     assert tests.loc[("occupancy", "fbn1: Visual"), "p_corrected"] == pytest.approx(0.01)
     assert ("occupancy, no network", "volume: Visual") in tests.index
     predicted = table(two_sites, "predictions", "source")
