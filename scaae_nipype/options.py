@@ -239,7 +239,7 @@ class Preparation(Group):
 class Training(Group):
     """What network is fitted, and how; the precision ``auto`` is bf16 where the device computes in it natively."""
 
-    preset: str = setting("contextual", "network to fit", kind="preset")
+    preset: str = setting("pointwise", "network to fit", kind="preset")
     mode: str = _mode()
     train_volumes: Literal["auto"] | int = setting(
         "auto", "volumes shown to the network in training; auto: as the recipe says", low=1, words=("auto",)

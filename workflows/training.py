@@ -9,7 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
-from ..model.presets import FITTED_PRESET, POINTWISE_PRESET
+from ..model.presets import CONTEXTUAL_PRESET, POINTWISE_PRESET
 from ..options import Training
 from ..words import counted
 from .connections import begin, same
@@ -75,7 +75,7 @@ def init_training_wf(
 def _description(training: Training, n_runs: int) -> str:
     preset, train_volumes = training.preset, training.train_volumes
     runs = counted(n_runs, "run")
-    if preset == FITTED_PRESET:
+    if preset == CONTEXTUAL_PRESET:
         return (
             f"The context of a spatial and channel-wise attention network (SCAAE, @scaae; preset *{preset}*), whose "
             f"attention had been trained on simulated volumes, was fitted to {runs} by reduced-rank regression of "

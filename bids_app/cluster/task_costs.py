@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from ...images import count_volumes
+from ...model.presets import preset_named
 from ..inputs.plan import RunInput
 from ..job.memory import FITTED_VOLUMES, training_gb
 from ..settings.settings import Settings
@@ -81,7 +82,7 @@ def needs_of_training(settings: Settings, runs: Collection[RunInput]) -> Needs:
     seconds = prepared + (1 + settings.nulls.n_folds) * fitted
     gigabytes = training.processes * training_gb(training.preset, [str(run.bold) for run in runs]) + cost["MemoryGB"]
     needs = _needs(settings, seconds, gigabytes, settings.cluster.train_time_limit)
-    if training.preset != "contextual" and settings.cluster.train_time_limit is None:
+    if not preset_named(training.preset).context and settings.cluster.train_time_limit is None:
         needs = _replaced(needs, minutes=max(needs.minutes, LONG_TRAINING_MINUTES))
     is_on_gpu = training.device.startswith("cuda")
     processors = max(needs.processors, training.processes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...images import count_volumes
-from ...model.presets import FITTED_PRESET, RECIPES
+from ...model.presets import RECIPES, preset_named
 from ...words import counted
 from ..inputs.datasets import participants_of
 from ..inputs.participants import first_table
@@ -81,7 +81,7 @@ def _needed(settings: Settings) -> tuple[int | None, int]:
     training, asked = settings.training, settings.train_runs
     if asked != "auto":
         return asked, 0
-    if training.preset == FITTED_PRESET:
+    if preset_named(training.preset).context:  # fitted in closed form
         return TRAINING_RUNS, FITTED_VOLUMES
     if training.train_volumes != "auto":
         return TRAINING_RUNS, training.train_volumes

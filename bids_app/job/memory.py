@@ -36,15 +36,15 @@ larger base of the spatial null. Rounded up.
 
 TRAINING_GB = {
     "tiny": (1.0, 0.0),
+    "pointwise": (0.6, 0.00045),
     "contextual": (0.75, 0.00075),
-    "pointwise": (0.75, 0.00075),
     "autoencoder": (2.6, 0.0),
     "published": (11.0, 0.0),
 }
 """The same for training a preset.
 
-Contexts of 600, 994 and 3000 volumes (1.1, 1.4, 3.0 GB); an autoencoder in bf16 with its batch of 8 (2.4 GB) and the
-tiny one (0.7 GB).
+Pointwise views of 600 and 3000 volumes (0.54, 1.72 GB); contexts of 600, 994 and 3000 volumes (1.1, 1.4, 3.0 GB); an
+autoencoder in bf16 with its batch of 8 (2.4 GB) and the tiny one (0.7 GB).
 """
 
 HEAVY_BASELINES = {"ica", "windows", "encoder_lasso"}

@@ -12,7 +12,7 @@ from ..options import Training
 
 __all__ = [
     "CODE_SIZE",
-    "FITTED_PRESET",
+    "CONTEXTUAL_PRESET",
     "POINTWISE_PRESET",
     "PRESETS",
     "RECIPES",
@@ -77,17 +77,17 @@ PRESETS = MappingProxyType(
         preset.name: preset
         for preset in (
             Preset(
-                "contextual",
-                "published attention, trained and shipped, and a context fitted to your runs in minutes",
-                context=64,
-            ),
-            Preset(
                 "pointwise",
                 "attention, the same at every voxel, over views fitted to your runs: a hundredth of the arithmetic",
                 features=48,
                 trunk_blocks=0,
                 context=32,
                 pointwise=True,
+            ),
+            Preset(
+                "contextual",
+                "published attention, trained and shipped, and a context fitted to your runs in minutes",
+                context=64,
             ),
             Preset("autoencoder", "published attention and code with a light decoder, trained on your runs"),
             Preset(
@@ -134,11 +134,11 @@ RECIPES = MappingProxyType(
 )
 """The recipe of each mode."""
 
-FITTED_PRESET = "contextual"
-"""The default preset, whose attention ships and whose context is fitted in closed form."""
-
 POINTWISE_PRESET = "pointwise"
-"""The preset whose attention ships and whose views are fitted in closed form."""
+"""The default preset, whose attention ships and whose views are fitted in closed form."""
+
+CONTEXTUAL_PRESET = "contextual"
+"""The preset whose convolutions ship and whose context is fitted in closed form."""
 
 CODE_SIZE = 64
 """Numbers of the code of a network without a context."""

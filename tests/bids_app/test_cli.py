@@ -35,7 +35,7 @@ def test_three_positionals_are_enough(settings, tmp_path):
     assert (made.bids_dir, made.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert made.work_dir == tmp_path / "work" / "scaae_nipype"
     assert (made.preparation, made.evaluation, made.nulls) == (Preparation(), Evaluation(), Nulls())
-    assert (made.training, made.preset) == (Training(), "contextual")
+    assert (made.training, made.preset) == (Training(), "pointwise")
     assert made.nprocs >= made.omp_nthreads >= 1
     assert made.memory_gb > 0.1
 
@@ -127,9 +127,9 @@ def test_further_datasets(settings, tmp_path):
         (["--model", "m", "--preset", "tiny"], "--preset has no effect with --model"),
         (["--model", "m", "--retrain"], "--retrain has no effect with --model"),
         (["--train-volumes", "0"], "--train-volumes 0"),
-        (["--train-volumes", "160"], "--train-volumes has no effect with --preset contextual"),
+        (["--train-volumes", "160"], "--train-volumes has no effect with --preset pointwise"),
         (["--train-processes", "0"], "--train-processes 0: must be 1 or larger"),
-        (["--train-processes", "2"], "--train-processes has no effect with --preset contextual"),
+        (["--train-processes", "2"], "--train-processes has no effect with --preset pointwise"),
         (["-w", "in/work"], "lies inside the input dataset .* choose another --work-dir"),
         (["--baselines", "svm"], "--baselines svm: unknown; choose from smoothed, context, group_pca, pca"),
         (["--preset", "tiny", "--baselines", "context"], "--baselines context has no effect with --preset tiny"),
