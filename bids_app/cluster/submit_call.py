@@ -98,7 +98,10 @@ def _planned(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path
     )
     if faults := sum(skip.is_fault for skip in plan.inputs.skipped):
         say(f"{counted(faults, 'file')} cannot be used: the participant level with --dry-run says why.")
-    endings = last_task_of(settings.output_dir, due)
+    tasks = last_task_of(settings.output_dir, due)
+    endings = {
+        label: ending for label, ending in tasks.items() if ending.kind != "done"
+    }  # those are due for other reasons
     for label, ending in list(endings.items())[:_NAMED]:
         say(f"sub-{label}: {ending}")
     if len(endings) > _NAMED:

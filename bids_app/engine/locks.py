@@ -35,7 +35,7 @@ def _disk_time(folder: Path) -> float:
     """Tell the time as the disk of a folder does, which is what it notes of its files; 0 where it takes none."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".time-") as file:
-            return os.stat(file.name).st_mtime
+            return Path(file.name).stat().st_mtime
     except OSError:
         return 0.0
 
@@ -44,7 +44,8 @@ class Lock(AbstractContextManager["Lock"]):
     """An exclusive lock on something in a shared folder: a file that its owner touches until it is done.
 
     The lock of a process that has died on this machine is free at once, that of one on another machine `LEASE_SECONDS`
-    after its last sign of life. It works on network file systems, because it needs no more than creating a file exclusively.
+    after its last sign of life. It works on network file systems, because it needs no more than creating a file
+    exclusively.
 
     Parameters
     ----------

@@ -40,6 +40,7 @@ def test_every_participant_has_the_task_that_the_arrays_say(study):
         (OOM, "memory", "was killed for want of memory"),
         (CANCELLED, "cancelled", "was cancelled"),
         (LOST, "node", "was lost with its node"),
+        ("All done: 1 run finished now. Status: x\n", "done", "ended well, but what it wrote is not here"),
         ("Something failed: 0 runs finished, 1 failed.\n", "unknown", "ended without results"),
     ],
 )
@@ -51,6 +52,15 @@ def test_the_end_of_a_log_says_what_became_of_a_task(study, log, kind, words):
     assert str(found["02"]).startswith(f"its task {words}")
     assert f"(task 14_2, log: {study.newest}/participants_14_2.log)" in str(found["02"])
     assert str(found["03"]) == "its task never started, or left no log (task 15_1)"
+
+
+def test_whose_task_ended_well_is_due_for_another_reason(study):
+    """A session that came later, an input that changed: nothing was lost."""
+    study.submit()
+    queued(study, t14_1="All done: 2 runs finished now. Status: x\n", t14_2=TIME)
+    said = study.submit()[1]
+    assert "sub-01:" not in said
+    assert "sub-02: its task ran out of time" in said
 
 
 def test_the_newest_task_counts(study):
