@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
+from ...errors import ScaaeError
+
 __all__ = ["LEASE_SECONDS", "Lock"]
 
 LEASE_SECONDS = 180.0
@@ -76,13 +78,26 @@ class Lock(AbstractContextManager["Lock"]):
         return True
 
     def _take(self, *, timeout: float) -> None:
-        """Take the lock in time; its folder goes when nobody has a lock there, perhaps just now."""
-        for _ in range(_ATTEMPTS):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                self._lease.acquire(timeout=timeout, poll_interval=0.5)
-                return
-        self._lease.acquire(timeout=timeout, poll_interval=0.5)
+        """Take the lock in time; its folder goes when nobody has a lock there, perhaps just now.
+
+        Raises
+        ------
+        ScaaeError
+            If the disk takes no file: it is full, or not ours to write.
+        """
+        try:
+            for _ in range(_ATTEMPTS):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    self._lease.acquire(timeout=timeout, poll_interval=0.5)
+                    return
+            self._lease.acquire(timeout=timeout, poll_interval=0.5)
+        except Timeout:  # which is an OSError too
+            raise
+        except OSError as error:
+            raise ScaaeError(
+                f"{self._folder}: no lock can be written for {self.subject} ({error.strerror})."
+            ) from error
 
     def acquire(self, say: Callable[[str], None] = print, *, every_seconds: float = 300.0) -> Lock:
         """Wait for the lock, and say now and then what is waited for."""

@@ -1,5 +1,6 @@
 """Two jobs on one thing: one works, the other waits, and the dead hold nothing."""
 
+import errno
 import multiprocessing
 import os
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from scaae_nipype.bids_app.engine.locks import LEASE_SECONDS, Lock
 from scaae_nipype.bids_app.job.model_store import ModelStore
-from scaae_nipype.errors import ModelError
+from scaae_nipype.errors import ModelError, ScaaeError
 from scaae_nipype.grid import load_grid
 
 FORK = multiprocessing.get_context("fork")
@@ -173,3 +174,12 @@ def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path):
         store.get(lambda: tmp_path / "nowhere", replacing="old")
     assert store.find().checksum == "old"
     assert not list(store.folder.parent.glob(".writing-*"))
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("filelock._marker.write_all", full)
+    with pytest.raises(ScaaeError, match=r"\.claims: no lock can be written for sub-01 \(No space left on device\)\."):
+        Lock(tmp_path / ".claims" / "sub-01.lock", "sub-01").acquire()
