@@ -144,7 +144,7 @@ def plan_jobs(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Pat
 
     jobs: list[Job] = []
     if due and settings.model is None and not plan.models.are_complete and "train" not in waiting.numbers:
-        jobs.append(job("train", "train", needs_of_training(settings, runs)))
+        jobs.append(job("train", "train", needs_of_training(settings, plan.models.drawn.runs)))
     if due:
         of_due = [run for run in runs if run.stem in plan.due and run.entities["sub"] in due]
         kinds = {ending.kind for ending in endings.values()}

@@ -1,5 +1,7 @@
 """Later calls: who is sent again, what is said of lost tasks, and what they get then."""
 
+import re
+
 import pytest
 
 from scaae_nipype.bids_app.cluster.task_costs import needs_of_group, needs_of_participants, needs_of_training
@@ -7,6 +9,8 @@ from scaae_nipype.bids_app.inputs.find import find_inputs
 from scaae_nipype.bids_app.output.submissions import Submission, last_task_of, read_labels
 from scaae_nipype.bids_app.settings.asked import settings_of
 from scaae_nipype.bids_app.settings.command_line import parse
+
+SPACE = "space-MNI152NLin2009cAsym_res-2"
 
 # As Slurm 22.05 writes them into a task's log.
 TIME = "slurmstepd: error: *** JOB 14 ON node7 CANCELLED AT 2026-11-26T18:28:53 DUE TO TIME LIMIT ***\n"
@@ -135,6 +139,18 @@ def test_longer_runs_and_null_models_get_more(study, settings):
     nulls = needs_of_participants(settings("--surrogates", "99"), longer)
     assert nulls.minutes > more.minutes
     assert needs_of_group(settings(), 10_000).minutes > needs_of_group(settings(), 10).minutes
+
+
+def test_a_model_takes_the_time_of_the_runs_that_are_drawn_for_it(study):
+    """Of a thousand participants a hundred runs are prepared: the time is theirs."""
+    for stem in ("sub-01_task-rest_run-1", "sub-01_task-rest_run-2", "sub-02_task-rest", "sub-03_task-rest"):
+        study.tree.image(f"{stem}_{SPACE}_desc-preproc_bold.nii.gz", 2, n_volumes=20_000)
+    minutes = []
+    for drawn in ("1", "4"):
+        study.submit("--train-runs", drawn)
+        hours, minute = re.search(r"--time=(\d+):(\d\d):00", study.script("train.sh")).groups()
+        minutes.append(60 * int(hours) + int(minute))
+    assert minutes[0] < minutes[1]
 
 
 def test_gpus_are_asked_for_where_they_are_used(study, settings):
