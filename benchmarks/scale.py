@@ -4,7 +4,7 @@
 
 * the plan (``--dry-run``) of a tree with the names and sidecars of fMRIPrep and one tiny image, whose other names are
   hard links: of everybody, and of one participant in a call of its own, as a task of a job array does it;
-* a run of 60 and one of 180 volumes, each with a model fitted to it, prepared, extracted, scored and reported: processor
+* a run of 60 and one of 180 volumes, each with a model fitted to it, prepared, extracted, scored, reported: processor
   time, memory, files, disk;
 * the group level of as many runs, written as its tests write them, and of four times as many.
 
