@@ -21,23 +21,32 @@ COPY workflows workflows
 COPY bids_app bids_app
 RUN /opt/venv/bin/python -m pip install --no-deps --target /opt/scaae .
 
-FROM ${BASE}
+FROM ${BASE} AS torch
 # Which build of PyTorch: an index that its installation page names, asked beside that of all other packages (whose build
 # carries CUDA on Linux); where it cannot be reached, or is empty, the latter is taken.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python PIP_ROOT_USER_ACTION=ignore
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends binutils
 COPY --from=requirements /torch.txt /opt/
-# What only those need who develop these packages goes: tests, headers, static libraries, programs of tests; so does what
-# only shows tensorboard's curves. Of bytecode there is what these imports leave behind: all of it would be 210 MB.
+# What only those need who develop these packages goes: tests, headers, static libraries, programs of tests, names of
+# functions that only a debugger reads; so does what only shows tensorboard's curves.
 RUN set -eu; python3 -m venv --without-pip /opt/venv; \
     python3 -m pip install --no-compile --no-deps ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} -r /opt/torch.txt; \
     cd /opt/venv/lib/python3*/site-packages/torch; \
-    rm -rf test include share bin/*test* bin/protoc*; find . -name '*.a' -delete
+    rm -rf test include share bin/*test* bin/protoc* lib/*test*.so; \
+    find . -type f -regex '.*\.\(a\|pyi\|c\|h\|cpp\|cu\)' -delete; \
+    strip --strip-unneeded lib/libtorch_cpu.so lib/libtorch_python.so
+
+FROM ${BASE}
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python PIP_ROOT_USER_ACTION=ignore
+COPY --from=torch /opt/venv /opt/venv
 COPY --from=requirements /constraints.txt /requirements.txt /opt/
+# Of bytecode there is what these imports leave behind: all of it would be 210 MB.
 RUN set -eu; \
     python3 -m pip install --no-compile --use-pep517 --constraint /opt/constraints.txt --requirement /opt/requirements.txt; \
     cd /opt/venv/lib/python3*/site-packages; find . -type d -name tests -prune -exec rm -rf {} +; \
-    rm -rf tensorboard_data_server grpc; \
+    find . -type f -regex '.*\.\(pyx\|pxd\|pxi\|c\|h\|hpp\|cpp\|cu\)' -delete; \
+    rm -rf tensorboard_data_server grpc skimage/data/*.png skimage/data/*.tif* skimage/data/*.npz skimage/data/*.jpg; \
     HOME=/tmp /opt/venv/bin/python -c "import bids, filelock, jinja2, safetensors.torch, tqdm.auto; \
 import lightning.pytorch.loggers, lightning.pytorch.callbacks, torch.utils.data, torch.utils.tensorboard, torch.distributed.run; \
 import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplotlib.pyplot; \

@@ -4,7 +4,8 @@
 
 * the plan (``--dry-run``) of a tree with the names and sidecars of fMRIPrep and one tiny image, whose other names are
   hard links: of everybody, and of one participant in a call of its own, as a task of a job array does it;
-* a run of 60 and one of 180 volumes, prepared, extracted, scored and reported: processor time, memory, files, disk;
+* a run of 60 and one of 180 volumes, each with a model fitted to it, prepared, extracted, scored, reported: processor
+  time, memory, files, disk;
 * the group level of as many runs, written as its tests write them, and of four times as many.
 
 ``python -m benchmarks.scale tree FOLDER`` makes the tree alone. Processor time counts: the machine may be busy.
@@ -112,22 +113,18 @@ def measure_plan(n_participants: int) -> dict[str, Any]:
 
 
 def measure_runs(lengths: Sequence[int] = (60, 180)) -> dict[str, Any]:
-    """Fit a model to one short run, then take runs of several lengths through everything, on one processor."""
+    """Take runs of several lengths through everything, on one processor: a model fitted to each, then its networks."""
     from scaae_nipype.bids_app.simulate_cli import main as simulate
 
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"train": []}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         options = ["--nprocs", "1", "--omp-nthreads", "1", "-w", place / "work", "--keep-workdir"]
-        for number, n_volumes in enumerate(lengths):
+        for n_volumes in lengths:
             data, out = place / f"in{n_volumes}", place / f"out{n_volumes}"
             simulate([str(data), "--participants", "1", "--volumes", str(n_volumes), "--voxel-size", "2"])
-            model = []
-            if number:
-                model = ["--model", next((place / f"out{lengths[0]}" / "models").iterdir())]
-            else:
-                found["train"] = measure_call([data, out, "train", *options]) | {"volumes": n_volumes}
-            used = measure_call([data, out, "participant", *options, *model])
+            found["train"].append(measure_call([data, out, "train", *options]) | {"volumes": n_volumes})
+            used = measure_call([data, out, "participant", *options])
             made = [path for path in out.glob("sub-*/**/*") if path.is_file()]
             work = [path for path in (place / "work").rglob("*") if path.is_file()]
             reports = [*out.glob("sub-*.html")]

@@ -1,8 +1,7 @@
 """What jobs of a cluster are given by default, from what ``make bench-scale`` measured.
 
-``python -m benchmarks.task_costs`` writes it. Where one length alone was measured, the whole call counts as its fixed
-part and again in proportion: more than is needed, never less. A volume of a surrogate is taken to cost what a volume of
-the run costs, preparation and scores included.
+``python -m benchmarks.task_costs`` writes it. Two lengths of runs, and two sizes of groups, give a fixed part and one
+in proportion. A volume of a surrogate is taken to cost what a volume of the run costs, preparation and scores included.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     measured : mapping
-        ``benchmarks/results/scale.json``: ``runs`` of two lengths and a ``train``, ``group``, ``machine``.
+        ``benchmarks/results/scale.json``: ``runs`` of two lengths with a ``train`` of each, two ``group``, ``machine``.
 
     Returns
     -------
@@ -36,12 +35,17 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
     runs = {int(name.split()[0]): call for name, call in measured["runs"].items() if name.endswith("volumes")}
     short, long = min(runs), max(runs)
 
-    def per_volume(what: str) -> float:
-        return (runs[long][what] - runs[short][what]) / (long - short)
+    fits = {fit["volumes"]: fit for fit in measured["runs"]["train"]}
 
-    seconds, megabytes = per_volume("processor_seconds"), per_volume("peak_mb")
+    def per_volume(calls: Mapping[int, Mapping[str, Any]], what: str) -> float:
+        return float(calls[long][what] - calls[short][what]) / (long - short)
+
+    seconds, megabytes = per_volume(runs, "processor_seconds"), per_volume(runs, "peak_mb")
     fixed_mb = runs[short]["peak_mb"] - short * megabytes
-    train, group = measured["runs"]["train"], measured["group"][0]
+    fitting, group = per_volume(fits, "processor_seconds"), measured["group"]
+    few, many = group[0], group[-1]
+    per_run = (many["processor_seconds"] - few["processor_seconds"]) / (many["participants"] - few["participants"])
+    mb_per_run = (many["peak_mb"] - few["peak_mb"]) / (many["participants"] - few["participants"])
     return {
         "Measured": measured["machine"],
         "Participant": {
@@ -53,15 +57,15 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
             "MemoryGBPerVolume": round(PROCESSORS * megabytes / 1000, 4),
         },
         "Training": {
-            "Seconds": train["processor_seconds"],
-            "SecondsPerVolume": round(train["processor_seconds"] / train["volumes"], 3),
-            "MemoryGB": round(train["peak_mb"] / 1000, 2),
+            "Seconds": round(fits[short]["processor_seconds"] - short * fitting, 1),
+            "SecondsPerVolume": round(fitting, 3),  # prepared, and fitted to
+            "MemoryGB": round(fits[long]["peak_mb"] / 1000, 2),
         },
         "Group": {
-            "Seconds": group["processor_seconds"],
-            "SecondsPerRun": round(group["processor_seconds"] / group["participants"], 4),
-            "MemoryGB": round(group["peak_mb"] / 1000, 2),
-            "MemoryGBPerRun": round(group["peak_mb"] / 1000 / group["participants"], 5),
+            "Seconds": max(0.0, round(few["processor_seconds"] - few["participants"] * per_run, 1)),
+            "SecondsPerRun": round(per_run, 4),
+            "MemoryGB": max(0.0, round((few["peak_mb"] - few["participants"] * mb_per_run) / 1000, 2)),
+            "MemoryGBPerRun": round(mb_per_run / 1000, 5),
         },
     }
 

@@ -25,7 +25,7 @@ class Job:
     needs: Needs
 
 
-def script_of(job: Job, folder: Path, options: ClusterOptions, make: Sequence[Path]) -> str:
+def script_of(job: Job, folder: Path, options: ClusterOptions, make: Sequence[Path] | None = None) -> str:
     """Write a job's script.
 
     Parameters
@@ -34,8 +34,8 @@ def script_of(job: Job, folder: Path, options: ClusterOptions, make: Sequence[Pa
     folder : Path
         Where the script, the lists and the logs lie.
     options : ClusterOptions
-    make : sequence of Path
-        Folders that must be there before.
+    make : sequence of Path, optional
+        In a container: folders that must be there before.
     """
     scheduler, is_training = SCHEDULERS[options.scheduler], job.name == "train"
     lines = ["#!/bin/bash", *scheduler.header(job.name, job.needs, folder, options, warned=is_training)]
@@ -52,7 +52,9 @@ def script_of(job: Job, folder: Path, options: ClusterOptions, make: Sequence[Pa
     elif job.name == "group":
         lines.append("# Names those of the list who have no results, and why.")
         body = f"{body} --expected {shlex.quote(str(folder / EXPECTED))}"
-    lines += [f"mkdir -p {' '.join(shlex.quote(str(path)) for path in make)}"] if make else []
+    if make is not None:
+        lines.append(f"mkdir -p {' '.join(shlex.quote(str(path)) for path in make)}")
+        lines.append(f"export APPTAINERENV_{scheduler.job}=${scheduler.job}  # so that it knows that it is a job")
     return "\n".join([*lines, body, *ending, ""])
 
 

@@ -36,6 +36,7 @@ class Scheduler(Protocol):
 
     submit: str  # program that queues
     cancel: str  # program that takes jobs back
+    job: str  # variable with the number of a job
     task: str  # variable with the number of a task
     requeue: str  # what a job does to be queued again
 
@@ -69,7 +70,7 @@ class Scheduler(Protocol):
 class Slurm:
     """Slurm."""
 
-    submit, cancel, task = "sbatch --parsable", "scancel", "SLURM_ARRAY_TASK_ID"
+    submit, cancel, job, task = "sbatch --parsable", "scancel", "SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID"
     requeue = "scontrol requeue $SLURM_JOB_ID"
 
     def header(self, name: str, needs: Needs, folder: Path, options: ClusterOptions, *, warned: bool) -> list[str]:
@@ -111,7 +112,7 @@ class Slurm:
 class Sge:
     """Grid Engine (SGE, Univa, Son of Grid Engine)."""
 
-    submit, cancel, task = "qsub -terse", "qdel", "SGE_TASK_ID"
+    submit, cancel, job, task = "qsub -terse", "qdel", "SGE_TASK_ID", "SGE_TASK_ID"
     requeue = "exit 99"
 
     def header(self, name: str, needs: Needs, folder: Path, options: ClusterOptions, *, warned: bool) -> list[str]:

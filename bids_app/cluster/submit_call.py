@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import ScaaeError
+from ...errors import ScaaeError, UsageError
 from ...files import write_json, write_text
 from ...words import counted, one_line
 from ..exits import EXIT_OK
@@ -27,7 +27,7 @@ from .job_words import container_words, job_words
 from .schedulers import SCHEDULERS, Needs
 from .task_costs import needs_of_group, needs_of_participants, needs_of_training
 
-__all__ = ["run"]
+__all__ = ["Planned", "plan_jobs", "run", "scripts_of"]
 
 _NAMED = 10
 """How many lost tasks are named one by one."""
@@ -36,7 +36,7 @@ _Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Planned:
+class Planned:
     """What is to be queued."""
 
     jobs: list[Job]
@@ -53,6 +53,7 @@ def run(settings: Settings, call: Call) -> int:
         If nothing could be planned, or the scheduler refuses.
     """
     say, options = call.console.say, settings.cluster
+    _check_image(options.image)
     plan, kept = plan_job(settings.replaced(level="participant"), call.console)
     plan.models.check_cross_fit()
     for text in kept:
@@ -61,16 +62,10 @@ def run(settings: Settings, call: Call) -> int:
     waiting = in_queue(settings.output_dir, scheduler)
     folder = _new_folder(settings.output_dir)
     filters = settings.read_filters()
-    planned = _planned(settings, plan, waiting, folder / "filter.json" if filters else None, say=say)
+    planned = plan_jobs(settings, plan, waiting, folder / "filter.json" if filters else None, say=say)
     if not planned.jobs:
         return EXIT_OK
-    in_container = bool(options.image or own_image())
-    scripts = {
-        f"{job.name}.sh": script_of(job, folder, options, _to_make(settings) if in_container else ())
-        for job in planned.jobs
-    }
-    parts = array_parts(len(planned.due), options.array_size or scheduler.array_limit())
-    scripts["submit.sh"] = submit_script(planned.jobs, folder, options, parts=parts, earlier=waiting.numbers)
+    scripts = scripts_of(settings, planned, folder, waiting)
     if settings.dry_run:
         for name, text in scripts.items():
             say(f"---- {folder / name}\n{text.rstrip()}")
@@ -86,7 +81,43 @@ def run(settings: Settings, call: Call) -> int:
     return EXIT_OK
 
 
-def _planned(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path | None, *, say: _Say) -> _Planned:
+def _check_image(image: str | None) -> None:
+    """See that the image is there; inside of an image, what is outside cannot be seen.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    if image is None or own_image() is not None or "://" in image or Path(image).exists():
+        return
+    raise UsageError(f"`image` {image}: there is no such file; give a .sif file that all nodes see, or docker://NAME.")
+
+
+def scripts_of(settings: Settings, planned: Planned, folder: Path, waiting: InQueue) -> dict[str, str]:
+    """Write the scripts of the jobs, and the one that queues them, by their names.
+
+    Parameters
+    ----------
+    settings : Settings
+    planned : Planned
+    folder : Path
+        Where they will lie.
+    waiting : InQueue
+        What earlier calls have queued.
+    """
+    options = settings.cluster
+    in_container = bool(options.image or own_image())
+    scripts = {
+        f"{job.name}.sh": script_of(job, folder, options, _to_make(settings) if in_container else None)
+        for job in planned.jobs
+    }
+    parts = array_parts(len(planned.due), options.array_size or SCHEDULERS[options.scheduler].array_limit())
+    scripts["submit.sh"] = submit_script(planned.jobs, folder, options, parts=parts, earlier=waiting.numbers)
+    return scripts
+
+
+def plan_jobs(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path | None, *, say: _Say) -> Planned:
     """Say what is due, and make the jobs of it."""
     runs = plan.inputs.runs
     expected = list(dict.fromkeys(run.entities["sub"] for run in runs))
@@ -98,7 +129,10 @@ def _planned(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path
     )
     if faults := sum(skip.is_fault for skip in plan.inputs.skipped):
         say(f"{counted(faults, 'file')} cannot be used: the participant level with --dry-run says why.")
-    endings = last_task_of(settings.output_dir, due)
+    tasks = last_task_of(settings.output_dir, due)
+    endings = {
+        label: ending for label, ending in tasks.items() if ending.kind != "done"
+    }  # those are due for other reasons
     for label, ending in list(endings.items())[:_NAMED]:
         say(f"sub-{label}: {ending}")
     if len(endings) > _NAMED:
@@ -110,7 +144,7 @@ def _planned(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path
 
     jobs: list[Job] = []
     if due and settings.model is None and not plan.models.are_complete and "train" not in waiting.numbers:
-        jobs.append(job("train", "train", needs_of_training(settings, runs)))
+        jobs.append(job("train", "train", needs_of_training(settings, plan.models.drawn.runs)))
     if due:
         of_due = [run for run in runs if run.stem in plan.due and run.entities["sub"] in due]
         kinds = {ending.kind for ending in endings.values()}
@@ -119,7 +153,7 @@ def _planned(settings: Settings, plan: Plan, waiting: InQueue, filter_file: Path
         jobs.append(job("group", "group", needs_of_group(settings, len(runs))))
     else:
         say(f"Nothing to queue: {'the rest is in the queue' if waiting.numbers else 'all is done'}.")
-    return _Planned(jobs, due, expected)
+    return Planned(jobs, due, expected)
 
 
 def _group_is_new(output_dir: Path) -> bool:
@@ -141,7 +175,7 @@ def _to_make(settings: Settings) -> list[Path]:
     return [settings.work_dir.parent, *([settings.database_dir] if settings.database_dir else [])]
 
 
-def _write(folder: Path, scripts: Mapping[str, str], planned: _Planned, filters: Mapping[str, Any] | None) -> None:
+def _write(folder: Path, scripts: Mapping[str, str], planned: Planned, filters: Mapping[str, Any] | None) -> None:
     """Write scripts and lists; the lists are read-only from then on."""
     try:
         folder.mkdir(parents=True)

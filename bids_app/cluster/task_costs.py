@@ -74,12 +74,18 @@ def needs_of_participants(settings: Settings, runs: Collection[RunInput], *, end
 
 
 def needs_of_training(settings: Settings, runs: Collection[RunInput]) -> Needs:
-    """Say what fitting the model, and those of the folds, needs."""
+    """Say what fitting the model, and those of the folds, needs.
+
+    Parameters
+    ----------
+    settings : Settings
+    runs : collection of RunInput
+        Those that are drawn for it: the others are not prepared.
+    """
     cost, training = task_costs()["Training"], settings.training
     volumes = sum(count_volumes(run.bold) or LESS_THAN_A_VOLUME for run in runs)
-    prepared = volumes * task_costs()["Participant"]["SecondsPerVolume"]
-    fitted = cost["Seconds"] + cost["SecondsPerVolume"] * min(volumes, FITTED_VOLUMES)
-    seconds = prepared + (1 + settings.nulls.n_folds) * fitted
+    again = settings.nulls.n_folds * (cost["Seconds"] + cost["SecondsPerVolume"] * min(volumes, FITTED_VOLUMES))
+    seconds = cost["Seconds"] + cost["SecondsPerVolume"] * volumes + again
     gigabytes = training.processes * training_gb(training.preset, [str(run.bold) for run in runs]) + cost["MemoryGB"]
     needs = _needs(settings, seconds, gigabytes, settings.cluster.train_time_limit)
     if not preset_named(training.preset).context and settings.cluster.train_time_limit is None:

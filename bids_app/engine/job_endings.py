@@ -13,12 +13,19 @@ _ENDINGS = (
     ("node", re.compile(r"DUE TO NODE FAILURE|NODE_FAIL|DUE TO NODE", re.IGNORECASE)),
     ("preemption", re.compile(r"DUE TO PREEMPTION", re.IGNORECASE)),
     ("cancelled", re.compile(r"CANCELLED AT", re.IGNORECASE)),
+    ("done", re.compile(r"^All done\b", re.MULTILINE)),
 )
-"""What schedulers write at the end of a job's log; the first that is found counts."""
+"""What schedulers write at the end of a job's log, and what the app itself does; the first that is found counts."""
 
 
 def kind_of_ending(log: Path) -> str:
-    """Give ``memory``, ``time``, ``node``, ``preemption``, ``cancelled``, ``unknown``, or ``never`` without a log."""
+    """Say how a job ended.
+
+    Returns
+    -------
+    str
+        ``memory``, ``time``, ``node``, ``preemption``, ``cancelled``, ``done``, ``unknown``; ``never`` without a log.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))

@@ -13,10 +13,13 @@ from ...maps import BRANCHES
 from ...progress import bar, silent
 from ...report.group_page import group_report
 from ...words import counted, few_and_more
+from ..engine.late_files import appears
 from ..engine.leftovers import clear_locks, remove_half_written
 from ..engine.locks import Lock
+from ..engine.machine import was_sent_by_scheduler
 from ..exits import EXIT_OK
 from ..output.dataset_files import check_writable
+from ..output.submissions import not_seen_yet
 from ..output.verdict import Call, Summary
 from ..settings.settings import Settings
 from .group_files import write_group
@@ -33,6 +36,7 @@ def run(settings: Settings, call: Call) -> int:
     ScaaeError
         If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
     """
+    _wait_for_others(settings, call)
     inputs = read_group(settings)
     question = _question(settings, inputs)
     absent, is_accepted = inputs.refused | dict(inputs.missing.reasons), settings.group.incomplete == "accept"
@@ -59,6 +63,15 @@ def run(settings: Settings, call: Call) -> int:
     remove_half_written(settings.output_dir / name for name in ("", "logs", "group"))
     clear_locks(claims)
     return code
+
+
+def _wait_for_others(settings: Settings, call: Call) -> None:
+    """In a job of a cluster, see that what other machines have just written is seen here too."""
+    if settings.dry_run or not was_sent_by_scheduler():
+        return
+    if unseen := not_seen_yet(settings.output_dir):
+        lacking = f"Results of {few_and_more([f'sub-{label}' for label in unseen], 3)} are not seen here yet"
+        appears(lambda: not not_seen_yet(settings.output_dir), lacking=lacking, say=call.console.say)
 
 
 def _question(settings: Settings, inputs: GroupInputs) -> Question:

@@ -120,12 +120,12 @@ def _labels(settings: Settings) -> tuple[list[str], list[str]]:
     root, named = settings.output_dir, settings.participants
     if not named:
         return participants_with_results(root), []
-    there = [label for label in named if has_results(root, label)]
+    there = {label: None for label in named if has_results(root, label)}
     without = [label for label in named if label not in there]
     known = {*participants_of(settings.bids_dir, *settings.bids_dir.glob("derivatives/*"))}
     if not there or not {*without} <= known:
         participants_with_results(root, without)  # raises: a slip of the pen, or nobody at all
-    return there, without
+    return list(there), without
 
 
 def source_of(run: Run) -> BidsFile:

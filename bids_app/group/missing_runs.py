@@ -75,7 +75,7 @@ def find_missing(
     UsageError
         If there is a list of those whose absence counts, and it cannot be used.
     """
-    query, only = settings.query(), _expected(settings)
+    query, only = settings.query(), dict.fromkeys(_expected(settings))
     expected, note = _runs_of_input(settings)
     gone = {stem: reason for stem, reason in expected.items() if stem not in there}
     failed = {stem: record for stem, record in records.items() if record is not None and record.status == "failed"}
@@ -97,7 +97,7 @@ def find_missing(
         and (label in of_nothing or tasks[label].kind in _TOLD)
     }
     gone |= {name: f"no results: {ending}" for name, ending in endings.items()}
-    return Missing(gone, tuple(of_nothing), len({*only} or with_results | {*of_nothing}), endings, note)
+    return Missing(gone, tuple(of_nothing), len(only or with_results | {*of_nothing}), endings, note)
 
 
 def _runs_of_input(settings: Settings) -> tuple[dict[str, str], str]:

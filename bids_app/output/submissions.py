@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..engine.job_endings import kind_of_ending
 
-__all__ = ["Ending", "QueuedJob", "Submission", "last_task_of", "read_labels", "submissions"]
+__all__ = ["Ending", "QueuedJob", "Submission", "last_task_of", "not_seen_yet", "read_labels", "submissions"]
 
 FOLDER = Path("logs", "jobs")
 """Where an output dataset keeps them, a folder for each time."""
@@ -23,6 +23,7 @@ _WORDS = {
     "node": "was lost with its node",
     "preemption": "had to give way to another job",
     "cancelled": "was cancelled",
+    "done": "ended well, but what it wrote is not here: removed, or not seen yet by this machine",
     "unknown": "ended without results",
     "never": "never started, or left no log",
 }
@@ -32,7 +33,7 @@ _WORDS = {
 class Ending:
     """How a task ended that left no results."""
 
-    kind: str  # memory, time, node, preemption, cancelled, unknown, never
+    kind: str  # as `kind_of_ending` gives it
     task: str  # as the scheduler calls it: 13_4
     log: Path
 
@@ -107,6 +108,13 @@ def last_task_of(output_dir: Path, labels: Collection[str]) -> dict[str, Ending]
             if label in labels and label not in endings:
                 endings[label] = submission.ending(array, task)
     return endings
+
+
+def not_seen_yet(output_dir: Path) -> list[str]:
+    """List the participants whose last task ended well, and of whom this machine sees no record."""
+    labels = {label for submission in submissions(output_dir) for label in submission.labels}
+    unseen = {label for label in labels if not any(output_dir.glob(f"sub-{label}/log/sub-*.json"))}
+    return sorted(label for label, ending in last_task_of(output_dir, unseen).items() if ending.kind == "done")
 
 
 def read_labels(path: Path) -> list[str]:

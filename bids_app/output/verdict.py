@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import traceback
@@ -138,10 +139,7 @@ class Call:
         except KeyboardInterrupt as stop:
             summary.interrupted = stop_text(stop)
         except Exception as error:
-            failure = f"unexpected {type(error).__name__}: {one_line(error)[:300]}"
-            with suppress(OSError):  # of a full disk, the line says it all
-                path = write_text(traceback.format_exc(), self.status.logs / f"crash-{os.getpid()}.txt")
-                failure += f" (details: {path})"
+            failure = self._surprise(error)
         if failure:
             summary.failed[subject] = failure
             say(f"{subject}: FAILED: {failure}")
@@ -151,6 +149,20 @@ class Call:
             say(f"{note}{text}")
         say(f"{verdict} Status: {trouble or self.status.summary}")
         return exit_code if not trouble else EXIT_FAILED
+
+    def _surprise(self, error: Exception) -> str:
+        """Say what nobody foresaw, and keep the details; of a full disk, the line says it all."""
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f"{error.filename}: " if error.filename else ""
+            return (
+                f"{where}the disk is full ({error.strerror}); make room for output and --work-dir; the same command "
+                "goes on: what is finished is kept."
+            )
+        failure = f"unexpected {type(error).__name__}: {one_line(error)[:300]}"
+        with suppress(OSError):
+            path = write_text(traceback.format_exc(), self.status.logs / f"crash-{os.getpid()}.txt")
+            failure += f" (details: {path})"
+        return failure
 
     def refuse(self, message: str, exit_code: int) -> None:
         """Write that the call ended before its work began: with this message, and without anything done."""

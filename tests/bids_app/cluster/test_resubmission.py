@@ -1,5 +1,7 @@
 """Later calls: who is sent again, what is said of lost tasks, and what they get then."""
 
+import re
+
 import pytest
 
 from scaae_nipype.bids_app.cluster.task_costs import needs_of_group, needs_of_participants, needs_of_training
@@ -7,6 +9,8 @@ from scaae_nipype.bids_app.inputs.find import find_inputs
 from scaae_nipype.bids_app.output.submissions import Submission, last_task_of, read_labels
 from scaae_nipype.bids_app.settings.asked import settings_of
 from scaae_nipype.bids_app.settings.command_line import parse
+
+SPACE = "space-MNI152NLin2009cAsym_res-2"
 
 # As Slurm 22.05 writes them into a task's log.
 TIME = "slurmstepd: error: *** JOB 14 ON node7 CANCELLED AT 2026-11-26T18:28:53 DUE TO TIME LIMIT ***\n"
@@ -40,6 +44,7 @@ def test_every_participant_has_the_task_that_the_arrays_say(study):
         (OOM, "memory", "was killed for want of memory"),
         (CANCELLED, "cancelled", "was cancelled"),
         (LOST, "node", "was lost with its node"),
+        ("All done: 1 run finished now. Status: x\n", "done", "ended well, but what it wrote is not here"),
         ("Something failed: 0 runs finished, 1 failed.\n", "unknown", "ended without results"),
     ],
 )
@@ -51,6 +56,15 @@ def test_the_end_of_a_log_says_what_became_of_a_task(study, log, kind, words):
     assert str(found["02"]).startswith(f"its task {words}")
     assert f"(task 14_2, log: {study.newest}/participants_14_2.log)" in str(found["02"])
     assert str(found["03"]) == "its task never started, or left no log (task 15_1)"
+
+
+def test_whose_task_ended_well_is_due_for_another_reason(study):
+    """A session that came later, an input that changed: nothing was lost."""
+    study.submit()
+    queued(study, t14_1="All done: 2 runs finished now. Status: x\n", t14_2=TIME)
+    said = study.submit()[1]
+    assert "sub-01:" not in said
+    assert "sub-02: its task ran out of time" in said
 
 
 def test_the_newest_task_counts(study):
@@ -125,6 +139,18 @@ def test_longer_runs_and_null_models_get_more(study, settings):
     nulls = needs_of_participants(settings("--surrogates", "99"), longer)
     assert nulls.minutes > more.minutes
     assert needs_of_group(settings(), 10_000).minutes > needs_of_group(settings(), 10).minutes
+
+
+def test_a_model_takes_the_time_of_the_runs_that_are_drawn_for_it(study):
+    """Of a thousand participants a hundred runs are prepared: the time is theirs."""
+    for stem in ("sub-01_task-rest_run-1", "sub-01_task-rest_run-2", "sub-02_task-rest", "sub-03_task-rest"):
+        study.tree.image(f"{stem}_{SPACE}_desc-preproc_bold.nii.gz", 2, n_volumes=20_000)
+    minutes = []
+    for drawn in ("1", "4"):
+        study.submit("--train-runs", drawn)
+        hours, minute = re.search(r"--time=(\d+):(\d\d):00", study.script("train.sh")).groups()
+        minutes.append(60 * int(hours) + int(minute))
+    assert minutes[0] < minutes[1]
 
 
 def test_gpus_are_asked_for_where_they_are_used(study, settings):

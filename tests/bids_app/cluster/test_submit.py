@@ -123,6 +123,7 @@ def test_queries_of_a_filter_file_are_kept_with_the_jobs(study, tmp_path):
         (["--clean-workdir"], "--clean-workdir has no effect in jobs: one would empty the work folder"),
         (["--reports-only"], "--reports-only has no effect in jobs"),
         (["--participant-label", "99"], "--participant-label 99: no such participant"),
+        (["--image", "scaae.sif"], "--image scaae.sif: there is no such file; give a .sif file that all nodes see"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_64(study, options, words):

@@ -1,5 +1,6 @@
 """Two jobs on one thing: one works, the other waits, and the dead hold nothing."""
 
+import errno
 import multiprocessing
 import os
 import time
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scaae_nipype.bids_app.engine.locks import Lock
+from scaae_nipype.bids_app.engine.locks import LEASE_SECONDS, Lock
 from scaae_nipype.bids_app.job.model_store import ModelStore
-from scaae_nipype.errors import ModelError
+from scaae_nipype.errors import ModelError, ScaaeError
 from scaae_nipype.grid import load_grid
 
 FORK = multiprocessing.get_context("fork")
@@ -109,19 +110,50 @@ def test_the_lock_of_a_living_process_is_not(tmp_path):
     assert lock.try_acquire()
 
 
-def test_a_lock_from_another_machine_that_gives_no_sign_of_life_is_taken_over(tmp_path):
-    path = tmp_path / "it.lock"
-    first = Lock(path, "it", lease_seconds=4)
+def write_lock_of_another_machine(path, lease_seconds=LEASE_SECONDS):
+    first = Lock(path, "it", lease_seconds=lease_seconds)
     assert first.try_acquire()
     elsewhere = path.read_text()
     first.release()
     lines = [f"host=elsewhere-{line}" if line.startswith("host=") else line for line in elsewhere.splitlines()]
     path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_lock_from_another_machine_that_gives_no_sign_of_life_is_taken_over(tmp_path):
+    path = tmp_path / "it.lock"
+    write_lock_of_another_machine(path, lease_seconds=4)
     waiting, said = Lock(path, "it", lease_seconds=4), []
     assert not waiting.try_acquire()
     waiting.acquire(said.append)
     assert "elsewhere-" in said[0]
     assert waiting.owner.startswith(f"process {os.getpid()} on ") and "elsewhere-" not in waiting.owner
+
+
+@pytest.mark.parametrize(("age", "is_free"), [(LEASE_SECONDS + 60, True), (LEASE_SECONDS - 60, False)])
+def test_a_lock_from_another_machine_is_free_at_once_if_its_time_is_over_long_since(tmp_path, age, is_free):
+    """A node went down in the night: its participant's next task need not watch the lock for three minutes first."""
+    path = tmp_path / "logs" / ".claims" / "sub-01.lock"
+    write_lock_of_another_machine(path)
+    then = time.time() - age
+    os.utime(path, (then, then))
+    lock = Lock(path, "sub-01")
+    assert lock.try_acquire() is is_free
+    assert ("elsewhere-" in lock.owner) is not is_free
+    lock.release()
+    assert not list(path.parent.glob(".time-*"))
+
+
+def test_an_old_lock_of_a_living_process_here_is_not_free(tmp_path):
+    """A machine that was suspended wakes up: its processes live, and go on."""
+    path, taken, released = tmp_path / "it.lock", FORK.Event(), FORK.Event()
+    job = FORK.Process(target=take_and_stay, args=(str(path), taken, released))
+    job.start()
+    assert taken.wait(30)
+    then = time.time() - 10 * LEASE_SECONDS
+    os.utime(path, (then, then))
+    assert not Lock(path, "it").try_acquire()
+    released.set()
+    job.join()
 
 
 def test_a_damaged_model_is_named_or_replaced(tmp_path):
@@ -142,3 +174,12 @@ def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path):
         store.get(lambda: tmp_path / "nowhere", replacing="old")
     assert store.find().checksum == "old"
     assert not list(store.folder.parent.glob(".writing-*"))
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("filelock._marker.write_all", full)
+    with pytest.raises(ScaaeError, match=r"\.claims: no lock can be written for sub-01 \(No space left on device\)\."):
+        Lock(tmp_path / ".claims" / "sub-01.lock", "sub-01").acquire()

@@ -2,10 +2,12 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from scaae_nipype.bids_app.engine import late_files
 from scaae_nipype.bids_app.output.records import RunRecord
 
 sys.path.append(str(Path(__file__).parent))
@@ -110,3 +112,30 @@ def test_a_list_that_cannot_be_used_is_one_line_and_64(folders, group, tmp_path,
     assert code == 64
     assert words in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.fixture
+def unseen(folders, expected, monkeypatch):
+    """Of the last participant there is a task that ended well, and nothing else on this machine."""
+    (expected.parent / "participants_14_4.log").write_text("sub-04: report written\nAll done: 1 run finished now.\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "15")
+    return expected
+
+
+def test_results_that_this_machine_sees_late_are_waited_for(folders, group, unseen):
+    writer = threading.Timer(1.0, write_run, [folders[1], "04"])
+    writer.start()
+    said = group("--expected", str(unseen))[1]
+    writer.join()
+    assert "Results of sub-04 are not seen here yet; looked for again for 65 s" in said
+    assert "Group of 3 participants" in said
+    assert "sub-04: " not in said
+
+
+def test_results_that_never_appear_are_waited_for_once_and_named(folders, group, unseen, monkeypatch):
+    monkeypatch.setattr(late_files, "LONGEST", 0.2)
+    said = group("--expected", str(unseen))[1]
+    assert said.count("not seen here yet;") == 1
+    assert "sub-04: no results: its task ended well, but what it wrote is not here: removed, or not seen yet" in said
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert "not seen here yet;" not in group("--expected", str(unseen))[1]

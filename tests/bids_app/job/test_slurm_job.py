@@ -1,4 +1,4 @@
-"""The batch script of docs/usage.md on a real Slurm: warned while it trains, queued again, and completed."""
+"""The batch script of docs/clusters.md on a real Slurm: warned while it trains, queued again, and completed."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from scaae_nipype.bids_app.simulate_cli import main as simulate
 
 pytestmark = pytest.mark.slow
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "usage.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "clusters.md"
 
 
 def documented_script(program: Path, folder: Path, name: str) -> str:

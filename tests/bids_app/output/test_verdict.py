@@ -163,3 +163,12 @@ def test_a_status_that_cannot_be_written_is_said_and_counts_as_a_failure(tmp_pat
 
     assert carry_out(tmp_path, Summary(finished={STEM}), fill) == 1
     assert "All done: 1 run finished now. Status: could not be written (" in capsys.readouterr().out
+
+
+def test_a_disk_that_fills_up_is_one_line_that_says_what_to_do(tmp_path, capsys):
+    def fill():
+        Path("/dev/full").write_text("x")
+
+    assert carry_out(tmp_path, Summary(finished={STEM}), fill) == 1
+    assert "all: FAILED: the disk is full (No space left on device); make room for output" in capsys.readouterr().out
+    assert not list((tmp_path / "logs").glob("crash-*"))
