@@ -122,8 +122,8 @@ def _one(cost: _Costs) -> str:
     seconds, megabytes, work = _seconds(cost, usual), _megabytes(cost, usual), usual * cost.work
     return (
         f"A participant with one run of {usual} volumes: {cost.run[1]:.2f} × {usual} + {cost.run[0]:.0f} = "
-        f"{seconds:.0f} s of processor, {megabytes:.0f} MB of output in {cost.files} files; the work folder holds at most "
-        f"{work:.0f} MB of each run that is under way, and a fifth of that of each that waits for its turn "
+        f"{seconds:.0f} s of processor, {megabytes:.0f} MB of output in {cost.files} files; the work folder holds at "
+        f"most {work:.0f} MB of each run that is under way, and a fifth of that of each that waits for its turn "
         f"(4 per processor). UK Biobank: one run of {long} volumes, {_seconds(cost, long):.0f} s, "
         f"{_megabytes(cost, long):.0f} MB."
     )
