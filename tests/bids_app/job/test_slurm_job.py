@@ -19,7 +19,7 @@ def documented_script(program: Path, folder: Path, name: str) -> str:
     script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", DOCS.read_text(), re.DOTALL)[1]
     ours = {
         "scaae-bids /data /out": f"{program} {folder}/data {folder}/{name}",
-        "--preset autoencoder": "--preset tiny --train-volumes 400 --precision fp32 --omp-nthreads 1",
+        "--preset autoencoder": "--preset tiny --train-volumes 200 --precision fp32 --omp-nthreads 1",
         "/scratch/work": f"{folder}/work-{name}",
         "--time=4:00:00": "--time=30",
         "--mem=4G": "--mem=2500M",
@@ -44,7 +44,7 @@ def test_the_documented_job_is_warned_queued_again_and_completes(cluster, scaae_
     cluster.warn(job)
     cluster.wait_for("the job to be back in the queue", lambda: cluster.state(job) == "PENDING")
     (checkpoint,) = tmp_path.glob("work-requeued/**/checkpoints/step=*.ckpt")
-    assert 0 < int(checkpoint.stem.split("=")[1]) < 50, "the training was over before it was warned"
+    assert 0 < int(checkpoint.stem.split("=")[1]) < 25, "the training was over before it was warned"
     cluster.start_again(job)
     cluster.see_through(job, log)
     said = log.read_text()
