@@ -143,10 +143,11 @@ def _simulated_run(n_volumes: int):
 def whole_run(method: str, n_volumes: int = 148) -> dict:
     """Turn one prepared run on the 4 mm grid into networks: SCAAE, CanICA or dictionary learning, 20 components."""
     grid, data = _simulated_run(n_volumes)
-    if method.startswith("scaae"):
+    if method == "scaae":
         from scaae_nipype.model import extract_networks
+        from scaae_nipype.options import Training
 
-        model = _model("contextual", method.partition("-")[2])
+        model = _model(Training.preset, "fp32")
         seconds = median_seconds(lambda: extract_networks(model, data), 1)
     else:
         from nilearn.decomposition import CanICA, DictLearning
@@ -210,11 +211,10 @@ def prepare_nilearn(path: str) -> dict:
 
 def prepare_and_extract(path: str) -> dict:
     """Prepare a run and extract its networks, files in and files out, as the two nodes do it one after the other."""
-    from benchmarks.machine import fast_precision
     from scaae_nipype.grid import load_grid
     from scaae_nipype.model import save_model
     from scaae_nipype.model.extraction.extract_run import extract_run
-    from scaae_nipype.options import Preparation
+    from scaae_nipype.options import Preparation, Training
     from scaae_nipype.preparation import prepare_run
     from scaae_nipype.preparation.prepared import write_prepared
 
@@ -226,7 +226,7 @@ def prepare_and_extract(path: str) -> dict:
         files = write_prepared(run, folder)
         del run
         prepared = time.perf_counter() - started
-        model = save_model(_model("contextual", fast_precision()), Path(folder) / "model")
+        model = save_model(_model(Training.preset, "fp32"), Path(folder) / "model")
         extract_run(files.out_file, files.out_mask, files.out_samples, model, out_dir=folder)
         return {"seconds": time.perf_counter() - started, "seconds_to_prepare": prepared}
 

@@ -1,5 +1,7 @@
 """The contextual network: fused and plain paths, what its branches mark, and how it is fitted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from scaae_nipype.model.extraction.selftest import compare_paths
 from scaae_nipype.model.training.start import load_start
 from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
+
+WANTED = Training(preset="contextual", precision="fp32")
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_context_and_surroundings_are_what_they_are_called(network, volumes, gri
 
 @pytest.fixture
 def trained(cache_files, grid, tmp_path):
-    return train_on_caches(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "work")[0]
+    return train_on_caches(cache_files, grid, training=WANTED, work_dir=tmp_path / "work")[0]
 
 
 def test_training_fits_the_context_and_takes_the_shipped_attention(trained, cache_files, grid, tmp_path):
@@ -84,7 +88,7 @@ def test_training_fits_the_context_and_takes_the_shipped_attention(trained, cach
     assert [branch["Marks"] for branch in card["Branches"]] == ["above the mean", "below the mean"]
     assert [branch["Sign"] for branch in card["Branches"]] == [1, 1]
     assert not list((tmp_path / "work").glob("checkpoints/*"))
-    again, _ = train_on_caches(cache_files, grid, training=Training(precision="fp32"), work_dir=tmp_path / "again")
+    again, _ = train_on_caches(cache_files, grid, training=WANTED, work_dir=tmp_path / "again")
     assert torch.equal(again.network.context.encode, trained.network.context.encode)
 
 
@@ -104,4 +108,4 @@ def test_other_voxel_sizes_are_noted_in_the_card(trained, grid):
 
 def test_showing_volumes_to_what_is_fitted_is_refused(cache_files, grid, tmp_path):
     with pytest.raises(UsageError, match="`train_volumes` has no effect with `preset` contextual"):
-        train_on_caches(cache_files, grid, training=Training(train_volumes=80), work_dir=tmp_path)
+        train_on_caches(cache_files, grid, training=replace(WANTED, train_volumes=80), work_dir=tmp_path)
