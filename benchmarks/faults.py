@@ -1,9 +1,9 @@
 """Kill calls at chosen and at random moments, take their workers, disk, clock and readers away, and compare the ends.
 
-``python -m benchmarks.faults [FOLDER] [--chains N] [--seed S]`` makes a reference that nobody disturbs, then datasets
-that are disturbed again and again and begun again each time. In the end each has to be what the reference is: images,
-tables, sidecars, model, dataset files, reports but for times. It prints how many faults there were, and exits with 1 if
-any dataset differs.
+``python -m benchmarks.faults [FOLDER] [--chains N] [--seed S] [--only WHAT …]`` makes a reference that nobody
+disturbs, then datasets that are disturbed again and again and begun again each time. In the end each has to be what the
+reference is: images, tables, sidecars, model, dataset files, reports but for times. It prints how many faults there
+were, and exits with 1 if any dataset differs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ __all__ = ["Study", "main"]
 
 OPTIONS = ("--preset", "tiny", "--train-volumes", "16", "--precision", "fp32", "--baselines", "none", "--mem", "4G")
 OPTIONS += ("--omp-nthreads", "1", "--device", "cpu")
+CHAINS = ("participant-level", "group-level", "random-times")
+SCENARIOS = ("dead-worker", "dead-parent", "full-disk", "two-jobs", "clock-set-back", "broken-pipe", "control-c-twice")
 MOST_CALLS = 40
 """Of one chain; after so many it is undisturbed."""
 
@@ -162,23 +164,31 @@ class Study:
             self.faults[what] += 1
         job.wait()
 
+    def hit_at_work(
+        self, job: subprocess.Popen[bytes], hit: Callable[[subprocess.Popen[bytes]], object], what: str
+    ) -> None:
+        """Hit a call that has workers as soon as it has; it has not ended by then."""
+        while job.poll() is None and not workers_of(job.pid):
+            time.sleep(0.1)
+        if job.poll() is not None:
+            raise RuntimeError(f"{what}: the call ended with {job.returncode} before it was hit")
+        hit(job)
+        self.faults[what] += 1
+        job.wait()
+
     def dead_worker(self, name: str) -> None:
         """Kill a worker of a call."""
-        job = self.start(name, nprocs=2)
-        while job.poll() is None and not (workers := workers_of(job.pid)):
-            time.sleep(0.1)
-        if job.poll() is None:
-            os.kill(self.chance.choice(workers), signal.SIGKILL)
-            self.faults["dead worker"] += 1
-        job.wait()
+
+        def kill_one(job: subprocess.Popen[bytes]) -> None:
+            os.kill(self.chance.choice(workers_of(job.pid)), signal.SIGKILL)
+
+        self.hit_at_work(self.start(name, nprocs=2), kill_one, "dead worker")
         self.end(name)
 
     def dead_parent(self, name: str) -> None:
         """Kill the main process of a call that has workers; none of them may be left."""
         job = self.start(name, nprocs=2)
-        while job.poll() is None and not workers_of(job.pid):
-            time.sleep(0.1)
-        self.hit_after(job, lambda job: job.kill(), "dead parent")
+        self.hit_at_work(job, lambda job: job.kill(), "dead parent")
         deadline = time.monotonic() + 60
         while members_of(job.pid) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -230,7 +240,7 @@ class Study:
                 time.sleep(pause)
 
         signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background would ignore it
-        self.hit_after(self.start(name, nprocs=2), twice, "Ctrl-C twice")
+        self.hit_at_work(self.start(name, nprocs=2), twice, "Ctrl-C twice")
         self.end(name)
 
 
@@ -259,21 +269,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, nargs="?", help="new folder, kept; without it, a temporary one")
     parser.add_argument("--chains", type=int, default=6, help="datasets that are killed until they are done")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only-chains", action="store_true", help="no other faults")
+    parser.add_argument(
+        "--only", nargs="+", choices=[*CHAINS, *SCENARIOS], default=[*CHAINS, *SCENARIOS], help="default: all of these"
+    )
     options = parser.parse_args(arguments)
     with TemporaryDirectory(prefix="scaae-faults-") as scratch:
         study = Study((options.folder or Path(scratch)).absolute(), options.seed)
         study.folder.mkdir(parents=True, exist_ok=True)
         study.prepare()
         print(f"Undisturbed: {study.seconds:.0f} s, files moved into place: {study.moments}", flush=True)
-        for number in range(options.chains):
+        for number in range(options.chains if "participant-level" in options.only else 0):
             study.chain(f"chain-{number}")
-        if options.chains and not options.only_chains:
+        if "group-level" in options.only:
             study.chain("group-level", "group")
+        if "random-times" in options.only:
             study.at_random_times("random-times", 12)
-            for fault in ("dead_worker", "dead_parent", "full_disk", "two_jobs", "clock_set_back", "broken_pipe"):
-                getattr(study, fault)(fault.replace("_", "-"))
-            study.control_c_twice("control-c-twice")
+        for fault in SCENARIOS:
+            if fault in options.only:
+                getattr(study, fault.replace("-", "_"))(fault)
     for what, times in sorted(study.faults.items()):
         print(f"{times:4d}  {what}")
     kills = sum(times for what, times in study.faults.items() if what.startswith("SIG"))

@@ -9,7 +9,7 @@ from benchmarks.faults import Study, main
 
 @pytest.mark.slow
 def test_calls_that_are_killed_again_and_again_end_as_the_reference(tmp_path, capfd):
-    assert main([str(tmp_path / "study"), "--chains", "1", "--only-chains"]) == 0
+    assert main([str(tmp_path / "study"), "--chains", "1", "--only", "participant-level"]) == 0
     said = capfd.readouterr().out
     kills = re.search(r"^(\d+) kills, 0 other faults; 1 of 1 datasets as the reference$", said, re.MULTILINE)
     assert kills and int(kills[1]) > 0, said
