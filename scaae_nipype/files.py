@@ -9,13 +9,14 @@ import math
 import os
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .opening import PathLike, decoded, parse_json, read_bytes
+from .opening import PathLike, check_columns, decoded, parse_json, read_bytes
 from .words import one_line
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PathLike",
+    "as_numbers",
+    "parse_table",
     "read_json",
     "read_table",
     "read_text",
@@ -187,10 +190,55 @@ def read_table(path: PathLike) -> pd.DataFrame:
     InputError
         If the file is missing or cannot be parsed.
     """
+    return parse_table(read_text(path), path, na_values=["n/a", ""])
+
+
+def parse_table(text: str, path: PathLike, *, separator: str = "\t", **how: Any) -> pd.DataFrame:
+    """Take a table apart; rows may end in separators with nothing between them.
+
+    Parameters
+    ----------
+    text : str
+    path : path
+        Its file, for messages.
+    separator : str
+    **how
+        For `pandas.read_csv`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be parsed, has more columns than any table, or a row has more cells than the header has names
+        (pandas would take the first of them for names of rows, and move all others by one column).
+    """
     import pandas as pd
 
-    text = read_text(path)
+    check_columns(text, path, separator)
     try:
-        return pd.read_csv(io.StringIO(text), sep="\t", na_values=["n/a", ""], keep_default_na=False)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", pd.errors.ParserWarning)
+            table = pd.read_csv(io.StringIO(text), sep=separator, keep_default_na=False, index_col=False, **how)
     except (ValueError, OverflowError) as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path}: is not a tab-separated table ({one_line(error)[:300]}).") from error
+    if said and any(
+        cell.strip() for line in text.splitlines()[1:] for cell in line.split(separator)[len(table.columns) :]
+    ):
+        raise InputError(f"{path}: its rows have more cells than its header has names; correct the header.")
+    return table
+
+
+def as_numbers(column: pd.Series) -> pd.Series:
+    """Give a column of a table as numbers, NaN where a cell holds none; those that no float holds are infinite."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # a whole number of hundreds of digits
+        return pd.to_numeric(column.map(_number), errors="coerce")
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return math.nan

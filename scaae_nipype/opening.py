@@ -17,12 +17,24 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["LARGEST_TEXT", "PathLike", "decoded", "open_regular", "parse_json", "read_bytes", "refuse_odd_file"]
+__all__ = [
+    "LARGEST_TEXT",
+    "PathLike",
+    "check_columns",
+    "decoded",
+    "open_regular",
+    "parse_json",
+    "read_bytes",
+    "refuse_odd_file",
+]
 
 PathLike = str | os.PathLike[str]
 
 LARGEST_TEXT = 512 * 2**20
 """Bytes of the largest text that is read whole. The confounds of 10,000 volumes in 1,000 columns have 200 MB."""
+
+MOST_COLUMNS = 10_000
+"""Columns of the widest table that is read: confounds have a few hundred, and each column costs time."""
 
 DEEPEST = 100
 """Brackets within brackets that JSON may have: what walks through it later does so recursively."""
@@ -115,6 +127,20 @@ def decoded(content: bytes, path: PathLike, *, fallback: str | None = None) -> s
         raise InputError(f"{path}: line {line} is not in UTF-8 (perhaps Latin-1); save it as UTF-8.") from error
 
 
+def check_columns(text: str, path: PathLike, separator: str = "\t") -> None:
+    """See that the header of a table names no more columns than any table has.
+
+    Raises
+    ------
+    InputError
+    """
+    n_columns = text.partition("\n")[0].count(separator) + 1
+    if n_columns > MOST_COLUMNS:
+        raise InputError(
+            f"{path}: has {n_columns} columns, and no such table has more than {MOST_COLUMNS}; is it the right one?"
+        )
+
+
 def parse_json(text: str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     r"""Read JSON that anybody may have written.
 
@@ -174,4 +200,7 @@ def _whole_characters(value: Any) -> Any:
 
 
 def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 2**20:.0f} MiB" if n_bytes >= 2**20 else f"{n_bytes} bytes"
+    for unit, size in (("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.0f} {unit}"
+    return f"{n_bytes} bytes"

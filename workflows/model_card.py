@@ -20,7 +20,7 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     training = card.get("Training", {})
     known = isinstance(training.get("Runs"), list) and "VolumesSeen" in training
     if "Context" in card and card.get("Preset") == POINTWISE_PRESET:
-        seen = f" of {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
+        seen = f" of {card['Context'].get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
             f"The network is attention {about}, the same at every voxel, over views of each volume: itself, smoothed, "
             f"and projected on principal components and non-negative parts{seen}. The attention had been trained on "
@@ -29,7 +29,7 @@ def training_sentence(card: Mapping[str, Any]) -> str:
             "Branch 1 marks what is above the mean of a voxel over the run, branch 2 what is below."
         )
     if "Context" in card:
-        fitted = f" on {card['Context']['Volumes']} volumes of {len(training['Runs'])} run(s)" if known else ""
+        fitted = f" on {card['Context'].get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
             f"The network is spatial and channel-wise attention {about} on each volume and its context. The attention "
             "had been trained on simulated volumes and came with the software (PyTorch, @pytorch); the context was "

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from ..files import read_json
-from ..model.folder import CARD, MASK, check_model_folder
+from ..model.folder import MASK, check_model_folder, read_card
 from ..options import Evaluation, Nulls, Preparation
 from .connections import PLANTED, PREPARED_RUN, begin, into, out_of
 from .model_card import training_sentence
@@ -83,7 +82,7 @@ def init_scaae_wf(
         save_signed=save_signed,
         resources=resources,
     )
-    networks.__desc__ = f"{training_sentence(read_json(Path(model_dir) / CARD))} {networks.__desc__}"
+    networks.__desc__ = f"{training_sentence(read_card(model_dir))} {networks.__desc__}"
     networks.inputs.inputnode.model_dir = model_dir
     networks.inputs.inputnode.grid_mask = grid_mask
     fields = ["in_file", "in_mask", "confounds_file", "confounds_metadata", "repetition_time"]

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import UsageError
 from ...opening import parse_json
 from ...words import did_you_mean, one_line, shown
-from ..user_text import compose_yaml, read_user_file
+from ..user_text import load_yaml, read_user_file
 
 __all__ = ["BATCH", "LOCAL", "PACKAGES", "PluginFile", "read_plugin_file"]
 
@@ -39,6 +39,7 @@ _WANTED = "must hold `plugin: NAME`, perhaps `plugin_args:`"
 _SCHEDULERS = ("tsort", "mem_thread")
 
 _NUMBERS = {"n_procs": int, "memory_gb": float, "maxtasksperchild": int, "max_jobs": int}
+_TEXTS = ("sbatch_args", "qsub_args", "bsub_args", "oarsub_args", "template", "jobid_re")
 _SWITCHES = ("raise_insufficient", "non_daemon", "dont_resubmit_completed_jobs")
 
 
@@ -86,20 +87,13 @@ def _content(path: Path) -> dict[str, Any]:
 
     text = read_user_file(path)
     try:
-        content = parse_json(text) if path.suffix.lower() == ".json" else _yaml(text)
-    except (ValueError, yaml.YAMLError) as error:
+        content = parse_json(text) if path.suffix.lower() == ".json" else load_yaml(text, yaml.SafeLoader)
+    except ValueError as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "YAML"
         raise UsageError(f"{_WANTED} (it is not valid {kind}: {one_line(error)[:300]}).") from error
     if not isinstance(content, dict):
         raise UsageError(f"{_WANTED}.")
     return content
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    compose_yaml(text, yaml.SafeLoader)
-    return yaml.safe_load(text)
 
 
 def _check_name(name: str) -> None:
@@ -116,6 +110,8 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
             if not number or value <= 0 or (_NUMBERS[name] is int and value != int(value)):
                 what = "whole number" if _NUMBERS[name] is int else "number"
                 raise UsageError(f"plugin_args: {name} must be a {what} above 0, not {shown(value)}.")
+        elif name in _TEXTS and not isinstance(value, str):
+            raise UsageError(f"plugin_args: {name} must be text, not {shown(value)}.")
         elif name in _SWITCHES and not isinstance(value, bool):
             raise UsageError(f"plugin_args: {name} must be true or false, not {shown(value)}.")
         elif name == "n_gpu_procs" and (type(value) is not int or value < 0):

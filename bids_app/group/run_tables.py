@@ -14,6 +14,7 @@ from ...derivatives.reading import Run, is_inverted
 from ...errors import InputError
 from ...evaluation.group.group_tables import GroupData
 from ...evaluation.group.prediction import CodeSummary, summarise_code
+from ...files import as_numbers
 from ...maps import BRANCHES
 
 __all__ = ["RunTables"]
@@ -55,7 +56,7 @@ class RunTables:
         transitions = _optional(run, "transitions", ["method", "from", "to", "count"])
         if run.repetition_time is None:
             raise InputError("no sidecar knows its repetition time; do the run again.")
-        displacement = pd.to_numeric(samples.get("framewise_displacement", pd.Series(dtype=float)), errors="coerce")
+        displacement = as_numbers(samples.get("framewise_displacement", pd.Series(dtype=float)))
         self.runs.append(
             {
                 "run": run.stem,

@@ -46,7 +46,7 @@ def same_label(key: str, one: str | None, other: str | None) -> bool:
     """
     if one == other or one is None or other is None:
         return one == other
-    return key in NUMBERED and one.isdecimal() and other.isdecimal() and int(one) == int(other)
+    return key in NUMBERED and one.isdecimal() and other.isdecimal() and one.lstrip("0") == other.lstrip("0")
 
 
 @dataclass(frozen=True)

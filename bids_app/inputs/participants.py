@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InputError
-from ...files import read_text
+from ...files import parse_table, read_text
 from ...words import few_and_more
 
 __all__ = ["ParticipantsTable", "first_table", "read_participants", "similar_files"]
@@ -134,17 +133,12 @@ def _parsed(text: str, path: Path, notes: list[str]) -> pd.DataFrame:
     separator = next((sign for sign in "\t;," if sign in header), "\t")
     if separator != "\t":
         notes.append(f"{path} is separated by '{separator}' instead of tabs; it was read so.")
-    try:
-        rows = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except ValueError as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: is not a tab-separated table ({str(error).strip()}).") from error
+    rows = parse_table(text, path, separator=separator, dtype=str, skipinitialspace=True)
     rows.columns = rows.columns.str.strip()
     if ID not in rows:
         column = _column_of_participants([str(name) for name in rows.columns], path)
         notes.append(f"{path} has a column '{column}' instead of {ID}; it was taken for it.")
         rows = rows.rename(columns={column: ID})
-    if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(f"{path}: its rows have more cells than its header has names; correct the header.")
     return rows[rows[ID].str.strip() != ""].reset_index(drop=True)
 
 
@@ -194,4 +188,4 @@ def _plain(label: str) -> str:
     label = re.sub(r"^(sub(ject)?[-_ ]?)+", "", label.lower())
     label = re.sub(r"^(\d+)\.0+$", r"\1", label)
     label = re.sub(r"[^0-9a-z]", "", label)
-    return str(int(label)) if label.isdecimal() else label
+    return label.lstrip("0") or "0" if label.isdecimal() else label

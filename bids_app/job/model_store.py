@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import ModelError
 from ...files import read_json, replacing_folder, write_json
 from ...grid import AFFINE, SHAPE
-from ...model.folder import lacking
+from ...model.folder import lacking, read_card
 from ..engine.locks import Lock
 from ..settings.configuration import configuration_hash, maps_of, model_checksum
 from ..settings.settings import Settings
@@ -75,7 +75,7 @@ class ModelStore:
         if not (self.folder / "card.json").is_file():
             return None
         try:
-            found = StoredModel(self.folder, model_checksum(self.folder), read_json(self.folder / "card.json"))
+            found = StoredModel(self.folder, model_checksum(self.folder), read_card(self.folder))
         except ModelError as error:
             if self.may_be_damaged:
                 return None

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...files import read_json
-from ...model.folder import lacking
+from ...model.folder import lacking, read_card
 from ...workflows import init_networks_wf, init_prepare_run_wf
 from ...workflows.model_card import training_sentence
 from ..inputs.plan import RunInput
@@ -24,7 +23,7 @@ def write_boilerplate(settings: Settings, runs: Iterable[RunInput], model_dir: P
     already, the text tells what it was trained on.
     """
     runs = list(runs)
-    card = _planned_card(settings) if model_dir is None else read_json(model_dir / "card.json")
+    card = _planned_card(settings) if model_dir is None else read_card(model_dir)
     kinds = dict.fromkeys(run.denoised for run in runs)
     paragraphs = ["".join(dict.fromkeys(_preparation(settings, denoised=denoised) for denoised in kinds))]
     paragraphs.append(training_sentence(card))

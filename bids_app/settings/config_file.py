@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from ...opening import parse_json
+from ...opening import DEEPEST, parse_json
 from ...words import one_line
-from ..user_text import compose_yaml, read_user_file
+from ..user_text import compose_yaml, load_yaml, read_user_file
 from .parsing import Parser
 
 __all__ = ["ConfigFile", "read_config_file"]
@@ -100,7 +101,7 @@ def _typed(option: str, value: Any, action: argparse.Action) -> list[str]:
         if word.lower() in {"true", "false"}:
             raise UsageError(f"{name} takes a value, not {word}; leave the line out for its default.")
         return [option, word]
-    if isinstance(action, argparse._CountAction) and word.isdigit():
+    if isinstance(action, argparse._CountAction) and word.isdecimal() and len(word) == 1:
         return [option] * int(word)
     if word.lower() not in _YES | _NO:
         raise UsageError(f"{name} is a switch: give true or false, not {word}.")
@@ -157,16 +158,12 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
         if kind == ".json":
             content = parse_json(text, pairs=_once_each)
         elif kind == ".toml":
-            content = tomllib.loads(text)
+            content = _toml(text)
         else:
             content = _yaml(text)
-    except UsageError:
-        raise
     except ValueError as error:
         name = {".toml": "TOML", ".json": "JSON"}.get(kind, "YAML")
         raise UsageError(f"is not valid {name} ({one_line(error)[:300]}).") from error
-    except Exception as error:  # yaml's errors share no base with the standard ones
-        raise UsageError(f"is not valid YAML ({one_line(error)[:300]}).") from error
     if not isinstance(content, dict):
         raise UsageError("holds no options; write one per line, for example `nprocs: 2`.")
     return content
@@ -175,15 +172,28 @@ def _mapping(text: str, path: Path) -> dict[str, Any]:
 def _yaml(text: str) -> Any:
     import yaml
 
-    tree = compose_yaml(text, yaml.BaseLoader)
+    try:
+        tree = compose_yaml(text, yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
     if isinstance(tree, yaml.MappingNode):
         _once_each([(str(key.value), None) for key, _ in tree.value])
-    return yaml.load(text, Loader=yaml.BaseLoader)  # keeps 01 a label; builds text, lists and mappings only
+    return load_yaml(text, yaml.BaseLoader, tree)  # keeps 01 a label; builds text, lists and mappings only
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Read TOML; the parser's time grows with the square of the dots in a name, and it follows every bracket."""
+    outside_quotes = (re.sub(r"\"[^\"]*\"|'[^']*'|#.*", "", line) for line in text.splitlines())
+    if any(line.count(".") > DEEPEST for line in outside_quotes):
+        raise ValueError(f"a name has more than {DEEPEST} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"its brackets are nested more than {DEEPEST} deep") from error
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     if twice:
         raise UsageError(f"has {twice[0]} twice; leave one out.")
     return dict(pairs)

@@ -11,6 +11,7 @@ from typing import Any
 from ..._version import __version__
 from ...errors import InputError, ModelError, UsageError
 from ...files import read_json, write_json
+from ...model.folder import read_card
 from ...opening import open_regular
 from ...options import BASELINES, USUAL_SURROGATES
 from ...preparation.strategies import choose_strategy
@@ -221,9 +222,7 @@ def model_checksum(folder: Path) -> str:
         If there is no readable card with a checksum.
     """
     try:
-        return str(read_json(folder / "card.json")["WeightsSHA256"])
-    except InputError as error:
-        raise ModelError(f"{folder}: is not a model folder ({error})") from error
+        return str(read_card(folder)["WeightsSHA256"])
     except KeyError:
         raise ModelError(f"{folder}: its card has no WeightsSHA256; take an undamaged copy of the model.") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import PathLike, read_table, write_json, write_table
+from ..files import PathLike, as_numbers, read_table, write_json, write_table
 from ..words import few_and_more
 
 __all__ = [
@@ -77,19 +77,24 @@ def read_events(path: PathLike) -> pd.DataFrame:
         raise InputError(f"{path}: has no column 'onset'; its columns are {few_and_more(table.columns, 10)}.")
     found = pd.DataFrame(
         {
-            "onset": pd.to_numeric(table["onset"], errors="coerce"),
-            "duration": pd.to_numeric(table["duration"], errors="coerce").fillna(0) if "duration" in table else 0.0,
+            "onset": as_numbers(table["onset"]),
+            "duration": as_numbers(table["duration"]) if "duration" in table else 0.0,
             "condition": table.get("trial_type", "event"),
         }
     )
-    found = found.dropna(subset=["onset", "condition"]).reset_index(drop=True)
+    found = found.replace([np.inf, -np.inf], np.nan).dropna(subset=["onset", "condition"]).reset_index(drop=True)
     if found.empty:
         raise InputError(f"{path}: holds no event with an onset.")
-    return found.assign(condition=found["condition"].astype(str))
+    return found.assign(duration=found["duration"].fillna(0), condition=found["condition"].astype(str))
 
 
 def condition_regressors(
-    events: pd.DataFrame, n_volumes: int, repetition_time: float, start_time: float = 0.0
+    events: pd.DataFrame,
+    n_volumes: int,
+    repetition_time: float,
+    start_time: float = 0.0,
+    *,
+    most: int | None = None,
 ) -> pd.DataFrame:
     """Predict the BOLD response to each condition: its events, convolved with SPM's haemodynamic response.
 
@@ -102,6 +107,8 @@ def condition_regressors(
         In s.
     start_time : float
         When in the repetition time a volume counts as taken, in s (``StartTime`` of a BIDS sidecar).
+    most : int, optional
+        Of the conditions; by default all of them.
 
     Returns
     -------
@@ -116,9 +123,9 @@ def condition_regressors(
     from nilearn.glm.first_level import compute_regressor
 
     times = start_time + repetition_time * np.arange(n_volumes)
-    inside = events[(events["onset"] < times[-1]) & (events["onset"] + events["duration"] >= 0)]
+    inside = _inside(events, times[-1])
     predicted = {}
-    for condition in inside["condition"].value_counts(sort=True).index:
+    for condition in inside["condition"].value_counts(sort=True).index[:most]:
         own = inside[inside["condition"] == condition]
         blocks = np.array([own["onset"], own["duration"], np.ones(len(own))], dtype=float)
         with warnings.catch_warnings():
@@ -126,6 +133,11 @@ def condition_regressors(
             regressor, _ = compute_regressor(blocks, "spm", times)
         predicted[condition] = regressor[:, 0]
     return pd.DataFrame(predicted, index=np.arange(n_volumes))
+
+
+def _inside(events: pd.DataFrame, last: float) -> pd.DataFrame:
+    """Give the events that have begun before a run's last volume is taken and end after its first."""
+    return events[(events["onset"] < last) & (events["onset"] + events["duration"] >= 0)]
 
 
 def event_locking(series: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> EventLocking:
@@ -241,9 +253,9 @@ def lock_to_events(
     table, conditions = pd.DataFrame(columns=EVENT_COLUMNS), []
     try:
         found = read_events(events)
-        predicted = condition_regressors(found, len(kept), repetition_time, start_time)
-        notes += _notes(found, predicted)
-        predicted = predicted.iloc[:, :MOST_CONDITIONS]
+        last = start_time + repetition_time * (len(kept) - 1)
+        notes += _notes(found, set(_inside(found, last)["condition"]))
+        predicted = condition_regressors(found, len(kept), repetition_time, start_time, most=MOST_CONDITIONS)
         conditions = list(map(str, predicted))
         tables = []
         for method, measure, series in _series(state_table, score_table):
@@ -286,13 +298,11 @@ def _series(states: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, s
         yield method, "score", own
 
 
-def _notes(events: pd.DataFrame, predicted: pd.DataFrame) -> list[str]:
+def _notes(events: pd.DataFrame, inside: Collection[str]) -> list[str]:
     notes = []
-    outside = sorted(set(events["condition"]) - set(predicted))
+    outside = sorted(set(events["condition"]) - {*inside})
     if outside:
         notes.append(f"No event of {', '.join(outside[:5])} lies inside the run.")
-    if predicted.shape[1] > MOST_CONDITIONS:
-        notes.append(
-            f"The events have {predicted.shape[1]} conditions; the {MOST_CONDITIONS} with most events were tested."
-        )
+    if len(inside) > MOST_CONDITIONS:
+        notes.append(f"The events have {len(inside)} conditions; the {MOST_CONDITIONS} with most events were tested.")
     return notes

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from ..errors import InputError
-from ..files import PathLike, read_table
+from ..files import PathLike, as_numbers, read_table
 from ..grid import Grid, load_grid
 from ..headers import repetition_time_of
 from ..options import Evaluation
@@ -78,7 +77,7 @@ def read_run_maps(
     fbn = {f"fbn{number}": own for number, own in enumerate(maps, start=1)}
     moved = None
     if "framewise_displacement" in samples:
-        moved = pd.to_numeric(samples["framewise_displacement"], errors="coerce").to_numpy(dtype=float)
+        moved = as_numbers(samples["framewise_displacement"]).to_numpy(dtype=float)
     return RunMaps(region, kept, repetition_time_of(in_file), fbn, volume, moved)
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 from safetensors.numpy import load, save_file
 from scipy.linalg import eigh
 
+from ..errors import InputError
 from ..files import replacing
 from ..grid import Grid, smooth
+from ..words import in_one_line
 
 __all__ = ["RANK", "GroupPCA", "fit_group_pca"]
 
@@ -69,9 +72,26 @@ class GroupPCA:
             save_file({"maps": self.maps}, temporary)
 
     @classmethod
-    def load(cls, content: bytes, about: Mapping[str, Any]) -> GroupPCA:
-        """Take components from the bytes of their file, and what a card says of them."""
-        return cls(load(content)["maps"], about["SmoothingSigma"], about["Volumes"])
+    def load(cls, content: bytes, about: Mapping[str, Any], *, path: Path, n_voxels: int) -> GroupPCA:
+        """Take components from the content of a file, and what a card says of them; `path` is for messages.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged, holds something else than components of so many voxels, or the card lacks something.
+        """
+        try:
+            maps, sigma, n_volumes = load(content)["maps"], about["SmoothingSigma"], about["Volumes"]
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: does not hold the components that the card names ({in_one_line(error)})."
+            ) from error
+        if maps.ndim != 2 or not 1 <= len(maps) <= n_voxels or maps.shape[1] != n_voxels or maps.dtype != np.float32:
+            raise InputError(
+                f"{path}: holds an array of {maps.dtype} of shape {maps.shape} in place of components of "
+                f"{n_voxels} voxels."
+            )
+        return cls(maps, sigma, n_volumes)
 
     def project(self, volumes: np.ndarray, grid: Grid, inside: np.ndarray) -> np.ndarray:
         """Project volumes of a region on the components.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from safetensors.torch import load, save_file
 
 from .._version import __version__
 from ..errors import InputError, ModelError, UsageError
-from ..files import PathLike, read_json, replacing, replacing_folder, write_json
+from ..files import PathLike, replacing, replacing_folder, write_json
 from ..grid import Grid, load_grid
 from ..opening import read_bytes
-from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder
+from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder, read_card
 from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
 from .network.contextual import ContextualSCAAE
@@ -141,9 +142,8 @@ def load_model(folder: PathLike) -> Model:
     folder = Path(folder)
     check_model_folder(folder)
     try:
-        card = read_json(folder / CARD)
+        card = read_card(folder)
         grid = load_grid(folder / MASK)
-        _check_card(card)
         if card["FormatVersion"] > FORMAT_VERSION:
             raise ModelError(f"{folder}: was written by a newer version of this program; update it to use the model.")
         preset = preset_named(card["Preset"])
@@ -155,11 +155,13 @@ def load_model(folder: PathLike) -> Model:
         raise ModelError(str(error)) from error
     except UsageError as error:
         raise ModelError(f"{folder / CARD}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / CARD}: has no usable {error}; take an undamaged copy of the model.") from error
+    except KeyError as error:
+        raise ModelError(f"{folder / CARD}: has no {error.args[0]}; take an undamaged copy of the model.") from error
     network = new_network(preset, grid, seed=0)
     try:
-        network.load_state_dict(load(weights))
+        tensors = load(weights)
+        _refuse_types(tensors, network, folder / WEIGHTS)
+        network.load_state_dict(tensors)
     except safetensors.SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS}: is truncated or damaged; take an undamaged copy.") from error
     except RuntimeError as error:
@@ -167,7 +169,12 @@ def load_model(folder: PathLike) -> Model:
         raise ModelError(
             f"{folder / WEIGHTS}: does not hold the weights of preset {preset.name!r}, which the card names ({first})."
         ) from error
-    group_pca = None if of_pca is None else GroupPCA.load(of_pca, card["GroupPCA"])
+    group_pca = None
+    if of_pca is not None:
+        try:
+            group_pca = GroupPCA.load(of_pca, card["GroupPCA"], path=folder / GROUP_PCA, n_voxels=grid.n_voxels)
+        except InputError as error:
+            raise ModelError(f"{error} Take an undamaged copy of the model.") from error
     model = Model(network.eval(), grid, card, group_pca)
     if name := _not_finite(model):
         raise ModelError(f"{folder}: {name} holds values that are not finite; take an undamaged copy, or fit it again.")
@@ -187,6 +194,15 @@ def _as_described(path: Path, checksum: str) -> bytes:
     return content
 
 
+def _refuse_types(tensors: Mapping[str, torch.Tensor], network: Network, path: Path) -> None:
+    """Refuse whole, logical and complex numbers in place of weights, which would be rounded or cut without a word."""
+    for name, own in network.state_dict().items():
+        theirs = tensors.get(name, own)
+        if own.is_floating_point() and not theirs.is_floating_point():
+            kind = str(theirs.dtype).removeprefix("torch.")
+            raise ModelError(f"{path}: {name} holds values of type {kind}, no weights; take an undamaged copy.")
+
+
 def _not_finite(model: Model) -> str:
     """Name a tensor of a model that holds NaN or infinite values; empty where all are numbers."""
     tensors = model.network.state_dict()
@@ -194,17 +210,6 @@ def _not_finite(model: Model) -> str:
     if (name := next(bad, "")) or model.group_pca is None:
         return name
     return "" if np.isfinite(model.group_pca.maps).all() else GROUP_PCA
-
-
-def _check_card(card: dict[str, Any]) -> None:
-    """Refuse what cannot be computed with; the error names it."""
-    if not isinstance(card["FormatVersion"], int):
-        raise ValueError("'FormatVersion' (a number)")
-    if card.get("Precision", "fp32") not in ("fp32", "bf16"):
-        raise ValueError("'Precision' (fp32 or bf16)")
-    branches = card.get("Branches", [{}, {}])
-    if len(branches) != 2 or any(branch.get("Sign", 1) not in (1, -1) for branch in branches):
-        raise ValueError("'Branches' (two, with a Sign of 1 or -1)")
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import PathLike
-from ..opening import LARGEST_TEXT, read_bytes
+from ..opening import LARGEST_TEXT, check_columns, read_bytes
 from ..words import shown
 
 __all__ = ["empty_columns", "numbers", "read_cells"]
@@ -48,6 +48,7 @@ def read_cells(path: PathLike) -> pd.DataFrame:
     if not lines:
         raise InputError(f"{path}: is empty; use the table of confounds of this run.")
     header = [name.strip() for name in lines[0]]
+    check_columns("\t".join(header), path)
     separator = re.search(r"[,;]|\s", header[0]) if len(header) == 1 else None
     if separator:
         kind = {",": "commas", ";": "semicolons"}.get(separator[0], "spaces")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from ..files import as_numbers
 from ..maps import BRANCHES, LABELS
 from ..words import number
 
@@ -110,4 +111,4 @@ def seconds(value: object) -> str:
 
 def numbers(column: pd.Series) -> pd.Series:
     """Give the numbers of a column, NaN where something else stands."""
-    return pd.to_numeric(column, errors="coerce")
+    return as_numbers(column)

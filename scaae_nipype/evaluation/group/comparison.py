@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
+from ...files import as_numbers
 from ...options import Evaluation
 from .permutation import PermutationTest, freedman_lane
 
@@ -44,7 +45,7 @@ def design(values: pd.Series, *, most_levels: int = MOST_LEVELS) -> tuple[pd.Dat
     >>> columns["control"].tolist(), contrast
     ([0.0, 1.0, nan, 0.0], 'control - adhd')
     """
-    numbers = pd.to_numeric(values, errors="coerce")
+    numbers = as_numbers(values)
     levels = sorted(values.dropna().unique())
     if len(levels) < 2:
         raise InputError("has the same value for everybody: there is nothing to compare.")

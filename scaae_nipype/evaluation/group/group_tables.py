@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ...errors import InputError
+from ...files import as_numbers
 from ...maps import BRANCHES, DECIDING, NO_NETWORK, SCORES
 from ...words import counted, first_few
 from ..baselines.candidates import choose_on_other_runs
@@ -296,7 +297,7 @@ def _predictions(features: pd.DataFrame, runs: pd.DataFrame, question: Question,
         sited = question.site if question.site != question.predict else None
         usable = people[[question.predict, *([sited] if sited else [])]].notna().all(axis=1).to_numpy()
         target = people.loc[usable, question.predict]
-        numbers = pd.to_numeric(target, errors="coerce")
+        numbers = as_numbers(target)
         classes = bool(numbers.isna().any() or target.nunique() <= MOST_LEVELS)
         sources = {"code": part.drop(columns=["participant_id", "repetition_time"])[usable].to_numpy(dtype=float)}
         if people["mean_fd"].notna().all():

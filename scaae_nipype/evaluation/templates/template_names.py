@@ -38,9 +38,9 @@ BACKGROUNDS = ("background", "unknown", "unclassified", "clear label", "none", "
 """Names of what is no region."""
 
 _MISSING = ("", "n/a")
-_LUT = re.compile(r"^\s*(-?\d+)\s+(\S+)\s+\d+\s+\d+\s+\d+(?:\s+\d+)?\s*$")
-_ITK = re.compile(r'^\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*$')
-_NUMBERED = re.compile(r"^\s*(-?\d+)(\s+|\s*[,;:.)]\s*)(\S.*)$")
+_LUT = re.compile(r"^\s*(-?\d{1,18})\s+(\S+)\s+\d+\s+\d+\s+\d+(?:\s+\d+)?\s*$")
+_ITK = re.compile(r'^\s*(\d{1,18})(?:\s+[\d.]+){6}\s+"(.*)"\s*$')
+_NUMBERED = re.compile(r"^\s*(-?\d{1,18})(\s+|\s*[,;:.)]\s*)(\S.*)$")
 
 
 LARGEST_NAMES = 16 * 2**20
@@ -182,7 +182,7 @@ def _from_xml(text: str, path: Path) -> NameTable:
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: is not valid XML ({error}).") from error
     found = [(item.get("index", ""), (item.text or "").strip()) for item in root.iter("label")]
-    if not found or not all(re.fullmatch(r"\d+", index) and name for index, name in found):
+    if not found or not all(re.fullmatch(r"\d{1,18}", index) and name for index, name in found):
         raise InputError(f"{path}: is not FSL's description of an atlas: it has no elements label with an index.")
     is_labels = (root.findtext(".//type") or "").strip().lower() == "label"
     indices = tuple(int(index) + (0 if is_labels else 1) for index, _ in found)
@@ -232,7 +232,7 @@ def _from_lines(lines: Sequence[str], path: Path) -> NameTable:
 def _numbers(cells: Sequence[str]) -> bool:
     """Tell whether there is something in a column, and all of it whole numbers."""
     given = [cell for cell in cells if cell not in _MISSING]
-    return bool(given) and all(re.fullmatch(r"-?\d+(\.0*)?", cell) for cell in given)
+    return bool(given) and all(re.fullmatch(r"-?\d{1,18}(\.0*)?", cell) for cell in given)
 
 
 def _from_columns(header: Sequence[str], rows: Sequence[Sequence[str]], path: Path) -> NameTable:
