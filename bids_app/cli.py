@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ def _main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         return _refuse(error, EXIT_USAGE, _call_in_earlier_output(arguments))
     handle_stop_signals()
+    # Without a home matplotlib would say twice, before the plan, that its caches are elsewhere.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from .output.verdict import Call
 
     call = Call(settings.output_dir, ["scaae-bids", *arguments], Console(settings.verbosity))

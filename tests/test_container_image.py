@@ -39,11 +39,11 @@ def image(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def study(image, tmp_path_factory):
-    """Give a small dataset, simulated by the image itself, and folders that a stranger may write."""
+    """Give a small dataset, simulated by the image itself, and folders that are the stranger's."""
     folder = tmp_path_factory.mktemp("study")
     for name in ("made", "out", "work", "out2", "work2"):
         (folder / name).mkdir()
-        (folder / name).chmod(0o777)
+        os.chown(folder / name, int(STRANGER), int(STRANGER))
     for parent in (folder, folder.parent):
         parent.chmod(0o755)
     size = ("--participants", "2", "--runs", "1", "--volumes", "60", "--voxel-size", "8")
@@ -130,6 +130,7 @@ def test_the_same_as_apptainer_shows_it(image, study):
             command = [*alone, *seen, *as_user, "scaae-bids", "/data", "/out", *words]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
+            assert "nonexistent" not in done.stderr  # nobody looks for a home
     finally:
         image.ask("image", "unmount", TAG)
     assert (study / "out2" / "group.html").is_file()

@@ -275,3 +275,13 @@ def test_a_reader_that_leaves_early_ends_nothing(scaae_bids, tmp_path):
     command = f"set -o pipefail; {scaae_bids} --help | head -1"
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert (told.returncode, told.stderr, len(told.stdout.splitlines())) == (0, "", 1)
+
+
+@pytest.mark.parametrize("level", ["participant", "group", "submit"])
+def test_without_a_home_no_library_says_a_word(scaae_bids, tmp_path, level):
+    (tmp_path / "in").mkdir()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/proc/nowhere"}
+    command = [scaae_bids, tmp_path / "in", tmp_path / "out", level]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1, done.stderr
