@@ -5,7 +5,7 @@ Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings
 
 Runs are simulated at 4 mm, prepared as the default strategy does (smoothing 6 mm, 24 motion parameters, white matter,
 CSF, high-pass 0.008 Hz, censoring above 0.5 mm, z-score) and averaged to 8 mm, which makes hundreds of runs affordable
-(`benchmarks.coarse`). ``--method network`` is the default network there: its context is fitted to other runs of the
+(`benchmarks.coarse`). ``--method network`` is the preset contextual there: its context is fitted to other runs of the
 regime, so that no p is in-sample. Statistics were chosen on seeds 0 to 9 and 100 to 119; the study is of seeds from
 300, contexts are fitted to runs from 900 on.
 """

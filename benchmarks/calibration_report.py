@@ -20,7 +20,7 @@ ARM_WORDS = {
     "louder": "stationary mixture, variance doubled in the last third",
 }
 METHOD_WORDS = {
-    "network": "the default network",
+    "network": "the network (`contextual`)",
     "smoothed": "volumes smoothed, σ 8 mm",
     "volume": "the volumes themselves",
 }

@@ -61,7 +61,7 @@ def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mappi
 
 
 def _short(name: str) -> str:
-    return "`pointwise`" if "pointwise" in name else "default network"
+    return "`pointwise` (default)" if "pointwise" in name else "`contextual`"
 
 
 def _levels(scores: pd.DataFrame) -> Iterator[str]:

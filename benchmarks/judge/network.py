@@ -27,7 +27,7 @@ PRECISIONS = ("auto", "bf16", "fp32")
 
 
 def fitted_model(runs: list[np.ndarray], *, precision: str = "auto") -> Model:
-    """Fit the default network, whose attention ships trained, to prepared runs on the model's whole grid.
+    """Fit the contextual preset, whose attention ships trained, to prepared runs on the model's whole grid.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def fitted_model(runs: list[np.ndarray], *, precision: str = "auto") -> Model:
 
 
 def _model(others: Group, precision: str) -> Model:
-    """Fit the shipped network to other runs; kept with them."""
+    """Fit the contextual preset to other runs; kept with them."""
     if "model" not in others.kept:
         others.kept["model"] = fitted_model([_whole(run) for run in others.runs], precision=precision)
     model = others.kept["model"]
@@ -55,7 +55,7 @@ def _model(others: Group, precision: str) -> Model:
 
 
 def _pointwise(others: Group) -> Apply:
-    """Fit the pointwise preset to other runs."""
+    """Fit the default preset to other runs."""
     if "pointwise" not in others.kept:
         grid = grid_of_model()
         runs = VolumeCache([_whole(run) for run in others.runs])

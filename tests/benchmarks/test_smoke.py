@@ -89,7 +89,7 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     assert all(
         f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
     )
-    assert "| the default network | stationary mixture | 19 | " in said
+    assert "| the network (`contextual`) | stationary mixture | 19 | " in said
 
 
 def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
