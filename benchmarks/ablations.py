@@ -1,7 +1,7 @@
 """Which part of the network does what: ``python -m benchmarks.ablations`` (two hours; goes on where it stopped).
 
 Every variant leaves one thing out or exchanges it (`benchmarks.variants`), is trained alike on the coarse grid, and is
-scored on planted networks of seeds 10 to 14, every third volume. *contextual* is the preset that ships: its attention is
+scored on planted networks of seeds 10 to 14, every third volume. *contextual* is the preset: its attention is
 trained on simulated studies with other networks, its context fitted to 24 runs or 3 of other seeds. *autoencoder* is
 the paper's idea: trained by reconstruction on 24 runs of the regime. Its maps are compared along the training, and
 between seeds. Results are kept in ``benchmarks/results/ablations.json``; ``report`` prints them.

@@ -1,4 +1,4 @@
-"""How work is stopped from outside: by the scheduler, which warns or ends a job, or by Ctrl-C."""
+"""How work is stopped from outside: by the scheduler, which warns or ends a job, a terminal that goes, or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from .errors import Interrupted
 
 __all__ = ["STOP_SIGNALS", "blocked_signals", "handle_stop_signals", "listen", "stop_text", "unblock_signals"]
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""The end of a job's time, and Slurm's warning before it (``--signal=USR1@…``)."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""The end of a job's time, Slurm's warning before it (``--signal=USR1@…``), and a terminal that goes away."""
+
+
+def _heard() -> tuple[signal.Signals, ...]:
+    """Give those that this process hears: under ``nohup`` a terminal that goes away is none of its business."""
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(number for number in STOP_SIGNALS if not (is_deaf and number is signal.SIGHUP))
 
 
 def handle_stop_signals() -> None:
@@ -23,7 +29,7 @@ def handle_stop_signals() -> None:
 
     A second Ctrl-C ends it at once: what was finished is kept, a training falls back to its last regular checkpoint.
     """
-    for number in STOP_SIGNALS:
+    for number in _heard():
         signal.signal(number, _stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a shell
         signal.signal(signal.SIGINT, _Interrupting())
@@ -50,6 +56,10 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(f"interrupted by {signal.Signals(number).name}; the same command goes on where it stopped.")
 
 
+def _overhear(number: int, frame: FrameType | None) -> None:
+    """Go on."""
+
+
 def listen(hear: Callable[[signal.Signals], object]) -> Callable[[], None]:
     """Tell `hear` of these signals; give what lets those hear again who heard before. Only the main thread can hear."""
 
@@ -57,7 +67,7 @@ def listen(hear: Callable[[signal.Signals], object]) -> Callable[[], None]:
         hear(signal.Signals(number))
 
     here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS} if here else {}
+    before = {number: signal.signal(number, note) for number in _heard()} if here else {}
 
     def stop_listening() -> None:
         for number, handler in before.items():
@@ -90,6 +100,8 @@ def blocked_signals() -> Iterator[None]:
 
 
 def unblock_signals() -> None:
-    """Unblock in a worker what its helper has blocked: SIGTERM ends a worker; SIGUSR1 is the main process' affair."""
+    """Unblock in a worker what its helper has blocked: SIGTERM ends a worker; others are the main process' affair."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _overhear)  # not ignored, which would mean nohup: a training here hears it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

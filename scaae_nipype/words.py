@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+LONGEST_ITEM = 300
+"""Signs of one item of a list in a message: longer ones are no names."""
+
+
 def plural(n: object, noun: str) -> str:
     """Give a noun as it stands behind a number.
 
@@ -59,7 +63,9 @@ def first_few(items: Iterable[object], most: int, *, end: str = " …", separato
     ('a, b, c', 'a, b, c …')
     """
     texts = [str(item) for item in items]
-    return separator.join(texts[:most]) + (end if len(texts) > most else "")
+    return separator.join(text if len(text) <= LONGEST_ITEM else f"{text[:LONGEST_ITEM]}…" for text in texts[:most]) + (
+        end if len(texts) > most else ""
+    )
 
 
 def few_and_more(items: Iterable[object], most: int = 5) -> str:

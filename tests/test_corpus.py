@@ -8,17 +8,27 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from scaae_nipype.bids_app.cli import main
+from scaae_nipype.bids_app.exits import EXIT_NOTHING
 from scaae_nipype.bids_app.inputs.find import find_inputs
+from scaae_nipype.bids_app.inputs.participants import first_table
 from scaae_nipype.errors import InputError
+from scaae_nipype.evaluation.events import lock_to_events
+from scaae_nipype.evaluation.templates.template_names import read_names
+from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.preparation import prepare_run
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from corpus.calls import IMAGES, OTHERS, TEXTS
+from corpus.dataset import N_VOLUMES
+from corpus.models import MODELS, make_model, spoilt
 from corpus.participants import BAD, LABELS, make_corpus
+from corpus.tables import EVENTS, NAMES, PARTICIPANTS
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +46,9 @@ def expected(corpus):
 
 
 def test_there_are_at_least_150_malformed_inputs():
-    assert len(BAD) + len(LABELS) + len(TEXTS) + len(IMAGES) + len(OTHERS) >= 150
+    assert len(BAD) + len(LABELS) >= 140
+    assert len(TEXTS) + len(IMAGES) + len(OTHERS) + len(MODELS) >= 180
+    assert len(PARTICIPANTS) + len(EVENTS) + len(NAMES) >= 50
 
 
 def test_each_participant_fails_alone_in_a_line_when_planned_or_prepared(corpus):
@@ -94,6 +106,57 @@ def test_each_malformed_file_of_a_call_is_refused_in_a_line(bad, refused, tmp_pa
 @pytest.mark.parametrize(("options", "words", "code"), OTHERS, ids=lambda value: str(value)[:20])
 def test_each_impossible_value_of_an_option_is_refused_in_a_line(options, words, code, refused):
     refused(*options, words=words, code=code)
+
+
+@pytest.fixture(scope="module")
+def healthy_model(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("model") / "healthy")
+
+
+@pytest.mark.parametrize("bad", MODELS, ids=lambda bad: bad.name)
+def test_each_malformed_model_is_refused_in_a_line(bad, healthy_model, refused, tmp_path):
+    refused("--model", str(spoilt(bad, healthy_model, tmp_path / "model")), words=bad.words, code=EXIT_NOTHING)
+
+
+@pytest.mark.parametrize("bad", NAMES, ids=lambda bad: bad.name)
+def test_each_malformed_table_of_names_is_refused_in_a_line(bad, refused, tmp_path):
+    path = written(bad, tmp_path / bad.name)
+    if bad.words:
+        refused("--atlas", "default", "--atlas-labels", str(path), words=bad.words, code=EXIT_NOTHING)
+    else:
+        assert read_names(path).names
+
+
+@pytest.mark.parametrize("bad", PARTICIPANTS, ids=lambda bad: bad.name)
+def test_each_malformed_table_of_participants_is_told_in_a_line(bad, tmp_path):
+    path = written(bad, tmp_path / "participants.tsv")
+    table, notes = first_table([tmp_path], ["a", "healthy"])
+    assert (table is None) == bool(bad.words)
+    assert bad.words == "" or (len(notes) == 1 and re.search(bad.words, notes[0]) and str(path) in notes[0])
+    assert not [note for note in notes if "\n" in note or len(note) > 2100]
+
+
+@pytest.mark.parametrize("bad", EVENTS, ids=lambda bad: bad.name)
+def test_each_malformed_table_of_events_costs_the_events_alone(bad, tmp_path):
+    path = written(bad, tmp_path / "events.tsv")
+    rows = range(N_VOLUMES)
+    states = write_table(pd.DataFrame({"kept": 1, "fbn1_state": ["a", "b"] * 12}, index=rows), tmp_path / "states.tsv")
+    scores = pd.DataFrame({"fbn1_a": np.linspace(0, 1, N_VOLUMES), "fbn1_b": np.linspace(1, 0, N_VOLUMES)})
+    scores = write_table(scores, tmp_path / "scores.tsv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = lock_to_events(states=states, scores=scores, events=path, repetition_time=2.0, out_dir=tmp_path / "out")
+    notes = read_json(done.metadata)["Warnings"]
+    not_used = [note for note in notes if note.startswith("Events were not used")]
+    assert bool(not_used) == bool(bad.words)
+    assert bad.words == "" or re.search(bad.words, not_used[0])
+    assert not [note for note in notes if "\n" in note or len(note) > 2100]
+    assert read_table(done.events)["condition"].nunique() <= 20
+
+
+def written(bad, path):
+    path.write_bytes(bad.content.encode() if isinstance(bad.content, str) else bad.content)
+    return path
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from scaae_nipype.errors import Interrupted
-from scaae_nipype.signals import STOP_SIGNALS, blocked_signals, handle_stop_signals, listen
+from scaae_nipype.signals import STOP_SIGNALS, blocked_signals, handle_stop_signals, listen, unblock_signals
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,34 @@ def test_listeners_hear_until_they_stop(number):
     stop_outer()
     assert heard == [number, number]
     assert later == [number]
+
+
+def test_under_nohup_a_terminal_that_goes_is_not_heard():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    heard = []
+    stop_listening = listen(heard.append)
+    handle_stop_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    stop_listening()
+    assert heard == []
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_terminal_that_goes_interrupts():
+    handle_stop_signals()
+    with pytest.raises(Interrupted, match="interrupted by SIGHUP; the same command goes on"):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_a_worker_leaves_it_to_the_main_process_but_a_training_in_it_hears():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    heard = []
+    unblock_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    stop_listening = listen(heard.append)
+    os.kill(os.getpid(), signal.SIGHUP)
+    stop_listening()
+    assert heard == [signal.SIGHUP]
 
 
 def test_other_threads_than_the_main_one_change_nothing():

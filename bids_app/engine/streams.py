@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -22,18 +23,20 @@ class _LastingStream:
         """Write, if anybody reads."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._fall_silent()
+        except OSError as error:
+            self._fall_silent(error)
         return len(text)
 
     def flush(self) -> None:
         """Hand over what was written, if anybody reads."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._fall_silent()
+        except OSError as error:
+            self._fall_silent(error)
 
-    def _fall_silent(self) -> None:
+    def _fall_silent(self, error: OSError) -> None:
+        if error.errno not in (errno.EPIPE, errno.EIO):  # no reader, no terminal
+            raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())  # what is still in the buffer goes there, now or at the end
         os.close(nowhere)

@@ -9,6 +9,7 @@ from ...derivatives.names import group_path
 from ...errors import InputError
 from ...evaluation.group.group_tables import Question, group_tables
 from ...evaluation.group.state_maps import GroupStateMaps, mean_state_maps
+from ...images import limit_memory
 from ...maps import BRANCHES
 from ...progress import bar, silent
 from ...report.group_page import group_report
@@ -36,6 +37,7 @@ def run(settings: Settings, call: Call) -> int:
     ScaaeError
         If nothing could be made: `UsageError` for what the user can say otherwise, others for unusable outputs.
     """
+    limit_memory(settings.memory_gb)
     _wait_for_others(settings, call)
     inputs = read_group(settings)
     question = _question(settings, inputs)

@@ -65,13 +65,13 @@ def check_before_start(settings: Settings, console: Console) -> None:
         from ...evaluation.templates.smith2009 import fetch_smith2009
 
         fetch_smith2009()
+    if settings.model is not None:
+        check_model(settings.model)  # before the templates, which its mask is read for
     wanted = settings.evaluation
     if settings.dry_run or wanted.templates != "default" or wanted.template_labels is not None:
         _check_templates(settings, "template", console)
     if wanted.atlas is not None:
         _check_templates(settings, "atlas", console)
-    if settings.model is not None:
-        check_model(settings.model)
 
 
 def check_models_there(folders: Iterable[Path]) -> None:

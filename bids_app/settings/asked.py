@@ -10,8 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ...errors import ScaaeError, UsageError
+from ...errors import InputError, ScaaeError, UsageError
 from ...model.presets import PRESETS, preset_named
+from ...opening import refuse_odd_file
 from ...options import BASELINES, USUAL_SURROGATES, Evaluation, Nulls, Preparation, Training
 from ...preparation.strategies import read_strategy
 from ...words import did_you_mean, shown
@@ -150,9 +151,14 @@ def _absolute(path: str | Path) -> Path:
 
 
 def _file(path: str, option: str) -> Path:
-    if not _absolute(path).is_file():
+    found = _absolute(path)
+    if not os.path.lexists(found):
         raise UsageError(f"{option} {path}: there is no such file.")
-    return _absolute(path)
+    try:
+        refuse_odd_file(found)
+    except InputError as error:
+        raise UsageError(f"{option} {error}") from error
+    return found
 
 
 def _name_or_file(text: str) -> str:

@@ -48,13 +48,26 @@ def _loop(path: Path) -> None:
     path.symlink_to(path)
 
 
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 FILTER, CONFIG, PLUGIN, STRATEGY = "--bids-filter-file", "--config-file", "--use-plugin", "-p"
 TEXTS = (
     *(
-        BadCall(option, f"pipe{option[2:]}", os.mkfifo, r"no such file|no regular file|unknown|no strategy")
+        BadCall(option, name, make, rf"{name}: {words}")
         for option in (FILTER, CONFIG, PLUGIN)
+        for name, make, words in (
+            ("pipe.json", os.mkfifo, r"cannot be read \(it is no regular file\)"),
+            ("loop.json", _loop, r"cannot be read \(Too many levels of symbolic links\)"),
+            ("folder.json", _folder, r"cannot be read \(it is a folder, no regular file\)"),
+            ("device.json", _device, r"cannot be read \(it is no regular file\)"),
+        )
     ),
-    *(BadCall(option, "loop", _loop, r"no such file|cannot be read|unknown") for option in (FILTER, CONFIG, PLUGIN)),
     *(
         BadCall(option, "deep.json", '{"bold": ' + DEEP + "}", r"nested more than 100 deep")
         for option in (FILTER, CONFIG, PLUGIN, STRATEGY)
@@ -89,7 +102,30 @@ TEXTS = (
     BadCall(CONFIG, "half.toml", "nprocs = ", r"is not valid TOML"),
     BadCall(CONFIG, "tabs.yaml", "nprocs:\t\t2\n\t- x", r"is not valid YAML"),
     BadCall(CONFIG, "long.yaml", "nprocs: " + "9" * 10_000 + "\n", r"nprocs"),
-    BadCall(CONFIG, "large.yaml", "# " + "x" * 5_000_000, r"is larger than 4 MiB"),
+    BadCall(CONFIG, "large.yaml", "# " + "x" * 300_000, r"is larger than 256 KiB"),
+    BadCall(CONFIG, "deep.toml", "nprocs = " + "[" * 5000 + "]" * 5000, r"not valid TOML .*nested more than 100 deep"),
+    BadCall(CONFIG, "dots.toml", ".".join(["a"] * 20_000) + " = 1", r"not valid TOML .*more than 100 dots"),
+    BadCall(CONFIG, "digits.toml", "nprocs = " + "9" * 5000, r"not valid TOML"),
+    BadCall(CONFIG, "many.json", "{" + ",".join(f'"k{i}": 1' for i in range(20_000)) + "}", r"arguments: --k0"),
+    BadCall(CONFIG, "two.yaml", "nprocs: 1\n---\nnprocs: 2\n", r"expected a single document"),
+    BadCall(CONFIG, "key.yaml", "? [nprocs]\n: 1\n", r"found unhashable key"),
+    BadCall(CONFIG, "nul.json", '{"work-dir": "a\\u0000b"}', r"can be no path, it has a NUL byte"),
+    BadCall(CONFIG, "control.yaml", "nprocs: \x01\n", r"special characters are not allowed"),
+    *(
+        BadCall(PLUGIN, f"{kind}.yaml", f"plugin: !!{kind} {value}\n", r"not of the type that its tag says")
+        for kind, value in (("bool", "maybe"), ("int", '""'), ("float", '""'), ("timestamp", "x"))
+    ),
+    BadCall(PLUGIN, "date.yaml", "plugin: 2001-99-99\n", r"must hold `plugin: NAME`.*month must be in"),
+    BadCall(PLUGIN, "merge.yaml", "<<: [1]\nplugin: Linear\n", r"is not valid YAML"),
+    BadCall(PLUGIN, "batch.yaml", "plugin: SLURM\nplugin_args: {sbatch_args: [5]}\n", r"sbatch_args must be text"),
+    BadCall(PLUGIN, "half.yaml", "plugin: MultiProc\nplugin_args: {n_procs: 1.5}\n", r"n_procs must be a whole number"),
+    BadCall(PLUGIN, "minus.yaml", "plugin: MultiProc\nplugin_args: {memory_gb: -1}\n", r"memory_gb must be a number"),
+    BadCall(FILTER, "key.json", json.dumps({"bold": {"k" * 10**5: "x"}}), r'" is no entity of BIDS'),
+    BadCall(FILTER, "signs.json", '{"bold": {"task": "a\\nb\\u001b[31m"}}', r"task-a\\nb\\x1b\[31m"),
+    BadCall(FILTER, "utf16.json", '{"bold": {}}'.encode("utf-16"), r"in UTF-16 or no text"),
+    BadCall(STRATEGY, "names.json", '{"columns": [5, null]}', r"columns must be a list of column names"),
+    BadCall(STRATEGY, "power.json", '{"columns": ["csf"], "polynomials": 1000000}', r"whole number from 0 to 10"),
+    BadCall(STRATEGY, "band.json", '{"columns": ["csf"], "high_pass": 1, "low_pass": 0.1}', r"must be lower than"),
     BadCall(PLUGIN, "name.yaml", "plugin: 5\n", r"must hold `plugin: NAME`"),
     BadCall(PLUGIN, "other.yaml", "plugin: Sbatch\n", r"is no Nipype plugin"),
     BadCall(PLUGIN, "args.yaml", "plugin: MultiProc\nplugin_args: 7\n", r"plugin_args must hold names and values"),

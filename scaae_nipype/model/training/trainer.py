@@ -153,7 +153,7 @@ class _Checkpoint(ModelCheckpoint):
 
 
 class SaveOnSignal(pl.Callback):
-    """Save and stop when the cluster asks for the machine back: SIGUSR1 (Slurm warns before a requeue) or SIGTERM."""
+    """Save and stop when told to: SIGUSR1 (Slurm warns before a requeue), SIGTERM, SIGHUP (a terminal goes away)."""
 
     def __init__(self, folder: Path):
         self.folder = folder
