@@ -26,7 +26,9 @@ def planted_sentences(run: Run) -> list[str]:
     table = run.table("planted", ["method", "n_volumes", *_COLUMNS]).set_index("method")
     sentences = [
         "This run is simulated, so what was there in every volume is known. Each method's map of a volume is held "
-        "against the noise-free planted volume; branch 1 of a calibrated network marks what is above a voxel's mean."
+        "against the noise-free planted volume; branch 1 of a calibrated network marks what is above a voxel's mean. "
+        "Attention that ships with the software was trained on other simulated networks of the same kind, so real ones "
+        "are found less well than these (see docs/evidence.md)."
     ]
     for score, word in (("r", "correlation"), ("average_precision", "average precision")):
         values = numbers(table[score]).dropna()
