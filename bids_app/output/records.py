@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..._version import __version__
 from ...errors import InputError
 from ...files import read_json, write_json
-from ..settings.configuration import configuration_hash, maps_of, merged_scores, scores_of
+from ..settings.configuration import configuration_hash, maps_of, merged_scores, odd_score, scores_of
 from ..settings.option_table import PARTS
 from .dataset_files import part_of
 from .known_files import FileNotes, KnownFiles
@@ -95,7 +95,7 @@ def _is_sound(record: RunRecord) -> bool:
             isinstance(noted, Mapping) and all(isinstance(about, Mapping) for about in noted.values())
             for noted in notes
         )
-        and (record.scores is None or isinstance(record.scores, Mapping))
+        and (record.scores is None or (isinstance(record.scores, Mapping) and not odd_score(record.scores)))
     )
 
 
@@ -191,7 +191,7 @@ def whats_new(
     of_maps = [name for name in faults if not part_of(name)]
     if of_maps:
         return Due(f"{min(of_maps)} {faults[min(of_maps)]}")
-    own = record.scores or {}
+    own = scores_of(record.scores) if record.scores is not None else {}
     target = merged_scores(own, scores) if scores is not None else {}
     reasons, parts = [], set(record.pending)
     if changed:

@@ -15,6 +15,7 @@ from ...model.folder import read_card
 from ...opening import open_regular
 from ...options import BASELINES, USUAL_SURROGATES
 from ...preparation.strategies import choose_strategy
+from ...words import shown
 from ..engine.locks import Lock
 from .option_table import OPTIONS, Option, keys_of
 from .settings import Settings
@@ -129,13 +130,44 @@ def merged_scores(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
 
 
 def read_configuration(output_dir: Path) -> tuple[dict[str, Any], dict[str, str]] | None:
-    """Give the configuration that an output dataset holds, and where its files lay; None where it says nothing."""
+    """Give the configuration that an output dataset holds, and where its files lay; None where it says nothing.
+
+    Raises
+    ------
+    UsageError
+        If it says something that is no setting.
+    """
     try:
         said = read_json(output_dir / CONFIGURATION_FILE)
     except InputError:
         return None
     files = said.get(_FILES)
-    return {key: said[key] for key in said if key not in (_FILES, _EARLIER)}, files if isinstance(files, dict) else {}
+    content = {key: said[key] for key in said if key not in (_FILES, _EARLIER)}
+    if key := odd_score(content):
+        raise UsageError(
+            f"{output_dir / CONFIGURATION_FILE}: {key} holds {shown(content[key])}, which it cannot; take an undamaged "
+            "copy of the file, or choose another output_dir."
+        )
+    return content, files if isinstance(files, dict) else {}
+
+
+def odd_score(content: Mapping[str, Any]) -> str:
+    """Name a setting of what is computed from maps that is of another kind than it can be; empty where none is.
+
+    >>> odd_score({"Surrogates": 19, "Templates": "default"}), odd_score({"Baselines": None})
+    ('', 'Baselines')
+    """
+    for key, effect in keys_of("scores").items():
+        value = content.get(key, effect.absent)
+        if effect.kind == "several":
+            is_right = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+        elif effect.kind == "int":
+            is_right = type(value) is int and value >= 0
+        else:
+            is_right = isinstance(value, str) or value is effect.absent is None
+        if not is_right:
+            return key
+    return ""
 
 
 def known_configurations(output_dir: Path) -> dict[str, dict[str, Any]]:
@@ -148,7 +180,8 @@ def known_configurations(output_dir: Path) -> dict[str, dict[str, Any]]:
 
 def _earlier(output_dir: Path) -> dict[str, dict[str, Any]]:
     found = read_json(output_dir / CONFIGURATION_FILE).get(_EARLIER)
-    return found if isinstance(found, dict) else {}
+    sound = found if isinstance(found, dict) else {}
+    return {digest: held for digest, held in sound.items() if isinstance(held, dict) and not odd_score(held)}
 
 
 def check_output(output_dir: Path, content: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .dataset import N_VOLUMES, SHAPE, Corpus, exchange, exchange_header
+from .tables import OF_RUNS, WIDE_CONFOUNDS
 
 
 class Bad(NamedTuple):
@@ -230,6 +231,7 @@ CONFOUNDS = (
     ("huge", r"Only 0 of 24 volumes are left", _table(_NAMES, "1e300")),
     ("moved", r"left|volumes", _table(_NAMES, "99")),
     ("nul", r"rows|text|cells|tab|number|column", _text(b"\0" * 1000)),
+    ("wide", r"has 100001 columns, and no such table has more than 10000", _text(WIDE_CONFOUNDS)),
     ("bomb", r"larger than|rows|empty|cells|column", _text(gzip.compress(b"\t" * 10**6))),
 )
 
@@ -245,8 +247,12 @@ LABELS = {
 }
 BORNE = ("a b", "é", "(x)", "a%s", "日本", "p+q")
 
-HARMLESS = tuple((f"confoundssidecar{name}", spoil) for name, _, spoil in JSON[:2])
-"""Damage to what is not needed, which costs nothing."""
+HARMLESS = (
+    *((f"confoundssidecar{name}", "confounds_sidecar", spoil) for name, _, spoil in JSON[:2]),
+    ("eventspipe", "events", lambda path, corpus: _pipe(path)),
+    *((f"events{name}", "events", _text(content)) for name, content in OF_RUNS.items()),
+)
+"""Damage to what is not needed, which costs nothing, or the test against events alone."""
 
 BAD = (
     *(Bad(kind, *one) for kind in ("bold", "mask", "sidecar", "confounds") for one in ODD_FILES),
@@ -269,9 +275,9 @@ def make_corpus(root: Path) -> Corpus:
         bad.spoil(corpus.path(label, bad.kind), corpus)
     for label, words in LABELS.items():
         corpus.add(label, words)
-    for label, spoil in HARMLESS:
+    for label, kind, spoil in HARMLESS:
         corpus.add(label, "")
-        spoil(corpus.path(label, "confounds_sidecar"), corpus)
+        spoil(corpus.path(label, kind), corpus)
     for label in BORNE[:2]:
         corpus.add(label, "")
     return corpus
