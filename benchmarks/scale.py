@@ -88,15 +88,23 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
 
 
+_LAUNCHER = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+"""A small process in between: the peak memory of a process begins with that of the one that started it."""
+
+
 def measure_call(arguments: Sequence[str | Path]) -> dict[str, float]:
     """Run ``scaae-bids`` in a process of its own: seconds of processor, and MB at most."""
     command = [Path(sys.executable).with_name("scaae-bids"), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}")
-    return {"processor_seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mb": used.ru_maxrss // 1000}
+    launched = subprocess.run([sys.executable, "-S", "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, check=True)
+    code, seconds, kilobytes = json.loads(launched.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {code}")
+    return {"processor_seconds": round(seconds, 1), "peak_mb": kilobytes // 1000}
 
 
 def measure_plan(n_participants: int) -> dict[str, Any]:

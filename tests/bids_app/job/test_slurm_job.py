@@ -16,7 +16,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "clusters.md"
 
 def documented_script(program: Path, folder: Path, name: str) -> str:
     """Take the script from the documentation, with the paths and the time of this test in place of the user's."""
-    script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    by_hand = DOCS.read_text().partition("## By hand")[2]
+    script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", by_hand, re.DOTALL)[1]
     ours = {
         "scaae-bids /data /out": f"{program} {folder}/data {folder}/{name}",
         "--preset autoencoder": "--preset tiny --train-volumes 200 --precision fp32 --omp-nthreads 1",
