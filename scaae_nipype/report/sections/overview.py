@@ -75,8 +75,8 @@ def glance(runs: Sequence[Run]) -> Table:
         rows.append([Cell(text) for text in line])
     caption = (
         "Where two numbers stand, branch 1 · branch 2. AP and size-matched IoU: mean over templates of the best of 20 "
-        "volumes; volume: the volume itself, the better of its two signs. Higher is better; chance differs per "
-        "template."
+        "volumes, raw (what lies above chance is said with the templates); volume: the volume itself, the better of "
+        "its two signs. Higher is better."
     )
     return Table("The runs at a glance", columns, rows, caption, groups, narrow=True)
 

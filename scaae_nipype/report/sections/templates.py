@@ -217,9 +217,9 @@ def overlap_table(run: Run) -> Table:
         "Overlap with every template",
         ["Template", "Size", *([short[method] for method in methods] * len(scores))],
         rows,
-        caption="Large: best of 20 volumes, bold for the best method; small: mean over volumes. Size: share of the "
-        "evaluation region; small: how much of the template the run covers. vol.: the volume itself; −vol.: with its "
-        "sign turned.",
+        caption="Raw: chance is in these scores. Large: best of 20 volumes, bold for the best method; small: mean "
+        "over volumes. Size: share of the evaluation region; small: how much of the template the run covers. vol.: the "
+        "volume itself; −vol.: with its sign turned.",
         groups=[("", 2), *((capitalised(SCORE_LABELS[score]), len(methods)) for score in scores)],
         narrow=True,
     )
