@@ -9,15 +9,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaae_nipype.bids_app.engine.plugin_file import read_plugin_file
+from scaae_nipype.bids_app.inputs.datasets import _is_derivative
+from scaae_nipype.bids_app.inputs.listing import ignored_by
+from scaae_nipype.bids_app.inputs.participants import read_participants
 from scaae_nipype.bids_app.inputs.query import read_filter_file
+from scaae_nipype.bids_app.output.records import RunRecord, read_records
+from scaae_nipype.bids_app.output.status_files import read_calls
 from scaae_nipype.bids_app.settings.command_line import parse
+from scaae_nipype.bids_app.settings.configuration import (
+    CONFIGURATION_FILE,
+    known_configurations,
+    read_configuration,
+    scores_of,
+)
 from scaae_nipype.errors import InputError, ScaaeError
 from scaae_nipype.evaluation.events import read_events
 from scaae_nipype.evaluation.templates.template_names import read_names
 from scaae_nipype.files import read_json, read_table
+from scaae_nipype.model.folder import read_card
 from scaae_nipype.opening import parse_json, read_bytes
 from scaae_nipype.preparation.confound_values import read_cells
 from scaae_nipype.preparation.strategies import read_strategy
+
+OF_FOLDERS = {
+    "card.json": read_card,
+    ".bidsignore": ignored_by,
+    "dataset_description.json": _is_derivative,
+    CONFIGURATION_FILE: lambda folder: (read_configuration(folder), known_configurations(folder)),
+    "logs/scaae-bids_1.json": lambda folder: read_calls(folder / "logs"),
+    "sub-01/log/sub-01_task-rest.json": lambda folder: [scores_of(one.scores or {}) for one in read_records(folder)],
+}
+"""Every entry point that reads a text file of a given name: of a model, of a dataset, of earlier calls."""
 
 ODD = ("missing", "folder", "pipe", "loop", "device", "dangling")
 
@@ -40,6 +62,10 @@ def config(path):
     return parse([".", ".", "participant", "--config-file", str(path)])
 
 
+def participants(path):
+    return read_participants(path, ["01", "a"])
+
+
 READERS = {
     "bytes": read_bytes,
     "json": read_json,
@@ -51,6 +77,7 @@ READERS = {
     "strategy": read_strategy,
     "config": config,
     "plugin": read_plugin_file,
+    "participants": participants,
 }
 """Every entry point that reads a text file that somebody else wrote."""
 
@@ -66,7 +93,7 @@ def of_one_line(reader, path):
 
 
 @pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("reader", [READERS[name] for name in READERS if name != "participants"])
 def test_what_is_no_regular_file_is_refused_at_once(reader, kind, tmp_path):
     path = make_odd(kind, tmp_path / "odd.txt")
     said = of_one_line(reader, path)
@@ -173,3 +200,42 @@ def test_whatever_a_table_holds_every_reader_takes_it_or_says_a_line(rows, separ
     path.write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8", errors="replace")
     for reader in READERS.values():
         of_one_line(reader, path)
+
+
+KEYS = (
+    *("FormatVersion", "Preset", "Branches", "Training", "GroupPCA", "Seed", "WeightsSHA256"),
+    *("Baselines", "Templates", "Surrogates", "Atlas", "Earlier", "Started", "Ended", "Participants"),
+    *("run", "participant", "status", "inputs", "outputs", "scores", "warnings", "DatasetType", "GeneratedBy"),
+)
+
+
+@given(content=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=8) | JSON)
+def test_whatever_json_a_folder_holds_its_readers_take_it_or_say_a_line(content, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "folder"
+    for name, reader in OF_FOLDERS.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        of_one_line(reader, folder)
+
+
+@given(content=st.binary(max_size=300))
+def test_whatever_bytes_a_folder_holds_its_readers_take_it_or_say_a_line(content, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "bytes"
+    for name, reader in OF_FOLDERS.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        of_one_line(reader, folder)
+
+
+SCORES = scores_of({})
+
+
+@given(changes=st.dictionaries(st.sampled_from(sorted(SCORES)), JSON, max_size=3))
+def test_a_record_whose_settings_cannot_be_is_none(changes, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "records"
+    written = RunRecord("sub-01_task-rest", "01", "finished", "", "a", "b", {}, scores={**SCORES, **changes})
+    written.write(folder)
+    for record in read_records(folder):
+        assert scores_of(record.scores or {}).keys() == SCORES.keys()

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
-__all__ = ["MOST_AT_ONCE", "map_in_threads"]
+__all__ = ["MOST_AT_ONCE", "map_in_threads", "one_thread"]
 
 MOST_AT_ONCE = 8
 """Items that are worked on side by side: bounds memory; where there are more threads, several share an item."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread, so that sums have one order, however many threads there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

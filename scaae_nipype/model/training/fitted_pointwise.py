@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from ..extraction.threads import one_thread
 from ..group_pca import SIGMA_OF_FEW, GroupPCA
 from ..network.parts import FittedParts, fit_parts, stretches
 from ..network.pointwise import LEADS, VIEWS, PointwiseSCAAE
@@ -69,13 +70,14 @@ def train_pointwise(model: Model, cache: VolumeCache, group_pca: GroupPCA, *, se
     start = load_pointwise(network)
     chosen = stretches([len(run) for run in cache.runs])
     runs = [torch.from_numpy(np.asarray(cache.runs[number][part], dtype=np.float32)) for number, part in chosen]
-    fitted = fit_parts(
-        [run for run in runs if len(run)],
-        smooth=_on_vectors(network, network.near6),
-        adjoint=_on_vectors(network, network.near6.adjoint),
-    )
-    _put_in(network, fitted, group_pca)
-    shares = _measure_leads(network, model, cache, float(fitted.agreement.mean()))
+    with one_thread():  # the rotation of few volumes' components makes much of the last bit
+        fitted = fit_parts(
+            [run for run in runs if len(run)],
+            smooth=_on_vectors(network, network.near6),
+            adjoint=_on_vectors(network, network.near6.adjoint),
+        )
+        _put_in(network, fitted, group_pca)
+        shares = _measure_leads(network, model, cache, float(fitted.agreement.mean()))
     model.card |= {
         "Seed": seed,
         "Start": start,
