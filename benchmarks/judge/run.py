@@ -258,7 +258,14 @@ def run_level(plants: Sequence[Plant], path: Path, wanted: Wanted, *, jobs: int 
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would copy the threads of linear algebra
     with ProcessPoolExecutor(min(jobs, len(units)), mp_context=fresh, initializer=_one_thread) as pool:
-        list(pool.map(partial(run_plant, path=path, wanted=wanted), units))
+        try:
+            list(pool.map(partial(run_plant, path=path, wanted=wanted), units))
+        except (
+            BaseException
+        ):  # Ctrl-C, too: leaving would wait for what the workers are at, which is kept in small parts
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
 
 
 def _one_thread() -> None:
