@@ -177,6 +177,8 @@ OTHERS = (
     (("--work-dir", "x" * 300), r"can be no path", EXIT_USAGE),
     (("--work-dir", "~nosuchuser/w"), r"~nosuchuser", EXIT_USAGE),
     (("--model", "m" * 300), r"can be no path", EXIT_USAGE),
+    (("--work-dir", "w\udcff"), r"w\\xff\S*: its name is not in UTF-8", EXIT_USAGE),
+    (("--model", "m\udcff"), r"m\\xff: its name is not in UTF-8", EXIT_USAGE),
     (("--templates", "t" * 5000), r"can be no path", EXIT_USAGE),
     (("-p", "s" * 5000), r"can be no path", EXIT_USAGE),
     (("--bids-filter-file", "f" * 5000), r"can be no path", EXIT_USAGE),
