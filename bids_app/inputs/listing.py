@@ -206,7 +206,9 @@ def _cached_index(
 ) -> tuple[list[str], list[str]]:
     if database_dir.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"--bids-database-dir {database_dir} lies in the input, which is never written to.")
-    key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{version('pybids')}\n{root}\n{ignore.pattern}".encode(errors="surrogateescape")).hexdigest()[
+        :16
+    ]
     database, state = database_dir / f"index-{key}", _folder_state(root, ignore)
     notes: list[str] = []
     try:
@@ -242,4 +244,4 @@ def _folder_state(root: Path, ignore: re.Pattern[str]) -> str:
         if folder.is_dir() and not ignore.search(f"/{folder.relative_to(root).as_posix()}")
     )
     lines = (f"{folder} {folder.stat().st_mtime_ns}" for folder in folders)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,14 @@ from ..settings.console import Console
 from ..settings.settings import Settings
 from .model_store import check_model
 
-__all__ = ["check_before_start", "check_cuda", "check_machine", "check_models_there", "make_work_dir"]
+__all__ = [
+    "check_before_start",
+    "check_cuda",
+    "check_machine",
+    "check_models_there",
+    "make_work_dir",
+    "remove_if_empty",
+]
 
 
 def check_machine(settings: Settings) -> None:
@@ -112,8 +120,13 @@ def _check_templates(settings: Settings, what: Literal["template", "atlas"], con
     console.say("\n".join(template_lines(found, what=what)))
 
 
-def make_work_dir(settings: Settings) -> None:
+def make_work_dir(settings: Settings) -> list[Path]:
     """Make the work folder, private to its owner: it holds files that are unpickled.
+
+    Returns
+    -------
+    list of Path
+        The folders that were not there before, the innermost first.
 
     Raises
     ------
@@ -121,6 +134,7 @@ def make_work_dir(settings: Settings) -> None:
         If it cannot be made, or somebody else could have put files into it.
     """
     folder = settings.work_dir
+    made = [place for place in (folder / "caches", folder, *folder.parents) if not os.path.lexists(place)]
     try:
         if os.path.lexists(folder):
             refuse_others(folder)
@@ -136,3 +150,11 @@ def make_work_dir(settings: Settings) -> None:
         raise UsageError(
             f"{folder}: cannot be used as work folder ({error.strerror}); choose another --work-dir."
         ) from error
+    return made
+
+
+def remove_if_empty(made: Iterable[Path]) -> None:
+    """Remove folders that a refused call has made, as far as nobody has put anything there since."""
+    with suppress(OSError):
+        for folder in made:
+            folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ __all__ = ["check_same_run", "fbn_paths", "find_signed_maps", "output_id", "rest
 
 def output_id(output_dir: Path) -> str:
     """Name an output dataset in the work folder, by where it lies."""
-    return hashlib.sha256(str(output_dir).encode()).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(output_dir)).hexdigest()[:8]
 
 
 def fbn_paths(output_dir: Path, entities: Mapping[str, str]) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...errors import UsageError
+from ...errors import ScaaeError, UsageError
 from ...images import limit_memory
 from ..engine.machine import cache_environment
 from ..exits import EXIT_OK
@@ -17,7 +17,7 @@ from ..output.verdict import Call
 from ..settings.configuration import check_output, configuration, note_configuration
 from ..settings.console import Console
 from ..settings.settings import Settings
-from .before_start import check_before_start, check_machine, check_models_there, make_work_dir
+from .before_start import check_before_start, check_machine, check_models_there, make_work_dir, remove_if_empty
 from .denoised import check_denoised, denoised_warnings
 from .disk import check_disk, place_in_words
 from .job import Job
@@ -56,13 +56,17 @@ def run(settings: Settings, call: Call) -> int:
             check_before_start(settings, console)
         console.say("This was a dry run: nothing was written.")
         return EXIT_OK
-    make_work_dir(settings)  # first, because libraries put their caches there
-    if settings.boilerplate_only:
-        return _boilerplate(job)
-    if job.due:
-        check_before_start(settings, console)
-    check_writable(settings.output_dir)
-    note_configuration(settings.output_dir, configuration(settings), files_of(settings))
+    made = make_work_dir(settings)  # first, because libraries put their caches there
+    try:
+        if settings.boilerplate_only:
+            return _boilerplate(job)
+        if job.due:
+            check_before_start(settings, console)
+        check_writable(settings.output_dir)
+        note_configuration(settings.output_dir, configuration(settings), files_of(settings))
+    except ScaaeError:
+        remove_if_empty(made)
+        raise
     return call.carry_out(
         lambda: _work(job),
         job.summary,

@@ -75,7 +75,7 @@ def _settings_of(options: argparse.Namespace) -> Settings:
         for name, kind in _GROUPS.items()
     }
     own = {one.name: given[one.name] for one in fields(Settings) if one.name in given}
-    return Settings(
+    settings = Settings(
         bids_dir=_absolute(options.bids_dir),
         output_dir=_absolute(options.output_dir),
         level=options.level,
@@ -86,6 +86,9 @@ def _settings_of(options: argparse.Namespace) -> Settings:
         given_filters=options.filters,
         notes=tuple(notes),
     )
+    for folder in (settings.output_dir, settings.work_dir, settings.model):
+        _refuse_bytes(folder)
+    return settings
 
 
 def _read(option: Option, value: Any) -> Any:
@@ -148,6 +151,17 @@ def _absolute(path: str | Path) -> Path:
         why = "no home folder is known (no such user, or HOME is not set)"
         raise UsageError(f"{text}: {why}; give the whole path.") from error
     return Path(os.path.abspath(whole))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+
+
+def _refuse_bytes(folder: Path | None) -> None:
+    """Refuse a folder whose name is no text: not every library opens what lies in it (safetensors, Nipype's logs)."""
+    try:
+        os.fsencode(str(folder)).decode("utf-8")
+    except UnicodeDecodeError as error:
+        named = os.fsencode(str(folder)).decode(errors="backslashreplace")
+        raise UsageError(
+            f"{named}: its name is not in UTF-8, which results and models need; choose another."
+        ) from error
 
 
 def _file(path: str, option: str) -> Path:

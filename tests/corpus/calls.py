@@ -77,18 +77,36 @@ TEXTS = (
         for option in (FILTER, CONFIG, PLUGIN, STRATEGY)
     ),
     *(
-        BadCall(option, "list.json", "[1, 2]", r"holds no|must hold|a filter file holds")
+        BadCall(
+            option,
+            "list.json",
+            "[1, 2]",
+            r"json: (a filter file holds an object|holds no options|must hold `plugin|holds no JSON object)",
+        )
         for option in (FILTER, CONFIG, PLUGIN, STRATEGY)
     ),
-    *(BadCall(option, "empty.json", "", r"JSON|holds no") for option in (FILTER, CONFIG, PLUGIN, STRATEGY)),
     *(
-        BadCall(option, "latin.json", '{"é": 1}'.encode("latin-1"), r"UTF-8|does not understand")
+        BadCall(option, "empty.json", "", r"is not valid JSON: Expecting|is not valid JSON \(Expecting")
+        for option in (FILTER, CONFIG, PLUGIN, STRATEGY)
+    ),
+    *(
+        BadCall(
+            option,
+            "latin.json",
+            '{"é": 1}'.encode("latin-1"),
+            r"is not in UTF-8|is not UTF-8 text|does not understand é",
+        )
         for option in (FILTER, CONFIG, PLUGIN, STRATEGY)
     ),
     *(BadCall(option, "bomb.yaml", BOMB, r"more than 10000 entries|JSON") for option in (CONFIG, PLUGIN)),
     *(BadCall(option, "itself.yaml", "a: &a [*a]\n", r"nested more than 100 deep") for option in (CONFIG, PLUGIN)),
     *(
-        BadCall(option, "run.yaml", "a: !!python/object/apply:os.system [touch ran]\n", r"YAML|Unrecognized|must hold")
+        BadCall(
+            option,
+            "run.yaml",
+            "a: !!python/object/apply:os.system [touch ran]\n",
+            r"Unrecognized arguments: --a|could not determine a constructor for the tag",
+        )
         for option in (CONFIG, PLUGIN)
     ),
     BadCall(FILTER, "number.json", '{"bold": {"run": 1' + "0" * 400 + "}}", r'"run" must be a label'),
@@ -167,8 +185,8 @@ IMAGES = tuple(
         ("text.nii.gz", "no image", r"cannot be read as an image"),
         ("empty.nii.gz", "", r"cannot be read as an image"),
         ("lie.nii.gz", _lie, r"its header claims 1000x1000x1000 values"),
-        ("zeros.nii.gz", _image(), r"no|empty|label"),
-        ("nan.nii.gz", _image(value=np.nan), r"no|empty|label"),
+        ("zeros.nii.gz", _image(), r"holds no value above 0, so no template has a voxel"),
+        ("nan.nii.gz", _image(value=np.nan), r"holds no value above 0, so no template has a voxel"),
         ("complex.nii.gz", _image(dtype="c8"), r"holds values of type complex64"),
     )
 )
@@ -177,6 +195,8 @@ OTHERS = (
     (("--work-dir", "x" * 300), r"can be no path", EXIT_USAGE),
     (("--work-dir", "~nosuchuser/w"), r"~nosuchuser", EXIT_USAGE),
     (("--model", "m" * 300), r"can be no path", EXIT_USAGE),
+    (("--work-dir", "w\udcff"), r"w\\xff\S*: its name is not in UTF-8", EXIT_USAGE),
+    (("--model", "m\udcff"), r"m\\xff: its name is not in UTF-8", EXIT_USAGE),
     (("--templates", "t" * 5000), r"can be no path", EXIT_USAGE),
     (("-p", "s" * 5000), r"can be no path", EXIT_USAGE),
     (("--bids-filter-file", "f" * 5000), r"can be no path", EXIT_USAGE),

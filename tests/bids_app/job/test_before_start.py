@@ -221,3 +221,17 @@ def test_an_image_outside_the_brain_or_a_table_that_does_not_fit(call, option):
     code, line = call("out", "participant", image, "image.nii.gz", table, "names.tsv")
     assert code == 70
     assert words in line and f"{image}: " in line
+
+
+@pytest.mark.parametrize("work", [(), ("--work-dir", "a/b/c")])
+def test_a_refused_call_at_a_fresh_place_leaves_nothing(call, work):
+    code, said = call("out", "participant", "--templates", "missing.nii.gz", "--fit-selection", *work)
+    assert (code, "neither a file nor" in said) == (64, True)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_refused_call_leaves_what_was_there(call):
+    Path("work").mkdir()
+    Path("work", "mine").touch()
+    assert call("out", "participant", "--templates", "missing.nii.gz", "--fit-selection")[0] == 64
+    assert list(Path().rglob("*")) == [Path("work"), Path("work", "mine")]
