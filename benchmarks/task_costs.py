@@ -43,7 +43,10 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
     seconds, megabytes = per_volume(runs, "processor_seconds"), per_volume(runs, "peak_mb")
     fixed_mb = runs[short]["peak_mb"] - short * megabytes
     fitting, group = per_volume(fits, "processor_seconds"), measured["group"]
+    own = round(seconds + fitting, 3)  # the measured calls took runs as `train` had prepared them
     few, many = group[0], group[-1]
+    if few is many:  # one size was measured: in proportion
+        few = dict.fromkeys(many, 0)
     per_run = (many["processor_seconds"] - few["processor_seconds"]) / (many["participants"] - few["participants"])
     mb_per_run = (many["peak_mb"] - few["peak_mb"]) / (many["participants"] - few["participants"])
     return {
@@ -51,8 +54,8 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
         "Participant": {
             "Seconds": 0.0,  # they are within a run's: participants with one run were measured
             "SecondsPerRun": round(runs[short]["processor_seconds"] - short * seconds, 1),
-            "SecondsPerVolume": round(seconds, 3),
-            "SecondsPerVolumeAndSurrogate": round(seconds, 3),
+            "SecondsPerVolume": own,
+            "SecondsPerVolumeAndSurrogate": own,
             "MemoryGB": round((1 + PROCESSORS) * fixed_mb / 1000, 2),  # the main process is as large as a worker
             "MemoryGBPerVolume": round(PROCESSORS * megabytes / 1000, 4),
         },

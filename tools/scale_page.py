@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaae_nipype.bids_app.job.draw import TRAINING_RUNS
+from scaae_nipype.words import counted
 
 __all__ = ["DOCUMENT", "RESULTS", "figures", "page"]
 
@@ -28,7 +29,7 @@ STUDIES = {
 class _Costs:
     """What was measured, as a fixed part and one in proportion."""
 
-    run: tuple[float, float]  # s of processor: of a run, and of each of its volumes
+    run: tuple[float, float]  # s of processor: of a run, and of each of its volumes that `train` has prepared
     memory: tuple[float, float]  # MB
     output: float  # MB a volume
     work: float  # MB a volume
@@ -55,8 +56,10 @@ def _costs(found: Mapping[str, Any]) -> _Costs:
     def of_volumes(key: str) -> tuple[float, float]:
         return _line((short, long), (one[key], other[key]))
 
-    plan, few, many = found["plan"], *found["group"]
+    plan, few, many = found["plan"], found["group"][0], found["group"][-1]
     runs = (4.0, 4.0 * plan["participants"])  # two sessions of two runs each
+    if few is many:  # one size was measured: in proportion
+        few = dict.fromkeys(many, 0)
     people = (few["participants"], many["participants"])
     fits = (calls["train"][0]["processor_seconds"], calls["train"][1]["processor_seconds"])
     return _Costs(
@@ -92,17 +95,17 @@ def _measured(found: Mapping[str, Any], cost: _Costs) -> str:
     units, load = ", ".join(machine["units"]), machine["load_before"]
     most = max(fit["peak_mb"] for fit in found["runs"]["train"])
     lines = [
-        f"Processor: {machine['processor']} ({units}), {machine['threads']} threads; load {load:.1f}. "
+        f"Processor: {machine['processor']} ({units}), {counted(machine['threads'], 'thread')}; load {load:.1f}. "
         f"Runs of {lengths} volumes.",
         "",
         "| what | processor | memory at most | disk | files |",
         "| --- | --- | --- | --- | --- |",
-        f"| a volume of 2 mm (preparation, networks, scores) | {cost.run[1]:.2f} s | {cost.memory[1]:.1f} MB more in "
+        f"| a volume of 2 mm (networks and scores) | {cost.run[1]:.2f} s | {cost.memory[1]:.1f} MB more in "
         f"the run's process | {cost.output:.2f} MB output; {cost.work:.2f} MB work folder, until the run is done | – |",
         f"| a run besides (start of the program and report included) | {cost.run[0]:.0f} s | "
         f"{cost.memory[0] / 1000:.1f} GB | – | {cost.files - 1} |",
         f"| a participant besides | (within the run's {cost.run[0]:.0f} s) | – | {cost.report:.1f} MB report | 1 |",
-        f"| `train`: a volume of the runs that are drawn | {cost.train[1]:.2f} s | – | – | – |",
+        f"| `train`: a volume, prepared and fitted to | {cost.train[1]:.2f} s | – | – | – |",
         f"| `train` besides | {cost.train[0]:.0f} s | {most / 1000:.1f} GB | 19 MB model | 6 |",
         f"| plan of {plan['participants']:,} participants × 2 sessions × 2 runs, {56 * plan['participants']:,} files | "
         f"{plan['everybody']['processor_seconds']:.1f} s | {plan['everybody']['peak_mb']} MB | – | – |",
@@ -121,16 +124,16 @@ def _one(cost: _Costs) -> str:
     (_, usual), (_, long) = STUDIES.values()
     seconds, megabytes, work = _seconds(cost, usual), _megabytes(cost, usual), usual * cost.work
     return (
-        f"A participant with one run of {usual} volumes: {cost.run[1]:.2f} × {usual} + {cost.run[0]:.0f} = "
-        f"{seconds:.0f} s of processor, {megabytes:.0f} MB of output in {cost.files} files; the work folder holds at "
-        f"most {work:.0f} MB of each run that is under way, and a fifth of that of each that waits for its turn "
-        f"(4 per processor). UK Biobank: one run of {long} volumes, {_seconds(cost, long):.0f} s, "
+        f"A participant with one run of {usual} volumes: ({cost.run[1]:.2f} + {cost.train[1]:.2f}) × {usual} + "
+        f"{cost.run[0]:.0f} = {seconds:.0f} s of processor, {megabytes:.0f} MB of output in {cost.files} files; the "
+        f"work folder holds at most {work:.0f} MB of each run that is under way, and a fifth of that of each that "
+        f"waits for its turn (4 per processor). UK Biobank: one run of {long} volumes, {_seconds(cost, long):.0f} s, "
         f"{_megabytes(cost, long):.0f} MB."
     )
 
 
 def _seconds(cost: _Costs, volumes: int) -> float:
-    return cost.run[0] + volumes * cost.run[1]
+    return cost.run[0] + volumes * (cost.run[1] + cost.train[1])
 
 
 def _megabytes(cost: _Costs, volumes: int) -> float:
@@ -188,8 +191,8 @@ def _size(megabytes: float) -> str:
 def page(text: str, parts: Mapping[str, str]) -> str:
     """Put figures into the text of the page, each between the comments that name it."""
     for name, part in parts.items():
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- / -->)"
-        text, n = re.subn(pattern, lambda found, part=part: f"{found[1]}{part}{found[2]}", text, flags=re.DOTALL)
+        pattern = rf"(<!-- {name} -->\n)(?:.*?\n)??(<!-- / -->)"
+        text, n = re.subn(pattern, lambda found, part=part: f"{found[1]}{part}\n{found[2]}", text, flags=re.DOTALL)
         if n != 1:
             raise ValueError(f"{DOCUMENT.name} has no place for {name}: <!-- {name} -->, then <!-- / -->")
     return text

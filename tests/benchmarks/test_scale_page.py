@@ -27,8 +27,8 @@ def test_what_is_measured_twice_gives_a_fixed_part_and_one_in_proportion():
         "machine": {"processor": "P", "units": ["u"], "threads": 1, "load_before": 0.0},
     }
     parts = figures(found)
-    assert "0.40 × 300 + 0 = 120 s of processor, 32 MB of output in 36 files" in parts["one participant"]
-    assert "| processor in all | 30 h | 113 days |" in parts["studies"]
+    assert "(0.40 + 0.10) × 300 + 0 = 150 s of processor, 32 MB of output in 36 files" in parts["one participant"]
+    assert "| processor in all | 38 h | 142 days |" in parts["studies"]
     assert "| group level | 45 s, 452 MB of memory | 42 min, 25 GB of memory |" in parts["studies"]
     assert (
         "| group level of 4,000 runs with every table and map, comparison and prediction | 200 s | 2000 MB |"

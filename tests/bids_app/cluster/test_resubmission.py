@@ -138,7 +138,7 @@ def test_longer_runs_and_null_models_get_more(study, settings):
     assert more.minutes > usual.minutes
     nulls = needs_of_participants(settings("--surrogates", "99"), longer)
     assert nulls.minutes > more.minutes
-    assert needs_of_group(settings(), 10_000).minutes > needs_of_group(settings(), 10).minutes
+    assert needs_of_group(settings(), 100_000).minutes > needs_of_group(settings(), 10).minutes
 
 
 def test_a_model_takes_the_time_of_the_runs_that_are_drawn_for_it(study):
