@@ -129,6 +129,7 @@ def write_run(root: Path, entities: dict, *, n: int, seed: int, model: dict, rep
     write_baselines(target, rng, kept)
     write_task(target, rng)
     write_nulls(target, rng)
+    write_planted(target, region)
     for branch in ("fbn1", "fbn2"):
         means = np.where(kept[:, None], rng.uniform(0.1, 0.4, (n, 3)), np.nan)
         table = pd.DataFrame(means, columns=["Left", "Right", "Middle"])
@@ -193,6 +194,21 @@ def write_task(target, rng) -> None:
     table = pd.DataFrame(rows, columns=[*columns, "mean_elsewhere", "r", "p"])
     write_table(table.assign(p_corrected=table["p"], least_p=0.01), target("events"))
     write_json({"Events": "x_events.tsv", "Warnings": []}, target("events", ".json"))
+
+
+def write_planted(target, region: Grid) -> None:
+    """Write what a simulated run has beside it: who finds how much of what was planted, and examples."""
+    r = {"fbn1": 0.6, "fbn2": -0.5, "group_pca": 0.55, "smoothed_8mm": 0.4, "volume": 0.2}
+    table = pd.DataFrame({"method": [*r], "n_volumes": 20, "r": [*r.values()]})
+    table = table.assign(average_precision=table["r"] / 2, size_matched_iou=table["r"] / 3, networks_named=0.5)
+    write_table(table, target("planted"))
+    shown = ["planted", "fbn1", "group_pca", "smoothed_8mm", "volume"]
+    maps = np.zeros((2 * len(shown), region.n_voxels), dtype=np.float32)
+    maps[:, 5000:9000] = 1
+    nib.save(region.image(maps), target("planted_maps"))
+    about = {"ExampleVolumes": [3, 17], "ExampleNetworks": ["visual", "default"], "ExampleMethods": shown}
+    for meaning in ("planted", "planted_maps"):
+        write_json(about, target(meaning, ".json"))
 
 
 def write_nulls(target, rng) -> None:

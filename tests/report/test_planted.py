@@ -1,39 +1,20 @@
 """What was planted in a simulated run stands beside what was found in it."""
 
 import matplotlib.text
-import nibabel as nib
-import numpy as np
-import pandas as pd
 import pytest
 
 from scaae_nipype.derivatives.names import output_path
 from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
-from scaae_nipype.files import write_json, write_table
-from scaae_nipype.grid import load_grid
+from scaae_nipype.files import write_json
 from scaae_nipype.report import participant_report
 from scaae_nipype.report.sections.planted import planted_mosaic, planted_sentences, planted_table
-
-METHODS = {"fbn1": 0.6, "fbn2": -0.5, "group_pca": 0.55, "smoothed_8mm": 0.4, "volume": 0.2}
 
 
 @pytest.fixture
 def run(make_dataset):
     """A run of a small dataset, which is simulated."""
-    root = make_dataset()
-    run = find_runs(root, "01")[0]
-    grid = load_grid()
-    table = pd.DataFrame({"method": [*METHODS], "n_volumes": 20, "r": [*METHODS.values()]})
-    table = table.assign(average_precision=table["r"] / 2, size_matched_iou=table["r"] / 3, networks_named=0.5)
-    write_table(table, root / output_path(run.entities, "planted"))
-    shown = ["planted", "fbn1", "group_pca", "smoothed_8mm", "volume"]
-    maps = np.zeros((2 * len(shown), grid.n_voxels), dtype=np.float32)
-    maps[:, 5000:9000] = 1
-    nib.save(grid.image(maps), root / output_path(run.entities, "planted_maps"))
-    about = {"ExampleVolumes": [3, 17], "ExampleNetworks": ["visual", "default"], "ExampleMethods": shown}
-    for name in ("planted", "planted_maps"):
-        write_json(about, root / output_path(run.entities, name, ".json"))
-    return find_runs(root, "01")[0]
+    return find_runs(make_dataset(), "01")[0]
 
 
 def test_the_best_of_network_and_rivals_are_named(run):
@@ -65,6 +46,8 @@ def test_examples_that_are_not_what_the_sidecar_says_are_refused(run):
         planted_mosaic(find_runs(run.root, "01")[0])
 
 
-def test_the_page_shows_it_where_the_run_is_simulated_only(run, make_dataset, dataset, tmp_path):
+def test_the_page_shows_it_where_the_run_is_simulated_only(run):
     assert "Planted and found" in participant_report(run.root, "01").read_text()
-    assert "Planted and found" not in participant_report(dataset, "01", tmp_path / "other.html").read_text()
+    for name in ("planted", "planted_maps"):
+        (run.root / output_path(run.entities, name)).unlink()
+    assert "Planted and found" not in participant_report(run.root, "01").read_text()
