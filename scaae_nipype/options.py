@@ -245,6 +245,16 @@ class Training(Group):
         "auto", "volumes shown to the network in training; auto: as the recipe says", low=1, words=("auto",)
     )
     seed: int = _seed()
+    time_width: float = setting(
+        0.0,
+        "let the network see a volume's neighbours in time as well, as an average of standard deviation N (Gaussian); "
+        "0: every volume alone, as in the paper",
+        unit="s",
+        low=1,
+        high=5,
+        zero="every volume alone",
+        why="narrower and wider ones were not trained",
+    )
     precision: str = setting("auto", "of the network", words=("auto", "fp32", "bf16"))
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 …", kind="device")
     processes: int = setting(1, "GPUs, or processes of the CPU, that share the training of an autoencoder", low=1)

@@ -27,6 +27,7 @@ def training_sentence(card: Mapping[str, Any]) -> str:
             "simulated volumes and came with the software (PyTorch, @pytorch). Where parts of two halves of the runs "
             "agree little, the projection on the group's principal components and the smoothed volume are added. "
             "Branch 1 marks what is above the mean of a voxel over the run, branch 2 what is below."
+            + _neighbours(card.get("TimeWidth") or 0)
         )
     if "Context" in card:
         fitted = f" on {card['Context'].get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
@@ -44,3 +45,12 @@ def training_sentence(card: Mapping[str, Any]) -> str:
     if training.get("Undertrained"):
         return f"{text}. This is little training: its networks are those of an undertrained model."
     return f"{text}."
+
+
+def _neighbours(width: float) -> str:
+    if not width:
+        return ""
+    return (
+        f" Beside every volume, the network and all parts of it saw the average of the volume with its neighbours in "
+        f"time (Gaussian, standard deviation {width:g} s); so did all surrogates."
+    )

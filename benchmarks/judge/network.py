@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.judge.rivals import Apply, Rival
+from benchmarks.judge.rivals import Apply, Rival, grid_of
 from benchmarks.judge.runs import Group, Run
 from benchmarks.machine import fast_precision
 from benchmarks.planted import grid_of_model
@@ -14,6 +14,7 @@ from scaae_nipype.model import PRESETS, Model
 from scaae_nipype.model.extraction.functions import context_function, network_function
 from scaae_nipype.model.group_pca import fit_group_pca
 from scaae_nipype.model.network.contextual import ContextualSCAAE
+from scaae_nipype.model.network.pointwise import PointwiseSCAAE
 from scaae_nipype.model.training.fitted_context import fit_network_context
 from scaae_nipype.model.training.fitted_pointwise import train_pointwise
 from scaae_nipype.model.training.start import load_start
@@ -21,6 +22,9 @@ from scaae_nipype.model.training.volumes import VolumeCache
 from scaae_nipype.model.weights import new_network
 
 __all__ = ["JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+
+WIDTH = 3.0
+"""Standard deviation of the Gaussian over neighbours in time in s, where the network may look at them; not tuned."""
 
 PRECISIONS = ("auto", "bf16", "fp32")
 """What networks may compute in; auto: bf16 where the processor does natively, else fp32."""
@@ -54,8 +58,8 @@ def _model(others: Group, precision: str) -> Model:
     return model
 
 
-def _pointwise(others: Group) -> Apply:
-    """Fit the default preset to other runs."""
+def _pointwise(others: Group, sigma_time: float = 0.0) -> Apply:
+    """Fit the default preset to other runs; the fit does not depend on the width in time (s)."""
     if "pointwise" not in others.kept:
         grid = grid_of_model()
         runs = VolumeCache([_whole(run) for run in others.runs])
@@ -65,7 +69,14 @@ def _pointwise(others: Group) -> Apply:
         others.kept["pointwise"] = model
     model = others.kept["pointwise"]
     assert isinstance(model, Model)
-    return lambda run: network_function(model, run.grid)(run.volumes)
+
+    def apply(run: Run) -> np.ndarray:
+        assert isinstance(model.network, PointwiseSCAAE)
+        model.network.time_width.fill_(sigma_time)
+        seconds = np.arange(len(run)) * run.repetition_time
+        return network_function(model, run.grid, seconds=seconds)(run.volumes)
+
+    return apply
 
 
 def _whole(run: Run) -> np.ndarray:
@@ -104,11 +115,12 @@ def networks(precision: str = "auto") -> tuple[Rival, ...]:
         Rival("SCAAE", "others", partial(_scaae, precision=precision)),
         Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
         Rival("SCAAE, preset pointwise", "others", _pointwise),
+        Rival("SCAAE, preset pointwise, in time", "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
     )
 
 
 NETWORKS = networks()
 """The product's networks; for names and classes."""
 
-JUDGED = ("SCAAE", "SCAAE, preset pointwise")
+JUDGED = ("SCAAE", "SCAAE, preset pointwise", "SCAAE, preset pointwise, in time")
 """Those that a user may choose: they are held against the best of their class."""

@@ -1,7 +1,8 @@
 """Make the weights of the product's pointwise network from those of the search: ``python -m benchmarks.search.ship``.
 
 The search's network serves several classes; in a volume without neighbours in time and without the run's own parts
-many of its views are the same or empty. What it does with them is added up, exactly.
+many of its views are the same or empty. What it does with them is added up, exactly; what of the sums belongs to views
+that see neighbours in time is kept beside them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from benchmarks.judge.search import NAME, WEIGHTS
 from benchmarks.search.score import load_network
 from benchmarks.search.views import N_ABOUT, N_AGREED, N_MORE
-from scaae_nipype.model.network.pointwise import HANDED, VIEWS
+from scaae_nipype.model.network.pointwise import HANDED, RESTED, VIEWS
 
 __all__ = ["shipped_tensors"]
 
@@ -43,6 +44,10 @@ def shipped_tensors(path: Path = WEIGHTS, name: str = NAME) -> dict[str, torch.T
     def of_everything(weight: torch.Tensor) -> torch.Tensor:
         return torch.cat([of_views(weight), weight[:, n_views:][:, known]], dim=1)
 
+    rested = [shape.views.index(_calm(view)) for view in RESTED]
+    # Behind the views come the numbers of context and run; the width in time is the fourth after the context's.
+    with_width = [*rested, n_views + N_ABOUT + 3]
+
     first, last, branch = "channel.0.weight", "channel.4", shape.branch
     rows = [n * (branch + n_views) + place for n in (0, 1) for place in (*range(branch), *(branch + o for o in order))]
     tensors = {
@@ -62,6 +67,9 @@ def shipped_tensors(path: Path = WEIGHTS, name: str = NAME) -> dict[str, torch.T
     }
     tensors |= {key.replace("features.", "branches."): state[key] for key in state if key.startswith("features.")}
     tensors |= {key: state[key] for key in state if key.startswith(("trunk.", "spatial."))}
+    tensors["time_stem"] = (state["stem.weight"] * gain)[:, rested]
+    tensors["time_conditions"] = state["about.0.weight"][:, with_width]
+    tensors["time_channel"] = state[first][:, 2 * branch :][:, with_width]
     # The search's lead goes with the square of the agreement; the product fits the factor.
     tensors["lead_parts"] = shape.lead * gain[shape.views.index("calm_above")]
     return {key: tensor.detach().clone().float().contiguous() for key, tensor in tensors.items()}

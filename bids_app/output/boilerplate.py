@@ -50,4 +50,6 @@ def _planned_card(settings: Settings) -> Mapping[str, Any]:
         card["Precision"] = wanted.precision
     if preset_named(wanted.preset).context:
         card["Context"] = {}
+    if wanted.time_width:
+        card["TimeWidth"] = wanted.time_width
     return card

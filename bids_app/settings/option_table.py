@@ -133,6 +133,7 @@ _NETWORKS_AND_SCORES = (
     Option("fit_selection", ("--fit-selection",), at="runs", of_training=True),
     Option("train_runs", ("--train-runs",), "auto|N", at="runs", of_training=True),
     Option("train_volumes", ("--train-volumes",), "auto|N", of_training=True, **_maps("TrainVolumes")),
+    Option("time_width", ("--time-width",), "N", of_training=True, **_maps("TimeWidth", absent=0.0, is_rare=True)),
     Option("precision", ("--precision",), of_training=True, **_maps("Precision")),
     Option("seed", ("--random-seed",), "N", **{**_maps("Seed"), "at": "all"}),
     # Another processor may round otherwise; results made on several may be put together all the same.

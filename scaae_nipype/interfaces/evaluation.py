@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from ..errors import UsageError, refuse_unequal
 from ..evaluation.scores.gradual_change import CURVE_END
+from ..files import read_table
+from ..headers import header_repetition_time
 from ..options import OF_MODEL, USUAL_SURROGATES, Evaluation, Nulls, Training
 from ..progress import bar, say
 from .base import FunctionInputSpec, FunctionInterface, limit_threads
@@ -170,27 +174,38 @@ class ScoreBaselines(FunctionInterface):
 
         network = {name: given.pop(name) for name in ("model_dir", "device", "num_threads") if name in given}
         if "model_dir" in network and {*OF_MODEL} & {*given["baselines"]}:
-            given |= _of_model(given["baselines"], in_mask=given["in_mask"], **network)
+            given |= _of_model(given["baselines"], given, **network)
         return score_baselines(**given, out_dir=folder)
 
 
-def _of_model(names: list[str], *, model_dir: str, in_mask: str, device: str, num_threads: int) -> dict[str, Any]:
-    """Give the parts of a model that baselines need; names of those that it does not have are dropped."""
+def _of_model(
+    names: list[str], given: Mapping[str, Any], *, model_dir: str, device: str, num_threads: int
+) -> dict[str, Any]:
+    """Give the parts of a model that baselines of a run need; names of those that it does not have are dropped."""
     from ..grid import load_grid
     from ..model.extraction.extractor import resolve_device
     from ..model.extraction.functions import context_function, group_pca_function, untrained_function
     from ..model.weights import load_model
 
     limit_threads(num_threads)
-    model, region = load_model(model_dir), load_grid(in_mask)
+    model, region, seconds = load_model(model_dir), load_grid(given["in_mask"]), _seconds(given)
     parts: dict[str, Any] = {
-        "context": context_function(model, region),
-        "group_pca": group_pca_function(model, region),
+        "context": context_function(model, region, seconds=seconds),
+        "group_pca": group_pca_function(model, region, seconds=seconds),
     }
     parts["baselines"] = [name for name in names if parts.get(name, "") is not None]
     if "untrained" in names:
-        parts["untrained"] = untrained_function(model, region, device=resolve_device(device))
+        parts["untrained"] = untrained_function(model, region, seconds=seconds, device=resolve_device(device))
     return parts
+
+
+def _seconds(given: Mapping[str, Any]) -> np.ndarray | None:
+    """Give when the kept volumes of a run were taken; None where its repetition time is not known."""
+    from ..model.extraction.neighbours import seconds_of
+
+    repetition_time = header_repetition_time(given["in_file"])
+    kept = read_table(given["in_samples"])["kept"].to_numpy(dtype=bool)
+    return seconds_of(kept, repetition_time) if repetition_time else None
 
 
 class ComparePlanted(FunctionInterface):
@@ -218,7 +233,7 @@ class ComparePlanted(FunctionInterface):
 
         model_dir = given.pop("model_dir", None)
         if model_dir is not None:
-            parts = _of_model([], model_dir=model_dir, in_mask=given["in_mask"], device="cpu", num_threads=0)
+            parts = _of_model([], given, model_dir=model_dir, device="cpu", num_threads=0)
             given |= {name: parts[name] for name in ("context", "group_pca")}
         return compare_with_planted(**given, out_dir=folder)
 
@@ -299,9 +314,9 @@ class CheckDynamics(FunctionInterface):
 
         limit_threads(given.pop("num_threads"))
         model_dir, run_name = Path(given.pop("model_dir")), given.pop("run_name", None)
-        model = load_model(model_dir)
+        model, device = load_model(model_dir), resolve_device(given.pop("device"))
         return check_dynamics(
-            network=network_function(model, load_grid(given["in_mask"]), device=resolve_device(given.pop("device"))),
+            network=network_function(model, load_grid(given["in_mask"]), seconds=_seconds(given), device=device),
             in_sample=None if run_name is None else was_trained_on(model.card, run_name),
             model=account_of(model.card, model_dir.name),
             report=say,

@@ -163,13 +163,18 @@ def preset_named(name: str) -> Preset:
 
 
 def check_training(training: Training) -> None:
-    """Refuse what has no effect on a network that is fitted in closed form.
+    """Refuse what has no effect on the network that is asked for.
 
     Raises
     ------
     UsageError
         Which setting.
     """
+    if training.time_width and not preset_named(training.preset).pointwise:
+        raise UsageError(
+            f"`time_width` is not for `preset` {training.preset}, which sees every volume alone: leave it out, or "
+            f"choose `preset` {POINTWISE_PRESET}."
+        )
     if not preset_named(training.preset).context:
         return
     if preset_named(training.preset).pointwise and training.precision == "bf16":

@@ -9,14 +9,17 @@ from benchmarks.search.context import fit_context
 from benchmarks.search.score import load_network, read
 from benchmarks.search.views import N_AGREED, Viewer
 from scaae_nipype.model import PRESETS, Model
+from scaae_nipype.model.extraction.extractor import extract_networks
 from scaae_nipype.model.network.parts import SECONDS
+from scaae_nipype.model.runs import Volumes
 from scaae_nipype.model.training.fitted_pointwise import load_pointwise
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.simulation.tissues import source_grid
 
 
-def test_product_and_search_give_the_same_networks():
-    """With the search's own context, of a volume without neighbours in time."""
+@pytest.mark.parametrize("width", [0.0, 3.0])
+def test_product_and_search_give_the_same_networks(width):
+    """With the search's own context, of volumes without neighbours in time and with."""
     grid = source_grid(10)
     random = torch.Generator().manual_seed(0)
     runs = torch.randn(3, 40, 6, generator=random) @ torch.randn(6, grid.n_voxels, generator=random)
@@ -25,7 +28,7 @@ def test_product_and_search_give_the_same_networks():
     context = fit_context(head_of(grid), runs, repetition_time=SECONDS)
     chosen = load_network(WEIGHTS, NAME)
     shown = Viewer(head_of(grid)).show(
-        runs[0, :3], context, repetition_time=SECONDS, channels=chosen.shape.views, time_sigma=0.0, own=False
+        runs[0], context, repetition_time=SECONDS, channels=chosen.shape.views, time_sigma=width, own=False
     )
     expected = read(chosen, shown)
 
@@ -37,9 +40,14 @@ def test_product_and_search_give_the_same_networks():
         network.parts.copy_(context.parts)
         network.about.copy_(torch.cat([shown.about[:15], shown.about[-N_AGREED:]]))
         network.lead_parts.mul_(shown.about[-N_AGREED:].mean().square())
-        volumes = Model(network, grid, {}).volumes(runs[0, :3].numpy())
-        found = network.vectors(network.read(volumes).maps[:, :1]), network.vectors(network.read(volumes).maps[:, 1:])
+        network.time_width.fill_(width)
+    found = extract_networks(
+        Model(network, grid, {"Precision": "fp32"}),
+        Volumes(runs[0].numpy(), np.ones(40, dtype=bool), np.ones(grid.n_voxels, dtype=bool), SECONDS),
+        device="cpu",
+    )
     assert expected.std() > 0
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one.numpy(), other, atol=1e-3 * other.std())
+    assert found.time_width == width
+    for one, other in zip(found.signed, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3 * other.std())
     assert float(context.agreement.mean()) == pytest.approx(float(shown.about[-N_AGREED:].mean()))

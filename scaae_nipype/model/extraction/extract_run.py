@@ -77,7 +77,8 @@ def extract_run(
     ModelError
         If the model is damaged or made for another grid than the run.
     InputError
-        If the run's files do not fit each other.
+        If the run's files do not fit each other, or the model looks at neighbours in time and the repetition time is
+        not known.
     """
     out_dir = Path(out_dir)
     model = load_model(model_dir)
@@ -100,6 +101,7 @@ def extract_run(
         "Preset": card["Preset"],
         "Mode": card.get("Mode"),
         "Precision": networks.precision,
+        "TimeWidth": networks.time_width,
         "Device": where.type,
         "Undertrained": card.get("Training", {}).get("Undertrained"),
         "Branches": branches,

@@ -21,6 +21,7 @@ from ..presets import CODE_SIZE
 from ..runs import RunLike, volumes_of
 from ..weights import Model
 from .fused import FusedReader
+from .neighbours import neighbours_of, seconds_of, time_width_of
 from .threads import map_in_threads
 
 __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "resolve_device"]
@@ -49,6 +50,8 @@ class RunNetworks:
     """In s; 0 where it is not known."""
     precision: str = "fp32"
     """That the network computed in."""
+    time_width: float = 0.0
+    """How far the network looked around a volume in time: standard deviation in s, 0 for not at all."""
 
     def maps(self, branch: str, *, signed: bool = False) -> np.ndarray:
         """Give the FBNs of ``fbn1`` or ``fbn2``, after equation 9 or signed, before it: float32, (T, n_voxels).
@@ -140,22 +143,34 @@ class Extractor:
         return float(min(np.corrcoef(a, b)[0, 1] for a, b in zip(*pairs, strict=True)))
 
     def batches(
-        self, vectors: np.ndarray, batch_size: int | None = None
+        self,
+        vectors: np.ndarray,
+        batch_size: int | None = None,
+        *,
+        rested: np.ndarray | None = None,
+        averaged: float = 1.0,
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield signed maps (batch, 2, n_voxels), channel weights (batch, channels) and codes (batch, size) in order.
 
         On a CPU every thread works on volumes of its own: layers that wait for memory and layers that compute then
-        overlap, and no thread waits for another.
+        overlap, and no thread waits for another. `rested` and `averaged` are the same volumes averaged with their
+        neighbours in time, for a model that looks at these, and how many volumes count in that.
         """
         on_cpu = self.device.type == "cpu"
         batch_size = batch_size or (1 if on_cpu else 8)
-        batches = (vectors[start : start + batch_size] for start in range(0, len(vectors), batch_size))
+        parts = (slice(start, start + batch_size) for start in range(0, len(vectors), batch_size))
+        batches = ((vectors[part], None if rested is None else rested[part], averaged) for part in parts)
         return map_in_threads(self._read, batches) if on_cpu else map(self._read, batches)
 
     @torch.inference_mode()
-    def _read(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _read(self, batch: tuple[np.ndarray, np.ndarray | None, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        vectors, rested, averaged = batch
         with _full_fp32(self.device):
-            reading = self.read(self.model.volumes(vectors).to(self.device))
+            volumes = self.model.volumes(vectors).to(self.device)
+            if rested is None:
+                reading = self.read(volumes)
+            else:
+                reading = self.read(volumes, self.model.volumes(rested).to(self.device), averaged)
         maps = self.model.vectors(reading.maps.cpu()) * self.signs[:, None]
         return maps, reading.channel_weights.float().cpu().numpy(), reading.code.float().cpu().numpy()
 
@@ -188,17 +203,20 @@ def extract_networks(
     ModelError
         If the run lies on another grid than the model, there is no such device, or maps are not finite.
     InputError
-        If the image cannot be read, or no volume is kept.
+        If the image cannot be read, no volume is kept, or the model looks at neighbours in time and the run's
+        repetition time is not known.
     """
     volumes = volumes_of(run, model.grid)
     vectors = volumes.vectors
+    around = neighbours_of(model, seconds_of(volumes.kept, volumes.repetition_time))
+    in_time = {} if around is None else {"rested": around.rested(vectors), "averaged": around.averaged}
     extractor = Extractor(model, device=resolve_device(device) if isinstance(device, str) else device)
     channels = 2 * model.network.preset.branch_features
     signed = np.empty((2, *vectors.shape), dtype=np.float32)
     weights = np.empty((len(vectors), channels), dtype=np.float32)
     codes = np.empty((len(vectors), model.network.preset.context or CODE_SIZE), dtype=np.float32)
     done = 0
-    for maps, channel_weights, code in extractor.batches(vectors, batch_size):
+    for maps, channel_weights, code in extractor.batches(vectors, batch_size, **in_time):
         if not all(np.isfinite(values).all() for values in (maps, channel_weights, code)):
             where = f"volumes {done + 1} to {done + len(maps)}" if len(maps) > 1 else f"volume {done + 1}"
             raise ModelError(
@@ -211,4 +229,4 @@ def extract_networks(
         if progress is not None:
             progress(len(maps))
     of_run = (volumes.kept, volumes.region, model.grid, volumes.repetition_time)
-    return RunNetworks(signed, weights, codes, *of_run, precision=extractor.precision)
+    return RunNetworks(signed, weights, codes, *of_run, precision=extractor.precision, time_width=time_width_of(model))

@@ -17,6 +17,7 @@ from ..network.reading import branch_signs
 from ..presets import RECIPES
 from ..weights import Model, new_network
 from .extractor import Extractor
+from .neighbours import neighbours_of, rested_function, time_width_of
 
 __all__ = [
     "account_of",
@@ -32,7 +33,12 @@ PART = 32
 
 
 def network_function(
-    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
+    model: Model,
+    region: Grid,
+    *,
+    seconds: np.ndarray | None = None,
+    device: torch.device | None = None,
+    batch_size: int | None = None,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Make a function that gives the networks of volumes of one region; the network is made ready once.
 
@@ -41,6 +47,8 @@ def network_function(
     model : Model
     region : Grid
         A part of the model's grid; voxels outside are 0 for the network, as in a prepared run.
+    seconds : float array, (n_volumes,), optional
+        When the volumes are taken, for a model that looks at neighbours in time.
     device : torch.device, optional
         Default: CPU.
     batch_size : int, optional
@@ -55,18 +63,25 @@ def network_function(
     ------
     ModelError
         If the region is not a part of the model's grid.
+    InputError
+        If the model looks at neighbours in time, and `seconds` are not given, or not those of the volumes.
     """
     grid, inside = model.grid, _inside(model, region)
-    extractor = Extractor(model, device=device)
+    extractor, around = Extractor(model, device=device), neighbours_of(model, seconds)
 
     def apply(volumes: np.ndarray) -> np.ndarray:
         signed = np.empty((len(extractor.signs), *volumes.shape), dtype=np.float32)
-        whole = np.zeros((PART, grid.n_voxels), dtype=np.float32)
+        whole = np.zeros((2, PART, grid.n_voxels), dtype=np.float32)
+        rested, averaged = (None, 1.0) if around is None else (around.rested(volumes), around.averaged)
         for start in range(0, len(volumes), PART):  # a part at a time: a run is not held twice
-            part = volumes[start : start + PART]
-            whole[: len(part), inside] = part
+            here = slice(start, min(start + PART, len(volumes)))
+            count = here.stop - start
+            whole[0, :count, inside] = volumes[here].T
+            if rested is not None:
+                whole[1, :count, inside] = rested[here].T
             done = start
-            for maps, *_ in extractor.batches(whole[: len(part)], batch_size):
+            calm = None if rested is None else whole[1, :count]
+            for maps, *_ in extractor.batches(whole[0, :count], batch_size, rested=calm, averaged=averaged):
                 signed[:, done : done + len(maps)] = maps[..., inside].swapaxes(0, 1)
                 done += len(maps)
         return signed
@@ -83,10 +98,12 @@ def _inside(model: Model, region: Grid) -> np.ndarray:
     return grid.vectors(region.mask)
 
 
-def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
+def context_function(
+    model: Model, region: Grid, *, seconds: np.ndarray | None = None
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Make a function that gives the context of volumes: the network's linear part, without any attention.
 
-    Parameters and errors as for `network_function`.
+    Where the network looks at neighbours in time, so does this. Parameters and errors as for `network_function`.
 
     Returns
     -------
@@ -98,20 +115,29 @@ def context_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.nd
         return None
     matrices = network.context.encode, network.context.decode
     encode, decode = (matrix.detach().cpu().numpy()[:, inside] for matrix in matrices)
-    return lambda volumes: (volumes @ encode.T) @ decode
+    look = rested_function(model, seconds)
+    return lambda volumes: (look(volumes) @ encode.T) @ decode
 
 
-def group_pca_function(model: Model, region: Grid) -> Callable[[np.ndarray], np.ndarray] | None:
+def group_pca_function(
+    model: Model, region: Grid, *, seconds: np.ndarray | None = None
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Make a function that projects volumes on the principal components of the runs that a model was fitted to.
 
-    Parameters and errors as for `context_function`; None if the model has none (those of earlier versions).
+    Where the network looks at neighbours in time, so does this. Parameters and errors as for `context_function`; None
+    if the model has none (those of earlier versions).
     """
-    inside, group_pca = _inside(model, region), model.group_pca
-    return None if group_pca is None else lambda volumes: group_pca.project(volumes, region, inside)
+    inside, group_pca, look = _inside(model, region), model.group_pca, rested_function(model, seconds)
+    return None if group_pca is None else lambda volumes: group_pca.project(look(volumes), region, inside)
 
 
 def untrained_function(
-    model: Model, region: Grid, *, device: torch.device | None = None, batch_size: int | None = None
+    model: Model,
+    region: Grid,
+    *,
+    seconds: np.ndarray | None = None,
+    device: torch.device | None = None,
+    batch_size: int | None = None,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Make the same function of the network as it was before training: what the architecture alone gives.
 
@@ -124,7 +150,9 @@ def untrained_function(
     network = new_network(model.network.preset, model.grid, seed=int(model.card.get("Seed") or 0)).eval()
     told: dict[str, Any] = {key: model.card[key] for key in ("Precision", "PrecisionDemanded") if key in model.card}
     untrained = Model(network, model.grid, told)
-    apply = network_function(untrained, region, device=device, batch_size=batch_size)
+    if isinstance(network, PointwiseSCAAE):
+        network.time_width.fill_(time_width_of(model))
+    apply = network_function(untrained, region, seconds=seconds, device=device, batch_size=batch_size)
     recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
     if isinstance(network, ContextualSCAAE | PointwiseSCAAE) or not recipe.signed:
         return apply

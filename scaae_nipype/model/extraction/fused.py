@@ -143,10 +143,10 @@ class FusedReader(nn.Module):
         if not isinstance(network, PointwiseSCAAE):  # which has no convolution to fold
             self.attend = FusedAttentionPath(network.attention, dtype=dtype).eval()
 
-    def forward(self, volumes: Tensor) -> Reading:
-        """Read (batch, 1, X, Y, Z)."""
+    def forward(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Reading:
+        """Read (batch, 1, X, Y, Z); a pointwise network also the same averaged with their neighbours in time."""
         if isinstance(self.network, PointwiseSCAAE):
-            return self.network.read(volumes)
+            return self.network.read(volumes, rested, averaged)
         return self.network.read(volumes, attend=self.attend)
 
 

@@ -1,13 +1,15 @@
 """The pointwise network: attention, the same at every voxel, over linear views of a volume.
 
 What a volume's surroundings and other runs say about a voxel comes from the views; the attention only has to weigh
-them. This takes a hundredth of the arithmetic of wide convolutions.
+them. This takes a hundredth of the arithmetic of wide convolutions. Where it may look at a volume's neighbours in time,
+it sees all views but the volume a second time, of the volume as it is averaged with them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from .parts import PARTS, RANK, nonnegative
 from .reading import Reading
 from .smoothing import MaskedSmoothing
 
-__all__ = ["ABOUT", "HANDED", "LEADS", "VIEWS", "PointwiseSCAAE", "Seen"]
+__all__ = ["ABOUT", "HANDED", "LEADS", "RESTED", "VIEWS", "PointwiseSCAAE", "Seen"]
 
 VIEWS = ("volume", "near8", "near12", "rank8", "trusted", "above", "below")
 """What the attention looks at: the volume; smoothed (Gaussian, σ 8 and 12 mm); projected on the eight leading
@@ -32,6 +34,9 @@ HANDED = (*range(len(VIEWS)), *range(1, len(VIEWS)))
 
 ABOUT = 18
 """Numbers that say how far other runs can be trusted (`FittedParts.about`)."""
+
+RESTED = VIEWS[1:]
+"""Views that are made a second time, of the volume and its neighbours in time, where these count."""
 
 LEADS = ("group PCA", "near12")
 """What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2."""
@@ -45,11 +50,18 @@ class Seen(NamedTuple):
     """Volumes as the attention sees them."""
 
     views: Tensor
-    """(batch, n_voxels, len(VIEWS))."""
+    """(batch, n_voxels, len(VIEWS)), or with those of `RESTED` behind them."""
     strengths: Tensor
-    """Logarithm of each view's root mean square in the volume: (batch, len(VIEWS))."""
+    """Logarithm of each view's root mean square in the volume: (batch, n_views)."""
     code: Tensor
     """(batch, size)."""
+    averaged: float = 1.0
+    """How many volumes count where neighbours in time do."""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether neighbours in time were looked at."""
+        return self.views.shape[2] > len(VIEWS)
 
 
 class PointwiseSCAAE(nn.Module):
@@ -72,6 +84,10 @@ class PointwiseSCAAE(nn.Module):
     few_volumes: Tensor
     leads: Tensor
     handed: Tensor
+    time_width: Tensor
+    time_stem: Tensor
+    time_conditions: Tensor
+    time_channel: Tensor
 
     def __init__(self, preset: Preset, *, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray):
         super().__init__()
@@ -109,6 +125,18 @@ class PointwiseSCAAE(nn.Module):
         )
         self.hand = nn.Parameter(torch.zeros(2, len(HANDED)))
         self.register_buffer("handed", torch.tensor(HANDED), persistent=False)
+        # What of the weights of a view belongs to that view in time; where a volume is alone, both are one view.
+        self.register_buffer("time_stem", torch.zeros(width, len(RESTED)))
+        self.register_buffer("time_conditions", torch.zeros(HIDDEN, len(RESTED) + 1))
+        self.register_buffer("time_channel", torch.zeros(HIDDEN, len(RESTED) + 1))
+        # Standard deviation in s of the Gaussian over neighbours; 0: every volume alone
+        self.register_buffer("time_width", torch.zeros(()))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
+        """Take weights of before there were neighbours in time, too: every volume was alone then."""
+        for name in ("time_stem", "time_conditions", "time_channel", "time_width"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def vectors(self, volumes: Tensor) -> Tensor:
         """Take the mask's voxels: (batch, 1, X, Y, Z) to (batch, n_voxels)."""
@@ -120,14 +148,22 @@ class PointwiseSCAAE(nn.Module):
         volumes[:, :, self.mask] = vectors
         return volumes
 
-    def see(self, volumes: Tensor) -> Seen:
-        """Make the views of (batch, 1, X, Y, Z)."""
+    def see(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Seen:
+        """Make the views of (batch, 1, X, Y, Z), and of the same volumes averaged with their neighbours in time."""
         volume = self.vectors(volumes)
         code = volume @ self.context.encode.T
+        views = [volume, *self._look(volumes, volume, code)]
+        if rested is not None:
+            volume = self.vectors(rested)
+            views += self._look(rested, volume, volume @ self.context.encode.T)
+        stacked = torch.stack(views, dim=2)
+        return Seen(stacked, torch.log(stacked.square().mean(dim=1).sqrt() + _RMS_FLOOR), code, averaged)
+
+    def _look(self, volumes: Tensor, volume: Tensor, code: Tensor) -> tuple[Tensor, ...]:
+        """Make all views but the volume itself."""
         projected = volume @ self.context.decode[:8].T
         products = volume @ self.parts.T
-        views = (
-            volume,
+        return (
             self.vectors(self.near8(volumes)),
             self.vectors(self.near12(volumes)),
             projected @ self.context.decode[:8],
@@ -135,8 +171,6 @@ class PointwiseSCAAE(nn.Module):
             nonnegative(products, self.parts) @ self.parts,
             nonnegative(-products, self.parts) @ self.parts,
         )
-        stacked = torch.stack(views, dim=2)
-        return Seen(stacked, torch.log(stacked.square().mean(dim=1).sqrt() + _RMS_FLOOR), code)
 
     def lead(self, volumes: Tensor) -> Tensor:
         """Give the leads, in the order of `LEADS`, before their weights: (batch, len(LEADS), n_voxels)."""
@@ -152,9 +186,15 @@ class PointwiseSCAAE(nn.Module):
         maps : Tensor, (batch, 2, n_voxels)
         channel_weights : Tensor, (batch, 2, branch_features + len(HANDED))
         """
-        about = torch.cat([seen.strengths, self.about.expand(len(seen.views), -1)], dim=1)
-        scale, shift = self.conditions(about).chunk(2, dim=1)
-        x = functional.gelu(self.stem(seen.views) * (1 + scale)[:, None] + shift[:, None])
+        known = self.about.expand(len(seen.views), -1)
+        if seen.in_time:
+            known = torch.cat([known.new_full((len(known), 1), math.log(seen.averaged)), known], dim=1)
+        about = torch.cat([seen.strengths, known], dim=1)
+        scale, shift = self._read_first(self.conditions, about, self.time_conditions, seen.in_time).chunk(2, dim=1)
+        stem = functional.linear(
+            seen.views, self._apart(self.stem.weight, self.time_stem, seen.in_time), self.stem.bias
+        )
+        x = functional.gelu(stem * (1 + scale)[:, None] + shift[:, None])
         for layer in self.trunk:
             x = functional.gelu(layer(x)) + x
         logits, pooled = [], []
@@ -162,21 +202,55 @@ class PointwiseSCAAE(nn.Module):
             features = functional.gelu(branch(x))
             logits.append(spatial(features))
             pooled.append((torch.sigmoid(logits[-1]) * features).mean(dim=1))
-        weights = self.channel(torch.cat([*pooled, about], dim=1)).unflatten(1, (2, -1))
+        weights = self._read_first(
+            self.channel, torch.cat([*pooled, about], dim=1), self.time_channel, seen.in_time
+        ).unflatten(1, (2, -1))
         own = self.preset.branch_features
         learned = torch.stack([(maps @ weights[:, n, :own, None])[..., 0] for n, maps in enumerate(logits)], dim=1)
-        shares = weights.new_zeros((len(weights), 2, len(VIEWS)))
-        shares = shares.index_add(2, self.handed, weights[..., own:] * self.hand)
-        shares[:, 0, VIEWS.index("above")] += self.lead_parts
+        shares = weights.new_zeros((len(weights), 2, seen.views.shape[2]))
+        places = torch.arange(len(HANDED), device=shares.device) if seen.in_time else self.handed
+        shares = shares.index_add(2, places, weights[..., own:] * self.hand)
+        shares[:, 0, (len(VIEWS) + RESTED.index("above")) if seen.in_time else VIEWS.index("above")] += self.lead_parts
         return learned + shares @ seen.views.mT, weights
 
-    def read(self, volumes: Tensor) -> Reading:
-        """Give networks, channel weights (of the learned maps) and code of (batch, 1, X, Y, Z)."""
+    def _apart(self, weight: Tensor, in_time: Tensor, looks: bool, before: int = 0) -> Tensor:
+        """Part the columns of views into what belongs to the volume alone and to the volume in time.
+
+        The former begin `before` columns from the first; the latter may have one more, of how many volumes count.
+        """
+        if not looks:
+            return weight
+        first, views, known = weight.tensor_split([before, before + len(VIEWS)], dim=1)
+        alone = views - functional.pad(in_time[:, : len(RESTED)], (1, 0))
+        return torch.cat([first, alone, in_time, known], dim=1)
+
+    def _read_first(self, layers: nn.Sequential, values: Tensor, in_time: Tensor, looks: bool) -> Tensor:
+        """Apply layers whose first one reads views' strengths."""
+        first = layers[0]
+        assert isinstance(first, nn.Linear)
+        before = first.in_features - len(VIEWS) - ABOUT
+        x = functional.linear(values, self._apart(first.weight, in_time, looks, before), first.bias)
+        for layer in layers[1:]:
+            x = layer(x)
+        return x
+
+    def read(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Reading:
+        """Give networks, channel weights (of the learned maps) and code of volumes.
+
+        Parameters
+        ----------
+        volumes : Tensor, (batch, 1, X, Y, Z)
+        rested : Tensor, optional
+            The same, averaged with their neighbours in time; without, every volume is alone.
+        averaged : float
+            How many volumes count in such an average.
+        """
         with torch.autocast(volumes.device.type, enabled=False):
             volumes = volumes.to(self.stem.weight.dtype)
-            seen = self.see(volumes)
+            rested = None if rested is None else rested.to(volumes.dtype)
+            seen = self.see(volumes, rested, averaged)
             maps, weights = self.attend(seen)
-            led = self.leads @ self.lead(volumes)
+            led = self.leads @ self.lead(volumes if rested is None else rested)
             maps = maps + torch.stack([led, -led], dim=1)
         learned = weights[..., : self.preset.branch_features].flatten(1)
         return Reading(self.place(maps), learned, seen.code)

@@ -54,10 +54,13 @@ def load_pointwise(network: PointwiseSCAAE) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def train_pointwise(model: Model, cache: VolumeCache, group_pca: GroupPCA, *, seed: int) -> None:
+def train_pointwise(
+    model: Model, cache: VolumeCache, group_pca: GroupPCA, *, seed: int, time_width: float = 0.0
+) -> None:
     """Give a new pointwise network its shipped attention and what is fitted to cached volumes; complete its card.
 
-    The seed goes into the card; nothing here depends on it.
+    The seed goes into the card; nothing here depends on it. Nor does the fit depend on how far the network will look
+    around a volume in time (standard deviation in s), which goes with its weights.
 
     Raises
     ------
@@ -77,11 +80,13 @@ def train_pointwise(model: Model, cache: VolumeCache, group_pca: GroupPCA, *, se
             adjoint=_on_vectors(network, network.near6.adjoint),
         )
         _put_in(network, fitted, group_pca)
+        network.time_width.fill_(time_width)
         shares = _measure_leads(network, model, cache, float(fitted.agreement.mean()))
     model.card |= {
         "Seed": seed,
         "Start": start,
         "Views": list(VIEWS),
+        "TimeWidth": time_width,
         "Context": {
             "Volumes": fitted.n_volumes,
             "Reliability": np.round(fitted.persistence.numpy(), 3).tolist(),

@@ -159,7 +159,7 @@ def train_on_caches(
         check_training(training)
         model.card["Precision"] = "fp32"
         group_pca = fit_group_pca(cache.runs, grid)
-        train_pointwise(model, cache, group_pca, seed=training.seed)
+        train_pointwise(model, cache, group_pca, seed=training.seed, time_width=training.time_width)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
     elif isinstance(network, ContextualSCAAE):

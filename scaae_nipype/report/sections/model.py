@@ -57,6 +57,10 @@ def model_blocks(name: str, card: Mapping[str, Any], runs: Sequence[Run]) -> lis
         return [Text([f"This dataset does not keep the card of model {name}."], "missing")]
     training = card["Training"]
     rows = [(label, _value(card[key])) for key, label in _CARD.items() if key in card]
+    if "TimeWidth" in card:
+        width = card["TimeWidth"]
+        seen = f"seen, as a Gaussian average (σ {width:g} s)" if width else "not seen: every volume alone"
+        rows.append(("Neighbours of a volume in time", seen))
     rows += [(label, _value(training[key])) for key, label in _TRAINING.items() if key in training]
     for index, branch in enumerate(card["Branches"], start=1):
         rows.append((f"Sign of branch {index}", _sign(branch)))
