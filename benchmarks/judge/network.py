@@ -21,7 +21,7 @@ from scaae_nipype.model.training.start import load_start
 from scaae_nipype.model.training.volumes import VolumeCache
 from scaae_nipype.model.weights import new_network
 
-__all__ = ["JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+__all__ = ["IN_TIME", "JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
 
 WIDTH = 3.0
 """Standard deviation of the Gaussian over neighbours in time in s, where the network may look at them; not tuned."""
@@ -115,12 +115,15 @@ def networks(precision: str = "auto") -> tuple[Rival, ...]:
         Rival("SCAAE", "others", partial(_scaae, precision=precision)),
         Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
         Rival("SCAAE, preset pointwise", "others", _pointwise),
-        Rival("SCAAE, preset pointwise, in time", "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
+        Rival(IN_TIME, "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
     )
 
 
 NETWORKS = networks()
 """The product's networks; for names and classes."""
 
-JUDGED = ("SCAAE", "SCAAE, preset pointwise", "SCAAE, preset pointwise, in time")
-"""Those that a user may choose: they are held against the best of their class."""
+JUDGED = ("SCAAE", "SCAAE, preset pointwise")
+"""Those that see every volume alone: they are held against the best of their class."""
+
+IN_TIME = "SCAAE, preset pointwise, in time"
+"""The default network where it looks at neighbours in time."""
