@@ -66,7 +66,7 @@ class Neighbours:
         """
         if len(volumes) > len(self.seconds):
             raise InputError(
-                f"There are {len(volumes)} volumes for {len(self.seconds)} times at which they were taken."
+                f"{len(volumes)} volumes are given, but only {len(self.seconds)} times at which they were taken."
             )
         there = Neighbours(self.seconds[: len(volumes)], self.width)
         result = np.empty(volumes.shape, dtype=np.float32)

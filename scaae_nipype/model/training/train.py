@@ -145,7 +145,10 @@ def train_on_caches(
     ModelError
         If there is nothing to train on, the work folder cannot be written, a checkpoint there belongs to another
         training, or bf16 is asked for and does not agree with fp32.
+    UsageError
+        If a setting has no effect on the network that is asked for.
     """
+    check_training(training)
     cache = VolumeCache.open(cache_files, grid)
     device = resolve_device(training.device)
     network = new_network(preset_named(training.preset), grid, seed=training.seed)
@@ -156,14 +159,12 @@ def train_on_caches(
         model.card["PrecisionDemanded"] = True  # wherever the model is applied
     group_pca: GroupPCA | None = None
     if isinstance(network, PointwiseSCAAE):
-        check_training(training)
         model.card["Precision"] = "fp32"
         group_pca = fit_group_pca(cache.runs, grid)
         train_pointwise(model, cache, group_pca, seed=training.seed, time_width=training.time_width)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
     elif isinstance(network, ContextualSCAAE):
-        check_training(training)
         train_contextual(model, cache, seed=training.seed)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
