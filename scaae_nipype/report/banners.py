@@ -59,6 +59,16 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             f"maps of trainings that differ in nothing but their seed correlated at {low} to {high} on average. Train "
             "again with another seed, and interpret what stays.",
         )
+    widths = dict.fromkeys(width for run in runs if (width := _number(run.model.get("TimeWidth"))) > 0)
+    if widths:
+        around = listed(f"{width:g} s" for width in widths)
+        yield Banner(
+            f"Networks are of a volume and its neighbours in time (σ {around})",
+            "That was asked for. Maps of consecutive volumes are alike for that reason already, and a network that "
+            "shows for a volume or two is blurred. Context, group PCA and surrogates of the run saw the same; the "
+            "volume, filters in space and what is fitted to the run alone did not, so the networks' lead over these "
+            "is in part that of a filter in time.",
+        )
     branches = [(run, index, branch) for run in runs for index, branch in enumerate(run.branches, start=1)]
     flagged = [(i, b) for _, i, b in branches if b.get("Flagged") or _number(b.get("SignAgreement")) < SIGN_AGREEMENT]
     if flagged:
