@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.judge import people
-from benchmarks.judge.network import JUDGED
+from benchmarks.judge.network import IN_TIME, JUDGED
 from benchmarks.judge.report import AS_IT_IS, NAMES, bar_of, complete, frame_of, interval, parts_of, row, scored
 from benchmarks.judge.rivals import CLASSES, RIVALS, Sees
 
@@ -27,7 +27,9 @@ AVERAGED = "best_of_20_average_precision"
 HEADING = """Average precision: above chance (score). Of planted networks, the best of a class was chosen on tuning
 seeds; of people, it is the best on these very people, which favours it."""
 
-LESS = """The networks less the best of class B, above chance, with 95 % intervals (planted: Student's t over seeds;
+SHOWN = (*JUDGED, IN_TIME)
+
+LESS = """The networks less the best of their class (B; with neighbours in time, D), above chance, with 95 % intervals (planted: Student's t over seeds;
 people: bootstrap over people, then templates, and the PCA of rank 12). More is better, in transition errors too."""
 
 
@@ -44,8 +46,8 @@ def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mappi
     cells = [(plant, others) for plant, others in parts_of(frame) if plant in PLANTS] if not frame.empty else []
     tables = {summary: people.table_of(of_people, summary) for summary in people.SUMMARIES}
     yield f"{HEADING}\n"
-    yield row(["data, other runs", *(_short(name) for name in JUDGED), *(f"best of {c[0]}" for c in CLASSES.values())])
-    yield row(["---"] * (1 + len(JUDGED) + len(CLASSES)))
+    yield row(["data, other runs", *(_short(name) for name in SHOWN), *(f"best of {c[0]}" for c in CLASSES.values())])
+    yield row(["---"] * (1 + len(SHOWN) + len(CLASSES)))
     for plant, others in cells:
         yield row([f"{PLANTS[plant]}, {others}", *_levels(scored(frame, plant, others, SCORE))])
     if tables[AVERAGED]:
@@ -55,23 +57,25 @@ def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mappi
     yield row(["---"] * (2 + len(NAMES)))
     for plant, others in cells:
         scores = {score: scored(frame, plant, others, score) for score in NAMES}
-        for name in JUDGED:
+        for name in SHOWN:
             yield row([f"{PLANTS[plant]}, {others}", _short(name), *(_less(scores[s], name, s) for s in NAMES)])
     yield from _people_less(tables)
 
 
 def _short(name: str) -> str:
+    if name == IN_TIME:
+        return "`pointwise`, neighbours in time"
     return "`pointwise` (default)" if "pointwise" in name else "`contextual`"
 
 
 def _levels(scores: pd.DataFrame) -> Iterator[str]:
     means = scores.groupby("family")[["above", "score"]].mean()
     bars = [bar_of(scores, (sees,), SCORE) for sees in CLASSES]
-    for name in (*JUDGED, *bars):
+    for name in (*SHOWN, *bars):
         if name is None or name not in means.index:
             yield "–"
         else:
-            lead = "" if name in JUDGED else f"{name} "
+            lead = "" if name in SHOWN else f"{name} "
             yield f"{lead}{means.loc[name, 'above']:.3f} ({means.loc[name, 'score']:.3f})"
 
 
@@ -82,7 +86,7 @@ def _levels_of_people(table: people.Table) -> Iterator[str]:
         score, chance = table[method]
         return f"{lead}{(score - chance).mean():.3f} ({score.mean():.3f})"
 
-    for name in JUDGED:
+    for name in SHOWN:
         yield next((cell(method) for method, family in families.items() if family == name), "–")
     for sees in CLASSES:
         own = [method for method, family in families.items() if family in _rivals_of(sees)]
@@ -95,7 +99,7 @@ def _rivals_of(sees: Sees) -> Sequence[str]:
 
 
 def _less(scores: pd.DataFrame, name: str, score: str) -> str:
-    bar = bar_of(scores, ("others",), score)
+    bar = bar_of(scores, ("all" if name == IN_TIME else "others",), score)
     column, sign = ("score", -1) if score in AS_IT_IS else ("above", 1)
     wide = scores.pivot_table(index="seed", columns="family", values=column)
     return interval(sign * (wide[name] - wide[bar]).dropna()) if {name, bar} <= set(wide) else "–"
@@ -106,7 +110,7 @@ def _people_less(tables: Mapping[str, people.Table]) -> Iterator[str]:
     shown = {SCORE: AVERAGED, "size_matched_iou": "mean_size_matched_iou", "r": "best_of_20_r"}
     first = tables[AVERAGED]
     pca = next((method for method in first if method.startswith("group PCA | ") and "rank=12" in method), None)
-    for name in JUDGED if pca else ():
+    for name in SHOWN if pca else ():
         own = next((method for method in first if method.partition(" | ")[0] == name), None)
         if own:
             cells = [_difference(tables[shown[s]], own, str(pca)) if s in shown else "–" for s in NAMES]

@@ -26,6 +26,9 @@ __all__ = ["IN_TIME", "JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "netwo
 WIDTH = 3.0
 """Standard deviation of the Gaussian over neighbours in time in s, where the network may look at them; not tuned."""
 
+IN_TIME = "SCAAE, preset pointwise, in time"
+"""The default network where it looks at neighbours in time."""
+
 PRECISIONS = ("auto", "bf16", "fp32")
 """What networks may compute in; auto: bf16 where the processor does natively, else fp32."""
 
@@ -124,6 +127,3 @@ NETWORKS = networks()
 
 JUDGED = ("SCAAE", "SCAAE, preset pointwise")
 """Those that see every volume alone: they are held against the best of their class."""
-
-IN_TIME = "SCAAE, preset pointwise, in time"
-"""The default network where it looks at neighbours in time."""

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from benchmarks.judge.bounds import BOUND_OF_CLASS, share_of_way
-from benchmarks.judge.network import JUDGED, NETWORKS
+from benchmarks.judge.network import IN_TIME, JUDGED, NETWORKS
 from benchmarks.judge.rivals import CLASSES, RIVALS, Rival, Sees
 from benchmarks.judge.scores import LOWER_IS_BETTER
 from benchmarks.judge.search import SEARCH
@@ -223,7 +223,7 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
     yield "brackets behind a score: the way from the volume itself to the bound of the class that was gone.\n"
     yield row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
     yield row(["---"] * 7)
-    shown_networks = (*JUDGED, *(one.name for one in SEARCH))
+    shown_networks = (*JUDGED, IN_TIME, *(one.name for one in SEARCH))
     for plant, others in cells:
         for score in _shown(frame, plant):
             scores = scored(frame, plant, others, score)

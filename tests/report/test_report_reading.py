@@ -89,6 +89,11 @@ def options_to_metadata(dataset: Path, tmp_path: Path, changes: dict) -> Path:
         ({"Branches": [{}, {"MeanDensity": 0.61}]}, "Branch 2 is saturated", "task-rest, branch 2: 61 %"),
         ({"Branches": 2 * [{"MeanDensity": 0.7}]}, "Branches 1 and 2 are saturated", "task-rest, branch 1: 70 %"),
         ({"Branches": [{"Sign": 1, "MeasuredSign": -1}]}, "Branch 1 is inverted", "paper mode"),
+        (
+            {"TimeWidth": 2.5},
+            "Networks are of a volume and its neighbours in time (σ 2.5 s)",
+            "surrogates of the run saw",
+        ),
         ({"ChannelWeightRange": [0.45, 0.54]}, "Channel attention selects nothing", "task-rest: 0.45 to 0.54"),
     ],
 )
@@ -116,6 +121,8 @@ def test_a_sidecar_that_knows_one_branch_names_both(dataset, tmp_path):
     "changes",
     [
         {"ChannelWeightRange": [0.40, 0.51]},
+        {"TimeWidth": 0.0},
+        {"TimeWidth": "x"},
         {"Branches": [{"SignAgreement": 0.9, "MeanDensity": 0.6, "Sign": -1, "MeasuredSign": -1}]},
         {"Branches": None, "ChannelWeightRange": None, "Undertrained": None},
         {"Branches": "x", "ChannelWeightRange": ["a"]},

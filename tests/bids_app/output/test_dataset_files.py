@@ -178,6 +178,12 @@ def test_the_training_sentence_of_a_fitted_context_speaks_of_no_training():
     assert "branch 2 what is below" in sentence
 
 
+@pytest.mark.parametrize(("width", "said"), [(0.0, False), (2.5, True)])
+def test_the_training_sentence_says_where_neighbours_were_seen(width, said):
+    sentence = training_sentence({"Preset": "pointwise", "Context": {}, "TimeWidth": width})
+    assert ("neighbours in time (Gaussian, standard deviation 2.5 s); so did all surrogates" in sentence) is said
+
+
 def test_the_training_sentence_says_undertrained():
     card = {"Preset": "tiny", "Training": {"Runs": ["a"], "Volumes": 10, "VolumesSeen": 20, "Undertrained": True}}
     assert "10 volumes of 1 run(s); 20 volumes, repetitions included" in training_sentence(card)
