@@ -29,8 +29,9 @@ seeds; of people, it is the best on these very people, which favours it."""
 
 SHOWN = (*JUDGED, IN_TIME)
 
-LESS = """The networks less the best of their class (B; with neighbours in time, D), above chance, with 95 % intervals (planted: Student's t over seeds;
-people: bootstrap over people, then templates, and the PCA of rank 12). More is better, in transition errors too."""
+LESS = """The networks less the best of their class (B; with neighbours in time, D), above chance, with 95 % intervals
+(planted: Student's t over seeds; people: bootstrap over people, then templates, and the PCA of rank 12). More is
+better, in transition errors too."""
 
 
 def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
