@@ -198,7 +198,11 @@ def check_output(output_dir: Path, content: Mapping[str, Any]) -> None:
     earlier, today = maps_of(held[0]), maps_of(content)
     differences = [name for name in {**earlier, **today} if earlier.get(name) != today.get(name)]
     if differences and (any(output_dir.glob("models/*/card.json")) or has_results(output_dir)):
-        changes = "; ".join(f"{name}: {earlier.get(name)} there, {today.get(name)} now" for name in differences)
+        usual = {option.key: option.absent for option in OPTIONS.values() if option.is_rare}  # not noted
+        changes = "; ".join(
+            f"{name}: {earlier.get(name, usual.get(name))} there, {today.get(name, usual.get(name))} now"
+            for name in differences
+        )
         raise UsageError(
             f"{output_dir}: holds results of another configuration ({changes}); "
             "choose another output_dir, or the same settings."

@@ -143,3 +143,13 @@ def test_two_configurations_do_not_mix(settings):
     assert "SmoothingFWHM: 6.0 there, 4.0 now; Seed: 0 there, 3 now" in message
     assert "HighPass" not in message
     assert json.loads((out / "logs" / "configuration.json").read_text())["SmoothingFWHM"] == 6.0
+
+
+def test_what_is_noted_rarely_is_named_with_what_is_usual(settings):
+    """The setting is not in the file where it is as usual; the message says what that is all the same."""
+    out = settings.output_dir
+    note_configuration(out, configuration(settings))
+    (out / "sub-01" / "func").mkdir(parents=True)
+    (out / "sub-01" / "func" / "sub-01_task-rest_desc-samples_timeseries.tsv").touch()
+    with pytest.raises(UsageError, match=r"\(TimeWidth: 0\.0 there, 3\.0 now\)"):
+        check_output(out, configuration(settings.replaced(time_width=3.0)))
