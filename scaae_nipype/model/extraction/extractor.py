@@ -209,14 +209,14 @@ def extract_networks(
     volumes = volumes_of(run, model.grid)
     vectors = volumes.vectors
     around = neighbours_of(model, seconds_of(volumes.kept, volumes.repetition_time))
-    in_time = {} if around is None else {"rested": around.rested(vectors), "averaged": around.averaged}
+    rested, averaged = (None, 1.0) if around is None else (around.rested(vectors), around.averaged)
     extractor = Extractor(model, device=resolve_device(device) if isinstance(device, str) else device)
     channels = 2 * model.network.preset.branch_features
     signed = np.empty((2, *vectors.shape), dtype=np.float32)
     weights = np.empty((len(vectors), channels), dtype=np.float32)
     codes = np.empty((len(vectors), model.network.preset.context or CODE_SIZE), dtype=np.float32)
     done = 0
-    for maps, channel_weights, code in extractor.batches(vectors, batch_size, **in_time):
+    for maps, channel_weights, code in extractor.batches(vectors, batch_size, rested=rested, averaged=averaged):
         if not all(np.isfinite(values).all() for values in (maps, channel_weights, code)):
             where = f"volumes {done + 1} to {done + len(maps)}" if len(maps) > 1 else f"volume {done + 1}"
             raise ModelError(

@@ -230,7 +230,7 @@ class PointwiseSCAAE(nn.Module):
         assert isinstance(first, nn.Linear)
         before = first.in_features - len(VIEWS) - ABOUT
         x = functional.linear(values, self._apart(first.weight, in_time, looks, before), first.bias)
-        for layer in layers[1:]:
+        for layer in list(layers)[1:]:
             x = layer(x)
         return x
 
