@@ -1,7 +1,8 @@
-"""The product's networks as methods of their class: they see a volume, and were fitted to other people's runs."""
+"""The product's networks as methods of their class: they see a volume, and were fitted to others' runs or its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,10 @@ from scaae_nipype.model.training.start import load_start
 from scaae_nipype.model.training.volumes import VolumeCache
 from scaae_nipype.model.weights import new_network
 
-__all__ = ["JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+__all__ = ["JUDGED", "JUDGED_PRESETS", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+
+JUDGED_PRESETS = ("contextual", "pointwise")
+"""Presets that are judged: the first takes most of the time, the second is the default of the product."""
 
 PRECISIONS = ("auto", "bf16", "fp32")
 """What networks may compute in; auto: bf16 where the processor does natively, else fp32."""
@@ -92,19 +96,31 @@ def _context(others: Group, precision: str) -> Apply:
     return apply
 
 
-def networks(precision: str = "auto") -> tuple[Rival, ...]:
+def networks(precision: str = "auto", presets: Sequence[str] = JUDGED_PRESETS) -> tuple[Rival, ...]:
     """Give what is judged, with the same interface as the rivals.
 
     Parameters
     ----------
     precision : str
         One of `PRECISIONS`; scores hardly depend on it, time does.
+    presets : sequence of str
+        Of `JUDGED_PRESETS`; the contextual one comes with its context alone, the pointwise one once more fitted to the
+        very run that it is applied to, as where somebody has one run and no other.
+
+    >>> [network.name for network in networks(presets=("pointwise",))]
+    ['SCAAE, preset pointwise', 'SCAAE, preset pointwise, of the run itself']
     """
-    return (
-        Rival("SCAAE", "others", partial(_scaae, precision=precision)),
-        Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
-        Rival("SCAAE, preset pointwise", "others", _pointwise),
-    )
+    made = {
+        "contextual": (
+            Rival("SCAAE", "others", partial(_scaae, precision=precision)),
+            Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
+        ),
+        "pointwise": (
+            Rival("SCAAE, preset pointwise", "others", _pointwise),
+            Rival("SCAAE, preset pointwise, of the run itself", "run", lambda: lambda run: _pointwise(run.alone)(run)),
+        ),
+    }
+    return tuple(network for preset in presets for network in made[preset])
 
 
 NETWORKS = networks()

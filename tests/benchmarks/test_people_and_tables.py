@@ -150,9 +150,9 @@ def test_tables_refuse_spent_seeds():
 
 def test_tables_hold_every_method_the_bar_and_its_interval():
     text = "\n".join(report(known_scores(SCORES)))
-    assert "| plant, 3 | AP | SCAAE 0.600 | group PCA 0.300 | +0.300 [+0.300, +0.300] |" in text
+    assert "| plant, 3 | 2 (1) | AP | SCAAE 0.600 | group PCA 0.300 | +0.300 [+0.300, +0.300] |" in text
     assert "| group PCA (rank=8) | 0.300 / 0.200 |" in text
-    assert "| plant, 3 | transition error | SCAAE 0.400 | group PCA 0.700 | +0.300 [+0.300, +0.300] |" in text
+    assert "| plant, 3 | 2 (1) | transition error | SCAAE 0.400 | group PCA 0.700 | +0.300 [+0.300, +0.300] |" in text
     assert "| SCAAE | 0.600 / 0.500 |" in text
     assert "| group ICA (count=10) | 0.600 / 0.500 |" in text
 
