@@ -112,6 +112,11 @@ def _temporal(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             if method in PRESETS and z:
                 lags.append(f"`{method}`, {ARM_WORDS[arm]}, branch {name[3]}: {np.mean(z):.1f}")
     yield from _table(["maps", "runs", "surrogates", "rejected", "noise flagged"], rows)
+    arms = {method: {arm for (own, arm, _), _ in studies if own == method} for (method, *_), _ in studies}
+    lacking = [arm for arm in ARM_WORDS if arm in set().union(*arms.values()) - arms.get(Training.preset, set())]
+    if lacking:
+        words = "; ".join(ARM_WORDS[arm] for arm in lacking)
+        yield f"\nNot measured with `{Training.preset}`, and a row holds for its maps alone: {words}."
     if lags:
         yield f"\nMean z of the IoU at lag 1: {'; '.join(lags)}."
 

@@ -193,6 +193,17 @@ def test_pages_are_made_from_the_results_that_are_kept():
     assert (docs / "calibration.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.calibration report"
 
 
+def test_calibration_says_which_rows_the_default_preset_lacks():
+    unit = {"300": {"p": 0.5, "statistics": {}}}
+    known = {"temporal | contextual | exclusive | 19 surrogates": unit}
+    known["temporal | pointwise | stationary | 19 surrogates"] = unit
+    text = "\n".join(calibration_page(known))
+    assert text.index("| the network, `pointwise` | stationary mixture") < text.index("| the network, `contextual` |")
+    assert "Not measured with `pointwise`, and a row holds for its maps alone: exclusive states." in text
+    known["temporal | pointwise | exclusive | 19 surrogates"] = unit
+    assert "Not measured" not in "\n".join(calibration_page(known))
+
+
 def test_the_claim_of_the_front_page_is_that_of_the_evidence():
     root = Path(run.__file__).parents[2]
     claim, evidence = (
