@@ -173,6 +173,8 @@ def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         sizes = [others for own, others in cells if own == plant]
         yield f"\n## {plant}\n"
         yield f"Seeds: {'; '.join(_seeds(frame, plant, size) for size in sizes)}.\n"
+        if _part(frame, plant, 0, reported=True).empty:
+            yield "Methods that see no other runs (classes A and C, bounds) were not scored here.\n"
         yield READING
         yield from _classes(frame, plant, sizes)
 
@@ -277,6 +279,8 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
     for sees, title in CLASSES.items():
         needs = sees in ("others", "all")
         for others in sizes if needs else [0]:
+            if _part(frame, plant, others, reported=True).empty:
+                continue
             yield f"### {title}{f', {others} runs' if needs else ''}\n"
             yield row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
             yield row(["---"] * (len(shown) + 2))
@@ -284,6 +288,8 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
             families += [network.name for network in (*NETWORKS, *SEARCH) if network.sees == sees]
             yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
             yield ""
+    if _part(frame, plant, 0, reported=True).empty:
+        return
     yield "### Bounds: planted maps known\n"
     yield row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
     yield row(["---"] * (len(shown) + 2))

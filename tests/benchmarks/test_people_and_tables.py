@@ -154,6 +154,8 @@ def test_tables_hold_every_method_the_bar_and_its_interval():
     assert "| group PCA (rank=8) | 0.300 / 0.200 |" in text
     assert "| plant, 3 | 2 (1) | transition error | SCAAE 0.400 | group PCA 0.700 | +0.300 [+0.300, +0.300] |" in text
     assert "| SCAAE | 0.600 / 0.500 |" in text
+    assert "Methods that see no other runs (classes A and C, bounds) were not scored here." in text
+    assert "### A:" not in text
     assert "| group ICA (count=10) | 0.600 / 0.500 |" in text
 
 
