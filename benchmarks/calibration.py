@@ -5,9 +5,9 @@ Results accumulate in ``benchmarks/results/calibration.json``, keyed by settings
 
 Runs are simulated at 4 mm, prepared as the default strategy does (smoothing 6 mm, 24 motion parameters, white matter,
 CSF, high-pass 0.008 Hz, censoring above 0.5 mm, z-score) and averaged to 8 mm, which makes hundreds of runs affordable
-(`benchmarks.coarse`). ``--method network`` is the preset contextual there: its context is fitted to other runs of the
-regime, so that no p is in-sample. Statistics were chosen on seeds 0 to 9 and 100 to 119; the study is of seeds from
-300, contexts are fitted to runs from 900 on.
+(`benchmarks.coarse`). ``--method`` names a preset, by default the product's default one, or a filter; a preset is
+fitted to other runs of the regime, so that no p is in-sample. Statistics were chosen on seeds 0 to 9 and 100 to 119;
+the study is of seeds from 300, presets are fitted to runs from 900 on.
 """
 
 from __future__ import annotations
@@ -37,6 +37,15 @@ from scaae_nipype.evaluation.stationarity import check_stationarity
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import smooth
 from scaae_nipype.maps import binarise, scale
+from scaae_nipype.model import PRESETS, Model
+from scaae_nipype.model.extraction.functions import network_function
+from scaae_nipype.model.network.contextual import ContextualSCAAE
+from scaae_nipype.model.presets import CONTEXTUAL_PRESET, POINTWISE_PRESET
+from scaae_nipype.model.training.fitted_context import fit_network_context
+from scaae_nipype.model.training.train import train_model
+from scaae_nipype.model.training.volumes import VolumeCache
+from scaae_nipype.model.weights import new_network
+from scaae_nipype.options import Training
 from scaae_nipype.preparation.denoising import clean_in_place, temporal_operator
 from scaae_nipype.simulation import simulate_run
 from scaae_nipype.simulation.noise import smooth_field
@@ -44,6 +53,9 @@ from scaae_nipype.simulation.noise import smooth_field
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 CACHE = RESULTS.with_suffix("")
 """Prepared runs, which all methods share."""
+
+FITTED = (POINTWISE_PRESET, CONTEXTUAL_PRESET)
+"""Presets that are fitted in closed form, which a study can afford."""
 
 FIRST_SEED, TRAINING_SEED, TRAINING_RUNS = 300, 900, 24
 FILTER_SIGMA = 8.0
@@ -69,27 +81,24 @@ SMOOTHNESS = (8.0, 12.0, 16.0, 24.0)
 
 
 def method(name: str, arm: str) -> Network:
-    """Give the function from volumes to maps; the network's context is of other runs of the arm."""
+    """Give the function from volumes to maps; a preset is fitted to other runs of the arm."""
     grid = coarse_grid()
-    if name == "network":
-        return default_network(arm)
+    if name in FITTED:
+        return fitted_network(name, arm)
     filters = {"volume": lambda volumes: volumes[None], "smoothed": lambda v: smooth(v, grid, FILTER_SIGMA)[None]}
     return filters[name]
 
 
-def default_network(arm: str) -> Network:
-    from scaae_nipype.model import PRESETS, Model
-    from scaae_nipype.model.extraction.functions import network_function
-    from scaae_nipype.model.network.contextual import ContextualSCAAE
-    from scaae_nipype.model.training.fitted_context import fit_network_context
-    from scaae_nipype.model.training.volumes import VolumeCache
-    from scaae_nipype.model.weights import new_network
-
+def fitted_network(preset: str, arm: str) -> Network:
+    """Fit a preset as the product does; the attention of the contextual one is that trained at 8 mm."""
     grid = coarse_grid()
-    network = new_network(PRESETS["contextual"], grid, seed=0)
+    runs = [prepared(arm, TRAINING_SEED + n)[0] for n in range(TRAINING_RUNS)]
+    if preset != CONTEXTUAL_PRESET:
+        return network_function(train_model(runs, Training(preset=preset), grid=grid), grid, batch_size=16)
+    network = new_network(PRESETS[preset], grid, seed=0)
     assert isinstance(network, ContextualSCAAE)
     load_coarse_start(network)
-    fit_network_context(network, VolumeCache([prepared(arm, TRAINING_SEED + n)[0] for n in range(TRAINING_RUNS)]))
+    fit_network_context(network, VolumeCache(runs))
     return network_function(Model(network.eval(), grid, {"Precision": fast_precision()}), grid, batch_size=16)
 
 
@@ -246,7 +255,7 @@ def report(_: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["temporal", "spatial", "noise", "lag", "group", "report"])
-    parser.add_argument("--method", choices=["network", "smoothed", "volume"], default="network")
+    parser.add_argument("--method", choices=[*FITTED, "smoothed", "volume"], default=Training.preset)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--power-runs", type=int, default=50)

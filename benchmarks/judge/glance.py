@@ -21,6 +21,9 @@ PLANTS = {
 }
 """Plants that have a line, and what they are called; other plants have none."""
 
+SIZES = (3, 24)
+"""Numbers of other runs that have a line, those of the levels; the tables have all."""
+
 SCORE = "average_precision"
 AVERAGED = "best_of_20_average_precision"
 
@@ -44,7 +47,8 @@ def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mappi
     """
     frame = frame_of(known)
     frame = complete(frame) if not frame.empty else frame
-    cells = [(plant, others) for plant, others in parts_of(frame) if plant in PLANTS] if not frame.empty else []
+    parts = parts_of(frame) if not frame.empty else []
+    cells = [(plant, others) for plant, others in parts if plant in PLANTS and others in SIZES]
     tables = {summary: people.table_of(of_people, summary) for summary in people.SUMMARIES}
     yield f"{HEADING}\n"
     yield row(["data, other runs", *(_short(name) for name in SHOWN), *(f"best of {c[0]}" for c in CLASSES.values())])

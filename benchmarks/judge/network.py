@@ -1,7 +1,8 @@
-"""The product's networks as methods of their class: they see a volume, and were fitted to other people's runs."""
+"""The product's networks as methods of their class: they see a volume, and were fitted to others' runs or its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,10 @@ from scaae_nipype.model.training.start import load_start
 from scaae_nipype.model.training.volumes import VolumeCache
 from scaae_nipype.model.weights import new_network
 
-__all__ = ["IN_TIME", "JUDGED", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+__all__ = ["IN_TIME", "JUDGED", "JUDGED_PRESETS", "NETWORKS", "PRECISIONS", "fitted_model", "networks"]
+
+JUDGED_PRESETS = ("contextual", "pointwise")
+"""Presets that are judged: the first takes most of the time, the second is the default of the product."""
 
 WIDTH = 3.0
 """Standard deviation of the Gaussian over neighbours in time in s, where the network may look at them; not tuned."""
@@ -106,20 +110,32 @@ def _context(others: Group, precision: str) -> Apply:
     return apply
 
 
-def networks(precision: str = "auto") -> tuple[Rival, ...]:
+def networks(precision: str = "auto", presets: Sequence[str] = JUDGED_PRESETS) -> tuple[Rival, ...]:
     """Give what is judged, with the same interface as the rivals.
 
     Parameters
     ----------
     precision : str
         One of `PRECISIONS`; scores hardly depend on it, time does.
+    presets : sequence of str
+        Of `JUDGED_PRESETS`; the contextual one comes with its context alone, the pointwise one once more fitted to the
+        very run that it is applied to, as where somebody has one run and no other.
+
+    >>> [network.name for network in networks(presets=("pointwise",))]
+    ['SCAAE, preset pointwise', 'SCAAE, preset pointwise, in time', 'SCAAE, preset pointwise, of the run itself']
     """
-    return (
-        Rival("SCAAE", "others", partial(_scaae, precision=precision)),
-        Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
-        Rival("SCAAE, preset pointwise", "others", _pointwise),
-        Rival(IN_TIME, "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
-    )
+    made = {
+        "contextual": (
+            Rival("SCAAE", "others", partial(_scaae, precision=precision)),
+            Rival("SCAAE's context alone", "others", partial(_context, precision=precision)),
+        ),
+        "pointwise": (
+            Rival("SCAAE, preset pointwise", "others", _pointwise),
+            Rival(IN_TIME, "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
+            Rival("SCAAE, preset pointwise, of the run itself", "run", lambda: lambda run: _pointwise(run.alone)(run)),
+        ),
+    }
+    return tuple(network for preset in presets for network in made[preset])
 
 
 NETWORKS = networks()

@@ -188,7 +188,7 @@ def judge_people(*, networks: Sequence[Rival], search: bool = False, n_splits: i
     wanted = list(settings_for_people(planted, (*RIVALS, WHOLE_RUN, *(SEARCH if search else ()))))
     alone = [(rival, setting) for rival, setting in wanted if not rival.needs_others]
     shared = [(rival, setting) for rival, setting in wanted if rival.needs_others]
-    shared += [(network, {}) for network in networks]
+    shared += [(one, setting) for one in networks if one.needs_others for setting in one.settings]
     for label in people:
         _add(known, f"- > {label}", alone, None, people[label], inside, templates, region)
     for fitted, scored in splits(tuple(people))[: None if n_splits is None else 2 * n_splits]:

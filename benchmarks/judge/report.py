@@ -172,10 +172,23 @@ def report(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for plant in dict.fromkeys(plant for plant, _ in cells):
         sizes = [others for own, others in cells if own == plant]
         yield f"\n## {plant}\n"
-        seeds = {size: sorted(_part(frame, plant, size, reported=True)["seed"].unique()) for size in sizes}
-        yield f"Seeds: {'; '.join(f'{listed(own)} with {size} other runs' for size, own in seeds.items())}.\n"
+        yield f"Seeds: {'; '.join(_seeds(frame, plant, size) for size in sizes)}.\n"
+        if _part(frame, plant, 0, reported=True).empty:
+            yield "Methods that see no other runs (classes A and C, bounds) were not scored here.\n"
         yield READING
         yield from _classes(frame, plant, sizes)
+
+
+def _seeds(frame: pd.DataFrame, plant: str, others: int) -> str:
+    """Say which seeds a size of study has, and which its settings were chosen on."""
+    reported = sorted(_part(frame, plant, others, reported=True)["seed"].unique())
+    tuned = listed(_tuned_on(frame, plant, others))
+    return f"{listed(reported)} with {others} other runs (settings chosen on {tuned})"
+
+
+def _tuned_on(frame: pd.DataFrame, plant: str, others: int) -> list[int]:
+    seeds = _part(frame, plant, others)["seed"]
+    return sorted(seeds[seeds.isin(TUNING)].unique())
 
 
 def parts_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
@@ -220,11 +233,14 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
     yield "Scores, and differences above chance: mean over seeds [95 % interval, Student's t]. The transition error is"
     yield "compared as it is, fewer errors positive: by chance, methods that change seldom make few, and subtracting"
     yield "that would punish them for being steady. The best of a class is the best on tuning seeds, for each score. In"
-    yield "brackets behind a score: the way from the volume itself to the bound of the class that was gone.\n"
-    yield row(["plant, other runs", "score", "network", "best of its class", "less it", "best of all", "less it"])
-    yield row(["---"] * 7)
+    yield "brackets behind a score: the way from the volume itself to the bound of the class that was gone. Seeds:"
+    yield "how many were reported, and in brackets how many settings were chosen on.\n"
+    heads = ["plant, other runs", "seeds", "score", "network", "best of its class", "less it", "best of all", "less it"]
+    yield row(heads)
+    yield row(["---"] * len(heads))
     shown_networks = (*JUDGED, IN_TIME, *(one.name for one in SEARCH))
     for plant, others in cells:
+        n_tuning = len(_tuned_on(frame, plant, others))
         for score in _shown(frame, plant):
             scores = scored(frame, plant, others, score)
             wide = scores.pivot_table(index="seed", columns="family", values="above")
@@ -232,7 +248,8 @@ def _verdict(frame: pd.DataFrame, cells: Sequence[tuple[str, int]]) -> Iterator[
                 wide = -scores.pivot_table(index="seed", columns="family", values="score")
             for network in (one for one in (*NETWORKS, *SEARCH) if one.needs_others and one.name in shown_networks):
                 if network.name in wide:
-                    yield row([f"{plant}, {others}", NAMES[score], *_against(scores, wide, network, score)])
+                    cells = [f"{plant}, {others}", f"{len(wide)} ({n_tuning})", NAMES[score]]
+                    yield row([*cells, *_against(scores, wide, network, score)])
 
 
 def _against(scores: pd.DataFrame, wide: pd.DataFrame, network: Rival, score: str) -> Iterator[str]:
@@ -262,6 +279,8 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
     for sees, title in CLASSES.items():
         needs = sees in ("others", "all")
         for others in sizes if needs else [0]:
+            if _part(frame, plant, others, reported=True).empty:
+                continue
             yield f"### {title}{f', {others} runs' if needs else ''}\n"
             yield row(["method (setting for AP)", *(NAMES[score] for score in shown), "way"])
             yield row(["---"] * (len(shown) + 2))
@@ -269,6 +288,8 @@ def _classes(frame: pd.DataFrame, plant: str, sizes: Sequence[int]) -> Iterator[
             families += [network.name for network in (*NETWORKS, *SEARCH) if network.sees == sees]
             yield from _lines(frame, plant, others, families, shown, BOUND_OF_CLASS[sees])
             yield ""
+    if _part(frame, plant, 0, reported=True).empty:
+        return
     yield "### Bounds: planted maps known\n"
     yield row(["bound (setting for AP)", *(NAMES[score] for score in shown), "way"])
     yield row(["---"] * (len(shown) + 2))

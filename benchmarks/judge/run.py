@@ -30,7 +30,7 @@ from benchmarks.judge import people
 from benchmarks.judge.bounds import BOUNDS
 from benchmarks.judge.chance import elsewhere, kept_ranks
 from benchmarks.judge.glance import glance
-from benchmarks.judge.network import PRECISIONS, networks
+from benchmarks.judge.network import JUDGED_PRESETS, PRECISIONS, networks
 from benchmarks.judge.plants import LEVELS, Plant, cached, population
 from benchmarks.judge.report import frame_of, report
 from benchmarks.judge.rivals import RIVALS, Rival, label_of
@@ -48,6 +48,9 @@ CACHE = RESULTS.with_suffix("")
 
 CONTEXTS = (3, 24)
 """Sizes of the studies that methods of other people's runs are fitted to."""
+
+OTHERS = (0, 1, 2, *CONTEXTS)
+"""Numbers of other runs that may be asked for; the levels have the first and the last two."""
 
 N_SEEDS = {"quick": (2, 4), "full": (4, 8)}
 """Seeds to choose on and seeds to report, at each level."""
@@ -197,8 +200,10 @@ class Wanted:
     ----------
     tuning, reported : sequences of int
         Seeds to choose settings on, and to report.
-    networks : bool
-        Whether the product's networks are judged too: they take longest.
+    presets : sequence of str
+        Which of the product's networks are judged too, of `JUDGED_PRESETS`: they take longest.
+    others : sequence of int
+        Numbers of other people's runs, 0 for what sees none.
     search : bool
         Whether the network of the search (`benchmarks.search`) is, in every class.
     precision : str
@@ -207,7 +212,8 @@ class Wanted:
 
     tuning: Sequence[int]
     reported: Sequence[int]
-    networks: bool = True
+    presets: Sequence[str] = JUDGED_PRESETS
+    others: Sequence[int] = (0, *CONTEXTS)
     search: bool = False
     precision: str = "auto"
 
@@ -224,7 +230,7 @@ def run_plant(unit: tuple[int, Plant], path: Path, wanted: Wanted) -> None:
             judge.score_bounds(seed, chance=False)
         judge.score(seed, n_others, [(r, s) for r in rivals for s in r.settings], chance=False)
     chosen = judge.choose(n_others, wanted.tuning)
-    own = networks(wanted.precision) if wanted.networks else ()
+    own = networks(wanted.precision, wanted.presets)
     judged = (*own, *(SEARCH if wanted.search else ()))
     for seed in wanted.reported:
         pairs = [
@@ -240,7 +246,7 @@ def run_plant(unit: tuple[int, Plant], path: Path, wanted: Wanted) -> None:
 
 
 def run_level(plants: Sequence[Plant], path: Path, wanted: Wanted, *, jobs: int = 1) -> None:
-    """Add what a level lacks: first all plants with no other runs, then with few, then with many.
+    """Add what a level lacks: all plants with the first number of other runs, then with the next.
 
     Parameters
     ----------
@@ -251,7 +257,7 @@ def run_level(plants: Sequence[Plant], path: Path, wanted: Wanted, *, jobs: int 
     jobs : int
         Processes; with more than one, each has one thread.
     """
-    units = list(product((0, *CONTEXTS), plants))
+    units = list(product(wanted.others, plants))
     if min(jobs, len(units)) < 2:
         for unit in units:
             run_plant(unit, path, wanted)
@@ -277,9 +283,11 @@ def plants_of(level: str, texts: Sequence[str] = ()) -> list[Plant]:
     """Give the plants of a level whose keys hold one of some texts; what needs people's data that is not there, not."""
     found = []
     for plant in LEVELS[level]:
+        if texts and not any(text in plant.key for text in texts):
+            continue
         if plant.noise == "residuals" and not people.SHARED.exists():
             print(f"{plant.key}: left out, the people's data is not at {people.SHARED}", file=sys.stderr)
-        elif not texts or any(text in plant.key for text in texts):
+        else:
             found.append(plant)
     return found
 
@@ -311,7 +319,18 @@ def main() -> None:
     parser.add_argument(
         "--plants", nargs="+", default=(), metavar="TEXT", help="only plants whose key has one of these"
     )
+    parser.add_argument(
+        "--networks", nargs="+", choices=JUDGED_PRESETS, default=JUDGED_PRESETS, help="presets that are judged"
+    )
     parser.add_argument("--without-networks", action="store_true", help="leave out what takes longest")
+    parser.add_argument(
+        "--others",
+        type=int,
+        nargs="+",
+        choices=OTHERS,
+        default=(0, *CONTEXTS),
+        help="numbers of other people's runs (default: %(default)s)",
+    )
     parser.add_argument("--search", action="store_true", help="judge the network of the search, too")
     parser.add_argument("--seeds", type=int, metavar="N", help="report N seeds")
     parser.add_argument("--first-seed", type=int, default=REPORTED[0], metavar="N", help="report seeds from N on")
@@ -325,19 +344,21 @@ def main() -> None:
         help="of the product's networks; auto: bf16 where the processor computes in it, else fp32",
     )
     options = parser.parse_args()
+    presets = () if options.without_networks else options.networks
     if options.what in LEVELS:
         n_tuning, n_reported = N_SEEDS[options.what]
         wanted = Wanted(
             TUNING[: options.tuning_seeds or n_tuning],
             range(options.first_seed, options.first_seed + (options.seeds or n_reported)),
-            networks=not options.without_networks,
+            presets=presets,
+            others=options.others,
             search=options.search,
             precision=options.precision,
         )
         run_level(plants_of(options.what, options.plants), RESULTS, wanted, jobs=options.jobs)
     if options.what == "people":
         people.judge_people(
-            networks=() if options.without_networks else networks(options.precision),
+            networks=networks(options.precision, presets),
             search=options.search,
             n_splits=options.splits,
         )

@@ -150,10 +150,12 @@ def test_tables_refuse_spent_seeds():
 
 def test_tables_hold_every_method_the_bar_and_its_interval():
     text = "\n".join(report(known_scores(SCORES)))
-    assert "| plant, 3 | AP | SCAAE 0.600 | group PCA 0.300 | +0.300 [+0.300, +0.300] |" in text
+    assert "| plant, 3 | 2 (1) | AP | SCAAE 0.600 | group PCA 0.300 | +0.300 [+0.300, +0.300] |" in text
     assert "| group PCA (rank=8) | 0.300 / 0.200 |" in text
-    assert "| plant, 3 | transition error | SCAAE 0.400 | group PCA 0.700 | +0.300 [+0.300, +0.300] |" in text
+    assert "| plant, 3 | 2 (1) | transition error | SCAAE 0.400 | group PCA 0.700 | +0.300 [+0.300, +0.300] |" in text
     assert "| SCAAE | 0.600 / 0.500 |" in text
+    assert "Methods that see no other runs (classes A and C, bounds) were not scored here." in text
+    assert "### A:" not in text
     assert "| group ICA (count=10) | 0.600 / 0.500 |" in text
 
 
@@ -191,6 +193,17 @@ def test_pages_are_made_from_the_results_that_are_kept():
     assert (docs / "judge_tables.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.judge report"
     made = calibration_page(calibration.read())
     assert (docs / "calibration.md").read_text() == "\n".join(made) + "\n", "python -m benchmarks.calibration report"
+
+
+def test_calibration_says_which_rows_the_default_preset_lacks():
+    unit = {"300": {"p": 0.5, "statistics": {}}}
+    known = {"temporal | contextual | exclusive | 19 surrogates": unit}
+    known["temporal | pointwise | stationary | 19 surrogates"] = unit
+    text = "\n".join(calibration_page(known))
+    assert text.index("| the network, `pointwise` | stationary mixture") < text.index("| the network, `contextual` |")
+    assert "Not measured with `pointwise`, and a row holds for its maps alone: exclusive states." in text
+    known["temporal | pointwise | exclusive | 19 surrogates"] = unit
+    assert "Not measured" not in "\n".join(calibration_page(known))
 
 
 def test_the_claim_of_the_front_page_is_that_of_the_evidence():

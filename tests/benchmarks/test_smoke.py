@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.judge.seeds import SeedError
 from scaae_nipype.grid import Grid, load_grid
+from scaae_nipype.options import Training
 
 MODULES = (
     *(
@@ -70,13 +71,14 @@ def read(path):
 def test_calibration(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.calibration, "TRAINING_RUNS", 1)
     module = bench.calibration
-    call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19")
+    for method in ((), ("--method", "contextual")):
+        call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19", *method)
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
     call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
-        found["temporal | network | stationary | 19 surrogates"],
+        found[f"temporal | {Training.preset} | stationary | 19 surrogates"],
         found["spatial | noise maps | 19 surrogates"],
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1
@@ -89,7 +91,9 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     assert all(
         f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
     )
-    assert "| the network (`contextual`) | stationary mixture | 19 | " in said
+    assert "| the network, `pointwise` | stationary mixture | 19 | " in said
+    assert "| the network, `contextual` | stationary mixture | 19 | " in said
+    assert f"`{Training.preset}`, the default of the product" in said
 
 
 def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
@@ -184,10 +188,24 @@ def test_judge(small_judge, call, tmp_path):
         method.partition(" | ")[0] for own in found.values() for method in own
     }
     assert any(row.startswith("| SCAAE | ") for row in said.splitlines())
-    assert "Seeds: 20 with 1 other runs." in said
-    assert "Seeds: 20 and 21 with 1" in call(small_judge, "quick", "--precision", "fp32", "--first-seed", "21")
+    assert "20 with 1 other runs (settings chosen on 0)." in said
+    assert "20 and 21 with 1 other runs" in call(small_judge, "quick", "--precision", "fp32", "--first-seed", "21")
     with pytest.raises(SeedError, match="Seed 19 is not for reporting"):
         call(small_judge, "quick", "--first-seed", "19")
+
+
+def test_presets_and_numbers_of_other_runs_are_judged_as_asked(small_judge, call, capsys, tmp_path):
+    said = call(small_judge, "quick", "--networks", "pointwise", "--others", "0", "2")
+    found = read(tmp_path / "judge.json")
+    assert {key.rpartition(" | ")[2] for key in found} == {"0", "2"}
+    networks = {method.partition(" | ")[0] for own in found.values() for method in own if method.startswith("SCAAE")}
+    assert networks == {"SCAAE, preset pointwise", "SCAAE, preset pointwise, of the run itself"}
+    assert "20 with 2 other runs (settings chosen on 0)." in said
+    assert "| SCAAE, preset pointwise, of the run itself | " in said.split("### C:")[1].split("###")[0]
+    for wrong in (("--networks", "published"), ("--others", "7")):
+        with pytest.raises(SystemExit):
+            call(small_judge, "quick", *wrong)
+        assert "invalid choice" in capsys.readouterr().err
 
 
 def test_the_grid_goes_on_where_it_was_stopped_and_ends_alike(small_judge, call, monkeypatch, tmp_path):
