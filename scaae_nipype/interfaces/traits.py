@@ -89,7 +89,7 @@ def _trait_of(field: Field[Any], default: Any, **metadata: Any) -> Any:
     if known.low is None:
         return traits.Enum(default, known.words, **metadata)
     if "float" in str(field.type):
-        return quantity(known.low, known.high or inf, known.unit, first, **metadata)
+        return quantity(known.low, known.high or inf, known.unit, first, or_zero=bool(known.zero), **metadata)
     number = {"low": known.low, "high": known.high}
     if known.zero and default == field.default:  # a node with another default than the group's exists for it
         return traits.Either(traits.Range(**number), traits.Enum(0), default=default, **metadata)
@@ -147,19 +147,29 @@ class Checked(traits.TraitType):
 
 
 def quantity(
-    low: float, high: float, unit: str, default: Any = Undefined, *, exclude_low: bool = False, **metadata: Any
+    low: float,
+    high: float,
+    unit: str,
+    default: Any = Undefined,
+    *,
+    exclude_low: bool = False,
+    or_zero: bool = False,
+    **metadata: Any,
 ) -> Checked:
-    """Make the trait of a number with a unit, from `low` to `high`; neither text nor "not a number" is one."""
+    """Make the trait of a number with a unit, from `low` to `high` or 0; neither text nor "not a number" is one."""
 
     def check(value: Any) -> float:
         if isinstance(value, str | bytes | bool):
             raise TypeError
         number = float(value)
+        if or_zero and number == 0:
+            return number
         if not low <= number <= high or (exclude_low and number == low):
             raise ValueError
         return number
 
     span = f"above {low:g} and at most {high:g}" if exclude_low else f"from {low:g} to {high:g}"
+    span = f"0 or {span}" if or_zero else span
     return Checked(check, f"a number {span} {unit}".rstrip(), default, **metadata)
 
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from nipype.interfaces.base import TraitError
 from scipy.ndimage import gaussian_filter1d
 
 from scaae_nipype.errors import InputError, UsageError
 from scaae_nipype.files import read_json, read_table, write_table
 from scaae_nipype.interfaces.evaluation import CheckDynamics, ScoreBaselines
-from scaae_nipype.interfaces.model import ExtractNetworks
+from scaae_nipype.interfaces.model import ExtractNetworks, TrainModel
 from scaae_nipype.model import Training, extract_networks, load_model, save_model
 from scaae_nipype.model.extraction.functions import context_function, group_pca_function, network_function
 from scaae_nipype.model.extraction.neighbours import Neighbours, neighbours_of, seconds_of
@@ -165,3 +166,13 @@ def test_nodes_hand_the_times_of_the_run_to_everything(in_time, grid, tmp_path):
     assert set(read_table(scores.outputs.baselines)["method"]) >= {"group_pca", "untrained_fbn1"}
     null = CheckDynamics(**run, **scored, n_surrogates=19).run(cwd=str(tmp_path)).outputs
     assert len(read_table(null.dynamics_null))
+
+
+def test_a_training_node_takes_0_and_what_was_trained_and_nothing_between():
+    node = TrainModel()
+    for width in (0, 0.0, 1, 2.5, 5):
+        node.inputs.time_width = width
+        assert node.inputs.time_width == width
+    for width in (0.5, -1, 9, float("nan"), "3", True):
+        with pytest.raises(TraitError, match="TrainModel: `time_width` must be a number 0 or from 1 to 5 s"):
+            node.inputs.time_width = width
