@@ -221,10 +221,11 @@ def main() -> None:
                 for line in score_parts(known):
                     write_json(known, RESULTS)
                     print(line, file=sys.stderr, flush=True)
-            if "the volume itself" not in known:
+            wanted = [name for name in VARIANTS if not options.only or options.only in name]
+            if wanted and "the volume itself" not in known:
                 known |= _reference_filters()
-            for name in VARIANTS:
-                if name in known or (options.only and options.only not in name):
+            for name in wanted:
+                if name in known:
                     continue
                 known[name] = run_variant(name, studies)
                 write_json(known, RESULTS)

@@ -108,7 +108,7 @@ def test_the_loss_is_nothing_for_what_it_asks_for():
 
 @pytest.mark.parametrize("target", ["difference", "branches"])
 def test_tuning_predicts_neighbours_better_and_leaves_the_views_alone(model, runs, target):
-    setting = tune.Setting(target, rate=3e-3, steps=40, volumes=16, voxels=GRID.n_voxels)
+    setting = tune.Setting(target, rate=3e-3, steps=24, volumes=8, voxels=GRID.n_voxels)
     before = {name: one.clone() for name, one in model.network.state_dict().items()}
     own, losses = tune.tuned(model, runs, setting)
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.005
