@@ -168,7 +168,7 @@ def _reference_filters() -> dict[str, Any]:
     """Score what needs no training: the volume, and smoothing."""
     from scaae_nipype.grid import smooth
 
-    results = {}
+    results: dict[str, Any] = {}
     for regime in ("exclusive", "mixture"):
         for name, sigma in (("the volume itself", 0.0), ("smoothed, σ 12 mm", 12.0), ("smoothed, σ 16 mm", 16.0)):
             found: dict[str, list[float]] = {score: [] for score in SCORES}

@@ -28,6 +28,7 @@ from benchmarks.judge import people
 from benchmarks.judge.plants import LEVELS
 from benchmarks.judge.runs import Group
 from benchmarks.judge.scores import Target, judge_maps
+from benchmarks.judge.seeds import others_of
 from benchmarks.planted import grid_of_model
 from benchmarks.search.fitted import (
     Views,
@@ -224,11 +225,10 @@ def score_planted(known: dict[str, Any], path: Path) -> None:
                 if all(str(seed) in cell.get(name, {}) for name in (UNTUNED, *SETTINGS)):
                     continue
                 started = time.monotonic()
-                others = other_people(plant, seed, n_runs)
-                model = fitted_to(others)
-                here = tuple(len(run) for run in others.runs), others.runs[0].volumes[0, :3].tobytes()
-                if fitted != here:  # large groups are the same for all seeds
-                    networks, fitted = tuned_networks(model, [run.volumes for run in others.runs]), here
+                if fitted != others_of(seed, n_runs):  # large groups are the same for all seeds
+                    others, fitted = other_people(plant, seed, n_runs), others_of(seed, n_runs)
+                    model = fitted_to(others)
+                    networks = tuned_networks(model, [run.volumes for run in others.runs])
                 run = thinned(planted_run(plant, seed), EVERY)
                 views, target = show(model, run.data), Target(run)
                 for name, network in networks.items():
