@@ -17,7 +17,7 @@ from benchmarks.judge.network import NETWORKS
 from benchmarks.judge.plants import Plant, cached
 from benchmarks.judge.run import CACHE
 from benchmarks.judge.runs import Group, Run
-from benchmarks.judge.seeds import OTHERS, TUNING, others_of, require
+from benchmarks.judge.seeds import OTHERS, TUNING, require
 from benchmarks.planted import PlantedRun, grid_of_model
 from scaae_nipype.grid import Grid
 from scaae_nipype.model import Model
@@ -28,8 +28,8 @@ __all__ = [
     "attention_of",
     "both_branches",
     "fitted_to",
+    "group_of",
     "maps_of",
-    "other_people",
     "planted_run",
     "show",
     "thinned",
@@ -75,9 +75,9 @@ def thinned(run: PlantedRun, every: int) -> PlantedRun:
     return replace(run, **kept)
 
 
-def other_people(plant: Plant, seed: int, n_runs: int) -> Group:
-    """Give the other people's runs that the judge fits to for one scored seed."""
-    runs = [planted_run(plant, other) for other in others_of(seed, n_runs)]
+def group_of(plant: Plant, others: Sequence[int]) -> Group:
+    """Give other people's runs by their seeds (`benchmarks.judge.seeds.others_of`)."""
+    runs = [planted_run(plant, other) for other in others]
     return Group([Run(run.data, grid_of_model(), run.repetition_time) for run in runs])
 
 

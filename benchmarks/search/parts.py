@@ -23,8 +23,8 @@ from benchmarks.search.fitted import (
     Views,
     attention_of,
     fitted_to,
+    group_of,
     maps_of,
-    other_people,
     planted_run,
     show,
     thinned,
@@ -179,9 +179,8 @@ def leave_out(name: str, network: PointwiseSCAAE, views: Views, typical: Typical
 
 @cache
 def _fitted(plant: Plant, others: tuple[int, ...]) -> tuple[Model, np.ndarray]:
-    """Fit to other runs; give the model and a sample of their volumes. `others` are given for the cache alone."""
-    seed = next(seed for seed in range(24) if others_of(seed, len(others)) == others)
-    group = other_people(plant, seed, len(others))
+    """Fit to other people's runs, given by their seeds; give the model and a sample of their volumes."""
+    group = group_of(plant, others)
     volumes = np.concatenate([run.volumes for run in group.runs])
     chosen = np.linspace(0, len(volumes) - 1, min(SAMPLED, len(volumes))).round().astype(int)
     return fitted_to(group), volumes[chosen]

@@ -11,18 +11,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.judge.plants import LEVELS, Plant
+from benchmarks.judge.plants import Plant
 from benchmarks.judge.runs import Run
 from benchmarks.judge.search import WEIGHTS, apply_network, context_of
+from benchmarks.judge.seeds import others_of
 from benchmarks.planted import grid_of_model
-from benchmarks.search.fitted import attention_of, fitted_to, other_people, planted_run, show, thinned
+from benchmarks.search.context import Context
+from benchmarks.search.fitted import attention_of, fitted_to, group_of, planted_run, show, thinned
 from benchmarks.search.score import load_network
+from scaae_nipype.model import Model
 from scaae_nipype.model.network.pointwise import VIEWS
 from scaae_nipype.model.training.fitted_pointwise import lead_shares
 
@@ -66,13 +70,19 @@ def with_leads(maps: np.ndarray, leads: Sequence[np.ndarray], shares: Sequence[f
     return maps + sum(share * own / max(strength(lead), 1e-9) * lead for lead, share in zip(leads, shares, strict=True))
 
 
+@lru_cache(maxsize=1)
+def _fits(plant: Plant, others: tuple[int, ...]) -> tuple[Context, Model]:
+    """Fit the search's context and the shipped default to other people's runs, given by their seeds."""
+    group = group_of(plant, others)
+    return context_of(group, grid_of_model()), fitted_to(group)
+
+
 def compare(
     plant: Plant, n_runs: int, seed: int, pairs: dict[str, tuple[Training, Training]]
 ) -> Iterator[tuple[str, float, float]]:
     """Give each pair's correlation of branch 1: as it is, and with what the shipped default adds."""
-    run, group = thinned(planted_run(plant, seed), EVERY), other_people(plant, seed, n_runs)
-    context = context_of(group, grid_of_model())
-    model = fitted_to(group)
+    run = thinned(planted_run(plant, seed), EVERY)
+    context, model = _fits(plant, others_of(seed, n_runs))
     network, views = attention_of(model), show(model, run.data)
     above = views.seen.views[..., VIEWS.index("above")].numpy()
     with torch.inference_mode():
@@ -106,15 +116,14 @@ def main() -> None:
         "| planted, other runs | pair | r of branch 1 | with the shipped default's leads |\n| --- | --- | --- | --- |"
     )
     with threadpool_limits(1):
-        for plant in LEVELS["quick"]:
-            for n_runs in SIZES:
-                found: dict[str, list[tuple[float, float]]] = {}
-                for seed in SEEDS:
-                    for name, *values in compare(plant, n_runs, seed, pairs):
-                        found.setdefault(name, []).append((values[0], values[1]))
-                for name, both in found.items():
-                    cells = (", ".join(f"{value:.3f}" for value in column) for column in zip(*both, strict=True))
-                    print(f"| {plant.generator}, {n_runs} | {name} | {' | '.join(cells)} |", flush=True)
+        for n_runs in SIZES:
+            found: dict[str, list[tuple[float, float]]] = {}
+            for seed in SEEDS:
+                for name, *values in compare(Plant(), n_runs, seed, pairs):
+                    found.setdefault(name, []).append((values[0], values[1]))
+            for name, both in found.items():
+                cells = (", ".join(f"{value:.3f}" for value in column) for column in zip(*both, strict=True))
+                print(f"| regions, {n_runs} | {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

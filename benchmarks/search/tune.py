@@ -35,8 +35,8 @@ from benchmarks.search.fitted import (
     attention_of,
     both_branches,
     fitted_to,
+    group_of,
     maps_of,
-    other_people,
     planted_run,
     show,
     thinned,
@@ -226,7 +226,8 @@ def score_planted(known: dict[str, Any], path: Path) -> None:
                     continue
                 started = time.monotonic()
                 if fitted != others_of(seed, n_runs):  # large groups are the same for all seeds
-                    others, fitted = other_people(plant, seed, n_runs), others_of(seed, n_runs)
+                    fitted = others_of(seed, n_runs)
+                    others = group_of(plant, fitted)
                     model = fitted_to(others)
                     networks = tuned_networks(model, [run.volumes for run in others.runs])
                 run = thinned(planted_run(plant, seed), EVERY)

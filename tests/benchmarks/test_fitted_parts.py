@@ -185,9 +185,7 @@ def small(model, runs, monkeypatch, tmp_path):
         monkeypatch.setattr(module, "SEEDS", (0,))
         monkeypatch.setattr(module, "SIZES", (3,))
         monkeypatch.setattr(module, "planted_run", lambda plant, seed: planted)
-        monkeypatch.setattr(
-            module, "other_people", lambda *_: fitted.Group([fitted.Run(one, GRID, 2.0) for one in runs])
-        )
+        monkeypatch.setattr(module, "group_of", lambda *_: fitted.Group([fitted.Run(one, GRID, 2.0) for one in runs]))
         monkeypatch.setattr(module, "fitted_to", lambda group: model)
     parts._fitted.cache_clear()
     yield tmp_path
