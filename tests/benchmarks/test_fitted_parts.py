@@ -15,6 +15,8 @@ from benchmarks.judge.plants import Plant  # noqa: E402
 from benchmarks.judge.seeds import SeedError  # noqa: E402
 from benchmarks.planted import PlantedRun  # noqa: E402
 from benchmarks.search import fitted, parts, trainings, tune  # noqa: E402
+from scaae_nipype.evaluation.templates.loading import load_templates  # noqa: E402
+from scaae_nipype.grid import Grid  # noqa: E402
 from scaae_nipype.model import PRESETS, Model  # noqa: E402
 from scaae_nipype.model.extraction.functions import network_function  # noqa: E402
 from scaae_nipype.model.group_pca import fit_group_pca  # noqa: E402
@@ -221,3 +223,30 @@ def test_settings_are_compared_on_planted_runs_and_one_is_chosen(small, monkeypa
     assert "Most AP" in said.out and "seed 0" in said.err
     tune.main()
     assert "seed 0" not in capsys.readouterr().err
+
+
+def test_people_are_scored_with_what_planted_runs_chose(small, model, runs, monkeypatch, capsys):
+    labels = ("1", "2", "3", "4")
+    region = np.ones(GRID.n_voxels, dtype=bool)
+    region[::7] = False
+    inside = Grid(GRID.affine, GRID.volumes(region))
+    found = {label: fitted.Run(runs[number % 3][:40][:, region], inside, 2.0) for number, label in enumerate(labels)}
+    monkeypatch.setattr(tune.people, "PEOPLE", labels)
+    monkeypatch.setattr(tune.people, "SETS_PER_PERSON", 2)
+    monkeypatch.setattr(tune.people, "CACHE", small)
+    monkeypatch.setattr(tune.people, "load_people", lambda: found)
+    monkeypatch.setattr(tune, "load_templates", lambda path, grid: load_templates("default", grid=grid))
+    for module in (tune, fitted):
+        monkeypatch.setattr(module, "grid_of_model", lambda: GRID)
+    monkeypatch.setattr(tune, "N_SPLITS", 1)
+    monkeypatch.setattr(tune, "SETTINGS", {"two": tune.Setting(steps=2, voxels=400), "more": tune.Setting(steps=4)})
+    score = dict.fromkeys(tune.SCORES, 0.5)
+    cell = {name: {"0": score} for name in (tune.UNTUNED, "more")} | {"two": {"0": score | {"average_precision": 0.6}}}
+    monkeypatch.setattr(tune, "RESULTS", small / "tune.json")
+    (small / "tune.json").write_text(json.dumps({"planted": {"regions, 3 runs": cell}}))
+    monkeypatch.setattr("sys.argv", ["tune", "people"])
+    tune.main()
+    kept = json.loads((small / "tune.json").read_text())["people"]
+    assert set(kept) == {"1+2 > 3", "1+2 > 4", "3+4 > 1", "3+4 > 2"}
+    assert all(set(methods) == {tune.UNTUNED, "two"} for methods in kept.values())
+    assert "| two, less as shipped | " in capsys.readouterr().out
