@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,10 @@ __all__ = ["PARTS", "PREFIX", "WHOLE", "Typical", "leave_out", "report_parts", "
 
 PREFIX, WHOLE = "pointwise: ", "as it is"
 
-SEEDS, SIZES, EVERY = (0, 1, 2), (3, 24), 4
+SEEDS, SIZES, EVERY = (0, 1, 2), (3, 24), 5
 """Tuning seeds, other people's runs, and which volumes of a run are scored."""
 
-SAMPLED = 64
+SAMPLED = 32
 """Volumes of the other runs over which channel weights and strengths are averaged."""
 
 SCORES = ("r", "average_precision", "state_accuracy", "amplitude_r")
@@ -167,7 +168,7 @@ PARTS: dict[str, Part] = {
     "no lead at all": _without_leads(LEADS, parts=True),
 }
 """What is left out, or held constant at its mean over volumes of the other runs (what is known of other runs: over
-studies), and how."""
+two studies of the same size, one of each generator), and how."""
 
 
 @torch.no_grad()
@@ -186,36 +187,33 @@ def _fitted(plant: Plant, others: tuple[int, ...]) -> tuple[Model, np.ndarray]:
     return fitted_to(group), volumes[chosen]
 
 
-def _usual_about() -> Tensor:
-    """Average what is known of other runs over both generators and all sizes of a study."""
-    models = [_fitted(plant, others_of(SEEDS[0], size))[0] for plant in LEVELS["quick"] for size in SIZES]
+def _usual_about(size: int) -> Tensor:
+    """Average what is known of other runs over two studies of one size, one of each generator, which it tells apart."""
+    models = [_fitted(plant, others_of(SEEDS[0], size))[0] for plant in LEVELS["quick"]]
     return torch.stack([attention_of(model).about for model in models]).mean(dim=0)
 
 
 def score_parts(known: dict[str, Any]) -> Iterator[str]:
     """Add what results lack; yields a line for each run that was scored, so that the caller may keep them."""
-    for size in SIZES:
-        for plant in LEVELS["quick"]:
-            setting = f"{plant.generator}, {size} runs"
-            for number, seed in enumerate(SEEDS):
-                cells = {
-                    name: known.setdefault(PREFIX + name, {"scores": {}})["scores"].setdefault(setting, {})
-                    for name in PARTS
-                }
-                missing = [name for name, cell in cells.items() if len(cell.get(MAP_R, [])) <= number]
-                if not missing:
-                    continue
-                model, sample = _fitted(plant, others_of(seed, size))
-                typical = typical_of(model, sample, _usual_about())
-                run = thinned(planted_run(plant, seed), EVERY)
-                network, views, target = attention_of(model), show(model, run.data), Target(run)
-                intact = maps_of(network, views)
-                for name in missing:
-                    maps = leave_out(name, network, views, typical)
-                    found = judge_maps(maps, target) | {MAP_R: map_r(maps[0], intact[0])}
-                    for score in (*SCORES, MAP_R):
-                        cells[name].setdefault(score, []).append(round(float(found[score]), 4))
-                yield f"{PREFIX}{setting}, seed {seed}: {len(missing)} parts"
+    for size, (number, seed), plant in product(SIZES, enumerate(SEEDS), LEVELS["quick"]):
+        setting = f"{plant.generator}, {size} runs"
+        cells = {
+            name: known.setdefault(PREFIX + name, {"scores": {}})["scores"].setdefault(setting, {}) for name in PARTS
+        }
+        missing = [name for name, cell in cells.items() if len(cell.get(MAP_R, [])) <= number]
+        if not missing:
+            continue
+        model, sample = _fitted(plant, others_of(seed, size))
+        typical = typical_of(model, sample, _usual_about(size))
+        run = thinned(planted_run(plant, seed), EVERY)
+        network, views, target = attention_of(model), show(model, run.data), Target(run)
+        intact = maps_of(network, views)
+        for name in missing:
+            maps = leave_out(name, network, views, typical)
+            found = judge_maps(maps, target) | {MAP_R: map_r(maps[0], intact[0])}
+            for score in (*SCORES, MAP_R):
+                cells[name].setdefault(score, []).append(round(float(found[score]), 4))
+        yield f"{PREFIX}{setting}, seed {seed}: {len(missing)} parts"
 
 
 def report_parts(known: Mapping[str, Any]) -> Iterator[str]:
