@@ -195,7 +195,7 @@ def _usual_about(size: int) -> Tensor:
 
 def score_parts(known: dict[str, Any]) -> Iterator[str]:
     """Add what results lack; yields a line for each run that was scored, so that the caller may keep them."""
-    for size, (number, seed), plant in product(SIZES, enumerate(SEEDS), LEVELS["quick"]):
+    for (number, seed), size, plant in product(enumerate(SEEDS), SIZES, LEVELS["quick"]):
         setting = f"{plant.generator}, {size} runs"
         cells = {
             name: known.setdefault(PREFIX + name, {"scores": {}})["scores"].setdefault(setting, {}) for name in PARTS
