@@ -222,7 +222,11 @@ def report_parts(known: Mapping[str, Any]) -> Iterator[str]:
     settings = dict.fromkeys(setting for cells in rows.values() for setting, cell in cells.items() if cell)
     if not settings:
         return
-    yield f"\n| `pointwise` (r / AP / state accuracy / amplitude r; map r) | {' | '.join(settings)} |"
+    seeds = {
+        setting: max(len(cells.get(setting, {}).get(MAP_R, [])) for cells in rows.values()) for setting in settings
+    }
+    heads = (f"{setting} (seeds: {seeds[setting]})" for setting in settings)
+    yield f"\n| `pointwise` (r / AP / state accuracy / amplitude r; map r) | {' | '.join(heads)} |"
     yield "| --- |" + " --- |" * len(settings)
     for name, cells in rows.items():
         values = []
