@@ -4,7 +4,8 @@ Every variant leaves one thing out or exchanges it (`benchmarks.variants`), is t
 scored on planted networks of seeds 10 to 14, every third volume. *contextual* is the preset: its attention is
 trained on simulated studies with other networks, its context fitted to 24 runs or 3 of other seeds. *autoencoder* is
 the paper's idea: trained by reconstruction on 24 runs of the regime. Its maps are compared along the training, and
-between seeds. Results are kept in ``benchmarks/results/ablations.json``; ``report`` prints them.
+between seeds. *pointwise*, the default, loses parts as it is shipped, without another training, on the model's own
+grid (`benchmarks.search.parts`). Results are kept in ``benchmarks/results/ablations.json``; ``report`` prints them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.coarse import coarse_grid, coarse_planted_run
 from benchmarks.planted import PlantedRun
 from benchmarks.recovery_scores import oriented, recovery
+from benchmarks.search.parts import PARTS, PREFIX, report_parts, score_parts
 from benchmarks.start import STUDIES, all_training_runs, train
 from benchmarks.variants import VARIANTS, Variant, error_of, maps_of, new_variant, train_autoencoder
 from scaae_nipype.files import write_json
@@ -166,7 +168,7 @@ def _reference_filters() -> dict[str, Any]:
     """Score what needs no training: the volume, and smoothing."""
     from scaae_nipype.grid import smooth
 
-    results = {}
+    results: dict[str, Any] = {}
     for regime in ("exclusive", "mixture"):
         for name, sigma in (("the volume itself", 0.0), ("smoothed, σ 12 mm", 12.0), ("smoothed, σ 16 mm", 16.0)):
             found: dict[str, list[float]] = {score: [] for score in SCORES}
@@ -181,7 +183,9 @@ def _reference_filters() -> dict[str, Any]:
 
 
 def report(known: dict[str, Any]) -> None:
-    """Print a table for each setting."""
+    """Print the table of the default, then one for each setting of the others."""
+    print("\n".join(report_parts(known)))
+    known = {name: result for name, result in known.items() if not name.startswith(PREFIX)}
     settings = dict.fromkeys(setting for result in known.values() for setting in result["scores"])
     for setting in settings:
         print(f"\n## {setting}\n\n| | r | AP | size-matched IoU | state accuracy |\n| --- |{' --- |' * len(SCORES)}")
@@ -213,10 +217,15 @@ def main() -> None:
             return runs
 
         with threadpool_limits(options.threads):
-            if "the volume itself" not in known:
+            if not options.only or any(options.only in PREFIX + name for name in PARTS):
+                for line in score_parts(known):
+                    write_json(known, RESULTS)
+                    print(line, file=sys.stderr, flush=True)
+            wanted = [name for name in VARIANTS if not options.only or options.only in name]
+            if wanted and "the volume itself" not in known:
                 known |= _reference_filters()
-            for name in VARIANTS:
-                if name in known or (options.only and options.only not in name):
+            for name in wanted:
+                if name in known:
                     continue
                 known[name] = run_variant(name, studies)
                 write_json(known, RESULTS)
