@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from benchmarks.machine import used_by
 
 RESULTS = Path(__file__).parent / "results"
 WRITERS = Path(__file__).resolve().parents[1] / "tests" / "bids_app" / "group"
@@ -60,13 +61,7 @@ def measure(n_participants: int) -> dict[str, float]:
 def measure_call(folders: tuple[Path, Path], n_participants: int) -> dict[str, float]:
     """Run the group level on an output dataset."""
     command = [Path(sys.executable).with_name("scaae-bids"), *folders, "group"]
-    process = subprocess.Popen([*command, "--group-by", "dx", "--predict", "dx"], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the group level ended with {process.returncode}")
-    seconds = used.ru_utime + used.ru_stime
-    return {"participants": n_participants, "processor_seconds": round(seconds, 1), "peak_mb": used.ru_maxrss // 1000}
+    return {"participants": n_participants} | used_by([*command, "--group-by", "dx", "--predict", "dx"])
 
 
 def main() -> None:

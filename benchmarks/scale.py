@@ -4,7 +4,7 @@
 
 * the plan (``--dry-run``) of a tree with the names and sidecars of fMRIPrep and one tiny image, whose other names are
   hard links: of everybody, and of one participant in a call of its own, as a task of a job array does it;
-* a run of 60 and one of 180 volumes, each with a model fitted to it, prepared, extracted, scored, reported: processor
+* a run of 60 and one of 300 volumes, each with a model fitted to it, prepared, extracted, scored, reported: processor
   time, memory, files, disk;
 * the group level of as many runs, written as its tests write them, and of four times as many.
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ import numpy as np
 
 from benchmarks.engine import machine
 from benchmarks.group import measure as measure_group
+from benchmarks.machine import used_by
 from scaae_nipype.files import write_json
 from scaae_nipype.grid import AFFINE, SHAPE
 
@@ -88,23 +88,9 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
 
 
-_LAUNCHER = """
-import json, resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss]))
-"""
-"""A small process in between: the peak memory of a process begins with that of the one that started it."""
-
-
 def measure_call(arguments: Sequence[str | Path]) -> dict[str, float]:
     """Run ``scaae-bids`` in a process of its own: seconds of processor, and MB at most."""
-    command = [Path(sys.executable).with_name("scaae-bids"), *arguments]
-    launched = subprocess.run([sys.executable, "-S", "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, check=True)
-    code, seconds, kilobytes = json.loads(launched.stdout)
-    if code:
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {code}")
-    return {"processor_seconds": round(seconds, 1), "peak_mb": kilobytes // 1000}
+    return used_by([Path(sys.executable).with_name("scaae-bids"), *arguments])
 
 
 def measure_plan(n_participants: int) -> dict[str, Any]:
@@ -120,7 +106,7 @@ def measure_plan(n_participants: int) -> dict[str, Any]:
         }
 
 
-def measure_runs(lengths: Sequence[int] = (60, 180)) -> dict[str, Any]:
+def measure_runs(lengths: Sequence[int] = (60, 300)) -> dict[str, Any]:
     """Take runs of several lengths through everything, on one processor: a model fitted to each, then its networks."""
     from scaae_nipype.bids_app.simulate_cli import main as simulate
 
@@ -151,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", nargs="*", help="nothing: everything; plan; runs; group; tree FOLDER")
     parser.add_argument("--participants", type=int, default=1000)
-    parser.add_argument("--volumes", type=int, nargs="+", default=[60, 180], help="of the runs that are measured")
+    parser.add_argument("--volumes", type=int, nargs="+", default=[60, 300], help="of the runs that are measured")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result")
     options = parser.parse_args()
     what, n = options.what or ["plan", "runs", "group"], options.participants

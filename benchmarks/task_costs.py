@@ -38,7 +38,7 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
     fits = {fit["volumes"]: fit for fit in measured["runs"]["train"]}
 
     def per_volume(calls: Mapping[int, Mapping[str, Any]], what: str) -> float:
-        return float(calls[long][what] - calls[short][what]) / (long - short)
+        return max(0.0, float(calls[long][what] - calls[short][what]) / (long - short))  # a small one drowns in noise
 
     seconds, megabytes = per_volume(runs, "processor_seconds"), per_volume(runs, "peak_mb")
     fixed_mb = runs[short]["peak_mb"] - short * megabytes

@@ -43,8 +43,8 @@ class _Costs:
 
 
 def _line(x: tuple[float, float], y: tuple[float, float]) -> tuple[float, float]:
-    """Give intercept, at least 0, and slope of the line through two points."""
-    slope = (y[1] - y[0]) / (x[1] - x[0])
+    """Give intercept and slope of the line through two points, at least 0 each: a small slope drowns in noise."""
+    slope = max(0.0, (y[1] - y[0]) / (x[1] - x[0]))
     return max(0.0, y[0] - x[0] * slope), slope
 
 

@@ -51,7 +51,7 @@ class Views(NamedTuple):
 
     def pick(self, volumes: Tensor, voxels: Tensor | slice = slice(None)) -> Views:
         """Take some volumes, and of them some voxels."""
-        views, strengths, code = self.seen
+        views, strengths, code = self.seen[:3]
         seen = Seen(views[volumes][:, voxels], strengths[volumes], code[volumes])
         return Views(seen, self.leads[volumes][..., voxels])
 
@@ -113,7 +113,8 @@ def show(model: Model, volumes: np.ndarray) -> Views:
         boxes = model.volumes(volumes[start : start + AT_ONCE])
         seen.append(network.see(boxes))
         leads.append(network.lead(boxes))
-    return Views(Seen(*(torch.cat(parts) for parts in zip(*seen, strict=True))), torch.cat(leads))
+    parts = (torch.cat(part) for part in zip(*(one[:3] for one in seen), strict=True))
+    return Views(Seen(*parts), torch.cat(leads))
 
 
 def both_branches(network: PointwiseSCAAE, views: Views) -> Tensor:

@@ -80,7 +80,7 @@ Part = Callable[[PointwiseSCAAE, Views, Typical], Views]
 def typical_of(model: Model, volumes: np.ndarray, about: Tensor) -> Typical:
     """Average over volumes, (n_volumes, n_voxels); what is known of other runs is given."""
     network, seen = attention_of(model), show(model, volumes).seen
-    weights = [network.attend(Seen(*(one[n : n + 1] for one in seen)))[1] for n in range(len(volumes))]
+    weights = [network.attend(Seen(*(one[n : n + 1] for one in seen[:3])))[1] for n in range(len(volumes))]
     return Typical(seen.strengths.mean(dim=0), torch.cat(weights).mean(dim=0), about)
 
 
