@@ -1,5 +1,7 @@
 """Neighbours in time: what is averaged, that everything of a model looks at the same, and who may look at all."""
 
+from copy import deepcopy
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -19,12 +21,20 @@ from scaae_nipype.model.extraction.functions import context_function, group_pca_
 from scaae_nipype.model.extraction.neighbours import Neighbours, neighbours_of, seconds_of
 from scaae_nipype.model.runs import Volumes
 from scaae_nipype.model.training.train import train_on_caches
+from scaae_nipype.model.training.volumes import write_cache
+
+
+@pytest.fixture(scope="module")
+def fitted(vectors, grid, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("neighbours")
+    caches = [write_cache(vectors[:9], folder / "a.npy"), write_cache(vectors[9:], folder / "b.npy")]
+    wanted = Training(preset="pointwise", time_width=3.0)
+    return train_on_caches(caches, grid, training=wanted, work_dir=folder / "work")[0]
 
 
 @pytest.fixture
-def in_time(cache_files, grid, tmp_path):
-    wanted = Training(preset="pointwise", time_width=3.0)
-    return train_on_caches(cache_files, grid, training=wanted, work_dir=tmp_path / "work")[0]
+def in_time(fitted):
+    return deepcopy(fitted)
 
 
 def volumes_of(vectors, repetition_time, kept=None):
