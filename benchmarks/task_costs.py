@@ -13,6 +13,7 @@ from typing import Any
 
 import scaae_nipype
 from scaae_nipype.bids_app.cluster.task_costs import PROCESSORS
+from scaae_nipype.bids_app.job.memory import MEMORY_GB
 from scaae_nipype.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
@@ -40,8 +41,10 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
     def per_volume(calls: Mapping[int, Mapping[str, Any]], what: str) -> float:
         return max(0.0, float(calls[long][what] - calls[short][what]) / (long - short))  # a small one drowns in noise
 
-    seconds, megabytes = per_volume(runs, "processor_seconds"), per_volume(runs, "peak_mb")
-    fixed_mb = runs[short]["peak_mb"] - short * megabytes
+    seconds = per_volume(runs, "processor_seconds")
+    # Memory of runs as short as these drowns in what the process takes anyway; long ones need what their scores do.
+    megabytes = max(per_volume(runs, "peak_mb"), 1000 * MEMORY_GB["evaluate"][1])
+    fixed_mb = runs[short]["peak_mb"] - short * per_volume(runs, "peak_mb")
     fitting, group = per_volume(fits, "processor_seconds"), measured["group"]
     own = round(seconds + fitting, 3)  # the measured calls took runs as `train` had prepared them
     few, many = group[0], group[-1]
@@ -61,7 +64,7 @@ def task_costs(measured: Mapping[str, Any]) -> dict[str, Any]:
         },
         "Training": {
             "Seconds": round(fits[short]["processor_seconds"] - short * fitting, 1),
-            "SecondsPerVolume": round(fitting, 3),  # prepared, and fitted to
+            "SecondsPerVolume": round(fitting, 4),  # prepared, and fitted to
             "MemoryGB": round(fits[long]["peak_mb"] / 1000, 2),
         },
         "Group": {
