@@ -35,7 +35,7 @@ class Neighbours:
     >>> [round(float(share), 2) for share in around.rested(np.eye(5))[2]]
     [0.05, 0.24, 0.4, 0.24, 0.05]
     >>> round(around.averaged, 2)
-    3.43
+    3.17
     """
 
     def __init__(self, seconds: Sequence[float] | np.ndarray, width: float):
