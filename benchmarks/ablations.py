@@ -83,7 +83,8 @@ def fitted_context(regime: str, n_runs: int) -> FittedContext:
     """Fit a context; it does not depend on the attention."""
     network = new_variant(VARIANTS["contextual: as it is"])
     assert isinstance(network, ContextualSCAAE)
-    return fit_network_context(network, VolumeCache(training_volumes(regime, n_runs)))
+    runs = training_volumes(regime, n_runs)
+    return fit_network_context(network, VolumeCache(runs, [None] * n_runs))
 
 
 def score(network: SCAAE | ContextualSCAAE, variant: Variant, regime: str) -> dict[str, list[float]]:

@@ -41,6 +41,7 @@ from scaae_nipype.model import PRESETS, Model
 from scaae_nipype.model.extraction.functions import network_function
 from scaae_nipype.model.network.contextual import ContextualSCAAE
 from scaae_nipype.model.presets import CONTEXTUAL_PRESET, POINTWISE_PRESET
+from scaae_nipype.model.runs import Volumes
 from scaae_nipype.model.training.fitted_context import fit_network_context
 from scaae_nipype.model.training.train import train_model
 from scaae_nipype.model.training.volumes import VolumeCache
@@ -59,6 +60,9 @@ FITTED = (POINTWISE_PRESET, CONTEXTUAL_PRESET)
 
 FIRST_SEED, TRAINING_SEED, TRAINING_RUNS = 300, 900, 24
 FILTER_SIGMA = 8.0
+
+REPETITION_TIME = 2.0
+"""Of all simulated runs, in s: the simulator's default."""
 
 ARMS = {
     "stationary": {"regime": "stationary", "snr": 0.5},
@@ -92,13 +96,16 @@ def method(name: str, arm: str) -> Network:
 def fitted_network(preset: str, arm: str) -> Network:
     """Fit a preset as the product does; the attention of the contextual one is that trained at 8 mm."""
     grid = coarse_grid()
-    runs = [prepared(arm, TRAINING_SEED + n)[0] for n in range(TRAINING_RUNS)]
+    of_arm = [prepared(arm, TRAINING_SEED + n) for n in range(TRAINING_RUNS)]
     if preset != CONTEXTUAL_PRESET:
-        return network_function(train_model(runs, Training(preset=preset), grid=grid), grid, batch_size=16)
+        everywhere = np.ones(grid.n_voxels, dtype=bool)
+        timed = [Volumes(volumes, kept, everywhere, REPETITION_TIME) for volumes, kept, _ in of_arm]
+        return network_function(train_model(timed, Training(preset=preset), grid=grid), grid, batch_size=16)
+    runs = [volumes for volumes, *_ in of_arm]
     network = new_network(PRESETS[preset], grid, seed=0)
     assert isinstance(network, ContextualSCAAE)
     load_coarse_start(network)
-    fit_network_context(network, VolumeCache(runs))
+    fit_network_context(network, VolumeCache(runs, [None] * len(runs)))
     return network_function(Model(network.eval(), grid, {"Precision": fast_precision()}), grid, batch_size=16)
 
 
@@ -157,7 +164,7 @@ def temporal(options: argparse.Namespace) -> None:
             kept,
             networks[arm],
             templates,
-            repetition_time=2.0,
+            repetition_time=REPETITION_TIME,
             n_surrogates=options.surrogates,
             seed=seed,
         )

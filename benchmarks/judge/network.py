@@ -50,7 +50,7 @@ def fitted_model(runs: list[np.ndarray], *, precision: str = "auto") -> Model:
     network = new_network(PRESETS["contextual"], grid, seed=0)
     assert isinstance(network, ContextualSCAAE)
     load_start(network, grid)
-    fit_network_context(network, VolumeCache(runs))
+    fit_network_context(network, VolumeCache(runs, [None] * len(runs)))
     card = {"Precision": fast_precision() if precision == "auto" else precision}
     card |= {"PrecisionDemanded": True} if precision != "auto" else {}
     return Model(network.eval(), grid, card)
@@ -69,7 +69,8 @@ def _pointwise(others: Group, sigma_time: float = 0.0) -> Apply:
     """Fit the default preset to other runs; the fit does not depend on the width in time (s)."""
     if "pointwise" not in others.kept:
         grid = grid_of_model()
-        runs = VolumeCache([_whole(run) for run in others.runs])
+        seconds = [np.arange(len(run)) * run.repetition_time for run in others.runs]
+        runs = VolumeCache([_whole(run) for run in others.runs], seconds)
         group_pca = fit_group_pca(runs.runs, grid)
         model = Model(new_network(PRESETS["pointwise"], grid, seed=0).eval(), grid, {"Precision": "fp32"}, group_pca)
         train_pointwise(model, runs, group_pca, seed=0)

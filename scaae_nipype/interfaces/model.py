@@ -16,6 +16,7 @@ from ..model.folder import CARD
 from ..model.presets import check_training
 from ..options import Training
 from ..progress import bar
+from ..words import counted
 from .base import FunctionInputSpec, FunctionInterface, limit_threads, taken
 from .traits import ExistingFile, ModelFolder, settings_of
 
@@ -87,6 +88,8 @@ class TrainModel(FunctionInterface):
         return {"model_dir": model}
 
     def _warnings(self) -> list[str]:
+        from ..model.network.parts import ASSUMED_SECONDS
+
         card = read_json(Path(self._results["model_dir"]) / CARD)
         training, start = card.get("Training", {}), card.get("Start", {})
         warnings = [str(start["Warning"])] if "Warning" in start else []
@@ -94,6 +97,10 @@ class TrainModel(FunctionInterface):
             warnings.append(
                 f"The model was shown only {training.get('VolumesSeen')} volumes: its networks are those of an "
                 "undertrained model."
+            )
+        if unknown := card.get("Context", {}).get("RunsOfAssumedRepetitionTime"):
+            warnings.append(
+                f"The repetition time of {counted(unknown, 'run')} is not known: the fit took {ASSUMED_SECONDS:g} s."
             )
         return warnings
 

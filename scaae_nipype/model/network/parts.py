@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import ModelError
 
-__all__ = ["PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
+__all__ = ["ASSUMED_SECONDS", "PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
 
 RANK, PARTS = 32, 12
 """Components; how many of them are rotated to parts."""
@@ -29,11 +31,11 @@ MOST_VOLUMES, SHORTEST = 3000, 50
 FEWEST_VOLUMES = 8
 """Volumes below which nothing can be fitted."""
 
-TIME_SIGMA, LAG = 1.5, 2
-"""Standard deviation of the smoothing in time, and how much later a code should still be like itself, in volumes."""
+TIME_SIGMA, LAG = 3.0, 3.0
+"""Standard deviation of the smoothing in time, and about how much later a code should still be like itself, in s."""
 
-SECONDS = 2.0
-"""Repetition time in s for which the attention takes all runs: of cached volumes it is not known."""
+ASSUMED_SECONDS = 2.0
+"""Repetition time in s that is taken where none is known."""
 
 OVERSAMPLING, ITERATIONS, ROTATIONS, REFINEMENTS = 12, 5, 30, 2
 
@@ -51,7 +53,7 @@ class FittedParts:
     stability: Tensor
     """Variance in runs left out over that in the runs that a component was fitted to, 0 to 1: (RANK,)."""
     persistence: Tensor
-    """Correlation of a left-out run's codes with those `LAG` volumes later, 0 to 1: (RANK,)."""
+    """Correlation of a left-out run's codes with those about `LAG` s later, 0 to 1: (RANK,)."""
     parts: Tensor
     """Non-negative, of unit length: (PARTS, n_voxels)."""
     part_persistence: Tensor
@@ -60,12 +62,14 @@ class FittedParts:
     """Cosine of the parts of either half of the runs that are closest to each part, 0 to 1: (PARTS,)."""
     n_runs: int
     n_volumes: int
+    repetition_time: float
+    """In s: the geometric mean over the volumes."""
 
     @property
     def about(self) -> Tensor:
         """All of it as the numbers that the attention knows: (18,)."""
         there = self.maps.square().sum(dim=1).mean()
-        others = there.new_tensor([math.log1p(self.n_runs) / 3, math.log(SECONDS), float(self.n_runs > 0)])
+        others = there.new_tensor([math.log1p(self.n_runs) / 3, math.log(self.repetition_time), float(self.n_runs > 0)])
         bands = [_in_bands(self.stability), _in_bands(self.persistence), there[None], others]
         return torch.cat([*bands, _in_thirds(self.part_persistence), _in_thirds(self.agreement)])
 
@@ -87,14 +91,24 @@ def stretches(lengths: Sequence[int]) -> list[tuple[int, slice]]:
     return [(number, slice(0, min(length, lengths[number]))) for number in numbers]
 
 
-def fit_parts(runs: Sequence[Tensor], *, smooth: Smooth, adjoint: Smooth) -> FittedParts:
+def repetition_time(seconds: np.ndarray) -> float | None:
+    """Give the shortest time between two volumes of a run in s; None of fewer than two.
+
+    >>> repetition_time(np.array([0, 0.7, 2.8, 3.5])), repetition_time(np.array([4.0]))
+    (0.7, None)
+    """
+    return round(float(np.diff(seconds).min()), 6) if len(seconds) > 1 else None
+
+
+def fit_parts(runs: Sequence[Tensor], seconds: Sequence[np.ndarray], *, smooth: Smooth, adjoint: Smooth) -> FittedParts:
     """Fit components and parts to the volumes of runs; the same runs give the same result.
 
     Parameters
     ----------
     runs : sequence of float Tensor, (T_run, n_voxels)
-        Kept volumes of each run in the order of time, z-scored. Volumes on both sides of a censored one count as
-        neighbours.
+        Kept volumes of each run in the order of time, z-scored.
+    seconds : sequence of float array, (T_run,)
+        When they were taken, rising. Runs may have different repetition times, and gaps where volumes were censored.
     smooth, adjoint : callable
         A linear smoothing of volumes (n, n_voxels), and its transpose.
 
@@ -107,27 +121,57 @@ def fit_parts(runs: Sequence[Tensor], *, smooth: Smooth, adjoint: Smooth) -> Fit
     if total < FEWEST_VOLUMES:
         raise ModelError(f"Only {total} volumes are kept; a context needs {FEWEST_VOLUMES} (censor less, or add runs).")
     fit = _Fit(smooth, adjoint)
-    maps, _, codes = fit.components(runs)
-    halves = [[run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]]
-    folds = [list(runs[0::2]), list(runs[1::2])] if len(runs) > 1 else halves
+    maps, _, codes = fit.components(runs, seconds)
+    folds = [_Part(runs[start::2], seconds[start::2]) for start in (0, 1)] if len(runs) > 1 else _halves(runs, seconds)
     measured, found = [], []
     for fitted, left_out in (folds, folds[::-1]):
-        directions, power, inner_codes = fit.components(fitted)
+        directions, power, inner_codes = fit.components(*fitted)
         found.append(_refined(_rotate(directions[:PARTS]), directions, inner_codes))
         turned = adjoint(directions).T
-        left_out_codes = [run @ turned for run in left_out]
-        variance = torch.cat([calm(one) for one in left_out_codes]).square().mean(dim=0)
+        left_out_codes = [run @ turned for run in left_out.runs]
+        calmed = [calm(one, when) for one, when in zip(left_out_codes, left_out.seconds, strict=True)]
+        variance = torch.cat(calmed).square().mean(dim=0)
         stable = (variance / power.clamp(min=1e-9)).clamp(0, 1)
-        measured.append(torch.stack([stable, _persistence(left_out_codes)]))
+        measured.append(torch.stack([stable, _persistence(left_out_codes, left_out.seconds)]))
     stability, persistence = sum(measured) / 2 * (maps.square().sum(dim=1) > 0)
     parts = _refined(_rotate(maps[:PARTS]), maps, codes)
-    lasting = _persistence([run @ parts.T for run in runs])
-    return FittedParts(maps, stability, persistence, parts, lasting, _agreement(parts, found), len(runs), total)
+    lasting = _persistence([run @ parts.T for run in runs], seconds)
+    agreement = _agreement(parts, found)
+    return FittedParts(
+        maps, stability, persistence, parts, lasting, agreement, len(runs), total, _mean_repetition_time(seconds)
+    )
 
 
-def calm(rows: Tensor, *, transposed: bool = False) -> Tensor:
-    """Smooth rows (T, n) in time by a Gaussian whose weights sum to 1, or apply the transpose of that."""
-    places = torch.arange(len(rows), dtype=torch.float64)
+class _Part(NamedTuple):
+    """Some of the runs, and when their volumes were taken."""
+
+    runs: Sequence[Tensor]
+    seconds: Sequence[np.ndarray]
+
+
+def _halves(runs: Sequence[Tensor], seconds: Sequence[np.ndarray]) -> list[_Part]:
+    """Give the first halves of runs, and their second halves."""
+    first, second = [slice(0, len(run) // 2) for run in runs], [slice(len(run) // 2, None) for run in runs]
+    return [
+        _Part(
+            [run[part] for run, part in zip(runs, parts, strict=True)],
+            [when[part] for when, part in zip(seconds, parts, strict=True)],
+        )
+        for parts in (first, second)
+    ]
+
+
+def _mean_repetition_time(seconds: Sequence[np.ndarray]) -> float:
+    known = [(time, len(when)) for when in seconds if (time := repetition_time(when))]
+    if not known:
+        return ASSUMED_SECONDS
+    total = sum(n * math.log(time) for time, n in known)
+    return round(math.exp(total / sum(n for _, n in known)), 6)
+
+
+def calm(rows: Tensor, seconds: np.ndarray, *, transposed: bool = False) -> Tensor:
+    """Smooth rows (T, n) of these times by a Gaussian whose weights sum to 1, or apply the transpose of that."""
+    places = torch.as_tensor(seconds, dtype=torch.float64)
     weights = torch.exp(-((places[:, None] - places) ** 2) / (2 * TIME_SIGMA**2))
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(rows)
     return (weights.T if transposed else weights) @ rows
@@ -151,13 +195,14 @@ class _Fit:
     def __init__(self, smooth: Smooth, adjoint: Smooth):
         self.smooth, self.adjoint = smooth, adjoint
 
-    def components(self, runs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def components(self, runs: Sequence[Tensor], seconds: Sequence[np.ndarray]) -> tuple[Tensor, Tensor, Tensor]:
         """Give components (RANK, n_voxels), their power (RANK,) and codes of the smoothed volumes (n_volumes, RANK)."""
         flat, lengths = torch.cat(list(runs)), [len(run) for run in runs]
         n = len(flat)
 
         def in_time(rows: Tensor, *, transposed: bool = False) -> Tensor:
-            return torch.cat([calm(part, transposed=transposed) for part in rows.split(lengths)])
+            parts = zip(rows.split(lengths), seconds, strict=True)
+            return torch.cat([calm(part, when, transposed=transposed) for part, when in parts])
 
         start = torch.randn((min(RANK + OVERSAMPLING, n), n), generator=torch.Generator().manual_seed(0))
         sketch = _orthonormal(self.smooth(start @ flat))
@@ -183,13 +228,28 @@ def _orthonormal(rows: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(torch.linalg.cholesky(gram + ridge), rows, upper=False).float()
 
 
-def _persistence(codes: Sequence[Tensor]) -> Tensor:
-    """Correlate codes (T, n) of runs with those `LAG` volumes later: (n,), 0 to 1."""
-    long = [one for one in codes if len(one) > LAG]
+def _persistence(codes: Sequence[Tensor], seconds: Sequence[np.ndarray]) -> Tensor:
+    """Correlate codes (T, n) of runs with those about `LAG` s later: (n,), 0 to 1."""
     power = torch.cat(list(codes)).square().mean(dim=0).clamp(min=1e-9)
-    if not long:
-        return torch.zeros_like(power)
-    return (sum((one[LAG:] * one[:-LAG]).mean(dim=0) for one in long) / len(long) / power).clamp(0, 1)
+    pairs = [(one, *_apart(when)) for one, when in zip(codes, seconds, strict=True)]
+    products = [(one[later] * one[earlier]).mean(dim=0) for one, earlier, later in pairs if len(earlier)]
+    return (sum(products) / len(products) / power).clamp(0, 1) if products else torch.zeros_like(power)
+
+
+def _apart(seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the numbers of volumes that have another one as many volumes later as make about `LAG` s, and of that.
+
+    >>> _apart(np.array([0.0, 2, 4, 8, 10, 12]))
+    (array([0, 2, 3]), array([2, 3, 5]))
+    """
+    step = repetition_time(seconds)
+    if step is None:
+        return np.empty(0, dtype=int), np.empty(0, dtype=int)
+    frames = np.round((seconds - seconds[0]) / step).astype(int)
+    wanted = frames + max(1, round(LAG / step))
+    places = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
+    there = np.flatnonzero(frames[places] == wanted)
+    return there, places[there]
 
 
 def _agreement(parts: Tensor, found: Sequence[Tensor]) -> Tensor:

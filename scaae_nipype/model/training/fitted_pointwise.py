@@ -14,7 +14,7 @@ import torch
 
 from ..extraction.threads import one_thread
 from ..group_pca import SIGMA_OF_FEW, GroupPCA
-from ..network.parts import FittedParts, fit_parts, stretches
+from ..network.parts import ASSUMED_SECONDS, FittedParts, fit_parts, stretches
 from ..network.pointwise import LEADS, VIEWS, PointwiseSCAAE
 from ..weights import Model
 from .volumes import VolumeCache
@@ -72,10 +72,13 @@ def train_pointwise(
     assert isinstance(network, PointwiseSCAAE)
     start = load_pointwise(network)
     chosen = stretches([len(run) for run in cache.runs])
+    chosen = [(number, part) for number, part in chosen if len(cache.runs[number][part])]
     runs = [torch.from_numpy(np.asarray(cache.runs[number][part], dtype=np.float32)) for number, part in chosen]
+    seconds, unknown = _seconds(cache), sum(times is None for times in cache.seconds)
     with one_thread():  # the rotation of few volumes' components makes much of the last bit
         fitted = fit_parts(
-            [run for run in runs if len(run)],
+            runs,
+            [seconds[number][part] for number, part in chosen],
             smooth=_on_vectors(network, network.near6),
             adjoint=_on_vectors(network, network.near6.adjoint),
         )
@@ -92,6 +95,8 @@ def train_pointwise(
             "Reliability": np.round(fitted.persistence.numpy(), 3).tolist(),
             "Agreement": np.round(fitted.agreement.numpy(), 3).tolist(),
             "Leads": dict(zip(LEADS, shares, strict=True)),
+            "RepetitionTime": round(fitted.repetition_time, 6),
+            **({"RunsOfAssumedRepetitionTime": unknown} if unknown else {}),
         },
         "Training": {
             "Runs": len(cache.runs),
@@ -103,6 +108,14 @@ def train_pointwise(
             "Seconds": round(time.monotonic() - started, 1),
         },
     }
+
+
+def _seconds(cache: VolumeCache) -> list[np.ndarray]:
+    """Give when the volumes of each run were taken; where that is not known, as at `ASSUMED_SECONDS`."""
+    return [
+        np.arange(len(run)) * ASSUMED_SECONDS if times is None else times
+        for run, times in zip(cache.runs, cache.seconds, strict=True)
+    ]
 
 
 def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA) -> None:

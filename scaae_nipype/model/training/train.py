@@ -33,7 +33,7 @@ from .fitted_context import train_contextual
 from .fitted_pointwise import train_pointwise
 from .learner import Learner, SettledNetworks
 from .trainer import fit
-from .volumes import VolumeCache, write_cache
+from .volumes import VolumeCache, times_of, write_cache
 
 __all__ = ["ENOUGH_VOLUMES", "train_model", "train_on_caches", "volume_budget"]
 
@@ -81,7 +81,8 @@ def train_model(
     Parameters
     ----------
     runs : sequence of PreparedRun, image or array
-        As for `extract_networks`.
+        As for `extract_networks`. The default preset looks at neighbours in time while it is fitted; of an array, or
+        an image whose header leaves the repetition time open, it takes 2 s, and the card says so.
     training : Training
     grid : Grid, optional
         The model's; by default that of the shipped mask.
@@ -101,10 +102,11 @@ def train_model(
     """
     grid = load_grid() if grid is None else grid
     with tempfile.TemporaryDirectory(prefix="scaae-") as scratch:
-        caches = [
-            write_cache(volumes_of(run, grid).vectors, Path(scratch, "cache", f"run-{number:05d}.npy"))
-            for number, run in enumerate(runs)
-        ]
+        caches = []
+        for number, run in enumerate(runs):
+            own = volumes_of(run, grid)
+            path = Path(scratch, "cache", f"run-{number:05d}.npy")
+            caches.append(write_cache(own.vectors, path, times_of(own.kept, own.repetition_time)))
         folder = Path(scratch, "training") if work_dir is None else work_dir
         model, _ = train_on_caches(
             caches, grid, training=replace(training, processes=1), work_dir=folder, card=card, progress=progress

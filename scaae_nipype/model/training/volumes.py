@@ -1,4 +1,4 @@
-"""Training volumes on disk: in-mask float16 arrays that many processes map and none loads."""
+"""Training volumes on disk: in-mask float16 arrays that many processes map and none loads, and when they were taken."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from torch.utils.data import IterableDataset
 from ...errors import InputError, ModelError
 from ...files import PathLike, read_table, replacing
 from ...grid import Grid
+from ...headers import header_repetition_time
+from ..extraction.neighbours import seconds_of
 
-__all__ = ["VolumeCache", "VolumeStream", "cache_run", "write_cache"]
+__all__ = ["VolumeCache", "VolumeStream", "cache_run", "times_of", "write_cache"]
 
 _AT_ONCE = 64
 """Volumes in memory while all are read."""
 
 
 def cache_run(image: PathLike, samples: PathLike, grid: Grid, path: PathLike) -> Path:
-    """Cache the kept volumes of a prepared run.
+    """Cache the kept volumes of a prepared run, and when they were taken, if the image's header tells.
 
     Parameters
     ----------
@@ -42,17 +44,42 @@ def cache_run(image: PathLike, samples: PathLike, grid: Grid, path: PathLike) ->
     kept = read_table(samples)["kept"].to_numpy(dtype=bool)
     if len(kept) != len(vectors):
         raise InputError(f"{samples}: has {len(kept)} rows for {len(vectors)} volumes of {image}.")
-    return write_cache(vectors[kept], path)
+    return write_cache(vectors[kept], path, times_of(kept, header_repetition_time(image)))
 
 
-def write_cache(vectors: np.ndarray, path: PathLike) -> Path:
-    """Write the kept volumes of one run, (T, n_voxels), as a float16 array file.
+def times_of(kept: np.ndarray, repetition_time: float | None) -> np.ndarray | None:
+    """Give when the kept volumes of a run were taken, in s; None where its repetition time (s) is not known.
+
+    >>> times_of(np.array([True, False, True]), 1.5), times_of(np.array([True]), 0)
+    (array([0., 3.]), None)
+    """
+    return seconds_of(kept, repetition_time) if repetition_time else None
+
+
+def write_cache(vectors: np.ndarray, path: PathLike, seconds: np.ndarray | None = None) -> Path:
+    """Write the kept volumes of one run as a float16 array file; behind them, in the same file, their times.
 
     A z-score needs no more: half precision resolves 0.002 at 3 SD.
+
+    Parameters
+    ----------
+    vectors : float array, (T, n_voxels)
+    path : path
+    seconds : float array, (T,), optional
+        When each volume was taken, in s; by default that is not known.
     """
-    with replacing(path) as temporary:
-        np.save(temporary, np.asarray(vectors, dtype=np.float16))
+    with replacing(path) as temporary, Path(temporary).open("wb") as file:
+        np.save(file, np.asarray(vectors, dtype=np.float16))
+        if seconds is not None:
+            np.save(file, np.asarray(seconds, dtype=np.float64))
     return Path(path)
+
+
+def _times_in(path: PathLike, run: np.memmap) -> np.ndarray | None:
+    """Read what stands in a file behind the volumes that are mapped from it."""
+    with Path(path).open("rb") as file:
+        file.seek(run.offset + run.nbytes)
+        return np.asarray(np.load(file)) if file.peek(1) else None
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,8 @@ class VolumeCache:
 
     runs: Sequence[np.ndarray]
     """float16, (T_run, n_voxels) each."""
+    seconds: Sequence[np.ndarray | None]
+    """When the volumes of each run were taken, (T_run,), in s; None where that is not known."""
 
     @classmethod
     def open(cls, paths: Sequence[PathLike], grid: Grid) -> VolumeCache:
@@ -71,18 +100,23 @@ class VolumeCache:
         ModelError
             If a file is damaged or not of this grid, or there is no volume at all.
         """
-        runs = []
+        runs: list[np.ndarray] = []
+        seconds: list[np.ndarray | None] = []
         for path in paths:
             try:
                 run = np.load(path, mmap_mode="r")
+                times = _times_in(path, run)
             except (OSError, ValueError) as error:
                 raise ModelError(f"{path}: cannot be read as cached volumes ({error}).") from error
             if run.ndim != 2 or run.shape[1] != grid.n_voxels:
                 raise ModelError(f"{path}: holds {run.shape}, not volumes of {grid.n_voxels} voxels; remove the file.")
+            if times is not None and times.shape != (len(run),):
+                raise ModelError(f"{path}: holds {len(run)} volumes and times of {times.shape}; remove the file.")
             runs.append(run)
+            seconds.append(times)
         if not sum(map(len, runs)):
             raise ModelError("There is no volume to train on; check which runs were prepared.")
-        return cls(runs)
+        return cls(runs, seconds)
 
     def __len__(self) -> int:
         return sum(map(len, self.runs))
@@ -128,7 +162,7 @@ class VolumeStream(IterableDataset[torch.Tensor]):
 
     Examples
     --------
-    >>> cache = VolumeCache([np.arange(6, dtype=np.float16)[:, None]])
+    >>> cache = VolumeCache([np.arange(6, dtype=np.float16)[:, None]], [None])
     >>> first = [next(iter(VolumeStream(cache, batch_size=4, seed=1, start=step))).ravel() for step in range(3)]
     >>> sorted(torch.cat(first).tolist()) == sorted(2 * list(range(6)))
     True

@@ -42,12 +42,13 @@ def test_parts_of_runs_that_take_turns_are_found_and_trusted():
     volumes = 2 * networks[courses] + random.standard_normal((480, 400)).astype(np.float32)
     volumes = (volumes - volumes.mean(axis=0)) / volumes.std(axis=0)
     runs = [torch.from_numpy(run) for run in np.split(volumes, [100, 260, 300])]  # of several lengths
-    fitted = fit_parts(runs, smooth=lambda rows: rows, adjoint=lambda rows: rows)
+    seconds = [2.0 * np.arange(len(run)) for run in runs]
+    fitted = fit_parts(runs, seconds, smooth=lambda rows: rows, adjoint=lambda rows: rows)
     unit = networks / np.linalg.norm(networks, axis=1, keepdims=True)
     alike = fitted.parts.numpy() @ unit.T
     assert (alike.max(axis=0) > 0.85).all()
     noise = [torch.from_numpy(random.standard_normal(run.shape).astype(np.float32)) for run in runs]
-    of_noise = fit_parts(noise, smooth=lambda rows: rows, adjoint=lambda rows: rows)
+    of_noise = fit_parts(noise, seconds, smooth=lambda rows: rows, adjoint=lambda rows: rows)
     assert fitted.agreement[alike.argmax(axis=0)].min() > 0.5 > 0.3 > of_noise.agreement.mean()
     assert fitted.persistence[0] > 0.5 > fitted.persistence[4:].max()
     assert (fitted.n_runs, fitted.n_volumes) == (4, 480)
@@ -55,7 +56,7 @@ def test_parts_of_runs_that_take_turns_are_found_and_trusted():
 
 def test_too_few_volumes_are_refused():
     with pytest.raises(ModelError, match="Only 5 volumes are kept; a context needs 8"):
-        fit_parts([torch.zeros(5, 9)], smooth=lambda rows: rows, adjoint=lambda rows: rows)
+        fit_parts([torch.zeros(5, 9)], [np.arange(5.0)], smooth=lambda rows: rows, adjoint=lambda rows: rows)
 
 
 def test_views_are_what_they_are_called(trained, vectors, grid):

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from scaae_nipype.errors import InputError, ModelError
 from scaae_nipype.files import write_table
-from scaae_nipype.model.training.volumes import VolumeCache, VolumeStream, cache_run
+from scaae_nipype.model.training.volumes import VolumeCache, VolumeStream, cache_run, write_cache
 
 
 def numbered(*lengths):
     ends = np.cumsum([0, *lengths])
-    return VolumeCache([np.arange(a, b, dtype=np.float16)[:, None] for a, b in itertools.pairwise(ends)])
+    runs = [np.arange(a, b, dtype=np.float16)[:, None] for a, b in itertools.pairwise(ends)]
+    return VolumeCache(runs, [None] * len(runs))
 
 
 def test_volumes_are_found_across_runs_in_half_precision(cache_files, vectors, grid):
@@ -60,11 +61,21 @@ def test_a_prepared_run_is_cached_without_its_dropped_volumes(grid, vectors, tmp
     kept[[0, 5]] = 0
     write_table(pd.DataFrame({"volume": range(len(kept)), "kept": kept}), tmp_path / "samples.tsv")
     path = cache_run(tmp_path / "run.nii.gz", tmp_path / "samples.tsv", grid, tmp_path / "run.npy")
-    cached = VolumeCache.open([path], grid).take(range(len(vectors) - 2))
-    np.testing.assert_allclose(cached, vectors[kept == 1], atol=5e-3)
+    cache = VolumeCache.open([path], grid)
+    np.testing.assert_allclose(cache.take(range(len(vectors) - 2)), vectors[kept == 1], atol=5e-3)
+    np.testing.assert_array_equal(cache.seconds[0], 2.0 * np.flatnonzero(kept))
     write_table(pd.DataFrame({"kept": kept[:-1]}), tmp_path / "samples.tsv")
     with pytest.raises(InputError, match="15 rows for 16 volumes"):
         cache_run(tmp_path / "run.nii.gz", tmp_path / "samples.tsv", grid, tmp_path / "run.npy")
+
+
+def test_where_no_repetition_time_is_known_there_are_no_times(grid, vectors, tmp_path):
+    image = grid.image(vectors[:3], 1.0)
+    image.header.set_xyzt_units("mm", "unknown")  # as programs leave it that know none
+    nib.save(image, tmp_path / "run.nii.gz")
+    write_table(pd.DataFrame({"kept": [1, 1, 1]}), tmp_path / "samples.tsv")
+    path = cache_run(tmp_path / "run.nii.gz", tmp_path / "samples.tsv", grid, tmp_path / "run.npy")
+    assert VolumeCache.open([path], grid).seconds == [None]
 
 
 def test_damaged_foreign_and_empty_caches(grid, tmp_path):
@@ -74,5 +85,12 @@ def test_damaged_foreign_and_empty_caches(grid, tmp_path):
     np.save(tmp_path / "other.npy", np.zeros((3, 7)))
     with pytest.raises(ModelError, match=r"holds \(3, 7\), not volumes of .* voxels"):
         VolumeCache.open([tmp_path / "other.npy"], grid)
+    write_cache(np.zeros((3, grid.n_voxels)), tmp_path / "times.npy", np.arange(4.0))
+    with pytest.raises(ModelError, match=r"holds 3 volumes and times of \(4,\)"):
+        VolumeCache.open([tmp_path / "times.npy"], grid)
+    cut = (tmp_path / "times.npy").read_bytes()[:-9]
+    (tmp_path / "times.npy").write_bytes(cut)
+    with pytest.raises(ModelError, match=r"times\.npy: cannot be read as cached volumes"):
+        VolumeCache.open([tmp_path / "times.npy"], grid)
     with pytest.raises(ModelError, match="no volume to train on"):
         VolumeCache.open([], grid)
