@@ -87,6 +87,11 @@ def _pointwise(others: Group, sigma_time: float = 0.0) -> Apply:
     return apply
 
 
+def _with_itself(others: Group) -> Apply:
+    """Fit the default preset to other runs and to the very run, which is what users do by default."""
+    return lambda run: _pointwise(Group([run, *others.runs]))(run)
+
+
 def _whole(run: Run) -> np.ndarray:
     """Put a run's volumes on the model's whole grid, 0 outside of its region, as the preparation does."""
     grid = grid_of_model()
@@ -120,10 +125,10 @@ def networks(precision: str = "auto", presets: Sequence[str] = JUDGED_PRESETS) -
         One of `PRECISIONS`; scores hardly depend on it, time does.
     presets : sequence of str
         Of `JUDGED_PRESETS`; the contextual one comes with its context alone, the pointwise one once more fitted to the
-        very run that it is applied to, as where somebody has one run and no other.
+        very run that it is applied to, as where somebody has one run and no other, and to that run and the others.
 
-    >>> [network.name for network in networks(presets=("pointwise",))]
-    ['SCAAE, preset pointwise', 'SCAAE, preset pointwise, in time', 'SCAAE, preset pointwise, of the run itself']
+    >>> [network.name.removeprefix("SCAAE, preset ") for network in networks(presets=("pointwise",))]
+    ['pointwise', 'pointwise, in time', 'pointwise, of the run itself', 'pointwise, of the run itself and others']
     """
     made = {
         "contextual": (
@@ -134,6 +139,7 @@ def networks(precision: str = "auto", presets: Sequence[str] = JUDGED_PRESETS) -
             Rival("SCAAE, preset pointwise", "others", _pointwise),
             Rival(IN_TIME, "all", _pointwise, grid_of(sigma_time=(WIDTH,))),
             Rival("SCAAE, preset pointwise, of the run itself", "run", lambda: lambda run: _pointwise(run.alone)(run)),
+            Rival("SCAAE, preset pointwise, of the run itself and others", "all", _with_itself),
         ),
     }
     return tuple(network for preset in presets for network in made[preset])

@@ -199,7 +199,8 @@ def test_presets_and_numbers_of_other_runs_are_judged_as_asked(small_judge, call
     found = read(tmp_path / "judge.json")
     assert {key.rpartition(" | ")[2] for key in found} == {"0", "2"}
     networks = {method.partition(" | ")[0] for own in found.values() for method in own if method.startswith("SCAAE")}
-    assert networks == {f"SCAAE, preset pointwise{more}" for more in ("", ", in time", ", of the run itself")}
+    more = ("", ", in time", ", of the run itself", ", of the run itself and others")
+    assert networks == {f"SCAAE, preset pointwise{one}" for one in more}
     assert "20 with 2 other runs (settings chosen on 0)." in said
     assert "| SCAAE, preset pointwise, of the run itself | " in said.split("### C:")[1].split("###")[0]
     for wrong in (("--networks", "published"), ("--others", "7")):
