@@ -256,12 +256,13 @@ class Training:
 
     def look(self) -> None:
         """Validate, and keep everything."""
+        losses = {x.name: round(float(np.mean(list(map(float, x.losses)))), 4) for x in self.learners if x.losses}
         self.curve.append(
             {
                 "volumes": self.shown,
                 "studies": self.study,
                 "seconds": round(self.seconds, 1),
-                "loss": {x.name: round(float(np.mean(list(map(float, x.losses)))), 4) for x in self.learners if x.losses},
+                "loss": losses,
                 "scores": self.validate(),
             }
         )
