@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model.presets import POINTWISE_PRESET
+from ..model.presets import LINEAR_PRESET, POINTWISE_PRESET
 
 __all__ = ["training_sentence"]
 
@@ -28,6 +28,14 @@ def training_sentence(card: Mapping[str, Any]) -> str:
             "agree little, the projection on the group's principal components and the smoothed volume are added. "
             "Branch 1 marks what is above the mean of a voxel over the run, branch 2 what is below."
             + _neighbours(card.get("TimeWidth") or 0)
+        )
+    if "Context" in card and card.get("Preset") == LINEAR_PRESET:
+        context = card["Context"]
+        fitted = f" of {context.get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
+        return (
+            f"There was no attention {about.replace('SCAAE, @scaae; ', '')}: each volume, smoothed (Gaussian, standard "
+            f"deviation {context.get('SmoothingSigma')} mm), was projected on the {context.get('Rank')} leading "
+            f"principal components{fitted}. Branch 1 is the projection, branch 2 its negative."
         )
     if "Context" in card:
         fitted = f" on {card['Context'].get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""

@@ -9,7 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from ..errors import UsageError
 from ..interfaces.model import TrainModel
-from ..model.presets import CONTEXTUAL_PRESET, POINTWISE_PRESET
+from ..model.presets import CONTEXTUAL_PRESET, LINEAR_PRESET, POINTWISE_PRESET
 from ..options import Training
 from ..words import counted
 from .connections import begin, same
@@ -87,6 +87,11 @@ def _description(training: Training, n_runs: int) -> str:
             f"The views of a pointwise attention network (SCAAE, @scaae; preset *{preset}*), whose attention had been "
             f"trained on simulated volumes, were fitted to {runs}: principal components and non-negative parts. One "
             "branch of it marks what is above the mean of a voxel over the run, the other what is below. "
+        )
+    if preset == LINEAR_PRESET:
+        return (
+            f"Principal components were fitted to {runs} (preset *{preset}*): there is no attention. One branch is the "
+            "projection of a volume on them, the other its negative. "
         )
     shown = "" if train_volumes == "auto" else f"{train_volumes} volumes, repetitions included, of "
     return (

@@ -66,6 +66,9 @@ class Training:
         Other runs of a study, at most.
     quiet : float
         Share of the studies with a background whose background is left out.
+    start : Path, optional
+        Weights that were trained before (and their curve beside them): learners whose networks are of that shape go on
+        from them, with studies that they have not seen if `seed` is another.
     """
 
     def __init__(
@@ -78,11 +81,13 @@ class Training:
         seed: int = 0,
         most_others: int = 100,
         quiet: float = 0.0,
+        start: Path | None = None,
     ):
         self.head, self.out, self.tiny, self.seed = head, out, tiny, seed
         self.most_others, self.quiet = most_others, quiet
         self.viewer = Viewer(head)
         self.shown, self.study, self.seconds = 0, 0, 0.0
+        self.shown_before = 0
         self.curve: list[dict[str, Any]] = []
         self.validation: list[tuple[Run, dict[str, Shown], Tensor]] | None = None
         out.mkdir(parents=True, exist_ok=True)
@@ -99,6 +104,21 @@ class Training:
             for learner in self.learners:
                 learner.network.gain.copy_(gain)
                 learner.averaged.gain.copy_(gain)
+            if start is not None:
+                self._start_from(start)
+
+    def _start_from(self, path: Path) -> None:
+        """Go on from weights of an earlier training, whose last volumes are in the curve beside them."""
+        with np.load(path) as arrays:
+            (name,) = {key.split("/")[0] for key in arrays}
+            state = {key.split("/")[1]: torch.from_numpy(arrays[key]) for key in arrays}
+        for learner in self.learners:
+            if VARIANTS[name].shape != replace(learner.variant.shape, lead=VARIANTS[name].shape.lead):
+                raise ValueError(f"{path}: {name!r} is a network of another shape than {learner.name!r}.")
+            learner.network.load_state_dict(state)
+            learner.averaged.load_state_dict(state)
+        last = json.loads(path.with_name(f"{path.stem}_curve.json").read_text())["curve"][-1]
+        self.shown = self.shown_before = last["volumes"]
 
     def _gain(self) -> Tensor:
         """Bring all channels to about equal spread, as measured on a few studies."""
@@ -236,12 +256,13 @@ class Training:
 
     def look(self) -> None:
         """Validate, and keep everything."""
+        losses = {x.name: round(float(np.mean(list(map(float, x.losses)))), 4) for x in self.learners if x.losses}
         self.curve.append(
             {
                 "volumes": self.shown,
                 "studies": self.study,
                 "seconds": round(self.seconds, 1),
-                "loss": {x.name: round(float(np.mean([float(v) for v in x.losses])), 4) for x in self.learners},
+                "loss": losses,
                 "scores": self.validate(),
             }
         )
@@ -256,6 +277,7 @@ class Training:
         state = {
             "learners": {learner.name: learner.state() for learner in self.learners},
             "shown": self.shown,
+            "shown_before": self.shown_before,
             "study": self.study,
             "seconds": self.seconds,
             "curve": json.dumps(self.curve),
@@ -277,22 +299,28 @@ class Training:
             if learner.name in state["learners"]:
                 learner.restore(state["learners"][learner.name])
         self.shown, self.study, self.seconds = state["shown"], state["study"], state["seconds"]
+        self.shown_before = state.get("shown_before", 0)
         self.curve = json.loads(state["curve"])
 
     def run(self, *, minutes: float, volumes: int | None, every: float, spare: float = 20.0) -> None:
         """Train until the minutes (of this call) or the volumes (of all calls) are over.
 
-        The learning rate falls with what is nearer its end. `every` is the time between validations, `spare` what the
-        last one and the files may take, both in s.
+        The learning rate falls with the volumes, if they are given, else with the minutes. `every` is the time between
+        validations, `spare` what the last one and the files may take, both in s.
         """
         started, before = time.monotonic(), self.seconds
         self.prepare_validation()
+        if self.shown_before and not self.curve:
+            self.look()
         looked = begun = time.monotonic()
         while True:
             limit = 60 * minutes - spare
             used = time.monotonic() - started
             self.seconds = before + used
-            progress = self.shown / volumes if volumes else (time.monotonic() - begun) / (started + limit - begun)
+            if volumes:
+                progress = (self.shown - self.shown_before) / (volumes - self.shown_before)
+            else:
+                progress = (time.monotonic() - begun) / (started + limit - begun)
             if used >= limit or (volumes and self.shown >= volumes):
                 break
             self.step(min(1.0, progress))
@@ -310,6 +338,7 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, help="of all calls; the learning rate then follows it")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--head", type=Path)
+    parser.add_argument("--start", type=Path, metavar="NPZ", help="go on from these weights (their curve beside them)")
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--tiny", action="store_true", help="8 mm and a few short runs: to see that it works")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between validations")
@@ -329,6 +358,7 @@ def main() -> None:
         seed=options.seed,
         most_others=options.most_others,
         quiet=options.quiet,
+        start=options.start,
     )
     minutes = options.minutes - (time.monotonic() - started) / 60
     spare = min(25.0, 12 * minutes)

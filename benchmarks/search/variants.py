@@ -92,6 +92,8 @@ VARIANTS |= {
     "few_seed1": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, seed=1, looks="any"),
     "few_raw": Variant(SHIP, amplitude=0.5, decay=1e-2, looks="any"),
     "few_small": Variant(replace(SHIP, width=32, depth=1, branch=8), amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
+    "longer": Variant(SHIP, amplitude=0.5, decay=1e-2, rate=5e-4, looks="any"),
     "chosen": Variant(replace(SHIP, lead=30.0), amplitude=0.5, decay=1e-2, looks="any"),
 }
-"""One network for all settings, and what it is held against. ``chosen`` is ``few_raw`` with a view that leads."""
+"""One network for all settings, and what it is held against. ``chosen`` is ``few_raw`` with a view that leads,
+``longer`` goes on from it, at a lower rate."""

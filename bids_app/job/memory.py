@@ -38,6 +38,7 @@ TRAINING_GB = {
     "tiny": (1.0, 0.0),
     "pointwise": (0.6, 0.00045),
     "contextual": (0.75, 0.00075),
+    "linear": (0.6, 0.00045),
     "autoencoder": (2.6, 0.0),
     "published": (11.0, 0.0),
 }

@@ -13,6 +13,7 @@ from ..options import Training
 __all__ = [
     "CODE_SIZE",
     "CONTEXTUAL_PRESET",
+    "LINEAR_PRESET",
     "POINTWISE_PRESET",
     "PRESETS",
     "RECIPES",
@@ -50,6 +51,13 @@ class Preset:
     alone the three fields above apply."""
     pointwise: bool = False
     """Layers of one voxel over views of a volume (`PointwiseSCAAE`), in place of convolutions."""
+    linear: bool = False
+    """No attention at all: `context` principal components of your runs (`LinearNetwork`)."""
+
+    @property
+    def in_fp32(self) -> bool:
+        """Whether it computes in fp32 alone, as its arithmetic is small."""
+        return self.pointwise or self.linear
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,14 @@ PRESETS = MappingProxyType(
                 "contextual",
                 "published attention, trained and shipped, and a context fitted to your runs in minutes",
                 context=64,
+            ),
+            Preset(
+                "linear",
+                "no attention: each volume projected on the principal components of your runs",
+                branch_features=1,
+                trunk_blocks=0,
+                context=12,
+                linear=True,
             ),
             Preset("autoencoder", "published attention and code with a light decoder, trained on your runs"),
             Preset(
@@ -140,6 +156,9 @@ POINTWISE_PRESET = "pointwise"
 CONTEXTUAL_PRESET = "contextual"
 """The preset whose convolutions ship and whose context is fitted in closed form."""
 
+LINEAR_PRESET = "linear"
+"""The preset without attention, a group PCA."""
+
 CODE_SIZE = 64
 """Numbers of the code of a network without a context."""
 
@@ -177,7 +196,7 @@ def check_training(training: Training) -> None:
         )
     if not preset_named(training.preset).context:
         return
-    if preset_named(training.preset).pointwise and training.precision == "bf16":
+    if preset_named(training.preset).in_fp32 and training.precision == "bf16":
         raise UsageError(
             f"`precision` bf16 is not for `preset` {training.preset}, which computes in fp32: leave it out."
         )

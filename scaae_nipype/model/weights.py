@@ -23,6 +23,7 @@ from .folder import CARD, GROUP_PCA, MASK, WEIGHTS, check_model_folder, read_car
 from .group_pca import GroupPCA
 from .network.autoencoder import SCAAE
 from .network.contextual import ContextualSCAAE
+from .network.linear import LinearNetwork
 from .network.pointwise import PointwiseSCAAE
 from .presets import Preset, preset_named
 
@@ -33,7 +34,7 @@ FORMAT_VERSION = 1
 LARGEST_WEIGHTS = 4 * 2**30
 """Bytes of the largest file of weights that is read. The published layers on a 4 mm grid have some 30 MB."""
 
-Network = SCAAE | ContextualSCAAE | PointwiseSCAAE
+Network = SCAAE | ContextualSCAAE | PointwiseSCAAE | LinearNetwork
 
 
 @dataclass
@@ -80,6 +81,8 @@ def new_network(preset: Preset, grid: Grid, *, seed: int) -> Network:
         box = network_box(preset, grid)
         if preset.pointwise:
             return PointwiseSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
+        if preset.linear:
+            return LinearNetwork(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         if preset.context:
             return ContextualSCAAE(preset, mask=grid.mask[box], voxel_sizes=grid.voxel_sizes)
         x, y, z = (s.stop - s.start for s in box)

@@ -209,3 +209,24 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(head, tmp_path,
     for a, b in zip(whole.learners, second.learners, strict=True):
         for (name, left), right in zip(a.averaged.state_dict().items(), b.averaged.state_dict().values(), strict=True):
             assert torch.equal(left, right), name
+
+
+def test_a_training_goes_on_from_weights_that_were_trained_before(head, tmp_path, small):
+    first = Training(head, ["few_small"], tmp_path / "first", tiny=True)
+    first.step(0.0)
+    first.look()
+    (tmp_path / "first" / "weights.npz").rename(tmp_path / "kept.npz")
+    (tmp_path / "first" / "curve.json").rename(tmp_path / "kept_curve.json")
+    second = Training(head, ["few_small"], tmp_path / "second", tiny=True, seed=1, start=tmp_path / "kept.npz")
+    assert (second.shown, second.study) == (first.shown, 0)
+    for (name, left), right in zip(
+        first.learners[0].averaged.state_dict().items(),
+        second.learners[0].network.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(left, right), name
+    second.run(minutes=9, volumes=first.shown + 20, every=600)
+    assert [look["volumes"] for look in second.curve] == [first.shown, second.shown]
+    assert second.shown >= first.shown + 20
+    with pytest.raises(ValueError, match="'few_small' is a network of another shape than 'combine'"):
+        Training(head, ["combine"], tmp_path / "third", tiny=True, start=tmp_path / "kept.npz")

@@ -12,6 +12,7 @@ from ...derivatives.names import participant_of
 from ...errors import ModelError
 from ...grid import Grid
 from ..network.contextual import ContextualSCAAE
+from ..network.linear import LinearNetwork
 from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES
@@ -154,7 +155,7 @@ def untrained_function(
         network.time_width.fill_(time_width_of(model))
     apply = network_function(untrained, region, seconds=seconds, device=device, batch_size=batch_size)
     recipe = RECIPES.get(str(model.card.get("Mode")), RECIPES["calibrated"])
-    if isinstance(network, ContextualSCAAE | PointwiseSCAAE) or not recipe.signed:
+    if isinstance(network, ContextualSCAAE | PointwiseSCAAE | LinearNetwork) or not recipe.signed:
         return apply
 
     def apply_signed(volumes: np.ndarray) -> np.ndarray:

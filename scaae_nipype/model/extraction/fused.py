@@ -12,6 +12,7 @@ from torch.nn import functional
 from ..network.attention import BLOCK_KERNELS, Attention, AttentionPath, ParallelBlock
 from ..network.autoencoder import SCAAE
 from ..network.contextual import ContextualSCAAE
+from ..network.linear import LinearNetwork
 from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import Reading
 
@@ -136,17 +137,21 @@ class FusedReader(nn.Module):
     `dtype` is that of the attention path.
     """
 
-    def __init__(self, network: SCAAE | ContextualSCAAE | PointwiseSCAAE, *, dtype: torch.dtype = torch.float32):
+    def __init__(
+        self, network: SCAAE | ContextualSCAAE | PointwiseSCAAE | LinearNetwork, *, dtype: torch.dtype = torch.float32
+    ):
         super().__init__()
         self.network = with_fused_blocks(network)
         self.attend: FusedAttentionPath | None = None
-        if not isinstance(network, PointwiseSCAAE):  # which has no convolution to fold
+        if not isinstance(network, PointwiseSCAAE | LinearNetwork):  # which have no convolution to fold
             self.attend = FusedAttentionPath(network.attention, dtype=dtype).eval()
 
     def forward(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Reading:
         """Read (batch, 1, X, Y, Z); a pointwise network also the same averaged with their neighbours in time."""
         if isinstance(self.network, PointwiseSCAAE):
             return self.network.read(volumes, rested, averaged)
+        if isinstance(self.network, LinearNetwork):
+            return self.network.read(volumes)
         return self.network.read(volumes, attend=self.attend)
 
 

@@ -43,6 +43,9 @@ LEADS = ("group PCA", "near12")
 
 PCA_RANK, TRUNK, HIDDEN = 12, 2, 32
 
+VOXELS_AT_ONCE = 4096
+"""Voxels that go through all layers together on a processor: what lies between layers then stays in its cache."""
+
 _RMS_FLOOR = 0.01
 
 
@@ -77,6 +80,7 @@ class PointwiseSCAAE(nn.Module):
     """
 
     mask: Tensor
+    places: Tensor
     parts: Tensor
     about: Tensor
     lead_parts: Tensor
@@ -95,6 +99,8 @@ class PointwiseSCAAE(nn.Module):
         self.field = mask.shape
         n_voxels, width, own = int(mask.sum()), preset.features, preset.branch_features
         self.register_buffer("mask", torch.from_numpy(np.ascontiguousarray(mask)), persistent=False)
+        # Where they are, in order: many times as fast as to look the mask up again for every view
+        self.register_buffer("places", torch.from_numpy(np.flatnonzero(mask)), persistent=False)
         self.near4, self.near6, self.near8, self.near12 = (
             MaskedSmoothing(mask, voxel_sizes, sigma) for sigma in (4.0, 6.0, 8.0, 12.0)
         )
@@ -140,13 +146,12 @@ class PointwiseSCAAE(nn.Module):
 
     def vectors(self, volumes: Tensor) -> Tensor:
         """Take the mask's voxels: (batch, 1, X, Y, Z) to (batch, n_voxels)."""
-        return volumes[:, 0][:, self.mask]
+        return volumes[:, 0].flatten(1).index_select(1, self.places)
 
     def place(self, vectors: Tensor) -> Tensor:
         """Put vectors (batch, count, n_voxels) back in space: (batch, count, X, Y, Z)."""
-        volumes = vectors.new_zeros((*vectors.shape[:2], *self.field))
-        volumes[:, :, self.mask] = vectors
-        return volumes
+        volumes = vectors.new_zeros((*vectors.shape[:2], math.prod(self.field)))
+        return volumes.index_copy(2, self.places, vectors).unflatten(2, self.field)
 
     def see(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Seen:
         """Make the views of (batch, 1, X, Y, Z), and of the same volumes averaged with their neighbours in time."""
@@ -190,28 +195,56 @@ class PointwiseSCAAE(nn.Module):
         if seen.in_time:
             known = torch.cat([known.new_full((len(known), 1), math.log(seen.averaged)), known], dim=1)
         about = torch.cat([seen.strengths, known], dim=1)
-        scale, shift = self._read_first(self.conditions, about, self.time_conditions, seen.in_time).chunk(2, dim=1)
-        stem = functional.linear(
-            seen.views, self._apart(self.stem.weight, self.time_stem, seen.in_time), self.stem.bias
-        )
-        x = functional.gelu(stem * (1 + scale)[:, None] + shift[:, None])
+        conditions = self._read_first(self.conditions, about, self.time_conditions, seen.in_time)
+        stem = self._apart(self.stem.weight, self.time_stem, seen.in_time)
+        blocks = [views.split(VOXELS_AT_ONCE if views.is_cpu else len(views)) for views in seen.views]
+        logits, pooled = [], []
+        for of_volume, condition in zip(blocks, conditions, strict=True):
+            scale, shift = condition.chunk(2)
+            # What a volume does to the first layer goes into its weights: a pass over all voxels less.
+            first = stem * (1 + scale)[:, None], self.stem.bias * (1 + scale) + shift
+            found = [self._look_at_voxels(views, *first) for views in of_volume]
+            logits.append([own for own, _ in found])
+            pooled.append(torch.stack([features for _, features in found]).sum(dim=0) / seen.views.shape[1])
+        weights = self._read_first(
+            self.channel, torch.cat([torch.stack(pooled), about], dim=1), self.time_channel, seen.in_time
+        ).unflatten(1, (2, -1))
+        own = self.preset.branch_features
+        # Of the learned maps of both branches, (2, 2 * own), each branch takes its own.
+        learned = torch.stack([functional.pad(weights[:, n, :own], (n * own, own - n * own)) for n in (0, 1)], dim=1)
+        shares = weights.new_zeros((len(weights), 2, seen.views.shape[2]))
+        places = torch.arange(len(HANDED), device=shares.device) if seen.in_time else self.handed
+        shares = shares.index_add(2, places, weights[..., own:] * self.hand)
+        shares[:, 0, (len(VIEWS) + RESTED.index("above")) if seen.in_time else VIEWS.index("above")] += self.lead_parts
+        maps = [
+            torch.cat([a @ one.T + b @ views.T for one, views in zip(*of_volume, strict=True)], dim=1)
+            for a, b, of_volume in zip(learned, shares, zip(logits, blocks, strict=True), strict=True)
+        ]
+        return torch.stack(maps), weights
+
+    def _look_at_voxels(self, views: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the logits of both branches at some voxels, and the sums of gated features over these.
+
+        Parameters
+        ----------
+        views : Tensor, (n_voxels, n_views)
+        weight, bias : Tensor
+            Of the first layer, for this volume.
+
+        Returns
+        -------
+        logits : Tensor, (n_voxels, 2 * branch_features)
+        pooled : Tensor, (2 * branch_features,)
+        """
+        x = functional.gelu(functional.linear(views, weight, bias))
         for layer in self.trunk:
             x = functional.gelu(layer(x)) + x
         logits, pooled = [], []
         for branch, spatial in zip(self.branches, self.spatial, strict=True):
             features = functional.gelu(branch(x))
             logits.append(spatial(features))
-            pooled.append((torch.sigmoid(logits[-1]) * features).mean(dim=1))
-        weights = self._read_first(
-            self.channel, torch.cat([*pooled, about], dim=1), self.time_channel, seen.in_time
-        ).unflatten(1, (2, -1))
-        own = self.preset.branch_features
-        learned = torch.stack([(maps @ weights[:, n, :own, None])[..., 0] for n, maps in enumerate(logits)], dim=1)
-        shares = weights.new_zeros((len(weights), 2, seen.views.shape[2]))
-        places = torch.arange(len(HANDED), device=shares.device) if seen.in_time else self.handed
-        shares = shares.index_add(2, places, weights[..., own:] * self.hand)
-        shares[:, 0, (len(VIEWS) + RESTED.index("above")) if seen.in_time else VIEWS.index("above")] += self.lead_parts
-        return learned + shares @ seen.views.mT, weights
+            pooled.append((torch.sigmoid(logits[-1]) * features).sum(dim=0))
+        return torch.cat(logits, dim=1), torch.cat(pooled)
 
     def _apart(self, weight: Tensor, in_time: Tensor, looks: bool, before: int = 0) -> Tensor:
         """Part the columns of views into what belongs to the volume alone and to the volume in time.

@@ -24,12 +24,14 @@ from ..extraction.extractor import AGREEMENT, Extractor, bf16_is_fast, resolve_d
 from ..extraction.fused import FusedReader
 from ..group_pca import GroupPCA, fit_group_pca
 from ..network.contextual import ContextualSCAAE
+from ..network.linear import LinearNetwork
 from ..network.pointwise import PointwiseSCAAE
 from ..network.reading import branch_signs
 from ..presets import RECIPES, Recipe, check_training, preset_named
 from ..runs import RunLike, volumes_of
 from ..weights import Model, new_network
 from .fitted_context import train_contextual
+from .fitted_linear import train_linear
 from .fitted_pointwise import train_pointwise
 from .learner import Learner, SettledNetworks
 from .trainer import fit
@@ -166,6 +168,11 @@ def train_on_caches(
         train_pointwise(model, cache, group_pca, seed=training.seed, time_width=training.time_width)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
+    elif isinstance(network, LinearNetwork):
+        model.card["Precision"] = "fp32"
+        group_pca = train_linear(model, cache)
+        network.eval()
+        first = int(os.environ.get("RANK", "0")) == 0
     elif isinstance(network, ContextualSCAAE):
         train_contextual(model, cache, seed=training.seed)
         network.eval()
@@ -279,7 +286,7 @@ def _branches(model: Model, vectors: np.ndarray, *, signed: bool) -> list[dict[s
     marks what is above a voxel's mean, the second what is below.
     """
     signs, agreement = branch_signs(_probe_networks(model.network, model, vectors), vectors)
-    by_design = isinstance(model.network, ContextualSCAAE | PointwiseSCAAE)
+    by_design = isinstance(model.network, ContextualSCAAE | PointwiseSCAAE | LinearNetwork)
     branches = []
     for sign, share, pole in zip(signs, agreement, POLES, strict=True):
         if by_design and sign != POLES[pole]:

@@ -136,3 +136,16 @@ def test_untrained_it_has_neither_weights_nor_context_nor_leads(trained, vectors
 def test_what_has_no_effect_is_refused(given, message, cache_files, grid, tmp_path):
     with pytest.raises(UsageError, match=message):
         train_on_caches(cache_files, grid, training=Training(preset="pointwise", **given), work_dir=tmp_path)
+
+
+def test_voxels_may_go_through_the_layers_in_blocks_of_any_size(trained, vectors, monkeypatch):
+    network = trained.network
+    with torch.inference_mode():
+        seen = network.see(trained.volumes(vectors[:2]))
+        monkeypatch.setattr("scaae_nipype.model.network.pointwise.VOXELS_AT_ONCE", seen.views.shape[1])
+        maps, weights = network.attend(seen)
+        monkeypatch.setattr("scaae_nipype.model.network.pointwise.VOXELS_AT_ONCE", 97)
+        in_blocks = network.attend(seen)
+        alone = [network.attend(network.see(trained.volumes(vectors[n : n + 1]))) for n in (0, 1)]
+    torch.testing.assert_close(in_blocks, (maps, weights))
+    torch.testing.assert_close(tuple(torch.cat(one) for one in zip(*alone, strict=True)), (maps, weights))
