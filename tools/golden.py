@@ -116,6 +116,7 @@ def _model(name: str, volumes: np.ndarray, grid: Grid) -> Any:
     from scaae_nipype.model import PRESETS, Model
     from scaae_nipype.model.group_pca import fit_group_pca
     from scaae_nipype.model.training.fitted_context import train_contextual
+    from scaae_nipype.model.training.fitted_linear import train_linear
     from scaae_nipype.model.training.fitted_pointwise import train_pointwise
     from scaae_nipype.model.training.volumes import VolumeCache, write_cache
     from scaae_nipype.model.weights import new_network
@@ -125,6 +126,8 @@ def _model(name: str, volumes: np.ndarray, grid: Grid) -> Any:
         cache = VolumeCache.open([write_cache(volumes, Path(folder, "run.npy"))], grid)
         if PRESETS[name].pointwise:
             train_pointwise(model, cache, fit_group_pca(cache.runs, grid), seed=SEED)
+        elif PRESETS[name].linear:
+            train_linear(model, cache, seed=SEED)
         elif PRESETS[name].context:
             train_contextual(model, cache, seed=SEED)
         del cache

@@ -131,7 +131,7 @@ def test_mask_of_another_grid(folder, grid):
 
 
 def test_unknown_preset():
-    known = "pointwise, contextual, autoencoder, published, tiny"
+    known = "pointwise, contextual, linear, autoencoder, published, tiny"
     with pytest.raises(UsageError, match=f"no preset 'huge'; choose one of {known}"):
         preset_named("huge")
 

@@ -19,10 +19,10 @@ FEWEST_VOLUMES = 8
 
 
 @torch.inference_mode()
-def train_linear(model: Model, cache: VolumeCache) -> GroupPCA:
+def train_linear(model: Model, cache: VolumeCache, *, seed: int) -> GroupPCA:
     """Put the principal components of cached volumes into a new linear network; complete its card.
 
-    The same volumes give the same model: nothing is drawn.
+    The seed goes into the card; nothing here depends on it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def train_linear(model: Model, cache: VolumeCache) -> GroupPCA:
     network.components.zero_()[: len(group_pca.maps)] = torch.from_numpy(group_pca.maps)
     network.few_volumes.fill_(group_pca.sigma == SIGMA_OF_FEW)
     model.card |= {
-        "Seed": 0,
+        "Seed": seed,
         "Context": {
             "Volumes": group_pca.n_volumes,
             "Rank": len(group_pca.maps),

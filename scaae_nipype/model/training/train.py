@@ -170,7 +170,7 @@ def train_on_caches(
         first = int(os.environ.get("RANK", "0")) == 0
     elif isinstance(network, LinearNetwork):
         model.card["Precision"] = "fp32"
-        group_pca = train_linear(model, cache)
+        group_pca = train_linear(model, cache, seed=training.seed)
         network.eval()
         first = int(os.environ.get("RANK", "0")) == 0
     elif isinstance(network, ContextualSCAAE):
