@@ -1,10 +1,12 @@
 """Small BIDS trees to look for runs in, and the main job on a tiny dataset."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +16,9 @@ import pytest
 from nibabel.processing import resample_from_to
 from scipy.ndimage import gaussian_filter
 
+from scaae_nipype.bids_app.cli import main
 from scaae_nipype.grid import load_grid
+from scaae_nipype.signals import STOP_SIGNALS
 
 SPACE = "space-MNI152NLin2009cAsym_res-2"
 
@@ -205,6 +209,25 @@ class MainJob:
 def scaae_bids() -> Path:
     """Give the installed program."""
     return Path(sys.executable).with_name("scaae-bids")
+
+
+@pytest.fixture
+def scaae_bids_here(capfd) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """Give a caller of the program in this process, which spares what another needs to start; what it set is undone."""
+    environment = dict(os.environ)
+    heard = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGINT)}
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(["scaae-bids", *arguments], code, said.out, said.err)
+
+    yield call
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, handler in heard.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
