@@ -1,5 +1,6 @@
 """What all tests share: reference material beside the checkout, the BIDS validator, a Slurm, and one thread each."""
 
+import gc
 import json
 import os
 import shutil
@@ -19,6 +20,14 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests, and what they start, run side by s
 # A slow machine is no fault: examples have no deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+gc.disable()  # until all tests are known: modules that are only just imported are no garbage
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is known now out of every search for garbage, of which Nipype makes one between any two nodes."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

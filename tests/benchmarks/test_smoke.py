@@ -72,13 +72,13 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.calibration, "TRAINING_RUNS", 1)
     module = bench.calibration
     for method in ((), ("--method", "contextual")):
-        call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19", *method)
+        call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "3", *method)
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
     call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
-        found[f"temporal | {Training.preset} | stationary | 19 surrogates"],
+        found[f"temporal | {Training.preset} | stationary | 3 surrogates"],
         found["spatial | noise maps | 19 surrogates"],
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1
@@ -91,8 +91,8 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     assert all(
         f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
     )
-    assert "| the network, `pointwise` | stationary mixture | 19 | " in said
-    assert "| the network, `contextual` | stationary mixture | 19 | " in said
+    assert "| the network, `pointwise` | stationary mixture | 3 | " in said
+    assert "| the network, `contextual` | stationary mixture | 3 | " in said
     assert f"`{Training.preset}`, the default of the product" in said
 
 
@@ -109,13 +109,14 @@ def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
 @pytest.mark.parametrize("bench", [2], indirect=True)
 def test_start_and_ablations(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.start, "VOLUMES_PER_RUN", 30)
+    monkeypatch.setattr(bench.start, "BATCH", 2)
     call(bench.start, "--studies", "1", "--volumes", "16", "--out", tmp_path)
     card = read(tmp_path / "start_4mm.json")
     assert card["VolumesSeen"] == 16 and 0 < card["FinalLoss"] < 2
     assert (tmp_path / "start_4mm.safetensors").stat().st_size > 100_000
     module = bench.ablations
     monkeypatch.setattr(module, "STUDIES", 1)
-    monkeypatch.setattr(module, "SHOWN", {"contextual": 200, "autoencoder": 200})
+    monkeypatch.setattr(module, "SHOWN", {"contextual": 50, "autoencoder": 50})
     monkeypatch.setattr(module, "LOOKS", 1)
     monkeypatch.setattr(module, "SCORED", range(10, 11))
     run_of = module.planted

@@ -1,12 +1,10 @@
 """Small BIDS trees to look for runs in, and the main job on a tiny dataset."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -16,9 +14,10 @@ import pytest
 from nibabel.processing import resample_from_to
 from scipy.ndimage import gaussian_filter
 
-from scaae_nipype.bids_app.cli import main
 from scaae_nipype.grid import load_grid
-from scaae_nipype.signals import STOP_SIGNALS
+
+sys.path.append(str(Path(__file__).parent))
+from program_here import run_here
 
 SPACE = "space-MNI152NLin2009cAsym_res-2"
 
@@ -174,7 +173,7 @@ class MainDataset:
 
 
 class MainJob:
-    """The participant level on that dataset: done, with what it said, and ready for further calls.
+    """The participant level on that dataset: done by the program, with what it said; further calls are made here.
 
     Parameters
     ----------
@@ -187,7 +186,8 @@ class MainJob:
     def __init__(self, program: Path, dataset: MainDataset):
         self.program, self.folder = program, dataset.root.parent
         self.out, self.work = self.folder / "out", self.folder / "work"
-        self.said = self.again()
+        command = [program, "data", "out", "participant", *self.OPTIONS, "--work-dir", self.work]
+        self.said = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
         self.status = json.loads((self.out / "logs" / "status.json").read_text())  # later calls write it anew
 
     def again(self, *more: str) -> subprocess.CompletedProcess:
@@ -195,8 +195,7 @@ class MainJob:
         return self.call("data", "out", "participant", *self.OPTIONS, *more)
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess:
-        command = [self.program, *arguments, "--work-dir", self.work]
-        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
+        return run_here(*arguments, "--work-dir", self.work, folder=self.folder)
 
     @property
     def model(self) -> Path:
@@ -211,23 +210,10 @@ def scaae_bids() -> Path:
     return Path(sys.executable).with_name("scaae-bids")
 
 
-@pytest.fixture
-def scaae_bids_here(capfd) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
-    """Give a caller of the program in this process, which spares what another needs to start; what it set is undone."""
-    environment = dict(os.environ)
-    heard = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGINT)}
-
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess:
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        said = capfd.readouterr()
-        return subprocess.CompletedProcess(["scaae-bids", *arguments], code, said.out, said.err)
-
-    yield call
-    os.environ.clear()
-    os.environ.update(environment)
-    for number, handler in heard.items():
-        signal.signal(number, handler)
+@pytest.fixture(scope="session")
+def scaae_bids_here() -> Callable[..., subprocess.CompletedProcess]:
+    """Give a caller of the program in this process: ``scaae_bids_here(ARGUMENT, …, folder=…)``."""
+    return run_here
 
 
 @pytest.fixture(scope="session")

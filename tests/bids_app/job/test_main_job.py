@@ -235,7 +235,7 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
 
 def test_two_jobs_at_once_train_one_model_and_both_succeed(main_job, main_dataset, tmp_path):
     command = [main_job.program, main_dataset.root, "out", "participant", *main_job.OPTIONS]
-    command += ["--participant-label", "good2", "--fit-selection"]
+    command += ["--participant-label", "good2", "--fit-selection", "--baselines", "none"]
     jobs = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
