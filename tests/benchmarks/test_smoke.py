@@ -69,16 +69,17 @@ def read(path):
 
 
 def test_calibration(bench, call, monkeypatch, tmp_path):
-    monkeypatch.setattr(bench.calibration, "TRAINING_RUNS", 1)
     module = bench.calibration
+    monkeypatch.setattr(module, "TRAINING_RUNS", 1)
+    monkeypatch.setattr(module, "ARMS", {arm: {**settings, "n_volumes": 80} for arm, settings in module.ARMS.items()})
     for method in ((), ("--method", "contextual")):
-        call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "3", *method)
+        call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19", *method)
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
     call(module, "noise", "--arms", "smoother", "louder", "--runs", "1")
     call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
-        found[f"temporal | {Training.preset} | stationary | 3 surrogates"],
+        found[f"temporal | {Training.preset} | stationary | 19 surrogates"],
         found["spatial | noise maps | 19 surrogates"],
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1
@@ -91,8 +92,8 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     assert all(
         f"## {title}" in said for title in ("Temporal null", "Did the noise change?", "Lag curve", "Spatial null")
     )
-    assert "| the network, `pointwise` | stationary mixture | 3 | " in said
-    assert "| the network, `contextual` | stationary mixture | 3 | " in said
+    assert "| the network, `pointwise` | stationary mixture | 19 | " in said
+    assert "| the network, `contextual` | stationary mixture | 19 | " in said
     assert f"`{Training.preset}`, the default of the product" in said
 
 
