@@ -181,18 +181,20 @@ class MainJob:
     dataset : MainDataset
     """
 
-    OPTIONS = ("--preset", "tiny", "--train-volumes", "8", "--nprocs", "2", "--mem", "4G")
+    OPTIONS = ("--preset", "tiny", "--train-volumes", "8", "--nprocs", "2", "--omp-nthreads", "1", "--mem", "4G")
 
     def __init__(self, program: Path, dataset: MainDataset):
         self.program, self.folder = program, dataset.root.parent
         self.out, self.work = self.folder / "out", self.folder / "work"
+        halves = np.broadcast_to(1 + (np.arange(49) > 24)[:, None, None], load_grid().shape).astype("i2")
+        nib.save(nib.Nifti1Image(halves, load_grid().affine), self.folder / "halves.nii.gz")  # templates for calls here
         command = [program, "data", "out", "participant", *self.OPTIONS, "--work-dir", self.work]
         self.said = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
         self.status = json.loads((self.out / "logs" / "status.json").read_text())  # later calls write it anew
 
     def again(self, *more: str) -> subprocess.CompletedProcess:
-        """Make the same call, with more options."""
-        return self.call("data", "out", "participant", *self.OPTIONS, *more)
+        """Make the same call, with more options; its steps run here too, with as many threads as before."""
+        return self.call("data", "out", "participant", *self.OPTIONS, "--nprocs", "1", *more)
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return run_here(*arguments, "--work-dir", self.work, folder=self.folder)
