@@ -28,8 +28,8 @@ from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.progress import bar
 
-
 pytestmark = pytest.mark.xdist_group("training")  # several compare with one undisturbed training
+
 
 def train(cache_files, grid, folder, **options):
     training = Training(**{"preset": "tiny", "train_volumes": 32, "precision": "fp32", **options})
