@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from scaae_nipype.bids_app.simulate_cli import main as simulate
 
-N_VOLUMES = 240  # 30 steps
+N_VOLUMES = 80  # 10 steps
 LONGEST = 600
 """Seconds to wait for anything."""
 
