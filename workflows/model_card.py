@@ -31,12 +31,15 @@ def training_sentence(card: Mapping[str, Any]) -> str:
         )
     if "Context" in card and card.get("Preset") == LINEAR_PRESET:
         context = card["Context"]
-        fitted = f" of {context.get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
+        smoothed = "smoothed"
+        if context.get("SmoothingSigma"):
+            smoothed += f" (Gaussian, standard deviation {context['SmoothingSigma']:g} mm)"
+        of_runs = f" of {context.get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (
-            f"There was no attention {about.replace('SCAAE, @scaae; ', '')}: each volume, smoothed (Gaussian, standard "
-            f"deviation {context.get('SmoothingSigma')} mm), was projected on the {context.get('Rank')} leading "
-            f"principal components{fitted}. Branch 1 is the projection, branch 2 its negative."
-        )
+            f"There was no attention ({', '.join(facts)}): each volume, {smoothed}, was projected on the "
+            f"{context.get('Rank', '')} leading principal components{of_runs} (PyTorch, @pytorch). Branch 1 is the "
+            "projection, branch 2 its negative."
+        ).replace("the  leading", "the leading")
     if "Context" in card:
         fitted = f" on {card['Context'].get('Volumes')} volumes of {len(training['Runs'])} run(s)" if known else ""
         return (

@@ -77,6 +77,15 @@ def test_the_methods_text_of_pointwise_views_that_are_yet_to_be_fitted(call, tre
     assert "reduced-rank" not in text
 
 
+def test_the_methods_text_of_components_that_are_yet_to_be_fitted(call, tree, tmp_path):
+    tree.run("sub-01_task-rest")
+    assert call("train", "--preset", "linear", "--boilerplate-only")[0] == 0
+    text = " ".join((tmp_path / "out/logs/CITATION.md").read_text(encoding="utf-8").split())
+    assert "There was no attention (preset *linear*, mode *calibrated*" in text
+    assert "each volume, smoothed, was projected on the leading principal components (PyTorch" in text
+    assert "None" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "option"),
     [
