@@ -16,7 +16,8 @@ from tools.golden import FILE, FITTED_ANEW, THREADS, TOLERANCES, differences
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = json.loads(FILE.read_text())["Presets"]
-FAST = ("contextual", "pointwise", "linear", "autoencoder", "tiny")  # the published preset takes seconds a volume, and 2 GB
+FAST = ("contextual", "pointwise", "linear", "autoencoder", "tiny")
+"""All but the published preset, which takes seconds a volume, and 2 GB."""
 IN_BF16 = ("contextual", "autoencoder", "tiny")  # pointwise and linear compute in fp32 alone
 IS_NATIVE = bf16_is_fast(torch.device("cpu"))
 NATIVE = pytest.mark.skipif(not IS_NATIVE, reason="bf16 is emulated here, which takes minutes")

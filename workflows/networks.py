@@ -85,8 +85,8 @@ def init_networks_wf(
     """
     inputs = [*OF_RUN, "null_model_dir", *TASK, *PLANTED]
     description = (
-        "For every volume, the channel-weighted sum of each spatial-attention branch's logits gave a functional brain "
-        "network (FBN; equations 7 to 9 of @scaae). "
+        "Every volume gave one functional brain network (FBN) a branch: where there is attention, the channel-weighted "
+        "sum of that branch's spatial logits (equations 7 and 8 of @scaae); scaled by equation 9. "
     )
     workflow, inputnode, outputnode = begin(name, inputs, NETWORKS, description)
     extract = extraction(resources)

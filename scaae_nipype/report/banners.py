@@ -28,6 +28,9 @@ DENSE = 0.6
 CHANNEL_RANGE = 0.1
 """Channel weights that stay within a range narrower than this select nothing."""
 
+LINEAR = "linear"
+"""What the card of a model without attention names as its preset."""
+
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
 
@@ -95,7 +98,17 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             "network: it overlaps everything, its IoU with any template is bounded by the template's small size, "
             "and its overlap from volume to volume is high whatever the brain does.",
         )
-    flat = [(run, limits) for run in runs if (limits := run.channel_limits) and limits[1] - limits[0] < CHANNEL_RANGE]
+    presets = [cards.get(str(run.model.get("ModelName")), {}).get("Preset") for run in runs]
+    if LINEAR in presets:
+        yield Banner(
+            f"There is no attention (preset {LINEAR})",
+            "That was asked for. Each volume, smoothed, was projected on the principal components of the runs that the "
+            "model was fitted to; branch 2 is branch 1 upside down. All channel weights are 1, and the baselines "
+            "“group PCA” and the networks are the same maps.",
+        )
+    attended = [run for run, preset in zip(runs, presets, strict=True) if preset != LINEAR]
+    limited = [(run, limits) for run in attended if (limits := run.channel_limits)]
+    flat = [(run, limits) for run, limits in limited if limits[1] - limits[0] < CHANNEL_RANGE]
     if flat:
         which = "; ".join(f"{run.title}: {number(low)} to {number(high)}" for run, (low, high) in flat)
         yield Banner(

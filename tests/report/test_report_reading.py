@@ -103,6 +103,15 @@ def test_banners(dataset, tmp_path, changes, title, detail):
     assert detail in text
 
 
+def test_of_a_network_without_attention_nothing_is_said_of_its_channels(dataset, tmp_path):
+    runs = find_runs(options_to_metadata(dataset, tmp_path, {"ChannelWeightRange": [1.0, 1.0]}), "01")
+    model = runs[0].model["ModelName"]
+    (banner,) = banners(runs, {model: {"Preset": "linear"}})
+    assert banner.title == "There is no attention (preset linear)" and "branch 1 upside down" in banner.text
+    (banner,) = banners(runs, {model: {"Preset": "contextual"}})
+    assert banner.title == "Channel attention selects nothing"
+
+
 def test_branches_say_what_they_mark_where_that_is_by_design(make_dataset, dataset):
     run = find_runs(make_dataset(n=8, Branches=[{"Marks": f"{side} the mean"} for side in ("above", "below")]), "01")[0]
     assert run.branch_titles == ["FBN branch 1: above the mean", "FBN branch 2: below the mean"]
