@@ -1,17 +1,21 @@
 """What all tests share: reference material beside the checkout, the BIDS validator, a Slurm, and one thread each."""
 
+import gc
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # for benchmarks/ and tools/, which are not installed
 os.environ["OMP_NUM_THREADS"] = "1"  # tests, and what they start, run side by side: more threads would only wait
@@ -19,6 +23,38 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests, and what they start, run side by s
 # A slow machine is no fault: examples have no deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+gc.disable()  # until all tests are known: modules that are only just imported are no garbage
+
+
+class WholeGroups(LoadScopeScheduling):
+    """Gives the files of an ``xdist_group`` to one process: what they share is made once.
+
+    The plugin's own scheduler finds groups in the tests' ids, where pytest 9.2 and later let no plugin write them, and
+    silently gives out every test for itself.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def group_of(file: Path) -> str:
+    """Give the group that a file of tests names."""
+    found = re.search(r'\bxdist_group\("(\w+)"\)', file.read_text(encoding="utf-8"))
+    return found[1] if found else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Keep groups together with ``--dist loadgroup``."""
+    return WholeGroups(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is known now out of every search for garbage, of which Nipype makes one between any two nodes."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,14 @@ def test_no_test_file_is_longer_than_one_can_read():
     assert [str(path) for path in TESTS if lines_of(path) > LONGEST] == []
 
 
+def test_a_file_of_tests_is_of_one_group_at_most():
+    """Groups are kept together by files (``tests/conftest.py``)."""
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in TESTS}
+    named = {path: set(re.findall(r'xdist_group\("(\w+)"\)', text)) for path, text in texts.items()}
+    assert {path.name: groups for path, groups in named.items() if len(groups) > 1} == {}
+    assert {"main_job", "golden"} <= set().union(*named.values())
+
+
 def test_a_subject_appears_once_per_floor():
     names = Counter((floor_of(path), path.name) for path in PRODUCT if path.name != "__init__.py")
     assert [name for name, times in names.items() if times > 1] == []

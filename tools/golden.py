@@ -4,8 +4,8 @@ Tests hold what another number of threads, or another precision, gives against t
 here and in ``docs/method.md``. Presets whose attention ships are fitted to the planted run in closed form; the others
 have seeded weights as they are before training, because what a training adds is no property of the preset.
 
-``python -m tools.golden`` writes ``tests/golden/maps.json`` anew, in fp32 and one thread; ``--measure PRECISION
-PRESET …`` prints the same numbers as they are here, for the threads of ``OMP_NUM_THREADS``.
+``python -m tools.golden`` writes ``tests/golden/maps.json`` anew, in fp32 and one thread; ``--measure PRECISION,…
+PRESET …`` prints the same numbers as they are here, by precision, for the threads of ``OMP_NUM_THREADS``.
 """
 
 from __future__ import annotations
@@ -76,30 +76,33 @@ def planted_volumes(grid: Grid) -> np.ndarray:
     return (centred / (bold.std(axis=0, ddof=1) + np.float32(1e-6))).astype(np.float32)
 
 
-def measure(presets: Sequence[str], precision: str) -> dict[str, Any]:
+def measure(presets: Sequence[str], precisions: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Give the golden numbers of presets, computed here in as many threads as PyTorch has.
 
     Parameters
     ----------
     presets : sequence of str
-    precision : str
-        ``fp32`` or ``bf16``, used whether the processor has it or emulates it.
+    precisions : sequence of str
+        ``fp32``, ``bf16``, used whether the processor has it or emulates it; each of the same fitted networks.
 
     Returns
     -------
     dict
-        Preset to ``Precision``, ``StandardDeviations`` (2 branches, volumes) and ``Maps`` (2, volumes, voxels), in
-        standard deviations of each map.
+        Precision, then preset, to ``Precision``, ``StandardDeviations`` (2 branches, volumes) and ``Maps`` (2, volumes,
+        voxels), in standard deviations of each map.
     """
     grid = load_grid()
     volumes = planted_volumes(grid)
-    return {name: _numbers_of(name, volumes, grid, precision) for name in presets}
+    models = {name: _model(name, volumes, grid) for name in presets}
+    return {
+        precision: {name: _numbers_of(model, volumes, grid, precision) for name, model in models.items()}
+        for precision in precisions
+    }
 
 
-def _numbers_of(name: str, volumes: np.ndarray, grid: Grid, precision: str) -> dict[str, Any]:
+def _numbers_of(model: Any, volumes: np.ndarray, grid: Grid, precision: str) -> dict[str, Any]:
     from scaae_nipype.model import extract_networks
 
-    model = _model(name, volumes, grid)
     model.card |= {"Precision": precision, "PrecisionDemanded": True}
     found = extract_networks(model, volumes[list(VOLUMES)], device="cpu")
     spread = found.signed.std(axis=-1)
@@ -155,9 +158,9 @@ def _main(arguments: Sequence[str]) -> int:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if arguments[:1] == ["--measure"]:
-        json.dump(measure(arguments[2:], arguments[1]), sys.stdout)
+        json.dump(measure(arguments[2:], arguments[1].split(",")), sys.stdout)
         return 0
-    content = {"Seed": SEED, "Volumes": list(VOLUMES), "Presets": measure(list(PRESETS), "fp32")}
+    content = {"Seed": SEED, "Volumes": list(VOLUMES), "Presets": measure(list(PRESETS), ["fp32"])["fp32"]}
     write_text(json.dumps(content) + "\n", FILE)
     return 0
 

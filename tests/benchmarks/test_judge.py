@@ -26,6 +26,8 @@ from benchmarks.recovery_scores import score_maps
 from scaae_nipype.grid import Grid
 from scaae_nipype.simulation import PlantedNetworks, simulate_run
 
+pytestmark = pytest.mark.xdist_group("judge")  # networks of the second generator are made once in a process
+
 
 @pytest.fixture(scope="module")
 def grid() -> Grid:

@@ -69,8 +69,9 @@ def read(path):
 
 
 def test_calibration(bench, call, monkeypatch, tmp_path):
-    monkeypatch.setattr(bench.calibration, "TRAINING_RUNS", 1)
     module = bench.calibration
+    monkeypatch.setattr(module, "TRAINING_RUNS", 1)
+    monkeypatch.setattr(module, "ARMS", {arm: {**settings, "n_volumes": 80} for arm, settings in module.ARMS.items()})
     for method in ((), ("--method", "contextual")):
         call(module, "temporal", "--arms", "stationary", "--runs", "1", "--surrogates", "19", *method)
     call(module, "spatial", "--maps", "2", "--spatial-surrogates", "19")
@@ -109,13 +110,14 @@ def test_calibration_of_group_tests(bench, call, monkeypatch, tmp_path):
 @pytest.mark.parametrize("bench", [2], indirect=True)
 def test_start_and_ablations(bench, call, monkeypatch, tmp_path):
     monkeypatch.setattr(bench.start, "VOLUMES_PER_RUN", 30)
+    monkeypatch.setattr(bench.start, "BATCH", 2)
     call(bench.start, "--studies", "1", "--volumes", "16", "--out", tmp_path)
     card = read(tmp_path / "start_4mm.json")
     assert card["VolumesSeen"] == 16 and 0 < card["FinalLoss"] < 2
     assert (tmp_path / "start_4mm.safetensors").stat().st_size > 100_000
     module = bench.ablations
     monkeypatch.setattr(module, "STUDIES", 1)
-    monkeypatch.setattr(module, "SHOWN", {"contextual": 200, "autoencoder": 200})
+    monkeypatch.setattr(module, "SHOWN", {"contextual": 50, "autoencoder": 50})
     monkeypatch.setattr(module, "LOOKS", 1)
     monkeypatch.setattr(module, "SCORED", range(10, 11))
     run_of = module.planted
@@ -128,7 +130,8 @@ def test_start_and_ablations(bench, call, monkeypatch, tmp_path):
 
 
 def test_engine(bench, call, monkeypatch, tmp_path):
-    small = {"n_volumes": 12, "n_templates": 3}
+    small, repeated = {"n_volumes": 12, "n_templates": 3}, bench.measures.median_seconds
+    monkeypatch.setattr(bench.measures, "median_seconds", lambda function, repeats=1: repeated(function, 1))
     monkeypatch.setattr(bench.engine, "measure", lambda name, **_: getattr(bench.measures, name)(**small))
     said = call(bench.engine, "evaluation")
     (result,) = (tmp_path / "results").glob("evaluation.*.json")

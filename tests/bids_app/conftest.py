@@ -16,6 +16,9 @@ from scipy.ndimage import gaussian_filter
 
 from scaae_nipype.grid import load_grid
 
+sys.path.append(str(Path(__file__).parent))
+from program_here import run_here
+
 SPACE = "space-MNI152NLin2009cAsym_res-2"
 
 
@@ -170,7 +173,7 @@ class MainDataset:
 
 
 class MainJob:
-    """The participant level on that dataset: done, with what it said, and ready for further calls.
+    """The participant level on that dataset: done by the program, with what it said; further calls are made here.
 
     Parameters
     ----------
@@ -178,21 +181,23 @@ class MainJob:
     dataset : MainDataset
     """
 
-    OPTIONS = ("--preset", "tiny", "--train-volumes", "8", "--nprocs", "2", "--mem", "4G")
+    OPTIONS = ("--preset", "tiny", "--train-volumes", "8", "--nprocs", "2", "--omp-nthreads", "1", "--mem", "4G")
 
     def __init__(self, program: Path, dataset: MainDataset):
         self.program, self.folder = program, dataset.root.parent
         self.out, self.work = self.folder / "out", self.folder / "work"
-        self.said = self.again()
+        halves = np.broadcast_to(1 + (np.arange(49) > 24)[:, None, None], load_grid().shape).astype("i2")
+        nib.save(nib.Nifti1Image(halves, load_grid().affine), self.folder / "halves.nii.gz")  # templates for calls here
+        command = [program, "data", "out", "participant", *self.OPTIONS, "--work-dir", self.work]
+        self.said = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
         self.status = json.loads((self.out / "logs" / "status.json").read_text())  # later calls write it anew
 
     def again(self, *more: str) -> subprocess.CompletedProcess:
-        """Make the same call, with more options."""
-        return self.call("data", "out", "participant", *self.OPTIONS, *more)
+        """Make the same call, with more options; its steps run here too, with as many threads as before."""
+        return self.call("data", "out", "participant", *self.OPTIONS, "--nprocs", "1", *more)
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess:
-        command = [self.program, *arguments, "--work-dir", self.work]
-        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=900)
+        return run_here(*arguments, "--work-dir", self.work, folder=self.folder)
 
     @property
     def model(self) -> Path:
@@ -205,6 +210,12 @@ class MainJob:
 def scaae_bids() -> Path:
     """Give the installed program."""
     return Path(sys.executable).with_name("scaae-bids")
+
+
+@pytest.fixture(scope="session")
+def scaae_bids_here() -> Callable[..., subprocess.CompletedProcess]:
+    """Give a caller of the program in this process: ``scaae_bids_here(ARGUMENT, …, folder=…)``."""
+    return run_here
 
 
 @pytest.fixture(scope="session")

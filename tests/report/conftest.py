@@ -334,6 +334,12 @@ def make_dataset(tmp_path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Make figures and their places on the page, and leave out what takes longest: turning them into images."""
+    monkeypatch.setattr("scaae_nipype.report.items.data_uri", lambda figure, *, vector: "data:image/png;base64,")
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:
     """An output dataset with two short runs, to be read only."""

@@ -250,7 +250,7 @@ def test_where_the_noise_changes_what_follows_the_task_may_be_that(make_dataset)
     assert "from 0.900 to 1.400 from volume 40 on" in text and text.endswith("and no response to them.")
 
 
-def test_a_run_without_events_has_no_section_of_them(make_dataset):
+def test_a_run_without_events_has_no_section_of_them(make_dataset, undrawn):
     from scaae_nipype.report.participant_page import participant_page
 
     root = make_dataset(n=8)

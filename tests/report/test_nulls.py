@@ -84,13 +84,13 @@ def test_a_run_like_its_surrogates_is_not_called_more(make_dataset):
     assert mark == "The model of this test was not fitted to this run."
 
 
-def test_the_section_says_that_matches_were_not_tested(make_dataset):
+def test_the_section_says_that_matches_were_not_tested(make_dataset, undrawn):
     root = make_dataset(n=8)
     find_runs(root, "01")[0].path("matches").unlink()
     assert "not tested: no surrogate templates were asked for" in section(root).blocks[0].paragraphs[-1]
 
 
-def test_the_section_shows_what_was_tested(make_dataset):
+def test_the_section_shows_what_was_tested(make_dataset, undrawn):
     root = make_dataset(n=8)
     assert len(section(root).blocks) == 5
     run = find_runs(root, "01")[0]
@@ -110,7 +110,7 @@ def test_cutoffs_of_the_spatial_null_are_named(make_dataset):
     assert "FBN branch 1 0.21, FBN branch 2 0.19, volume itself 0.20; see Null models" in rule
 
 
-def test_a_run_without_its_temporal_null_says_why_and_shows_no_empty_table(make_dataset):
+def test_a_run_without_its_temporal_null_says_why_and_shows_no_empty_table(make_dataset, undrawn):
     root = make_dataset(n=8)
     run = find_runs(root, "01")[0]
     write_table(read_table(run.path("dynamics_null")).head(0), run.path("dynamics_null"))

@@ -15,6 +15,8 @@ from scaae_nipype.files import read_json, read_table, write_json, write_table
 from scaae_nipype.report import participant_report
 from scaae_nipype.report.participant_page import HOW_TO_READ, RUN_SECTIONS
 
+pytestmark = pytest.mark.xdist_group("participant_report")  # most look at one page, which takes a while
+
 ENTITIES = {"sub": "01", "task": "rest", "run": "01", "space": "MNI152NLin6Asym"}
 VOID = {"meta", "img", "link", "br", "input", "hr"}
 FIGURES = [item for section in RUN_SECTIONS for item in section.items if item.title]
@@ -146,7 +148,7 @@ def test_a_good_model_needs_no_banner(page):
     assert not [a for a in page.all("div") if a.get("class") == "banner"]
 
 
-def test_banners_stand_before_everything_else(make_dataset, tmp_path):
+def test_banners_stand_before_everything_else(make_dataset, undrawn, tmp_path):
     root = make_dataset(n=8, Undertrained=True, ChannelWeightRange=[0.45, 0.54])
     without(root, "fbn1", "overlap", "template_iou", "samples", "region", "code", "gradual_change", "channel_weights")
     page = page_of(root, tmp_path / "r.html")
@@ -172,7 +174,7 @@ def test_missing_files_are_named(make_dataset, tmp_path):
     assert page.text.count("not shown, for want of") == len(always) - 1
 
 
-def test_images_alone_make_a_page(make_dataset, tmp_path):
+def test_images_alone_make_a_page(make_dataset, undrawn, tmp_path):
     root = make_dataset(n=8)
     for path in [p for p in root.rglob("*") if p.is_file() and not p.name.endswith(("boldmap.nii.gz", "mask.nii.gz"))]:
         path.unlink()
@@ -185,7 +187,7 @@ def test_images_alone_make_a_page(make_dataset, tmp_path):
     assert "No step had anything to warn of" not in page.text
 
 
-def test_damaged_files_are_named(make_dataset, tmp_path):
+def test_damaged_files_are_named(make_dataset, undrawn, tmp_path):
     root = make_dataset(n=8)
     file_of(root, "fbn1").write_bytes(file_of(root, "fbn1").read_bytes()[:5000])
     file_of(root, "overlap").write_text("method\nfbn1\n")
@@ -197,7 +199,7 @@ def test_damaged_files_are_named(make_dataset, tmp_path):
     assert "auto: 24P + WM + CSF" in page.text  # branch 2 tells as well
 
 
-def test_images_on_another_grid_than_the_region_are_refused(make_dataset, tmp_path):
+def test_images_on_another_grid_than_the_region_are_refused(make_dataset, undrawn, tmp_path):
     root = without(make_dataset(n=8), "overlap", "template_iou", "code", "channel_weights", "gradual_change")
     nib.save(nib.Nifti1Image(np.ones((4, 4, 4, 8), "f4"), np.eye(4)), file_of(root, "fbn1"))
     assert "lies on another grid" in page_of(root, tmp_path / "r.html").text

@@ -46,7 +46,7 @@ def test_examples_that_are_not_what_the_sidecar_says_are_refused(run):
         planted_mosaic(find_runs(run.root, "01")[0])
 
 
-def test_the_page_shows_it_where_the_run_is_simulated_only(run):
+def test_the_page_shows_it_where_the_run_is_simulated_only(run, undrawn):
     assert "Planted and found" in participant_report(run.root, "01").read_text()
     for name in ("planted", "planted_maps"):
         (run.root / output_path(run.entities, name)).unlink()

@@ -12,6 +12,8 @@ from scaae_nipype.files import read_json, read_table
 from scaae_nipype.simulation import RunSettings, source_grid, write_dataset
 from scaae_nipype.simulation.dataset import FAVOURED_NETWORK
 
+pytestmark = pytest.mark.xdist_group("dataset")  # most look at the same two datasets
+
 SETTINGS = RunSettings(n_volumes=50, motion_spikes=2, snr=2.0)
 
 

@@ -11,6 +11,8 @@ from nipype.pipeline import engine as pe
 from scaae_nipype.bids_app.engine.nodes import run_workflow
 from scaae_nipype.errors import Interrupted, UsageError
 
+pytestmark = pytest.mark.xdist_group("nodes")  # workers of one process share a fork server
+
 
 def double(value):
     return 2 * value

@@ -3,7 +3,6 @@
 import gzip
 import os
 import pickle
-import subprocess
 
 import pytest
 from nipype.pipeline.engine.utils import load_resultfile
@@ -109,7 +108,7 @@ def test_a_folder_in_which_everybody_moves_his_own_files_alone_is_no_danger(tmp_
 
 
 @pytest.mark.parametrize("attack", ["link", "open parent", pytest.param("other owner", marks=AS_ROOT)])
-def test_a_work_folder_of_others_is_wrong_usage(tree, scaae_bids, tmp_path, attack):
+def test_a_work_folder_of_others_is_wrong_usage(tree, scaae_bids_here, tmp_path, attack):
     tree.run("sub-01_task-rest")
     work = tmp_path / "place" / "work"
     folder = work / "scaae_nipype"
@@ -122,9 +121,9 @@ def test_a_work_folder_of_others_is_wrong_usage(tree, scaae_bids, tmp_path, atta
     else:
         folder.mkdir()
         os.chown(folder, OTHER, OTHER)
-    call = [scaae_bids, tree.root, tmp_path / "out", "participant", "--preset", "tiny", "--work-dir", work]
+    call = [tree.root, tmp_path / "out", "participant", "--preset", "tiny", "--work-dir", work]
     for more in ((), ("--clean-workdir",)):
-        done = subprocess.run([*call, *more], capture_output=True, text=True)
+        done = scaae_bids_here(*call, *more)
         assert done.returncode == 64
         assert "unpickled" in done.stderr and "choose another --work-dir" in done.stderr
         assert len(done.stderr.splitlines()) == 1

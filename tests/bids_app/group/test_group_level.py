@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections import Counter
 
-import nibabel as nib
 import numpy as np
 import pytest
 from runs_by_hand import (
@@ -15,7 +14,6 @@ from runs_by_hand import (
     write_baselines,
     write_participants,
     write_run,
-    write_state_maps,
     write_states,
     write_study,
 )
@@ -24,7 +22,6 @@ from scaae_nipype.bids_app.output.records import RunRecord
 from scaae_nipype.bids_app.settings.configuration import scores_of
 from scaae_nipype.derivatives.names import group_outputs, group_path
 from scaae_nipype.files import read_json, read_table, write_json, write_table
-from scaae_nipype.grid import load_grid
 
 
 def table(root, meaning, *index):
@@ -159,77 +156,6 @@ def test_baselines_are_averaged_and_the_width_is_chosen_on_others(folders, group
     assert "smoothed, σ chosen" in html and "smoothed 8 mm" in html
 
 
-def test_state_maps_are_means_over_those_who_visit(folders, group):
-    first, again = (write_run(folders[1], "1", run=run, seed=int(run)) for run in "12")
-    second = write_run(folders[1], "2", seed=3)
-    for stem, maps in {first: (1.0, 0.0), again: (3.0, 0.0), second: (5.0, -2.0)}.items():
-        write_states(folders[1], stem, occupancy=0.3)
-        write_state_maps(folders[1], stem, *maps)
-    code, said = group()
-    assert code == 0, said
-    image = nib.load(folders[1] / group_path("fbn1_states"))
-    inside = image.get_fdata()[load_grid().mask]
-    np.testing.assert_allclose(inside, np.tile([3.5, -2.0], (len(inside), 1)), atol=1e-3)
-    about = read_json(folders[1] / group_path("fbn1_states", ".json"))
-    assert about["TemplateLabels"] == ["Visual", "DefaultMode"] and about["Participants"] == [2, 1]
-    html = (folders[1] / "group.html").read_text()
-    assert "Mean network of each state" in html and "Figure 6" in html
-
-
-def test_state_maps_of_other_repetition_times_are_left_out(folders, group):
-    for number, (time, value) in enumerate([(2.0, 1.0), (2.0, 3.0), (2.5, 9.0)]):
-        stem = write_run(folders[1], f"{number}", repetition_time=time, seed=number)
-        write_states(folders[1], stem, occupancy=0.3)
-        write_state_maps(folders[1], stem, value, 0.0)
-    code, said = group()
-    assert code == 0 and "State maps are averaged over the 2 participants with TR 2 s only." in said
-    found = nib.load(folders[1] / group_path("fbn2_states")).get_fdata()[load_grid().mask]
-    np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        ("another grid", "lies on another grid or has other states than"),
-        ("one byte in the middle", "cannot be read as an image"),
-        ("one byte at the start", "cannot be read as an image"),
-        ("half a file", "cannot be read as an image"),
-        ("not finite", "holds values that are not finite"),
-        ("no image", "cannot be read as an image"),
-    ],
-)
-def test_a_bad_state_map_is_named_and_left_out_and_the_rest_is_done(folders, group, damage, words):
-    for number, value in enumerate((0.5, 9.0, 0.7)):
-        stem = write_run(folders[1], f"{number}", seed=number)
-        write_states(folders[1], stem, occupancy=0.3)
-        write_state_maps(folders[1], stem, value, 0.0, *([1.0] if damage == "another grid" and number == 1 else []))
-    bad = next(folders[1].glob("sub-1/**/*_desc-fbn1states_boldmap.nii.gz"))
-    content = bytearray(bad.read_bytes())
-    if damage == "half a file":
-        del content[len(content) // 2 :]
-    elif damage == "no image":
-        content = b"<html>404</html>"
-    elif damage == "not finite":
-        grid = load_grid()
-        maps = grid.volumes(np.full((2, grid.n_voxels), np.nan, "f4"))
-        nib.save(nib.Nifti1Image(np.moveaxis(maps, 0, -1), grid.affine), bad)
-        content = bad.read_bytes()
-    elif damage != "another grid":
-        content[len(content) // 2 if "middle" in damage else 1] ^= 0xFF
-    bad.write_bytes(content)
-    code, said = group()
-    assert code == 1
-    (line,) = [line for line in said.splitlines() if line.startswith(f"{bad.name}: FAILED")]
-    assert words in line
-    values = nib.load(folders[1] / group_path("fbn1_states")).get_fdata()[load_grid().mask]
-    np.testing.assert_allclose(values[:, 0], 0.6, atol=1e-3)
-    about = read_json(folders[1] / group_path("fbn1_states", ".json"))
-    assert (about["Participants"], about["MapsLeftOut"]) == ([2, 0], [bad.name])
-    for meaning in ("overlap", "states", "gradual_change", "runs"):
-        assert (folders[1] / group_path(meaning)).exists()
-    assert "Something failed: " in said
-
-
 def test_a_code_whose_mean_says_nothing_is_predicted_from_by_its_covariance(two_sites, group):
     for path in two_sites.glob("sub-*/func/*_desc-code_timeseries.tsv"):
         code = read_table(path)
@@ -332,30 +258,36 @@ def test_reports_only_writes_the_page_again(folders, group):
     assert "IoU of consecutive volumes" in (folders[1] / "group.html").read_text()
 
 
-def test_tables_of_an_earlier_question_do_not_stay(two_sites, group):
+def test_tables_of_an_earlier_question_do_not_stay(folders, group):
+    root = folders[1]
+    for number in range(8):
+        write_run(root, f"{number}", seed=number)
+    write_participants(folders[0], [(f"sub-{number}", "A", "ab"[number % 2], "9") for number in range(8)])
     group("--group-by", "dx")
-    assert (two_sites / group_path("comparisons")).exists()
+    assert (root / group_path("comparisons")).exists()
     group()
-    assert not (two_sites / group_path("comparisons")).exists()
-    assert read_json(two_sites / "logs" / "configuration.json") == CONFIGURATION
+    assert not (root / group_path("comparisons")).exists()
+    assert read_json(root / "logs" / "configuration.json") == CONFIGURATION
 
 
-OPENED = """
-import sys
-def note(event, arguments):
-    if event == "open" and isinstance(arguments[0], str) and "/sub-" in arguments[0]:
-        print("OPENED", arguments[0], file=sys.stderr)
-sys.addaudithook(note)
-from scaae_nipype.bids_app.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+@pytest.fixture
+def opened():
+    """Count the files of participants that are opened from here on."""
+    times, is_counting = Counter(), True
+
+    def note(event, arguments):
+        if is_counting and event == "open" and isinstance(arguments[0], str) and "/sub-" in arguments[0]:
+            times[arguments[0]] += 1
+
+    sys.addaudithook(note)  # which Python never removes
+    yield times
+    is_counting = False
 
 
-def test_no_file_is_read_again_for_every_participant(folders):
+def test_no_file_is_read_again_for_every_participant(folders, group, request):
     write_study(folders, 12)
-    command = [sys.executable, "-c", OPENED, *folders, "group", "--group-by", "dx", "--permutations", "99"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    times = Counter(line.removeprefix("OPENED ") for line in said.splitlines() if line.startswith("OPENED "))
+    times = request.getfixturevalue("opened")
+    assert group("--group-by", "dx")[0] == 0
     assert {path.rpartition("/")[2].partition("_")[0] for path in times} >= {f"sub-{n:04d}" for n in range(12)}
     assert max(times.values()) <= 5, times.most_common(3)  # an image: header, place, and values by nibabel
 

@@ -1,7 +1,6 @@
 """A concatenation beside its parts: no data count twice, and nothing is taken for one by its name alone."""
 
 import json
-import subprocess
 
 import pytest
 
@@ -161,11 +160,11 @@ class TestWhole:
 
 
 @pytest.mark.parametrize(("option", "expected"), [((), "2 runs"), (("--concatenated", "whole"), "1 run")])
-def test_command_line(scaae_bids, xcpd, tmp_path, option, expected):
+def test_command_line(scaae_bids_here, xcpd, tmp_path, monkeypatch, option, expected):
+    monkeypatch.chdir(tmp_path)
     add(xcpd, "sub-01_task-rest_run-01", 3)
     add(xcpd, "sub-01_task-rest_run-02", 4)
     add(xcpd, "sub-01_task-rest", 7)
-    command = [scaae_bids, xcpd.root, tmp_path / "out", "participant", "--dry-run", *option]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = scaae_bids_here(xcpd.root, tmp_path / "out", "participant", "--dry-run", *option)
     assert done.returncode == 0, done.stderr
     assert f"Will run: {expected} of 1 participant" in done.stdout

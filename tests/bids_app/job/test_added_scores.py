@@ -4,7 +4,6 @@ import filecmp
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -25,27 +24,17 @@ STEM = "sub-good2_task-rest_space-MNI152NLin2009cAsym"
 class Added:
     """A copy of the finished dataset to which something is added, with a work folder that knows nothing of it."""
 
-    def __init__(self, job, name: str):
-        self.job, self.out, self.work = job, job.folder / name, job.folder / f"work-{name}"
+    def __init__(self, job, program, name: str):
+        self.job, self.program = job, program
+        self.out, self.work = job.folder / name, job.folder / f"work-{name}"
 
     def copy(self) -> "Added":
         shutil.copytree(self.job.out, self.out)
         return self
 
     def call(self, *options: str):
-        command = [
-            self.job.program,
-            "data",
-            self.out,
-            "participant",
-            *self.job.OPTIONS,
-            *ONE,
-            "--nprocs",
-            "1",
-            *options,
-        ]
-        command += ["--resource-monitor", "--work-dir", self.work]
-        return subprocess.run(command, capture_output=True, text=True, cwd=self.job.folder, timeout=900)
+        command = ["data", self.out, "participant", *self.job.OPTIONS, *ONE, "--nprocs", "1", *options]
+        return self.program(*command, "--resource-monitor", "--work-dir", self.work, folder=self.job.folder)
 
     def dry(self, *options: str, participant: str = "good2") -> int:
         """Make the plan of a call, in this process; its exit code."""
@@ -65,11 +54,11 @@ class Added:
 
 
 @pytest.fixture(scope="module")
-def added(main_job) -> Added:
+def added(main_job, scaae_bids_here) -> Added:
     """Give the dataset after two calls that add to it: what maps after equation 9 are enough for, then the rest."""
     halves = np.broadcast_to(1 + (np.arange(49) > 24)[:, None, None], load_grid().shape).astype("i2")
     nib.save(nib.Nifti1Image(halves, load_grid().affine), main_job.folder / "two.nii.gz")
-    dataset = Added(main_job, "added").copy()
+    dataset = Added(main_job, scaae_bids_here, "added").copy()
     dataset.before = dataset.maps()
     dataset.first = dataset.call("--baselines", "cap", "--atlas", "two.nii.gz")
     dataset.first_steps = dataset.steps()
@@ -96,8 +85,8 @@ def test_what_needs_maps_that_were_not_kept_says_so_and_leaves_the_maps_that_are
     assert added.maps() == added.before
 
 
-def test_the_result_is_that_of_one_call_byte_for_byte(added, main_job):
-    once = Added(main_job, "once")
+def test_the_result_is_that_of_one_call_byte_for_byte(added, main_job, scaae_bids_here):
+    once = Added(main_job, scaae_bids_here, "once")
     shutil.copytree(main_job.out / "models", once.out / "models")
     said = once.call(
         *("--baselines", "cap", "smoothed", "group_pca", "pca", "--atlas", "two.nii.gz"),
@@ -173,9 +162,9 @@ def test_scores_that_a_call_did_not_finish_are_computed_again_whatever_is_asked_
         added.record().write_text(whole)
 
 
-def test_outputs_of_earlier_versions_are_understood(main_job, capsys):
+def test_outputs_of_earlier_versions_are_understood(main_job, scaae_bids_here, capsys):
     """They name the model by all settings, and their records have one hash."""
-    old = Added(main_job, "old").copy()
+    old = Added(main_job, scaae_bids_here, "old").copy()
     content = json.loads((old.out / "logs" / "configuration.json").read_text())
     digest = configuration_hash(content)
     model = next((old.out / "models").glob("*/card.json")).parent

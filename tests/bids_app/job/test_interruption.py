@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file
 
 from scaae_nipype.bids_app.simulate_cli import main as simulate
 
-N_VOLUMES = 240  # 30 steps
+N_VOLUMES = 80  # 10 steps
 LONGEST = 600
 """Seconds to wait for anything."""
 
@@ -20,20 +21,21 @@ LONGEST = 600
 class Study:
     """A participant whose runs are trained on; calls differ in their output folder alone."""
 
-    def __init__(self, folder: Path, program: Path):
-        self.folder, self.program = folder, program
-        assert simulate([str(folder / "data"), "--preset", "demo", "--participants", "1", "--runs", "1"]) == 0
+    def __init__(self, folder: Path, program: Path, call_here: Callable[..., subprocess.CompletedProcess]):
+        self.folder, self.program, self.call_here = folder, program, call_here
+        small = ("--preset", "demo", "--participants", "1", "--runs", "1", "--volumes", "60")
+        assert simulate([str(folder / "data"), *small]) == 0
 
-    def command(self, name: str, nprocs: int, processes: int = 1) -> list[str]:
+    def arguments(self, name: str, nprocs: int, processes: int = 1) -> list[str]:
         options = ["--preset", "tiny", "--train-volumes", str(N_VOLUMES), "--precision", "fp32", "--mem", "4G"]
         options += ["--nprocs", str(nprocs), "--omp-nthreads", "1", "--train-processes", str(processes)]
         options += ["--device", "cpu", "--work-dir", str(self.folder / f"work-{name}")]
-        return [str(self.program), str(self.folder / "data"), str(self.folder / name), "train", *options]
+        return [str(self.folder / "data"), str(self.folder / name), "train", *options]
 
     def start(self, name: str, *how: int) -> subprocess.Popen:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it, as children would
         return subprocess.Popen(
-            self.command(name, *how),
+            [self.program, *self.arguments(name, *how)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -42,8 +44,8 @@ class Study:
 
     def finish(self, name: str, *how: int) -> str:
         """Run a call to its end; what it wrote on the error stream."""
-        command = self.command(name, *how)
-        said = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=True)
+        said = self.call_here(*self.arguments(name, *how))
+        assert said.returncode == 0, said.stdout + said.stderr
         assert "All done: 1 model finished now." in said.stdout
         return said.stderr
 
@@ -63,8 +65,8 @@ class Study:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, scaae_bids):
-    return Study(tmp_path_factory.mktemp("study"), scaae_bids)
+def study(tmp_path_factory, scaae_bids, scaae_bids_here):
+    return Study(tmp_path_factory.mktemp("study"), scaae_bids, scaae_bids_here)
 
 
 def members(group: int) -> list[int]:

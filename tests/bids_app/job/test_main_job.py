@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaae_nipype.grid import load_grid
-
 pytestmark = pytest.mark.xdist_group("main_job")
 
 HALF_WRITTEN = """
@@ -163,8 +161,6 @@ def check_null_models(out: Path, said: subprocess.CompletedProcess, n_volumes: i
 
 
 def test_a_given_model_is_applied_and_kept(main_job, main_dataset):
-    halves = np.broadcast_to(1 + (np.arange(49) > 24)[:, None, None], load_grid().shape).astype("i2")
-    nib.save(nib.Nifti1Image(halves, load_grid().affine), main_job.folder / "halves.nii.gz")
     said = main_job.call(
         *("data", "out2", "participant", "--model", main_job.model, "--participant-label", "good1", "--nprocs", "1"),
         *("--signed-maps", "--resource-monitor", "--write-graph", "-v", "--baselines", "none"),
@@ -184,6 +180,7 @@ def test_a_given_model_is_applied_and_kept(main_job, main_dataset):
 def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_takes_its_own(main_job):
     """As on a cluster: train with everybody, then one participant at a time; folds follow from who trained."""
     options = [*main_job.OPTIONS, "--nprocs", "1", "--surrogates", "19", "--cross-fit", "2", "--baselines", "none"]
+    options += ["--surrogate-templates", "19", "--templates", "halves.nii.gz"]
     everybody = ["--participant-label", "good1", "good2"]
     said = main_job.call("data", "out3", "train", *options, *everybody)
     assert said.returncode == 0, said.stderr
@@ -235,7 +232,8 @@ def test_training_alone_makes_the_models_of_all_folds_and_one_participant_then_t
 
 def test_two_jobs_at_once_train_one_model_and_both_succeed(main_job, main_dataset, tmp_path):
     command = [main_job.program, main_dataset.root, "out", "participant", *main_job.OPTIONS]
-    command += ["--participant-label", "good2", "--fit-selection"]
+    command += ["--nprocs", "1", "--participant-label", "good2", "--fit-selection"]
+    command += ["--baselines", "none", "--templates", main_job.folder / "halves.nii.gz"]
     jobs = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)

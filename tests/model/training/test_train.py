@@ -1,6 +1,8 @@
 """Training: budgets, exact resume, several processes, what the card says."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tqdm.auto import tqdm
 
-from scaae_nipype.errors import ModelError
+from scaae_nipype.errors import Interrupted, ModelError
 from scaae_nipype.grid import load_grid
 from scaae_nipype.model import PRESETS, Model, Training, load_model
 from scaae_nipype.model.presets import RECIPES
@@ -24,6 +27,8 @@ from scaae_nipype.model.training.trainer import SaveOnSignal
 from scaae_nipype.model.training.volumes import write_cache
 from scaae_nipype.model.weights import new_network
 from scaae_nipype.progress import bar
+
+pytestmark = pytest.mark.xdist_group("training")  # several compare with one undisturbed training
 
 
 def train(cache_files, grid, folder, **options):
@@ -88,8 +93,16 @@ def test_the_same_seed_gives_the_same_weights(cache_files, grid, tmp_path, preci
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.fixture(scope="module")
+def straight(vectors, grid, tmp_path_factory):
+    """Give the weights of an undisturbed training on the cached volumes: 20 steps."""
+    folder = tmp_path_factory.mktemp("straight")
+    cache_files = [write_cache(vectors[:9], folder / "a.npy"), write_cache(vectors[9:], folder / "b.npy")]
+    return weights_of(train(cache_files, grid, folder / "work", train_volumes=160))
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(
-    training_script, cache_files, grid, mask_file, tmp_path, monkeypatch
+    training_script, cache_files, grid, mask_file, tmp_path, monkeypatch, straight
 ):
     monkeypatch.setattr("scaae_nipype.model.training.trainer.CHECKPOINT_EVERY", 8)
     process = subprocess.Popen(
@@ -107,8 +120,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert done < 20, "the training was over before it was killed"
     n_volumes = 160
     resumed = train(cache_files, grid, tmp_path / "killed", train_volumes=n_volumes)
-    straight = train(cache_files, grid, tmp_path / "straight", train_volumes=n_volumes)
-    assert_same_weights(weights_of(straight), weights_of(resumed))
+    assert_same_weights(straight, weights_of(resumed))
     assert resumed.card["Training"]["VolumesSeen"] == n_volumes
     logged = logged_steps(tmp_path / "killed")[0]
     assert logged in (list(range(20)), [*range(done - 1), *range(done, 20)])  # killed between checkpoint and log
@@ -139,27 +151,24 @@ def test_a_training_that_is_ended_after_its_last_step_tells_its_loss_all_the_sam
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_requeued_training_saves_and_goes_on_to_the_same_weights(
-    training_script, cache_files, grid, mask_file, tmp_path, number
+    cache_files, grid, tmp_path, monkeypatch, straight, number
 ):
-    process = subprocess.Popen(
-        [sys.executable, "-c", training_script, "240", "1000000", tmp_path / "w", mask_file, *cache_files],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    shown = ""
-    while "loss=" not in shown and (letter := process.stderr.read(1)):  # the bar appears with the first step
-        shown += letter
-    assert "loss=" in shown, shown
-    process.send_signal(number)
-    shown += process.communicate(timeout=120)[1]
-    assert process.returncode != 0
-    assert f"interrupted by {number.name} after" in shown
-    (checkpoint,) = (tmp_path / "w/checkpoints").glob("step=*.ckpt")
-    assert int(checkpoint.stem.split("=")[1]) < 30
-    resumed = train(cache_files, grid, tmp_path / "w", train_volumes=240)
-    assert logged_steps(tmp_path / "w") == (list(range(30)), list(range(30)))
-    straight = train(cache_files, grid, tmp_path / "straight", train_volumes=240)
-    assert_same_weights(weights_of(straight), weights_of(resumed))
+    """The signal comes within the third step; programs that are warned are tested with the whole job."""
+    step = Learner.training_step
+
+    def hear_a_signal_in_the_third_step(learner, vectors, batch_index):
+        if learner.global_step == 2:
+            os.kill(os.getpid(), number)
+        return step(learner, vectors, batch_index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "training_step", hear_a_signal_in_the_third_step)
+        with pytest.raises(Interrupted, match=f"interrupted by {number.name} after 3 of 20 steps"):
+            train(cache_files, grid, tmp_path / "w", train_volumes=160)
+    assert list(checkpoints_of(tmp_path / "w")) == ["step=3.ckpt"]
+    resumed = train(cache_files, grid, tmp_path / "w", train_volumes=160)
+    assert logged_steps(tmp_path / "w") == (list(range(20)), list(range(20)))
+    assert_same_weights(straight, weights_of(resumed))
 
 
 def test_a_checkpoint_of_another_training_is_refused(cache_files, grid, tmp_path, monkeypatch):
@@ -200,36 +209,25 @@ def test_an_error_leaves_the_bar_in_a_line_of_its_own(cache_files, grid, tmp_pat
     assert set(tqdm._instances) == before
 
 
-FULL_DISK = """
-import resource, signal, sys
-from scaae_nipype.errors import ModelError
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-WHOLE = resource.getrlimit(resource.RLIMIT_FSIZE)
-import scaae_nipype.model.training.trainer as fitting
-save = fitting.pl.Trainer.save_checkpoint
-def save_on_a_full_disk(trainer, *arguments, **options):
-    if trainer.global_step >= 3:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, WHOLE[1]))
-    return save(trainer, *arguments, **options)
-fitting.pl.Trainer.save_checkpoint = save_on_a_full_disk
-try:
-    exec(sys.argv.pop(1))
-except ModelError as error:
-    resource.setrlimit(resource.RLIMIT_FSIZE, WHOLE)  # what measures this process writes when it ends
-    sys.exit(str(error))
-"""
-
-
-def test_no_space_for_a_checkpoint_leaves_the_one_before(training_script, cache_files, grid, mask_file, tmp_path):
+def test_no_space_for_a_checkpoint_leaves_the_one_before(cache_files, grid, tmp_path, monkeypatch):
     """The system itself refuses to write the second checkpoint (a limit on the size of files stands for the disk)."""
-    arguments = ["32", "16", tmp_path / "w", mask_file, *cache_files]
-    process = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, training_script, *arguments], stderr=subprocess.PIPE, text=True, check=False
-    )
-    assert process.returncode == 1, process.stderr
-    assert "training stopped, a checkpoint or log cannot be written (File too large)" in process.stderr
-    assert "training goes on from the last checkpoint" in process.stderr
-    assert "Traceback" not in process.stderr
+    save, whole = Trainer.save_checkpoint, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save_on_a_full_disk(trainer, *arguments, **options):
+        if trainer.global_step >= 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, whole[1]))
+        try:
+            return save(trainer, *arguments, **options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, whole)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("scaae_nipype.model.training.trainer.CHECKPOINT_EVERY", 16)
+        patched.setattr(Trainer, "save_checkpoint", save_on_a_full_disk)
+        with pytest.raises(ModelError) as stopped:
+            train(cache_files, grid, tmp_path / "w", train_volumes=32)
+    assert "training stopped, a checkpoint or log cannot be written (File too large)" in str(stopped.value)
+    assert "training goes on from the last checkpoint" in str(stopped.value)
     assert list(checkpoints_of(tmp_path / "w")) == ["step=2.ckpt"]
     resumed = train(cache_files, grid, tmp_path / "w", train_volumes=32)
     straight = train(cache_files, grid, tmp_path / "straight", train_volumes=32)
