@@ -11,9 +11,12 @@ from scipy.stats import binom, binomtest
 from scaae_nipype.model import PRESETS
 from scaae_nipype.options import Training
 
-__all__ = ["page", "rate", "share"]
+__all__ = ["TEMPORAL", "page", "rate", "share"]
 
 LEVEL = 0.05
+
+TEMPORAL = "temporal null by margin and skewness"
+"""What studies of the temporal null are called: by its statistics, so that results of others are never mixed in."""
 
 ARM_WORDS = {
     "stationary": "stationary mixture",
@@ -99,7 +102,7 @@ def _of(known: Mapping[str, Mapping[str, Any]], kind: str) -> Iterator[tuple[lis
 def _temporal(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     rows = []
     lags = []
-    studies = sorted(_of(known, "temporal"), key=lambda study: list(METHOD_WORDS).index(study[0][0]))
+    studies = sorted(_of(known, TEMPORAL), key=lambda study: list(METHOD_WORDS).index(study[0][0]))
     for (method, arm, surrogates), units in studies:
         flagged = [unit["noise"]["any"] for unit in units.values() if "noise" in unit]
         both = sum(unit["p"] <= LEVEL and unit["noise"]["any"] <= LEVEL for unit in units.values() if "noise" in unit)
