@@ -42,8 +42,8 @@ and what these rates mean. Rates at p ≤ 0.05, with exact (Clopper-Pearson) 95 
 
 RUNS = f"""Runs of 150 volumes (TR 2 s, SNR 0.5) are simulated at 4 mm, prepared as by default, and averaged to 8 mm. A
 network is fitted to 24 other runs, so that no p is in-sample: `{Training.preset}`, the default of the product, as it
-ships; `contextual` with an attention trained at 8 mm. Only exclusive states are dynamics: of all other runs a
-rejection is false, or due to the noise.
+ships; `contextual` with an attention trained at 8 mm. Tested are margin and skewness (the family `clarity`). Only
+exclusive states are dynamics: of all other runs a rejection is false, or due to the noise.
 """
 
 GROUPS = """Six outcomes that correlate with 0.3. One outcome: its p alone; any of six: a corrected p of any outcome.
