@@ -22,7 +22,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 from benchmarks import calibration_groups as groups
-from benchmarks.calibration_report import page
+from benchmarks.calibration_report import TEMPORAL, page
 from benchmarks.coarse import coarse_grid, load_coarse_start, smoothed_bold
 from benchmarks.machine import fast_precision
 from benchmarks.planted import HIGH_PASS, grid_of_model
@@ -146,7 +146,7 @@ def temporal(options: argparse.Namespace) -> None:
     """Add runs to the temporal study."""
     templates = load_templates("default", grid=coarse_grid())
     counts = {arm: options.power_runs if arm == "exclusive" else options.runs for arm in options.arms}
-    keys = {arm: f"temporal | {options.method} | {arm} | {options.surrogates} surrogates" for arm in counts}
+    keys = {arm: f"{TEMPORAL} | {options.method} | {arm} | {options.surrogates} surrogates" for arm in counts}
     known = read()
     units = [  # arms take turns: an interrupted study says something about all of them
         (arm, seed)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import calibration
+from benchmarks.calibration_report import TEMPORAL
 from benchmarks.calibration_report import page as calibration_page
 from benchmarks.judge import people, run
 from benchmarks.judge.glance import glance
@@ -207,12 +208,12 @@ def test_pages_are_made_from_the_results_that_are_kept(monkeypatch):
 
 def test_calibration_says_which_rows_the_default_preset_lacks():
     unit = {"300": {"p": 0.5, "statistics": {}}}
-    known = {"temporal | contextual | exclusive | 19 surrogates": unit}
-    known["temporal | pointwise | stationary | 19 surrogates"] = unit
+    known = {f"{TEMPORAL} | contextual | exclusive | 19 surrogates": unit}
+    known[f"{TEMPORAL} | pointwise | stationary | 19 surrogates"] = unit
     text = "\n".join(calibration_page(known))
     assert text.index("| the network, `pointwise` | stationary mixture") < text.index("| the network, `contextual` |")
     assert "Not measured with `pointwise`, and a row holds for its maps alone: exclusive states." in text
-    known["temporal | pointwise | exclusive | 19 surrogates"] = unit
+    known[f"{TEMPORAL} | pointwise | exclusive | 19 surrogates"] = unit
     assert "Not measured" not in "\n".join(calibration_page(known))
 
 

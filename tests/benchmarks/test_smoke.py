@@ -79,7 +79,7 @@ def test_calibration(bench, call, monkeypatch, tmp_path):
     call(module, "lag", "--lag-runs", "2", "--surrogates", "2")
     found = read(tmp_path / "calibration.json")
     temporal, spatial = (
-        found[f"temporal | {Training.preset} | stationary | 19 surrogates"],
+        found[f"{module.TEMPORAL} | {Training.preset} | stationary | 19 surrogates"],
         found["spatial | noise maps | 19 surrogates"],
     )
     assert set(temporal) == {"300"} and 0 < temporal["300"]["p"] <= 1

@@ -223,7 +223,7 @@ def write_nulls(target, rng) -> None:
     about = {"NumberOfSurrogates": 99, "Seed": 3, "Meaning": "A small p says where the map lies.", "Warnings": []}
     write_json(about, target("matches", ".json"))
     families = {
-        "clarity": ["best_score", "margin"],
+        "clarity": ["margin", "skewness"],
         "gradual_change": ["iou_lag1", "iou_lag2"],
         "sequence": ["n_changes"],
     }

@@ -20,7 +20,7 @@ __all__ = ["RUN_SECTION", "dynamics_sentences", "dynamics_table", "lag_table", "
 _MATCHES = ("method", "template", "best_score", "best_volume", "p_best", "share_matched", "cutoff")
 _DYNAMICS = ("method", "family", "statistic", "observed", "surrogate_mean", "z", "p_family", "p_corrected", "in_sample")
 _FAMILIES = {
-    "clarity": "how clearly one template leads (tested)",
+    "clarity": "how clearly one template leads, how rarely each does (tested)",
     "gradual_change": "overlap of maps a lag apart",
     "sequence": "sequence of states",
     "transitions": "transitions between states",
