@@ -33,8 +33,6 @@ from ..weights import Model, new_network
 from .fitted_context import train_contextual
 from .fitted_linear import train_linear
 from .fitted_pointwise import train_pointwise
-from .learner import Learner, SettledNetworks
-from .trainer import fit
 from .volumes import VolumeCache, times_of, write_cache
 
 __all__ = ["ENOUGH_VOLUMES", "train_model", "train_on_caches", "volume_budget"]
@@ -196,6 +194,10 @@ def _train_autoencoder(
     model: Model, cache: VolumeCache, training: Training, device: torch.device, *, work_dir: Path, progress: Progress
 ) -> bool:
     """Train by reconstruction, and complete the card; tell whether this is the first of the processes."""
+    # With Lightning, which takes seconds to import: what is fitted in closed form does without
+    from .learner import Learner, SettledNetworks
+    from .trainer import fit
+
     started = time.monotonic()
     network, grid, precision = model.network, model.grid, model.card["Precision"]
     recipe = RECIPES[training.mode]
