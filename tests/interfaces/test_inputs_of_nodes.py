@@ -2,6 +2,7 @@
 
 import logging
 
+import nibabel as nib
 import numpy as np
 import pytest
 from nipype.interfaces.base import TraitError
@@ -222,6 +223,20 @@ def test_what_preparation_warns_of_is_in_nipypes_log(bold, grid_mask, tmp_path, 
     assert len(warnings) >= 2
     assert log == [("WARNING", f"PrepareRun (bold.nii.gz): {text}") for text in warnings]
     assert any("no brain mask" in text for text in warnings)
+
+
+def test_a_repetition_time_that_the_fit_had_to_assume_is_in_nipypes_log(runs, grid_mask, tmp_path, log):
+    image = nib.load(runs[1]["in_file"])
+    image.header.set_xyzt_units("mm", "unknown")
+    image.header["pixdim"][4] = 0
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header), tmp_path / "timeless.nii.gz")
+    of_two = {
+        "in_files": [runs[0]["in_file"], str(tmp_path / "timeless.nii.gz")],
+        "in_samples": [run["in_samples"] for run in runs],
+    }
+    made = TrainModel(**of_two, grid_mask=grid_mask, device="cpu").run(cwd=str(tmp_path)).outputs
+    assert read_json(f"{made.model_dir}/card.json")["Context"]["RunsOfAssumedRepetitionTime"] == 1
+    assert log == [("WARNING", "TrainModel: The repetition time of 1 run is not known: the fit took 2 s.")]
 
 
 def test_what_training_and_evaluation_warn_of_is_in_nipypes_log(runs, grid_mask, templates, tmp_path, log):
