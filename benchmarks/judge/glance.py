@@ -32,6 +32,10 @@ seeds; of people, it is the best on these very people, which favours it."""
 
 SHOWN = (*JUDGED, IN_TIME)
 
+REST = """The rest of the grid, few seeds each: the default network, and less the best rival of its class, above chance,
+with the lowest and the highest seed in brackets (an interval of two seeds says little). More is better, in transition
+errors too."""
+
 LESS = """The networks less the best of their class (B; with neighbours in time, D), above chance, with 95 % intervals
 (planted: Student's t over seeds; people: bootstrap over people, then templates, and the PCA of rank 12). More is
 better, in transition errors too."""
@@ -65,6 +69,39 @@ def glance(known: Mapping[str, Mapping[str, Any]], of_people: Mapping[str, Mappi
         for name in SHOWN:
             yield row([f"{PLANTS[plant]}, {others}", _short(name), *(_less(scores[s], name, s) for s in NAMES)])
     yield from _people_less(tables)
+    rest = [(plant, others) for plant, others in parts if (plant, others) not in cells]
+    if rest:
+        yield f"\n{REST}\n"
+        yield from _rest(frame, rest)
+
+
+def _rest(frame: pd.DataFrame, parts: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Give the default network in the other cells of the grid."""
+    default = JUDGED[-1]
+    yield row(["planted, other runs", "seeds", _short(default), "best of B", *NAMES.values()])
+    yield row(["---"] * (4 + len(NAMES)))
+    for plant, others in parts:
+        scores = {score: scored(frame, plant, others, score) for score in NAMES if score in frame}
+        means = scores[SCORE].groupby("family")["above"].mean()
+        bar = bar_of(scores[SCORE], ("others",), SCORE)
+        if default not in means or bar not in means:
+            continue
+        seeds = scores[SCORE]["seed"].nunique()
+        cells = [f"{_called(plant)}, {others}", str(seeds), f"{means[default]:.3f}", f"{bar} {means[bar]:.3f}"]
+        yield row([*cells, *(_less_by_seed(scores[score], default, score) for score in NAMES)])
+
+
+def _called(plant: str) -> str:
+    """Say what is planted.
+
+    >>> _called("parcels exclusive 0.5 6mm restless")
+    'parcels, exclusive states, SNR 0.5, people differ by 6 mm, restless noise'
+    """
+    generator, regime, snr, people_are, noise = plant.split()
+    alike = "everybody alike" if people_are == "alike" else f"people differ by {people_are.removesuffix('mm')} mm"
+    states = {"exclusive": "exclusive states", "deactivations": "deactivated partners"}.get(regime, regime)
+    said = [generator, states, f"SNR {snr}", alike, *([f"{noise} noise"] if noise != "simulated" else [])]
+    return ", ".join(said)
 
 
 def _short(name: str) -> str:
@@ -104,10 +141,20 @@ def _rivals_of(sees: Sees) -> Sequence[str]:
 
 
 def _less(scores: pd.DataFrame, name: str, score: str) -> str:
+    return interval(less) if (less := _differences(scores, name, score)) is not None else "–"
+
+
+def _less_by_seed(scores: pd.DataFrame, name: str, score: str) -> str:
+    less = _differences(scores, name, score)
+    return "–" if less is None or less.empty else f"{less.mean():+.3f} ({less.min():+.3f}, {less.max():+.3f})"
+
+
+def _differences(scores: pd.DataFrame, name: str, score: str) -> pd.Series | None:
+    """Give a network less the best rival that sees as much, by seed; more is better."""
     bar = bar_of(scores, ("all" if name == IN_TIME else "others",), score)
     column, sign = ("score", -1) if score in AS_IT_IS else ("above", 1)
     wide = scores.pivot_table(index="seed", columns="family", values=column)
-    return interval(sign * (wide[name] - wide[bar]).dropna()) if {name, bar} <= set(wide) else "–"
+    return sign * (wide[name] - wide[bar]).dropna() if {name, bar} <= set(wide) else None
 
 
 def _people_less(tables: Mapping[str, people.Table]) -> Iterator[str]:
