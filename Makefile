@@ -23,7 +23,7 @@ demo: $(VENV)/.ready  ## simulate a small study, fit a model to it, run the main
 	$(BIN)/scaae-bids demo/data demo/out participant --participant-label 01 02 --work-dir demo/work --nprocs $(JOBS)
 	@echo "Reports: $$(ls demo/out/sub-*.html | tr '\n' ' ')"
 
-test: lint types contracts doctests  ## everything CI checks, under 15 minutes on 2 cores
+test: lint types contracts doctests  ## everything CI checks, about 10 minutes on 2 cores
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not slow'
 
 coverage: $(VENV)/.ready  ## branch coverage of the product by the same tests; fails below 90 %
