@@ -98,9 +98,11 @@ def _called(plant: str) -> str:
     'parcels, exclusive states, SNR 0.5, people differ by 6 mm, restless noise'
     """
     generator, regime, snr, people_are, noise = plant.split()
-    alike = "everybody alike" if people_are == "alike" else f"people differ by {people_are.removesuffix('mm')} mm"
+    differ = {"alike": "everybody alike", "0mm": "people differ in all but place"}
+    alike = differ.get(people_are, f"people differ by {people_are.removesuffix('mm')} mm")
+    noises = {"simulated": [], "residuals": ["noise of real people"]}
     states = {"exclusive": "exclusive states", "deactivations": "deactivated partners"}.get(regime, regime)
-    said = [generator, states, f"SNR {snr}", alike, *([f"{noise} noise"] if noise != "simulated" else [])]
+    said = [generator, states, f"SNR {snr}", alike, *noises.get(noise, [f"{noise} noise"])]
     return ", ".join(said)
 
 
