@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ...errors import ModelError
 
-__all__ = ["ASSUMED_SECONDS", "PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
+__all__ = ["ASSUMED_SECONDS", "FEWEST_VOLUMES", "PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
 
 RANK, PARTS = 32, 12
 """Components; how many of them are rotated to parts."""
@@ -29,7 +29,7 @@ MOST_VOLUMES, SHORTEST = 3000, 50
 """Volumes that a fit uses, and how many in a row it takes of a run at least: bounds memory and time."""
 
 FEWEST_VOLUMES = 8
-"""Volumes below which nothing can be fitted."""
+"""Volumes below which nothing can be fitted, parts or components."""
 
 TIME_SIGMA, LAG = 3.0, 3.0
 """Standard deviation of the smoothing in time, and about how much later a code should still be like itself, in s."""

@@ -9,13 +9,11 @@ import torch
 from ...errors import ModelError
 from ..group_pca import SIGMA_OF_FEW, GroupPCA, fit_group_pca
 from ..network.linear import LinearNetwork
+from ..network.parts import FEWEST_VOLUMES
 from ..weights import Model
 from .volumes import VolumeCache
 
-__all__ = ["FEWEST_VOLUMES", "train_linear"]
-
-FEWEST_VOLUMES = 8
-"""Volumes below which nothing can be fitted, as with the other presets in closed form."""
+__all__ = ["train_linear"]
 
 
 @torch.inference_mode()
