@@ -6,7 +6,6 @@ as much as the networks with attention (``docs/evidence.md``). Whoever wants it,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ..presets import Preset
+from .in_mask import InMask
 from .reading import Reading
 from .smoothing import MaskedSmoothing
 
 __all__ = ["LinearNetwork"]
 
 
-class LinearNetwork(nn.Module):
+class LinearNetwork(InMask):
     """Projection of a smoothed volume on the group's principal components, above the mean and below it.
 
     Parameters
@@ -33,15 +33,12 @@ class LinearNetwork(nn.Module):
         In mm.
     """
 
-    places: Tensor
     components: Tensor
     few_volumes: Tensor
 
     def __init__(self, preset: Preset, *, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray):
-        super().__init__()
+        super().__init__(mask)
         self.preset = preset
-        self.field = mask.shape
-        self.register_buffer("places", torch.from_numpy(np.flatnonzero(mask)), persistent=False)
         # As `scaae_nipype.model.group_pca` smooths few volumes, and many
         self.near8, self.near4 = (MaskedSmoothing(mask, voxel_sizes, sigma) for sigma in (8.0, 4.0))
         # Before the fit any orthonormal maps will do; a parameter, so that a model's weights are what it has learned
@@ -54,11 +51,10 @@ class LinearNetwork(nn.Module):
         with torch.autocast(volumes.device.type, enabled=False):
             volumes = volumes.to(self.components.dtype)
             smoothed = (self.near8 if bool(self.few_volumes) else self.near4)(volumes)
-            code = smoothed[:, 0].flatten(1).index_select(1, self.places) @ self.components.T
+            code = self.vectors(smoothed) @ self.components.T
             projected = code @ self.components
-            both = torch.stack([projected, -projected], dim=1)
-            maps = both.new_zeros((len(both), 2, math.prod(self.field))).index_copy(2, self.places, both)
-        return Reading(maps.unflatten(2, self.field), code.new_ones((len(code), 2)), code)
+            maps = self.place(torch.stack([projected, -projected], dim=1))
+        return Reading(maps, code.new_ones((len(code), 2)), code)
 
     def forward(self, volumes: Tensor) -> Reading:
         """Read (batch, 1, X, Y, Z)."""

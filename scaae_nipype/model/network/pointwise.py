@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..presets import Preset
 from .context import Context
+from .in_mask import InMask
 from .parts import PARTS, RANK, nonnegative
 from .reading import Reading
 from .smoothing import MaskedSmoothing
@@ -67,7 +68,7 @@ class Seen(NamedTuple):
         return self.views.shape[2] > len(VIEWS)
 
 
-class PointwiseSCAAE(nn.Module):
+class PointwiseSCAAE(InMask):
     """Attention (equations 3 to 8 of the paper, with layers of one voxel) over views of a volume.
 
     Parameters
@@ -79,8 +80,6 @@ class PointwiseSCAAE(nn.Module):
         In mm.
     """
 
-    mask: Tensor
-    places: Tensor
     parts: Tensor
     about: Tensor
     lead_parts: Tensor
@@ -94,13 +93,9 @@ class PointwiseSCAAE(nn.Module):
     time_channel: Tensor
 
     def __init__(self, preset: Preset, *, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray):
-        super().__init__()
+        super().__init__(mask)
         self.preset = preset
-        self.field = mask.shape
         n_voxels, width, own = int(mask.sum()), preset.features, preset.branch_features
-        self.register_buffer("mask", torch.from_numpy(np.ascontiguousarray(mask)), persistent=False)
-        # Where they are, in order: many times as fast as to look the mask up again for every view
-        self.register_buffer("places", torch.from_numpy(np.flatnonzero(mask)), persistent=False)
         self.near4, self.near6, self.near8, self.near12 = (
             MaskedSmoothing(mask, voxel_sizes, sigma) for sigma in (4.0, 6.0, 8.0, 12.0)
         )
@@ -143,15 +138,6 @@ class PointwiseSCAAE(nn.Module):
         for name in ("time_stem", "time_conditions", "time_channel", "time_width"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-
-    def vectors(self, volumes: Tensor) -> Tensor:
-        """Take the mask's voxels: (batch, 1, X, Y, Z) to (batch, n_voxels)."""
-        return volumes[:, 0].flatten(1).index_select(1, self.places)
-
-    def place(self, vectors: Tensor) -> Tensor:
-        """Put vectors (batch, count, n_voxels) back in space: (batch, count, X, Y, Z)."""
-        volumes = vectors.new_zeros((*vectors.shape[:2], math.prod(self.field)))
-        return volumes.index_copy(2, self.places, vectors).unflatten(2, self.field)
 
     def see(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Seen:
         """Make the views of (batch, 1, X, Y, Z), and of the same volumes averaged with their neighbours in time."""
