@@ -3,7 +3,10 @@
 Components are the leading ones of the runs smoothed in space and in time: signal outlasts noise. The first of them,
 rotated by independent component analysis, rectified and refined in turns with their non-negative shares in the volumes,
 are the parts: networks, if these are sparse and of one sign. How components and parts hold in runs left out, and how
-like each other the parts of two halves of the runs are, says how far they can be trusted.
+like each other the parts of two halves of the runs are, says how far they can be trusted. How skewed the shares of
+parts are over time in runs left out says what of them there is to expect in one volume: where networks are active one
+at a time, shares are small most of the time and seldom large; where all wander as a Gaussian process does, they are as
+often low as high, and the best there is is linear.
 """
 
 from __future__ import annotations
@@ -39,6 +42,9 @@ ASSUMED_SECONDS = 2.0
 
 OVERSAMPLING, ITERATIONS, ROTATIONS, REFINEMENTS = 12, 5, 30, 2
 
+RIDGE = 0.05
+"""Added to the products of parts of unit length with each other, so that parts which are alike can be told apart."""
+
 BANDS = ((0, 4), (4, 8), (8, 16), (16, 32))
 
 Smooth = Callable[[Tensor], Tensor]
@@ -60,10 +66,15 @@ class FittedParts:
     """The same of the volumes' products with the parts: (PARTS,)."""
     agreement: Tensor
     """Cosine of the parts of either half of the runs that are closest to each part, 0 to 1: (PARTS,)."""
+    skewness: Tensor
+    """Of the shares that the parts of either half have in the other half's volumes, over time, mean of both halves, the
+    largest first; 0 for a Gaussian process: (PARTS,)."""
     n_runs: int
     n_volumes: int
     repetition_time: float
     """In s: the geometric mean over the volumes."""
+    duration: float
+    """In s: of all runs together, what was censored left out."""
 
     @property
     def about(self) -> Tensor:
@@ -123,10 +134,11 @@ def fit_parts(runs: Sequence[Tensor], seconds: Sequence[np.ndarray], *, smooth: 
     fit = _Fit(smooth, adjoint)
     maps, _, codes = fit.components(runs, seconds)
     folds = [_Part(runs[start::2], seconds[start::2]) for start in (0, 1)] if len(runs) > 1 else _halves(runs, seconds)
-    measured, found = [], []
+    measured, found, skewed = [], [], []
     for fitted, left_out in (folds, folds[::-1]):
         directions, power, inner_codes = fit.components(*fitted)
         found.append(_refined(_rotate(directions[:PARTS]), directions, inner_codes))
+        skewed.append(_skewness(left_out, found[-1]))
         turned = adjoint(directions).T
         left_out_codes = [run @ turned for run in left_out.runs]
         calmed = [calm(one, when) for one, when in zip(left_out_codes, left_out.seconds, strict=True)]
@@ -138,7 +150,17 @@ def fit_parts(runs: Sequence[Tensor], seconds: Sequence[np.ndarray], *, smooth: 
     lasting = _persistence([run @ parts.T for run in runs], seconds)
     agreement = _agreement(parts, found)
     return FittedParts(
-        maps, stability, persistence, parts, lasting, agreement, len(runs), total, _mean_repetition_time(seconds)
+        maps,
+        stability,
+        persistence,
+        parts,
+        lasting,
+        agreement,
+        sum(skewed) / 2,
+        len(runs),
+        total,
+        _mean_repetition_time(seconds),
+        sum(len(when) * (repetition_time(when) or 0.0) for when in seconds),
     )
 
 
@@ -257,6 +279,16 @@ def _agreement(parts: Tensor, found: Sequence[Tensor]) -> Tensor:
     parts, *halves = (functional.normalize(one - one.mean(dim=1, keepdim=True), dim=1) for one in (parts, *found))
     one, other = (half[(parts @ half.T).argmax(dim=1)] for half in halves)
     return (one * other).sum(dim=1).clamp(min=0)
+
+
+def _skewness(left_out: _Part, parts: Tensor) -> Tensor:
+    """Give the skewness over volumes, calmed, of the least-squares shares of parts, the largest first: (n_parts,)."""
+    gram = parts @ parts.T + RIDGE * torch.eye(len(parts))
+    calmed = [calm(run @ parts.T, when) for run, when in zip(left_out.runs, left_out.seconds, strict=True)]
+    shares = torch.linalg.solve(gram, torch.cat(calmed).T)
+    shares = shares - shares.mean(dim=1, keepdim=True)
+    skewness = shares.pow(3).mean(dim=1) / shares.square().mean(dim=1).clamp(min=1e-9).pow(1.5)
+    return skewness.sort(descending=True).values
 
 
 def _refined(parts: Tensor, maps: Tensor, codes: Tensor) -> Tensor:

@@ -35,13 +35,46 @@ AGREED = 0.4
 """Agreement of halves of the runs from which on nothing leads."""
 
 
-def lead_shares(agreement: float) -> tuple[float, ...]:
-    """Give the strengths of `LEADS` beside that of the network, by how far halves of the runs agree.
+SKEWED, LONG_ENOUGH = 0.1, 800.0
+"""Mean skewness of the parts' shares in volumes left out from which on nothing speaks for a Gaussian process, and for
+how many s runs must have been observed together before that is asked: of a few minutes, skewness is a matter of chance.
+Both chosen on planted networks of tuning seeds."""
 
-    >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8)
-    ((1.0, 1.0), (0.5, 0.5), (0.0, 0.0))
+
+def linear_share(skewness: float, agreement: float, duration: float) -> float:
+    """Say how far runs look like a Gaussian process, of which the best estimate is linear: from 0 to 1.
+
+    Parameters
+    ----------
+    skewness : float
+        Mean over parts (`FittedParts.skewness`).
+    agreement : float
+        The same of `FittedParts.agreement`: below half of `AGREED`, parts are mostly noise, and so are their shares.
+    duration : float
+        Of all runs together, in s.
+
+    >>> linear_share(0.7, 0.8, 900), linear_share(0.05, 0.8, 900), linear_share(-0.02, 0.8, 900)
+    (0.0, 0.5, 1.0)
+    >>> linear_share(-0.02, 0.2, 900), linear_share(-0.02, 0.8, 300)
+    (0.0, 0.0)
     """
-    return tuple(share * max(0.0, 1 - agreement / AGREED) for share in LEAD_SHARES)
+    symmetric = min(1.0, max(0.0, 1 - skewness / SKEWED))
+    trusted = min(1.0, max(0.0, 2 * agreement / AGREED - 1))
+    return symmetric * trusted if duration >= LONG_ENOUGH else 0.0
+
+
+def lead_shares(agreement: float, linear: float = 0.0) -> tuple[float, ...]:
+    """Give the strengths of `LEADS` beside that of the network.
+
+    Where halves of the runs do not agree, both lead; where they agree that networks wander as a Gaussian process does
+    (`linear_share`), the group's PCA does.
+
+    >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8), lead_shares(0.8, linear=1)
+    ((1.0, 1.0), (0.5, 0.5), (0.0, 0.0), (1.0, 0.0))
+    """
+    unlike = max(0.0, 1 - agreement / AGREED)
+    group_pca, near = LEAD_SHARES
+    return group_pca * (unlike + (1 - unlike) * linear), near * unlike
 
 
 def load_pointwise(network: PointwiseSCAAE) -> dict[str, Any]:
@@ -82,9 +115,11 @@ def train_pointwise(
             smooth=_on_vectors(network, network.near6),
             adjoint=_on_vectors(network, network.near6.adjoint),
         )
-        _put_in(network, fitted, group_pca)
+        agreement = float(fitted.agreement.mean())
+        linear = linear_share(float(fitted.skewness.mean()), agreement, fitted.duration)
+        _put_in(network, fitted, group_pca, linear)
         network.time_width.fill_(time_width)
-        shares = _measure_leads(network, model, cache, float(fitted.agreement.mean()))
+        shares = _measure_leads(network, model, cache, lead_shares(agreement, linear))
     model.card |= {
         "Seed": seed,
         "Start": start,
@@ -94,6 +129,8 @@ def train_pointwise(
             "Volumes": fitted.n_volumes,
             "Reliability": np.round(fitted.persistence.numpy(), 3).tolist(),
             "Agreement": np.round(fitted.agreement.numpy(), 3).tolist(),
+            "Skewness": np.round(fitted.skewness.numpy(), 3).tolist(),
+            "Linear": round(linear, 3),
             "Leads": dict(zip(LEADS, shares, strict=True)),
             "RepetitionTime": round(fitted.repetition_time, 6),
             **({"RunsOfAssumedRepetitionTime": unknown} if unknown else {}),
@@ -118,17 +155,19 @@ def _seconds(cache: VolumeCache) -> list[np.ndarray]:
     ]
 
 
-def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA) -> None:
+def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA, linear: float) -> None:
     network.context.encode.copy_(fitted.persistence[:, None] * fitted.maps)
     network.context.decode.copy_(fitted.maps)
     network.parts.copy_(fitted.parts)
     network.about.copy_(fitted.about)
-    network.lead_parts.mul_(fitted.agreement.mean().square())
+    network.lead_parts.mul_(fitted.agreement.mean().square() * (1 - linear))
     network.components.zero_()[: len(group_pca.maps)] = torch.from_numpy(group_pca.maps)
     network.few_volumes.fill_(group_pca.sigma == SIGMA_OF_FEW)
 
 
-def _measure_leads(network: PointwiseSCAAE, model: Model, cache: VolumeCache, agreement: float) -> tuple[float, ...]:
+def _measure_leads(
+    network: PointwiseSCAAE, model: Model, cache: VolumeCache, shares: tuple[float, ...]
+) -> tuple[float, ...]:
     """Bring the leads to their strength beside the network's, as measured over volumes of the runs."""
     powers = torch.zeros(1 + len(LEADS))
     sample = cache.sample(SCALED_BY)
@@ -137,7 +176,6 @@ def _measure_leads(network: PointwiseSCAAE, model: Model, cache: VolumeCache, ag
         maps, _ = network.attend(network.see(volumes))
         powers += torch.cat([maps[:, :1], network.lead(volumes)], dim=1)[0].var(dim=1, unbiased=False)
     strengths = (powers / len(sample)).sqrt().clamp(min=1e-9)
-    shares = lead_shares(agreement)
     network.leads.copy_(torch.tensor(shares) * strengths[0] / strengths[1:])
     return shares
 

@@ -12,7 +12,7 @@ from scaae_nipype.model.extraction.functions import context_function, untrained_
 from scaae_nipype.model.extraction.selftest import compare_paths
 from scaae_nipype.model.network.parts import fit_parts, nonnegative
 from scaae_nipype.model.network.pointwise import LEADS, VIEWS
-from scaae_nipype.model.training.fitted_pointwise import load_pointwise
+from scaae_nipype.model.training.fitted_pointwise import linear_share, load_pointwise
 from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
 
@@ -52,6 +52,31 @@ def test_parts_of_runs_that_take_turns_are_found_and_trusted():
     assert fitted.agreement[alike.argmax(axis=0)].min() > 0.5 > 0.3 > of_noise.agreement.mean()
     assert fitted.persistence[0] > 0.5 > fitted.persistence[4:].max()
     assert (fitted.n_runs, fitted.n_volumes) == (4, 480)
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_shares_are_skewed_where_networks_take_turns_and_not_where_they_wander(turns):
+    """Twelve disjoint networks, one of fourteen states at a time, or Gaussian courses that are as slow."""
+    random = np.random.default_rng(2)
+    networks = np.kron(np.eye(12), np.ones(40)).astype(np.float32)
+    if turns:
+        courses = np.eye(14)[np.repeat(random.integers(0, 14, 150), 6)][:, :12]
+    else:
+        white = random.standard_normal((905, 12))
+        courses = np.stack([np.convolve(one, np.ones(6) / 6, mode="valid") for one in white.T], axis=1)
+    volumes = (courses / courses.std(axis=0)) @ networks + random.standard_normal((900, 480))
+    volumes = ((volumes - volumes.mean(axis=0)) / volumes.std(axis=0)).astype(np.float32)
+    runs = [torch.from_numpy(run) for run in np.split(volumes, 3)]
+    seconds = [2.0 * np.arange(len(run)) for run in runs]
+    fitted = fit_parts(runs, seconds, smooth=lambda rows: rows, adjoint=lambda rows: rows)
+    skewness = fitted.skewness
+    assert (skewness.shape, fitted.duration) == ((12,), 1800)
+    assert (skewness.diff() <= 0).all()
+    assert skewness.mean() > 1 if turns else abs(float(skewness.mean())) < 0.1
+    known = float(skewness.mean()), float(fitted.agreement.mean())
+    shares = [linear_share(*known, duration) for duration in (fitted.duration, 300.0)]
+    assert shares[0] == 0 if turns else shares[0] > 0.5
+    assert shares[1] == 0  # of a few minutes nothing is said
 
 
 def test_too_few_volumes_are_refused():
