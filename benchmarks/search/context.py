@@ -36,6 +36,9 @@ SIGMA, TIME_SIGMA = 6.0, 3.0
 
 OVERSAMPLING, ITERATIONS, ROTATIONS, REFINEMENTS = 12, 5, 30, 2
 
+RIDGE = 0.05
+"""Added to the products of parts of unit length with each other, so that parts which are alike can be told apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
@@ -58,6 +61,9 @@ class Context:
     n_runs : int
     agreement : Tensor, (ROTATED,)
         How like each other a part's closest ones are that were found in each half of the runs, 0 to 1.
+    skewness : Tensor, (ROTATED,)
+        Of the shares that parts of either half have in the other half's volumes, over time, the largest first: large
+        where networks are seldom active, one at a time; 0 where all wander as a Gaussian process does.
     """
 
     maps: Tensor
@@ -69,6 +75,7 @@ class Context:
     part_persistence: Tensor
     n_runs: int
     agreement: Tensor | None = None
+    skewness: Tensor | None = None
 
 
 def temporal_smoothing(n_volumes: int, repetition_time: float, sigma: float = TIME_SIGMA) -> Tensor:
@@ -99,22 +106,26 @@ def fit_context(
     time_sigma : float
         Smoothing in time before the fit, in s.
     agreement : bool
-        Measure it; 0 otherwise.
+        Measure it, and the skewness of shares; 0 otherwise.
     """
     if not len(runs):
         empty = torch.zeros(RANK, head.n_voxels, device=head.device)
         none = torch.zeros(RANK, device=head.device)
-        return Context(empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0, none[:ROTATED])
+        return Context(
+            empty, none, none, none, empty[:ROTATED], none[:ROTATED], none[:ROTATED], 0, *[none[:ROTATED]] * 2
+        )
     near = Smoothing(head, SIGMA)
     seconds = [repetition_time] * len(runs) if isinstance(repetition_time, (int, float)) else list(repetition_time)
     maps, _, codes = _components(runs, _smoothings(runs, seconds, time_sigma), near)
     halves = [(runs[:, : runs.shape[1] // 2], seconds), (runs[:, runs.shape[1] // 2 :], seconds)]
     folds = [(runs[n::2], seconds[n::2]) for n in (0, 1)] if len(runs) > 1 else halves
-    measured, found = [], []
+    measured, found, skewed = [], [], []
     for (fitted, inner), (left_out, outer) in (folds, folds[::-1]):
         directions, power, inner_codes = _components(fitted, _smoothings(fitted, inner, time_sigma), near)
         if agreement:
             found.append(_refined(_rotate(directions[:ROTATED]), directions, inner_codes))
+            calmed = _smoothings(left_out, outer, time_sigma) @ (left_out @ found[-1].T)
+            skewed.append(_skewness(calmed, found[-1]))
         left_out_codes = left_out @ near.adjoint(directions).T
         variance = (_smoothings(left_out, outer, time_sigma) @ left_out_codes).square().mean(dim=(0, 1))
         later = persistence_of(left_out_codes, outer)
@@ -124,7 +135,10 @@ def fit_context(
     part_persistence = persistence_of(runs @ parts.T, seconds)
     spreads = _spread(runs, maps), _spread(runs, parts)
     agreed = _agreement(parts, found) if agreement else torch.zeros_like(part_persistence)
-    return Context(maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs), agreed)
+    skewness = sum(skewed) / 2 if agreement else torch.zeros_like(part_persistence)
+    return Context(
+        maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs), agreed, skewness
+    )
 
 
 def _agreement(parts: Tensor, found: list[Tensor]) -> Tensor:
@@ -132,6 +146,22 @@ def _agreement(parts: Tensor, found: list[Tensor]) -> Tensor:
     parts, *found = (functional.normalize(one - one.mean(dim=1, keepdim=True), dim=1) for one in (parts, *found))
     closest = [one[(parts @ one.T).argmax(dim=1)] for one in found]
     return (closest[0] * closest[1]).sum(dim=1).clamp(min=0)
+
+
+def _skewness(products: Tensor, parts: Tensor) -> Tensor:
+    """Give the skewness over volumes of the least-squares shares of parts, the largest first: (n_parts,).
+
+    Parameters
+    ----------
+    products : Tensor, (n_runs, n_volumes, n_parts)
+        Of volumes smoothed in time with parts.
+    parts : Tensor, (n_parts, n_voxels)
+    """
+    gram = parts @ parts.T + RIDGE * torch.eye(len(parts), device=parts.device)
+    shares = torch.linalg.solve(gram, products.flatten(0, 1).T)
+    shares = shares - shares.mean(dim=1, keepdim=True)
+    skewness = shares.pow(3).mean(dim=1) / shares.square().mean(dim=1).clamp(min=1e-9).pow(1.5)
+    return skewness.sort(descending=True).values
 
 
 def _smoothings(runs: Tensor, seconds: Sequence[float], sigma: float) -> Tensor:
@@ -164,6 +194,7 @@ def ideal_context(runs: Tensor, maps: Tensor, *, repetition_time: float) -> Cont
         part_persistence,
         1000,
         (part_persistence > 0).float(),
+        _skewness(_smoothings(runs, [repetition_time], TIME_SIGMA) @ (runs @ parts.T), parts),
     )
 
 

@@ -51,7 +51,8 @@ class Learner:
     def step(self, shown: Shown, raw: Tensor, centred: Tensor, *, progress: float) -> None:
         """Take a step on volumes of one run; `progress` from 0 to 1 decides the learning rate."""
         share = self.variant.raw
-        above = share * raw.clamp(min=0) + (1 - share) * centred.clamp(min=0)
+        lowest = -math.inf if self.variant.signed else 0.0
+        above = share * raw.clamp(min=lowest) + (1 - share) * centred.clamp(min=lowest)
         rate = self.variant.rate * min(1, (self.n_steps + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-5)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.search.views import BASIC, CHANNELS, N_ABOUT, N_AGREED, N_MORE, Shown
+from benchmarks.search.views import BASIC, CHANNELS, N_ABOUT, N_AGREED, N_MORE, N_SKEWED, Shown
 
 __all__ = ["Shape", "ViewAttention", "padded"]
 
@@ -47,6 +47,8 @@ class Shape:
         Every view is an attention map of its own, and the network knows the width in time and the run's own numbers.
     agreed : bool
         The network knows how far halves of the other runs agree.
+    skewed : bool
+        It knows the skewness of shares in volumes left out, too.
     lead : float
         Weight, times the square of that agreement, of the best view (``mine_held`` where the run may be looked at, else
         ``above``) that branch 1 hands on whatever channel attention says.
@@ -61,6 +63,7 @@ class Shape:
     around: bool = False
     handed: bool = False
     agreed: bool = False
+    skewed: bool = False
     lead: float = 0.0
 
     @property
@@ -100,6 +103,8 @@ class ViewAttention(nn.Module):
         self.n_about = N_ABOUT + N_MORE if shape.handed else N_ABOUT
         if shape.agreed:
             self.n_about += N_AGREED
+        if shape.skewed:
+            self.n_about += N_SKEWED
         n_global = len(shape.views) + self.n_about
         self.about = nn.Sequential(nn.Linear(n_global, 32), nn.GELU(), nn.Linear(32, 2 * shape.width))
         self.stem = nn.Linear(shape.inputs, shape.width)
@@ -218,7 +223,7 @@ class ViewAttention(nn.Module):
     def _lead(self, shown: Shown) -> Tensor:
         """Weigh what leads by how far halves of the other runs agree: (inputs, 2)."""
         looked = shown.about[N_ABOUT + N_MORE - 1] > 0
-        agreed = shown.about[N_ABOUT + N_MORE :].mean()
+        agreed = shown.about[N_ABOUT + N_MORE :][:N_AGREED].mean()
         first = self.shape.views.index("calm_mine_held" if bool(looked) else "calm_above")
         weights = torch.zeros(self.shape.inputs, 2, device=shown.about.device)
         weights[first, 0] = self.shape.lead * agreed.square()
@@ -233,7 +238,11 @@ class ViewAttention(nn.Module):
         return functional.gelu(self.mix(found.flatten(2).mT)).index_select(1, self.cell)  # type: ignore[arg-type]
 
 
-def padded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give weights that were trained when there were fewer channels the length of today's."""
+def padded(state: dict[str, Tensor], network: ViewAttention) -> dict[str, Tensor]:
+    """Give weights that were trained when there were fewer channels, or less was known, the size of a network's."""
     gain = state["gain"]
-    return state | {"gain": torch.cat([gain, gain.new_ones(len(CHANNELS) - len(gain))])}
+    more = {"gain": torch.cat([gain, gain.new_ones(len(CHANNELS) - len(gain))])}
+    for name in ("about.0.weight", "channel.0.weight"):  # what is known comes last
+        missing = network.state_dict()[name].shape[1] - state[name].shape[1]
+        more[name] = functional.pad(state[name], (0, missing))
+    return state | more

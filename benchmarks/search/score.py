@@ -79,7 +79,7 @@ def load_network(path: Path, name: str, head: Head | None = None) -> ViewAttenti
     with np.load(path) as arrays:
         prefix = f"{name}/"
         state = {key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays if key.startswith(prefix)}
-    network.load_state_dict(padded(state))
+    network.load_state_dict(padded(state, network))
     return network
 
 

@@ -26,6 +26,9 @@ FWHM = np.sqrt(8 * np.log(2))
 PREPARED_FWHM = 6.0
 """Smoothing of the preparation in mm."""
 
+SHARES = (0.3, 0.3, 0.2, 0.2)
+"""Of `REGIMES` in training studies; until 110,080 volumes 0.35, 0.35, 0.2, 0.1."""
+
 RUNS_AT_ONCE = 6
 PATCHES = 0.35
 """Share of the training studies whose networks are patches."""
@@ -103,7 +106,7 @@ def draw_design(seed: int, *, family: str = "regions", tiny: bool = False) -> De
         n_targets=2,
         n_volumes=40 if tiny else n_volumes,
         n_networks=int(rng.integers(5, 16)),
-        regime=str(rng.choice(REGIMES, p=[0.35, 0.35, 0.2, 0.1])),
+        regime=str(rng.choice(REGIMES, p=SHARES)),
         snr=float(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))),
         repetition_time=float(rng.choice([0.7, 1, 1.5, 2, 2, 2.5, 3])),
         mean_dwell=float(rng.uniform(4, 20)),

@@ -25,6 +25,7 @@ from benchmarks.search.context import Context, fit_context, ideal_context
 from benchmarks.search.head import FOLDER, Head
 from benchmarks.search.learner import Learner
 from benchmarks.search.measures import scores
+from benchmarks.search.network import padded
 from benchmarks.search.studies import Design, Run, Study, draw_design, simulate
 from benchmarks.search.validation import VALIDATION
 from benchmarks.search.variants import SETTINGS, VARIANTS, Looks
@@ -32,7 +33,7 @@ from benchmarks.search.views import CHANNELS, Shown, Viewer
 
 __all__ = ["Training", "main"]
 
-BATCH, VOXELS = 48, 6144
+BATCH, VOXELS = 48, 3072
 """Volumes of one run in a step; voxels of them, where neighbours in space do not count."""
 
 WHOLE = 12
@@ -46,8 +47,17 @@ VOLUME_ONLY, OWN_ONLY, TIME_ONLY = 0.3, 0.15, 0.15
 """Shares of the runs that are shown without neighbours in time and the run itself, without the former, and without the
 latter."""
 
+ALONE = 0.6
+"""Share of the runs that are shown without neighbours in time to variants that never look at the run."""
+
+SELF, COMPANY = 0.15, (0, 0, 1, 2)
+"""Share of the runs that are shown with a context that was fitted to the run itself, and to how many others."""
+
 NARROWEST, WIDEST = 1.0, 5.0
 """Least and largest width in time in s, where there is one."""
+
+SAVED = 60.0
+"""Seconds after which the state is kept."""
 
 
 class Training:
@@ -64,6 +74,8 @@ class Training:
     seed : int
     most_others : int
         Other runs of a study, at most.
+    targets : int
+        Runs of a study that are shown.
     quiet : float
         Share of the studies with a background whose background is left out.
     start : Path, optional
@@ -82,9 +94,10 @@ class Training:
         most_others: int = 100,
         quiet: float = 0.0,
         start: Path | None = None,
+        targets: int = 2,
     ):
         self.head, self.out, self.tiny, self.seed = head, out, tiny, seed
-        self.most_others, self.quiet = most_others, quiet
+        self.most_others, self.quiet, self.targets = most_others, quiet, targets
         self.viewer = Viewer(head)
         self.shown, self.study, self.seconds = 0, 0, 0.0
         self.shown_before = 0
@@ -99,13 +112,13 @@ class Training:
             self.wanted[looks] = tuple(sorted({view for views in own for view in views}))
         if (out / "state.pt").exists():
             self._restore(torch.load(out / "state.pt", map_location=head.device, weights_only=True))
+        elif start is not None:
+            self._start_from(start)
         else:
             gain = self._gain()
             for learner in self.learners:
                 learner.network.gain.copy_(gain)
                 learner.averaged.gain.copy_(gain)
-            if start is not None:
-                self._start_from(start)
 
     def _start_from(self, path: Path) -> None:
         """Go on from weights of an earlier training, whose last volumes are in the curve beside them."""
@@ -113,10 +126,11 @@ class Training:
             (name,) = {key.split("/")[0] for key in arrays}
             state = {key.split("/")[1]: torch.from_numpy(arrays[key]) for key in arrays}
         for learner in self.learners:
-            if VARIANTS[name].shape != replace(learner.variant.shape, lead=VARIANTS[name].shape.lead):
+            before = VARIANTS[name].shape
+            if before != replace(learner.variant.shape, lead=before.lead, skewed=before.skewed):
                 raise ValueError(f"{path}: {name!r} is a network of another shape than {learner.name!r}.")
-            learner.network.load_state_dict(state)
-            learner.averaged.load_state_dict(state)
+            learner.network.load_state_dict(padded(state, learner.network))
+            learner.averaged.load_state_dict(padded(state, learner.network))
         last = json.loads(path.with_name(f"{path.stem}_curve.json").read_text())["curve"][-1]
         self.shown = self.shown_before = last["volumes"]
 
@@ -136,7 +150,9 @@ class Training:
         rng = np.random.default_rng([28, number])
         if rng.random() < self.quiet:
             design = replace(design, background=0.0)
-        study = simulate(self.head, replace(design, n_others=min(design.n_others, self.most_others)))
+        study = simulate(
+            self.head, replace(design, n_others=min(design.n_others, self.most_others), n_targets=self.targets)
+        )
         repetition_time = study.design.repetition_time
         fitted = fit_context(self.head, study.others, repetition_time=repetition_time)
         for run in study.targets:
@@ -150,7 +166,13 @@ class Training:
                 drawn = (0.0, True)
             elif chance < VOLUME_ONLY + OWN_ONLY + TIME_ONLY:
                 drawn = (width, False)
-            ways = {"classic": (3.0, True), "any": drawn, "volume": (0.0, False), "everything": (width, True)}
+            ways = {
+                "product": (width if chance >= ALONE else 0.0, False),
+                "classic": (3.0, True),
+                "any": drawn,
+                "volume": (0.0, False),
+                "everything": (width, True),
+            }
             shown = {
                 looks: self.viewer.show(
                     run.data,
@@ -174,6 +196,9 @@ class Training:
             return fit_context(self.head, study.others[:0], repetition_time=repetition_time)
         if chance < IDEAL + EMPTY + SOME and len(study.others) > few:
             return fit_context(self.head, study.others[:few], repetition_time=repetition_time)
+        if chance < IDEAL + EMPTY + SOME + SELF:
+            others = study.others[: int(rng.choice(COMPANY))]
+            return fit_context(self.head, torch.cat([run.data[None], others]), repetition_time=repetition_time)
         return fitted
 
     def step(self, progress: float) -> None:
@@ -217,17 +242,33 @@ class Training:
         readers: dict[str, Callable[[Shown], Tensor]] = {
             f"view {name}": (lambda shown, n=name: shown.channels[..., CHANNELS.index(n)].float())
             for name in ("near12", "rank8", "calm_above", "calm_mine", "calm_own_above")
+            if ("own" not in name and "mine" not in name) or "own" in self._shown_settings()
         }
         readers |= {learner.name: (lambda shown, x=learner: x.averaged(shown)[:, 0]) for learner in self.learners}
-        only = {"classic": ("everything",), "volume": ("volume",), "everything": ("everything",)}
-        looks = {learner.name: only.get(learner.variant.looks, tuple(SETTINGS)) for learner in self.learners}
+        looks = {learner.name: self._settings(learner) for learner in self.learners}
         for name, reader in readers.items():
             for run, ways, volumes in self.validation:
-                for setting in (way for way in ways if way in looks.get(name, SETTINGS)):
+                for setting in (way for way in ways if way in looks.get(name, ways)):
                     result = scores(reader(ways[setting]), run.planted(volumes), run.courses[volumes], run.maps)
                     for key, value in result.items():
                         found.setdefault(f"{name}, {setting}", {}).setdefault(key, []).append(round(value, 4))
         return found
+
+    @staticmethod
+    def _settings(learner: Learner) -> tuple[str, ...]:
+        """Give the settings that a learner is validated in."""
+        only = {
+            "classic": ("everything",),
+            "volume": ("volume",),
+            "everything": ("everything",),
+            "product": ("volume", "time"),
+        }
+        return only.get(learner.variant.looks, tuple(SETTINGS))
+
+    def _shown_settings(self) -> tuple[str, ...]:
+        """Give the settings that any of the learners is validated in."""
+        wanted = {setting for learner in self.learners for setting in self._settings(learner)}
+        return tuple(setting for setting in SETTINGS if setting in wanted)
 
     @torch.inference_mode()
     def prepare_validation(self) -> None:
@@ -250,7 +291,7 @@ class Training:
                 time_sigma=width,
                 own=own,
             ).pick(volumes)
-            for name, (width, own) in SETTINGS.items()
+            for name, (width, own) in ((name, SETTINGS[name]) for name in self._shown_settings())
         }
         return run, shown, volumes
 
@@ -306,13 +347,14 @@ class Training:
         """Train until the minutes (of this call) or the volumes (of all calls) are over.
 
         The learning rate falls with the volumes, if they are given, else with the minutes. `every` is the time between
-        validations, `spare` what the last one and the files may take, both in s.
+        validations (0: one, at the end), `spare` what the last one and the files may take, both in s.
         """
         started, before = time.monotonic(), self.seconds
-        self.prepare_validation()
-        if self.shown_before and not self.curve:
-            self.look()
-        looked = begun = time.monotonic()
+        if every:
+            self.prepare_validation()
+            if self.shown_before and not self.curve:
+                self.look()
+        looked = saved = begun = time.monotonic()
         while True:
             limit = 60 * minutes - spare
             used = time.monotonic() - started
@@ -324,7 +366,10 @@ class Training:
             if used >= limit or (volumes and self.shown >= volumes):
                 break
             self.step(min(1.0, progress))
-            if time.monotonic() - looked > every:
+            if time.monotonic() - saved > SAVED:
+                self.save()
+                saved = time.monotonic()
+            if every and time.monotonic() - looked > every:
                 looked = time.monotonic()
                 self.look()
                 spare = max(spare, 1.5 * (time.monotonic() - looked) + 3)
@@ -341,9 +386,10 @@ def main() -> None:
     parser.add_argument("--start", type=Path, metavar="NPZ", help="go on from these weights (their curve beside them)")
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--tiny", action="store_true", help="8 mm and a few short runs: to see that it works")
-    parser.add_argument("--every", type=float, default=60.0, help="seconds between validations")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between validations; 0: at the end only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-others", type=int, default=100, help="other runs of a study, at most")
+    parser.add_argument("--targets", type=int, default=2, help="runs of a study that are shown")
     parser.add_argument("--quiet", type=float, default=0.0, help="share of backgrounds that are left out")
     options = parser.parse_args()
     started = time.monotonic()
@@ -359,6 +405,7 @@ def main() -> None:
         most_others=options.most_others,
         quiet=options.quiet,
         start=options.start,
+        targets=options.targets,
     )
     minutes = options.minutes - (time.monotonic() - started) / 60
     spare = min(25.0, 12 * minutes)

@@ -27,6 +27,7 @@ VALIDATION = tuple(
             *((n, regime, 0.5, 0.0) for n in (3, 24) for regime in ("mixture", "deactivations")),
             *((n, "exclusive", 1.0, 0.0) for n in (3, 24)),
             *((n, "exclusive", 0.5, 0.0) for n in (1, 2)),
+            *((n, regime, snr, 0.0) for n in (3, 24) for regime, snr in (("stationary", 0.5), ("mixture", 1.0))),
         ],
         start=900_000,
     )

@@ -10,10 +10,10 @@ from benchmarks.search.views import BASIC, CALM, CALM_OWN, CALM_PARTS, EVERYTHIN
 
 __all__ = ["SETTINGS", "VARIANTS", "Looks", "Variant"]
 
-Looks = Literal["classic", "any", "volume", "everything"]
+Looks = Literal["classic", "any", "volume", "everything", "product"]
 """What a variant is shown in training: always neighbours in time (3 s) and the run; any width in time with the run or
 without, drawn for every run; the volume alone (with the context of other runs); always neighbours and the run, in any
-width."""
+width; any width in time or none, never the run, as the product does."""
 
 SETTINGS = {"volume": (0.0, False), "own": (0.0, True), "time": (3.0, False), "everything": (3.0, True)}
 """Width in time in s, and whether the run itself may be looked at: the ways in which one network may be used."""
@@ -37,7 +37,9 @@ class Variant:
     seed : int
     decay : float
         Decay of the weights.
-    looks : {"classic", "any", "volume", "everything"}
+    looks : {"classic", "any", "volume", "everything", "product"}
+    signed : bool
+        Whether branch 1 should mark what lies below 0 as such, in place of leaving it at 0.
     """
 
     shape: Shape
@@ -47,6 +49,7 @@ class Variant:
     seed: int = 0
     decay: float = 1e-4
     looks: Looks = "classic"
+    signed: bool = False
 
 
 VARIANTS = {
@@ -87,6 +90,7 @@ VARIANTS |= {
 }
 
 SHIP = Shape(FEW, width=48, depth=2, calm=True, handed=True, agreed=True)
+KNOWS = replace(SHIP, skewed=True)
 VARIANTS |= {
     "few": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
     "few_seed1": Variant(SHIP, amplitude=0.5, raw=0.3, decay=1e-2, seed=1, looks="any"),
@@ -94,6 +98,10 @@ VARIANTS |= {
     "few_small": Variant(replace(SHIP, width=32, depth=1, branch=8), amplitude=0.5, raw=0.3, decay=1e-2, looks="any"),
     "longer": Variant(SHIP, amplitude=0.5, decay=1e-2, rate=5e-4, looks="any"),
     "chosen": Variant(replace(SHIP, lead=30.0), amplitude=0.5, decay=1e-2, looks="any"),
+    "skewed": Variant(KNOWS, amplitude=0.5, decay=1e-2, rate=1e-3, looks="product"),
+    "skewed_signed": Variant(KNOWS, amplitude=0.5, decay=1e-2, rate=1e-3, looks="product", signed=True),
+    "skewed_shape": Variant(KNOWS, amplitude=0.2, decay=1e-2, rate=1e-3, looks="product", signed=True),
+    "skewed_strength": Variant(KNOWS, amplitude=0.8, decay=1e-2, rate=1e-3, looks="product", signed=True),
 }
 """One network for all settings, and what it is held against. ``chosen`` is ``few_raw`` with a view that leads,
 ``longer`` goes on from it, at a lower rate."""

@@ -35,6 +35,7 @@ __all__ = [
     "N_ABOUT",
     "N_AGREED",
     "N_MORE",
+    "N_SKEWED",
     "OWN",
     "PARTS",
     "Shown",
@@ -84,6 +85,9 @@ parts (two) in this run, how like the parts of others its own version of them is
 N_AGREED = 3
 """And how far halves of the other runs agree on the parts, in three bands."""
 
+N_SKEWED = 3
+"""Numbers about how skewed the shares of parts are in volumes left out (`Context.skewness`)."""
+
 BANDS = ((0, 4), (4, 8), (8, 16), (16, 32))
 
 
@@ -96,7 +100,7 @@ class Shown:
     channels : Tensor, (n_volumes, n_voxels, len(CHANNELS))
     strengths : Tensor, (n_volumes, len(CHANNELS))
         Logarithm of each channel's root mean square in the volume.
-    about : Tensor, (N_ABOUT + N_MORE + N_AGREED,)
+    about : Tensor, (N_ABOUT + N_MORE + N_AGREED + N_SKEWED,)
         The context, the width in time and the run.
     codes, calm_codes : Tensor, (n_volumes, n_components)
         Of principal and rotated components, in their spread over the other runs.
@@ -263,7 +267,8 @@ def _about(context: Context, repetition_time: float, time_sigma: float, calm: Te
     )
     more = torch.cat([_in_thirds(context.part_persistence), there.new_tensor([math.log(averaged)])])
     agreed = there.new_zeros(N_AGREED) if context.agreement is None else _in_thirds(context.agreement)
-    return torch.cat([known, more, there.new_zeros(N_MORE - len(more)), agreed])
+    skewed = there.new_zeros(N_SKEWED) if context.skewness is None else _in_thirds(context.skewness).clamp(-1, 3)
+    return torch.cat([known, more, there.new_zeros(N_MORE - len(more)), agreed, skewed])
 
 
 def _traits(context: Context, n_voxels: int) -> Tensor:

@@ -17,7 +17,7 @@ from ..words import counted, first_few, listed, number, percent
 from .labels import numbers
 from .page import Banner
 
-__all__ = ["CHANNEL_RANGE", "banners", "failures", "group_banners"]
+__all__ = ["CHANNEL_RANGE", "LINEAR", "banners", "failures", "group_banners"]
 
 SIGN_AGREEMENT = 0.9
 """A branch whose sign fewer volumes than this share agree with is flagged."""
@@ -30,6 +30,9 @@ CHANNEL_RANGE = 0.1
 
 LINEAR = "linear"
 """What the card of a model without attention names as its preset."""
+
+WANDERS = 0.5
+"""From this share on (card: ``Context``, ``Linear``) a fit says that it looks like a Gaussian process."""
 
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
@@ -106,6 +109,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             "model was fitted to; branch 2 is branch 1 upside down. All channel weights are 1, and the baselines "
             "“group PCA” and the networks are the same maps.",
         )
+    yield from _wandering(cards)
     attended = [run for run, preset in zip(runs, presets, strict=True) if preset != LINEAR]
     limited = [(run, limits) for run in attended if (limits := run.channel_limits)]
     flat = [(run, limits) for run, limits in limited if limits[1] - limits[0] < CHANNEL_RANGE]
@@ -116,6 +120,19 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE} ({which}): "
             "every channel enters the network map with nearly the same weight. The maps are then what a fixed "
             "local filter of the volume gives; nothing is chosen automatically.",
+        )
+
+
+def _wandering(cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
+    """Say where the runs of a fit look like a Gaussian process, and what follows."""
+    fits = {name: told for name, card in cards.items() if isinstance(told := card.get("Context"), Mapping)}
+    fits = {name: told for name, told in fits.items() if _number(told.get("Linear")) >= WANDERS}
+    if fits:
+        yield Banner(
+            f"The runs look as if networks wandered, not as if they took turns ({listed(fits)})",
+            "What the parts of the model contribute to volumes that they were not fitted to is as often low as high, "
+            "as in a stationary Gaussian process; of such volumes the best estimate is linear. So the group PCA leads "
+            "the networks here. This is no test: see the null models before you speak of states.",
         )
 
 

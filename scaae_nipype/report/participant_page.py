@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .._version import __version__
 from ..derivatives.reading import Run, find_runs
 from ..files import write_text
-from .banners import banners, failures
+from .banners import LINEAR, banners, failures
 from .items import Section, chapters_of
 from .page import Chapter, Page, Text, render
 from .sections import baselines, channels, data, events, gradual, networks, nulls, planted, regions, states, templates
@@ -16,6 +18,8 @@ from .sections.model import cards_of, methods_text, models
 from .sections.overview import facts, files_of, glance
 
 __all__ = ["HOW_TO_READ", "RUN_SECTIONS", "participant_page", "participant_report"]
+
+ATTENTION = "Maps of spatial and channel-wise attention (SCAAE, arXiv 2205.09576)"
 
 HOW_TO_READ = (
     "A functional brain network (FBN) is one map per fMRI volume and attention branch, scaled to 0–1 within the run's "
@@ -90,7 +94,7 @@ def participant_page(output_dir: str | os.PathLike[str], participant: str) -> Pa
     cards = cards_of(runs)
     return Page(
         title=f"sub-{runs[0].entities['sub']}: functional brain networks of every volume",
-        subtitle="Maps of spatial and channel-wise attention (SCAAE, arXiv 2205.09576), one per fMRI volume and branch",
+        subtitle=_subtitle(cards),
         facts=facts(root, runs, cards),
         banners=[*failures(root, runs[0].entities["sub"]), *banners(runs, cards)],
         chapters=[
@@ -103,6 +107,13 @@ def participant_page(output_dir: str | os.PathLike[str], participant: str) -> Pa
         ],
         footer=f"Report written by scaae-nipype {__version__} from the files listed above.",
     )
+
+
+def _subtitle(cards: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what maps are of, which is not attention where the preset has none."""
+    presets = {card.get("Preset") for card in cards.values()}
+    maps = "Projections on the group's principal components" if presets == {LINEAR} else ATTENTION
+    return f"{maps}, one per fMRI volume and branch"
 
 
 def _run_chapter(run: Run, key: str) -> Chapter:

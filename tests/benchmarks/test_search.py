@@ -16,7 +16,7 @@ from benchmarks.search.network import ViewAttention  # noqa: E402
 from benchmarks.search.studies import Design, noise_fields, random_maps, simulate  # noqa: E402
 from benchmarks.search.train import Training  # noqa: E402
 from benchmarks.search.variants import VARIANTS  # noqa: E402
-from benchmarks.search.views import CHANNELS, EVERYTHING, Viewer  # noqa: E402
+from benchmarks.search.views import CHANNELS, EVERYTHING, N_SKEWED, Viewer  # noqa: E402
 from scaae_nipype.simulation.tissues import source_grid  # noqa: E402
 
 LINEAR = [name for name in CHANNELS if not any(x in name for x in ("above", "below", "own", "mine"))]
@@ -209,6 +209,24 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(head, tmp_path,
     for a, b in zip(whole.learners, second.learners, strict=True):
         for (name, left), right in zip(a.averaged.state_dict().items(), b.averaged.state_dict().values(), strict=True):
             assert torch.equal(left, right), name
+
+
+def test_a_network_that_knows_more_begins_as_the_one_that_it_goes_on_from(head, tmp_path, small):
+    first = Training(head, ["few"], tmp_path / "first", tiny=True)
+    first.step(0.0)
+    first.look()
+    (tmp_path / "first" / "weights.npz").rename(tmp_path / "kept.npz")
+    (tmp_path / "first" / "curve.json").rename(tmp_path / "kept_curve.json")
+    second = Training(head, ["skewed"], tmp_path / "second", tiny=True, seed=1, start=tmp_path / "kept.npz", targets=1)
+    ((ways, _),) = second.runs_of(0)
+    shown = ways["product"].pick(torch.arange(4))
+    assert torch.allclose(first.learners[0].averaged(shown), second.learners[0].network(shown), atol=1e-5)
+    second.step(0.0)
+    learned = second.learners[0].network.about[0].weight[:, -N_SKEWED:]
+    assert learned.abs().max() > 0
+    second.run(minutes=9, volumes=second.shown + 20, every=0)
+    assert set(second.curve[-1]["scores"]) >= {"skewed, volume", "skewed, time", "view near12, time"}
+    assert not any(name.endswith((", own", ", everything")) for name in second.curve[-1]["scores"])
 
 
 def test_a_training_goes_on_from_weights_that_were_trained_before(head, tmp_path, small):

@@ -8,7 +8,7 @@ from benchmarks.judge.search import NAME, WEIGHTS, head_of
 from benchmarks.search.context import SIGMA, fit_context
 from benchmarks.search.head import Smoothing
 from benchmarks.search.score import load_network, read
-from benchmarks.search.views import N_AGREED, Viewer
+from benchmarks.search.views import N_AGREED, N_SKEWED, Viewer
 from scaae_nipype.model import PRESETS, Model
 from scaae_nipype.model.extraction.extractor import extract_networks
 from scaae_nipype.model.network.parts import fit_parts
@@ -18,6 +18,7 @@ from scaae_nipype.model.weights import new_network
 from scaae_nipype.simulation.tissues import source_grid
 
 SECONDS = 2.0
+AGREED = slice(-N_AGREED - N_SKEWED, -N_SKEWED)
 
 
 @pytest.mark.parametrize("width", [0.0, 3.0])
@@ -41,8 +42,8 @@ def test_product_and_search_give_the_same_networks(width):
         network.context.encode.copy_(context.persistence[:, None] * context.maps)
         network.context.decode.copy_(context.maps)
         network.parts.copy_(context.parts)
-        network.about.copy_(torch.cat([shown.about[:15], shown.about[-N_AGREED:]]))
-        network.lead_parts.mul_(shown.about[-N_AGREED:].mean().square())
+        network.about.copy_(torch.cat([shown.about[:15], shown.about[AGREED]]))
+        network.lead_parts.mul_(shown.about[AGREED].mean().square())
         network.time_width.fill_(width)
     found = extract_networks(
         Model(network, grid, {"Precision": "fp32"}),
@@ -53,7 +54,7 @@ def test_product_and_search_give_the_same_networks(width):
     assert found.time_width == width
     for one, other in zip(found.signed, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3 * other.std())
-    assert float(context.agreement.mean()) == pytest.approx(float(shown.about[-N_AGREED:].mean()))
+    assert float(context.agreement.mean()) == pytest.approx(float(shown.about[AGREED].mean()))
 
 
 @pytest.mark.parametrize("times", [(2.0, 2.0, 2.0), (0.7, 0.7, 0.7), (3.0, 1.2, 0.85), (2.0,)])
@@ -73,7 +74,7 @@ def test_product_and_search_fit_the_same_whatever_the_repetition_times(times):
     same = (found.maps * expected.maps).sum(dim=1).abs()
     leading = slice(12)  # of the others, some are rounding
     assert same.numpy()[leading] == pytest.approx(1, abs=1e-3)
-    for name in ("stability", "persistence", "part_persistence", "agreement"):
+    for name in ("stability", "persistence", "part_persistence", "agreement", "skewness"):
         own, other = getattr(found, name)[leading], getattr(expected, name)[leading]
         assert own.numpy() == pytest.approx(other.numpy(), abs=0.01), name
     assert (found.parts * expected.parts).sum(dim=1).numpy() == pytest.approx(1, abs=1e-2)

@@ -11,6 +11,7 @@ from scaae_nipype.derivatives.reading import find_runs
 from scaae_nipype.errors import InputError
 from scaae_nipype.files import read_json, write_json
 from scaae_nipype.report.banners import banners, failures
+from scaae_nipype.report.participant_page import _subtitle
 from scaae_nipype.report.sections.data import settings_table
 from scaae_nipype.report.sections.model import cards_of, model_blocks
 from scaae_nipype.report.sections.networks import branch_sentences
@@ -107,9 +108,19 @@ def test_of_a_network_without_attention_nothing_is_said_of_its_channels(dataset,
     runs = find_runs(options_to_metadata(dataset, tmp_path, {"ChannelWeightRange": [1.0, 1.0]}), "01")
     model = runs[0].model["ModelName"]
     (banner,) = banners(runs, {model: {"Preset": "linear"}})
+    assert _subtitle({model: {"Preset": "linear"}}).startswith("Projections on the group's principal components, one")
+    assert _subtitle({model: {"Preset": "contextual"}}).startswith("Maps of spatial and channel-wise attention (SCAAE")
     assert banner.title == "There is no attention (preset linear)" and "branch 1 upside down" in banner.text
     (banner,) = banners(runs, {model: {"Preset": "contextual"}})
     assert banner.title == "Channel attention selects nothing"
+
+
+@pytest.mark.parametrize(("linear", "told"), [(0.8, True), (0.2, False), (None, False), ("much", False)])
+def test_a_fit_that_looks_like_a_gaussian_process_is_told(dataset, tmp_path, linear, told):
+    runs = find_runs(dataset, "01")
+    shown = [banner.title for banner in banners(runs, {"of all runs": {"Context": {"Linear": linear}}})]
+    title = "The runs look as if networks wandered, not as if they took turns (of all runs)"
+    assert (title in shown) is told
 
 
 def test_branches_say_what_they_mark_where_that_is_by_design(make_dataset, dataset):
