@@ -89,7 +89,8 @@ def compare(
         shipped = network.attend(views.seen)[0][:, 0].numpy()
     parts = float(network.lead_parts)
     share = strength(parts * above) / strength(shipped - parts * above)
-    shares = lead_shares(float(np.mean(model.card["Context"]["Agreement"])))
+    told = model.card["Context"]
+    shares = lead_shares(float(np.mean(told["Agreement"])), told["Linear"])
     maps: dict[Training, np.ndarray] = {}
     for training in {one: None for pair in pairs.values() for one in pair}:
         own = load_network(*training)
