@@ -135,7 +135,7 @@ def fit_context(
     part_persistence = persistence_of(runs @ parts.T, seconds)
     spreads = _spread(runs, maps), _spread(runs, parts)
     agreed = _agreement(parts, found) if agreement else torch.zeros_like(part_persistence)
-    skewness = sum(skewed) / 2 if agreement else torch.zeros_like(part_persistence)
+    skewness = torch.stack(skewed).mean(dim=0) if agreement else torch.zeros_like(part_persistence)
     return Context(
         maps, spreads[0], stability, persistence, parts, spreads[1], part_persistence, len(runs), agreed, skewness
     )

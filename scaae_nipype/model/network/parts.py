@@ -156,7 +156,7 @@ def fit_parts(runs: Sequence[Tensor], seconds: Sequence[np.ndarray], *, smooth: 
         parts,
         lasting,
         agreement,
-        sum(skewed) / 2,
+        torch.stack(skewed).mean(dim=0),
         len(runs),
         total,
         _mean_repetition_time(seconds),
