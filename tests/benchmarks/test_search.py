@@ -1,6 +1,7 @@
 """The search's parts: views, contexts, the simulator in torch and resumable training."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,13 +212,19 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(head, tmp_path,
             assert torch.equal(left, right), name
 
 
+def trained_and_kept(head: Head, name: str, folder: Path) -> tuple[Training, Path]:
+    """Train one variant for a study, and keep its weights and curve as those that ship are kept."""
+    training = Training(head, [name], folder / "first", tiny=True)
+    training.step(0.0)
+    training.look()
+    kept = (training.out / "weights.npz").rename(folder / "kept.npz")
+    (training.out / "curve.json").rename(folder / "kept_curve.json")
+    return training, kept
+
+
 def test_a_network_that_knows_more_begins_as_the_one_that_it_goes_on_from(head, tmp_path, small):
-    first = Training(head, ["few"], tmp_path / "first", tiny=True)
-    first.step(0.0)
-    first.look()
-    (tmp_path / "first" / "weights.npz").rename(tmp_path / "kept.npz")
-    (tmp_path / "first" / "curve.json").rename(tmp_path / "kept_curve.json")
-    second = Training(head, ["skewed"], tmp_path / "second", tiny=True, seed=1, start=tmp_path / "kept.npz", targets=1)
+    first, kept = trained_and_kept(head, "few", tmp_path)
+    second = Training(head, ["skewed"], tmp_path / "second", tiny=True, seed=1, start=kept, targets=1)
     ((ways, _),) = second.runs_of(0)
     shown = ways["product"].pick(torch.arange(4))
     assert torch.allclose(first.learners[0].averaged(shown), second.learners[0].network(shown), atol=1e-5)
@@ -230,12 +237,8 @@ def test_a_network_that_knows_more_begins_as_the_one_that_it_goes_on_from(head, 
 
 
 def test_a_training_goes_on_from_weights_that_were_trained_before(head, tmp_path, small):
-    first = Training(head, ["few_small"], tmp_path / "first", tiny=True)
-    first.step(0.0)
-    first.look()
-    (tmp_path / "first" / "weights.npz").rename(tmp_path / "kept.npz")
-    (tmp_path / "first" / "curve.json").rename(tmp_path / "kept_curve.json")
-    second = Training(head, ["few_small"], tmp_path / "second", tiny=True, seed=1, start=tmp_path / "kept.npz")
+    first, kept = trained_and_kept(head, "few_small", tmp_path)
+    second = Training(head, ["few_small"], tmp_path / "second", tiny=True, seed=1, start=kept)
     assert (second.shown, second.study) == (first.shown, 0)
     for (name, left), right in zip(
         first.learners[0].averaged.state_dict().items(),
@@ -247,4 +250,4 @@ def test_a_training_goes_on_from_weights_that_were_trained_before(head, tmp_path
     assert [look["volumes"] for look in second.curve] == [first.shown, second.shown]
     assert second.shown >= first.shown + 20
     with pytest.raises(ValueError, match="'few_small' is a network of another shape than 'combine'"):
-        Training(head, ["combine"], tmp_path / "third", tiny=True, start=tmp_path / "kept.npz")
+        Training(head, ["combine"], tmp_path / "third", tiny=True, start=kept)
