@@ -146,8 +146,8 @@ def test_a_folder_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
     with pytest.raises(RuntimeError), replacing_folder(tmp_path / "a") as fresh:
         _make(fresh, "half")
         raise RuntimeError
-    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "a"):
-        pass  # nothing was made that could be put there
+    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "a") as fresh:
+        assert not fresh.exists()  # nor is anything made that could be put there
     assert (tmp_path / "a" / "word.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
