@@ -90,7 +90,7 @@ def compare(
     parts = float(network.lead_parts)
     share = strength(parts * above) / strength(shipped - parts * above)
     told = model.card["Context"]
-    shares = lead_shares(float(np.mean(told["Agreement"])), told["Linear"])
+    shares = lead_shares(float(np.mean(told["Agreement"])), told["Linear"], told["Mixed"])
     maps: dict[Training, np.ndarray] = {}
     for training in {one: None for pair in pairs.values() for one in pair}:
         own = load_network(*training)

@@ -114,7 +114,7 @@ class GroupPCA:
         return (coefficients.T @ maps).astype(np.float32)
 
 
-def fit_group_pca(runs: Sequence[np.ndarray], grid: Grid) -> GroupPCA:
+def fit_group_pca(runs: Sequence[np.ndarray], grid: Grid, sigma: float | None = None) -> GroupPCA:
     """Fit principal components to the volumes of runs.
 
     Parameters
@@ -122,10 +122,13 @@ def fit_group_pca(runs: Sequence[np.ndarray], grid: Grid) -> GroupPCA:
     runs : sequence of float arrays, (T_run, n_voxels)
         Kept volumes of each run, z-scored.
     grid : Grid
+    sigma : float, optional
+        Standard deviation of the smoothing in mm; without, what suits the number of volumes.
     """
     total = sum(map(len, runs))
     step = max(1.0, total / MOST_VOLUMES)
-    sigma = SIGMA_OF_FEW if total < MANY_VOLUMES else SIGMA_OF_MANY
+    if sigma is None:
+        sigma = SIGMA_OF_FEW if total < MANY_VOLUMES else SIGMA_OF_MANY
     chosen = [run[np.unique(np.arange(0, len(run), step).astype(int))] for run in runs if len(run)]
     volumes = smooth(np.concatenate(chosen).astype(np.float32), grid, sigma)
     n = len(volumes)

@@ -23,7 +23,17 @@ from torch.nn import functional
 
 from ...errors import ModelError
 
-__all__ = ["ASSUMED_SECONDS", "FEWEST_VOLUMES", "PARTS", "RANK", "FittedParts", "fit_parts", "nonnegative", "stretches"]
+__all__ = [
+    "ASSUMED_SECONDS",
+    "FEWEST_VOLUMES",
+    "PARTS",
+    "RANK",
+    "FittedParts",
+    "fit_parts",
+    "nonnegative",
+    "sparse_components",
+    "stretches",
+]
 
 RANK, PARTS = 32, 12
 """Components; how many of them are rotated to parts."""
@@ -306,6 +316,22 @@ def _refined(parts: Tensor, maps: Tensor, codes: Tensor) -> Tensor:
         renewed = torch.linalg.solve(gram, (shares.T @ codes).double())[:-1].float() @ maps
         parts = functional.normalize(renewed.clamp(min=0), dim=1)
     return parts
+
+
+def sparse_components(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate orthonormal maps to independent ones, keep the weights that stand out, and give what finds their shares.
+
+    A weight is kept if it is among the largest in size, as many of all maps as one map has voxels.
+
+    Returns
+    -------
+    components : Tensor, (n_maps, n_voxels)
+    unmixing : Tensor, (n_maps, n_voxels)
+        Whose products with volumes are the least-squares shares of the components.
+    """
+    rotated = _rotate(maps)
+    components = rotated * (rotated.abs() >= np.quantile(rotated.abs().numpy(), 1 - 1 / len(rotated)))
+    return components, torch.linalg.pinv(components.double()).T.float().contiguous()
 
 
 def _rotate(maps: Tensor) -> Tensor:

@@ -39,10 +39,10 @@ ABOUT = 18
 RESTED = VIEWS[1:]
 """Views that are made a second time, of the volume and its neighbours in time, where these count."""
 
-LEADS = ("group PCA", "near12")
+LEADS = ("group PCA", "near12", "group ICA")
 """What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2."""
 
-PCA_RANK, TRUNK, HIDDEN = 12, 2, 32
+PCA_RANK, ICA_MAPS, TRUNK, HIDDEN = 12, 10, 2, 32
 
 VOXELS_AT_ONCE = 4096
 """Voxels that go through all layers together on a processor: what lies between layers then stays in its cache."""
@@ -85,6 +85,8 @@ class PointwiseSCAAE(InMask):
     lead_parts: Tensor
     components: Tensor
     few_volumes: Tensor
+    independent: Tensor
+    unmixing: Tensor
     leads: Tensor
     handed: Tensor
     time_width: Tensor
@@ -106,6 +108,8 @@ class PointwiseSCAAE(InMask):
         self.register_buffer("lead_parts", torch.zeros(()))
         self.register_buffer("components", torch.zeros(PCA_RANK, n_voxels))
         self.register_buffer("few_volumes", torch.ones((), dtype=torch.bool))
+        self.register_buffer("independent", torch.zeros(ICA_MAPS, n_voxels))
+        self.register_buffer("unmixing", torch.zeros(ICA_MAPS, n_voxels))
         self.register_buffer("leads", torch.zeros(len(LEADS)))
         # What was trained, and ships
         n_global = len(VIEWS) + ABOUT
@@ -134,9 +138,11 @@ class PointwiseSCAAE(InMask):
         self.register_buffer("time_width", torch.zeros(()))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
-        """Take weights of before there were neighbours in time, too: every volume was alone then."""
-        for name in ("time_stem", "time_conditions", "time_channel", "time_width"):
+        """Take weights of before there were neighbours in time or independent components, too: they counted nothing."""
+        for name in ("time_stem", "time_conditions", "time_channel", "time_width", "independent", "unmixing"):
             state_dict.setdefault(prefix + name, getattr(self, name))
+        if (leads := state_dict.get(prefix + "leads")) is not None:
+            state_dict[prefix + "leads"] = functional.pad(leads, (0, len(LEADS) - len(leads)))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def see(self, volumes: Tensor, rested: Tensor | None = None, averaged: float = 1.0) -> Seen:
@@ -167,7 +173,8 @@ class PointwiseSCAAE(InMask):
         """Give the leads, in the order of `LEADS`, before their weights: (batch, len(LEADS), n_voxels)."""
         narrow = self.near8 if bool(self.few_volumes) else self.near4
         projected = (self.vectors(narrow(volumes)) @ self.components.T) @ self.components
-        return torch.stack([projected, self.vectors(self.near12(volumes))], dim=1)
+        mixed = (self.vectors(volumes) @ self.unmixing.T) @ self.independent
+        return torch.stack([projected, self.vectors(self.near12(volumes)), mixed], dim=1)
 
     def attend(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Give the maps of both branches without the leads, (batch, 2, n_voxels), and all channel weights of each.

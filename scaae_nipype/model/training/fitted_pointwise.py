@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 
 from ..extraction.threads import one_thread
-from ..group_pca import SIGMA_OF_FEW, GroupPCA
-from ..network.parts import ASSUMED_SECONDS, FittedParts, fit_parts, stretches
-from ..network.pointwise import LEADS, VIEWS, PointwiseSCAAE
+from ..group_pca import SIGMA_OF_FEW, SIGMA_OF_MANY, GroupPCA, fit_group_pca
+from ..network.parts import ASSUMED_SECONDS, FittedParts, fit_parts, sparse_components, stretches
+from ..network.pointwise import ICA_MAPS, LEADS, VIEWS, PointwiseSCAAE
 from ..weights import Model
 from .volumes import VolumeCache
 
@@ -28,8 +28,8 @@ AT_ONCE, SCALED_BY = 16, 32
 """Volumes that are smoothed at once; over how many the strengths of network and leads are compared."""
 
 LEAD_SHARES = (1.0, 1.0)
-"""Strength of each of `LEADS` beside that of the network (root mean square over volumes of the runs), where halves of
-the runs do not agree at all; chosen on simulated studies and planted networks of tuning seeds."""
+"""Strength of the first two of `LEADS` beside that of the network (root mean square over volumes of the runs), where
+halves of the runs do not agree at all; chosen on simulated studies and planted networks of tuning seeds."""
 
 AGREED = 0.4
 """Agreement of halves of the runs from which on nothing leads."""
@@ -39,6 +39,13 @@ SKEWED, LONG_ENOUGH = 0.1, 800.0
 """Mean skewness of the parts' shares in volumes left out from which on nothing speaks for a Gaussian process, and for
 how many s runs must have been observed together before that is asked: of a few minutes, skewness is a matter of chance.
 Both chosen on planted networks of tuning seeds."""
+
+
+MIXED, TAKING_TURNS = 0.2, 0.35
+"""Mean skewness up to which networks are mixed in most volumes, and from which on they take turns; chosen likewise."""
+
+MIXED_STRENGTH = 2.0
+"""Strength of the independent components beside the network where networks are mixed."""
 
 
 def linear_share(skewness: float, agreement: float, duration: float) -> float:
@@ -58,23 +65,41 @@ def linear_share(skewness: float, agreement: float, duration: float) -> float:
     >>> linear_share(-0.02, 0.2, 900), linear_share(-0.02, 0.8, 300)
     (0.0, 0.0)
     """
-    symmetric = min(1.0, max(0.0, 1 - skewness / SKEWED))
-    trusted = min(1.0, max(0.0, 2 * agreement / AGREED - 1))
-    return symmetric * trusted if duration >= LONG_ENOUGH else 0.0
+    return _between(1 - skewness / SKEWED) * _trusted(agreement, duration)
 
 
-def lead_shares(agreement: float, linear: float = 0.0) -> tuple[float, ...]:
+def mixed_share(skewness: float, agreement: float, duration: float) -> float:
+    """Say how far networks look as if several were active in most volumes: from 0 to 1, never below `linear_share`.
+
+    >>> mixed_share(0.7, 0.8, 900), mixed_share(0.15, 0.8, 900), mixed_share(0.15, 0.2, 900)
+    (0.0, 1.0, 0.0)
+    """
+    return _between((TAKING_TURNS - skewness) / (TAKING_TURNS - MIXED)) * _trusted(agreement, duration)
+
+
+def _trusted(agreement: float, duration: float) -> float:
+    """Say how far to trust a skewness."""
+    return _between(2 * agreement / AGREED - 1) if duration >= LONG_ENOUGH else 0.0
+
+
+def _between(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
+def lead_shares(agreement: float, linear: float = 0.0, mixed: float = 0.0) -> tuple[float, ...]:
     """Give the strengths of `LEADS` beside that of the network.
 
     Where halves of the runs do not agree, both lead; where they agree that networks wander as a Gaussian process does
-    (`linear_share`), the group's PCA does.
+    (`linear_share`), the group's PCA does; where networks are mixed (`mixed_share`), the group's ICA.
 
-    >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8), lead_shares(0.8, linear=1)
-    ((1.0, 1.0), (0.5, 0.5), (0.0, 0.0), (1.0, 0.0))
+    >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8)
+    ((1.0, 1.0, 0.0), (0.5, 0.5, 0.0), (0.0, 0.0, 0.0))
+    >>> lead_shares(0.8, mixed=1), lead_shares(0.8, linear=1, mixed=1)
+    ((0.0, 0.0, 2.0), (1.0, 0.0, 1.0))
     """
     unlike = max(0.0, 1 - agreement / AGREED)
     group_pca, near = LEAD_SHARES
-    return group_pca * (unlike + (1 - unlike) * linear), near * unlike
+    return group_pca * (unlike + (1 - unlike) * linear), near * unlike, (MIXED_STRENGTH - linear) * mixed
 
 
 def load_pointwise(network: PointwiseSCAAE) -> dict[str, Any]:
@@ -116,10 +141,16 @@ def train_pointwise(
             adjoint=_on_vectors(network, network.near6.adjoint),
         )
         agreement = float(fitted.agreement.mean())
-        linear = linear_share(float(fitted.skewness.mean()), agreement, fitted.duration)
-        _put_in(network, fitted, group_pca, linear)
+        known = float(fitted.skewness.mean()), agreement, fitted.duration
+        linear, mixed = linear_share(*known), mixed_share(*known)
+        _put_in(network, fitted, group_pca, mixed)
+        if mixed:
+            narrow = (
+                group_pca if group_pca.sigma == SIGMA_OF_MANY else fit_group_pca(cache.runs, model.grid, SIGMA_OF_MANY)
+            )
+            _put_in_independent(network, narrow)
         network.time_width.fill_(time_width)
-        shares = _measure_leads(network, model, cache, lead_shares(agreement, linear))
+        shares = _measure_leads(network, model, cache, lead_shares(agreement, linear, mixed))
     model.card |= {
         "Seed": seed,
         "Start": start,
@@ -131,6 +162,7 @@ def train_pointwise(
             "Agreement": np.round(fitted.agreement.numpy(), 3).tolist(),
             "Skewness": np.round(fitted.skewness.numpy(), 3).tolist(),
             "Linear": round(linear, 3),
+            "Mixed": round(mixed, 3),
             "Leads": dict(zip(LEADS, shares, strict=True)),
             "RepetitionTime": round(fitted.repetition_time, 6),
             **({"RunsOfAssumedRepetitionTime": unknown} if unknown else {}),
@@ -155,14 +187,20 @@ def _seconds(cache: VolumeCache) -> list[np.ndarray]:
     ]
 
 
-def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA, linear: float) -> None:
+def _put_in(network: PointwiseSCAAE, fitted: FittedParts, group_pca: GroupPCA, mixed: float) -> None:
     network.context.encode.copy_(fitted.persistence[:, None] * fitted.maps)
     network.context.decode.copy_(fitted.maps)
     network.parts.copy_(fitted.parts)
     network.about.copy_(fitted.about)
-    network.lead_parts.mul_(fitted.agreement.mean().square() * (1 - linear))
+    network.lead_parts.mul_(fitted.agreement.mean().square() * (1 - mixed))
     network.components.zero_()[: len(group_pca.maps)] = torch.from_numpy(group_pca.maps)
     network.few_volumes.fill_(group_pca.sigma == SIGMA_OF_FEW)
+
+
+def _put_in_independent(network: PointwiseSCAAE, group_pca: GroupPCA) -> None:
+    components, unmixing = sparse_components(torch.from_numpy(group_pca.maps[:ICA_MAPS].copy()))
+    network.independent.zero_()[: len(components)] = components
+    network.unmixing.zero_()[: len(unmixing)] = unmixing
 
 
 def _measure_leads(
