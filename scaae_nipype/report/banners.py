@@ -32,7 +32,7 @@ LINEAR = "linear"
 """What the card of a model without attention names as its preset."""
 
 WANDERS = 0.5
-"""From this share on (card: ``Context``, ``Linear``) a fit says that it looks like a Gaussian process."""
+"""From this share on (card: ``Context``, ``Linear``, ``Mixed``) a fit says what its runs look like."""
 
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
@@ -124,15 +124,24 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
 
 
 def _wandering(cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
-    """Say where the runs of a fit look like a Gaussian process, and what follows."""
-    fits = {name: told for name, card in cards.items() if isinstance(told := card.get("Context"), Mapping)}
-    fits = {name: told for name, told in fits.items() if _number(told.get("Linear")) >= WANDERS}
+    """Say where the runs of a fit look like a Gaussian process or like mixed networks, and what follows."""
+    told = {name: known for name, card in cards.items() if isinstance(known := card.get("Context"), Mapping)}
+    fits = [name for name, known in told.items() if _number(known.get("Linear")) >= WANDERS]
+    mixed = [name for name, known in told.items() if name not in fits and _number(known.get("Mixed")) >= WANDERS]
+    if mixed:
+        yield Banner(
+            f"The runs look as if several networks were active in most volumes ({listed(mixed)})",
+            "What the parts of the model contribute to volumes that they were not fitted to is hardly skewed over time. "
+            "So independent components of the runs, which may be low as well as high, lead the networks here. This "
+            "is no test: see the null models before you speak of states.",
+        )
     if fits:
         yield Banner(
             f"The runs look as if networks wandered, not as if they took turns ({listed(fits)})",
             "What the parts of the model contribute to volumes that they were not fitted to is as often low as high, "
-            "as in a stationary Gaussian process; of such volumes the best estimate is linear. So the group PCA leads "
-            "the networks here. This is no test: see the null models before you speak of states.",
+            "as in a stationary Gaussian process; of such volumes the best estimate is linear. So the group PCA and "
+            "independent components lead the networks here. This is no test: see the null models before you speak of "
+            "states.",
         )
 
 

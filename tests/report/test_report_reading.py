@@ -123,6 +123,14 @@ def test_a_fit_that_looks_like_a_gaussian_process_is_told(dataset, tmp_path, lin
     assert (title in shown) is told
 
 
+@pytest.mark.parametrize(
+    ("context", "told"), [({"Mixed": 0.9, "Linear": 0.0}, True), ({"Mixed": 1, "Linear": 1}, False)]
+)
+def test_a_fit_of_mixed_networks_is_told_unless_they_wander(dataset, tmp_path, context, told):
+    shown = [banner.title for banner in banners(find_runs(dataset, "01"), {"model": {"Context": context}})]
+    assert ("The runs look as if several networks were active in most volumes (model)" in shown) is told
+
+
 def test_branches_say_what_they_mark_where_that_is_by_design(make_dataset, dataset):
     run = find_runs(make_dataset(n=8, Branches=[{"Marks": f"{side} the mean"} for side in ("above", "below")]), "01")[0]
     assert run.branch_titles == ["FBN branch 1: above the mean", "FBN branch 2: below the mean"]
