@@ -131,7 +131,7 @@ def _wandering(cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
     if mixed:
         yield Banner(
             f"The runs look as if several networks were active in most volumes ({listed(mixed)})",
-            "What the parts of the model contribute to volumes that they were not fitted to is hardly skewed over time. "
+            "What the parts of the model contribute to volumes that they were not fitted to is hardly skewed in time. "
             "So independent components of the runs, which may be low as well as high, lead the networks here. This "
             "is no test: see the null models before you speak of states.",
         )
