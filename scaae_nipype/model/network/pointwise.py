@@ -39,10 +39,15 @@ ABOUT = 18
 RESTED = VIEWS[1:]
 """Views that are made a second time, of the volume and its neighbours in time, where these count."""
 
-LEADS = ("group PCA", "near12", "group ICA")
-"""What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2."""
+LEADS = ("group PCA", "near12", "group ICA", "own PCA")
+"""What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2. The last one
+takes the place of the first in volumes of the very run, where the fit was to one run."""
 
-PCA_RANK, ICA_MAPS, TRUNK, HIDDEN = 12, 10, 2, 32
+PCA_RANK, OWN_RANK, ICA_MAPS, TRUNK, HIDDEN = 12, 8, 10, 2, 32
+
+FAMILIAR, UNKNOWN, KNOWN = 32, 0.2, 0.4
+"""Directions in which a volume can be recognised; how much of a volume's power along them, against what the run's own
+volumes have there in the mean, still says that it is of another run, and how much that it is of this one."""
 
 VOXELS_AT_ONCE = 4096
 """Voxels that go through all layers together on a processor: what lies between layers then stays in its cache."""
@@ -87,6 +92,7 @@ class PointwiseSCAAE(InMask):
     few_volumes: Tensor
     independent: Tensor
     unmixing: Tensor
+    familiar: Tensor
     leads: Tensor
     handed: Tensor
     time_width: Tensor
@@ -110,6 +116,7 @@ class PointwiseSCAAE(InMask):
         self.register_buffer("few_volumes", torch.ones((), dtype=torch.bool))
         self.register_buffer("independent", torch.zeros(ICA_MAPS, n_voxels))
         self.register_buffer("unmixing", torch.zeros(ICA_MAPS, n_voxels))
+        self.register_buffer("familiar", torch.zeros(FAMILIAR, n_voxels))
         self.register_buffer("leads", torch.zeros(len(LEADS)))
         # What was trained, and ships
         n_global = len(VIEWS) + ABOUT
@@ -138,8 +145,9 @@ class PointwiseSCAAE(InMask):
         self.register_buffer("time_width", torch.zeros(()))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
-        """Take weights of before there were neighbours in time or independent components, too: they counted nothing."""
-        for name in ("time_stem", "time_conditions", "time_channel", "time_width", "independent", "unmixing"):
+        """Take weights of before there were neighbours in time or as many leads, too: they counted nothing."""
+        since = ("time_stem", "time_conditions", "time_channel", "time_width", "independent", "unmixing", "familiar")
+        for name in since:
             state_dict.setdefault(prefix + name, getattr(self, name))
         if (leads := state_dict.get(prefix + "leads")) is not None:
             state_dict[prefix + "leads"] = functional.pad(leads, (0, len(LEADS) - len(leads)))
@@ -169,12 +177,31 @@ class PointwiseSCAAE(InMask):
             nonnegative(-products, self.parts) @ self.parts,
         )
 
-    def lead(self, volumes: Tensor) -> Tensor:
+    def lead(self, volumes: Tensor, rested: Tensor | None = None) -> Tensor:
         """Give the leads, in the order of `LEADS`, before their weights: (batch, len(LEADS), n_voxels)."""
+        own = self.recognise(volumes)
+        every = torch.ones_like(own)
+        counts = torch.stack([1 - own, every, every, own], dim=1)
+        return counts[..., None] * self.all_leads(volumes if rested is None else rested)
+
+    def all_leads(self, volumes: Tensor) -> Tensor:
+        """Give the leads, whatever run the volumes are of."""
         narrow = self.near8 if bool(self.few_volumes) else self.near4
-        projected = (self.vectors(narrow(volumes)) @ self.components.T) @ self.components
+        shares = self.vectors(narrow(volumes)) @ self.components.T
+        projected, own = shares @ self.components, shares[:, :OWN_RANK] @ self.components[:OWN_RANK]
         mixed = (self.vectors(volumes) @ self.unmixing.T) @ self.independent
-        return torch.stack([projected, self.vectors(self.near12(volumes)), mixed], dim=1)
+        return torch.stack([projected, self.vectors(self.near12(volumes)), mixed, own], dim=1)
+
+    def recognise(self, volumes: Tensor) -> Tensor:
+        """Say how far volumes are of the one run that the network was fitted to: from 0 to 1, (batch,).
+
+        A run's volumes are combinations of each other, noise included, and so are its surrogates; another run's noise
+        lies elsewhere. Fitted to several runs, the network recognises none.
+        """
+        volume = self.vectors(volumes)
+        power = volume.square().sum(dim=1).clamp(min=torch.finfo(volume.dtype).tiny)
+        along = (volume @ self.familiar.T).square().sum(dim=1) / power
+        return ((along - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
 
     def attend(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Give the maps of both branches without the leads, (batch, 2, n_voxels), and all channel weights of each.
@@ -276,7 +303,7 @@ class PointwiseSCAAE(InMask):
             rested = None if rested is None else rested.to(volumes.dtype)
             seen = self.see(volumes, rested, averaged)
             maps, weights = self.attend(seen)
-            led = self.leads @ self.lead(volumes if rested is None else rested)
+            led = self.leads @ self.lead(volumes, rested)
             maps = maps + torch.stack([led, -led], dim=1)
         learned = weights[..., : self.preset.branch_features].flatten(1)
         return Reading(self.place(maps), learned, seen.code)

@@ -15,7 +15,7 @@ import torch
 from ..extraction.threads import one_thread
 from ..group_pca import SIGMA_OF_FEW, SIGMA_OF_MANY, GroupPCA, fit_group_pca
 from ..network.parts import ASSUMED_SECONDS, FittedParts, fit_parts, sparse_components, stretches
-from ..network.pointwise import ICA_MAPS, LEADS, VIEWS, PointwiseSCAAE
+from ..network.pointwise import FAMILIAR, ICA_MAPS, LEADS, UNKNOWN, VIEWS, PointwiseSCAAE
 from ..weights import Model
 from .volumes import VolumeCache
 
@@ -48,6 +48,17 @@ MIXED_STRENGTH = 2.0
 """Strength of the independent components beside the network where networks are mixed."""
 
 
+OWN_STRENGTH = 1.5
+"""Strength of a run's own PCA beside the network, in volumes of the one run that was fitted; chosen likewise."""
+
+SHORT = 300.0
+"""For how many s a run must have been observed for its own PCA to begin to lead less; from twice as long on, it does
+not. Of 5 minutes the PCA alone finds more than the network alone, of 10 the network does; chosen likewise."""
+
+LEAST_VARIANCE = 0.01
+"""Share of the median variance of a run's components below which one holds what preparation took out."""
+
+
 def linear_share(skewness: float, agreement: float, duration: float) -> float:
     """Say how far runs look like a Gaussian process, of which the best estimate is linear: from 0 to 1.
 
@@ -77,6 +88,15 @@ def mixed_share(skewness: float, agreement: float, duration: float) -> float:
     return _between((TAKING_TURNS - skewness) / (TAKING_TURNS - MIXED)) * _trusted(agreement, duration)
 
 
+def own_share(agreement: float, duration: float) -> float:
+    """Say how far the one run of a fit is so short that its own PCA should lead in it: from 0 to 1.
+
+    >>> own_share(0.2, 300), own_share(0.2, 450), own_share(0.2, 600), own_share(0.8, 300)
+    (1.0, 0.5, 0.0, 0.0)
+    """
+    return _between(4 * (1 - agreement / AGREED)) * _between(2 - duration / SHORT)
+
+
 def _trusted(agreement: float, duration: float) -> float:
     """Say how far to trust a skewness."""
     return _between(2 * agreement / AGREED - 1) if duration >= LONG_ENOUGH else 0.0
@@ -86,20 +106,26 @@ def _between(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def lead_shares(agreement: float, linear: float = 0.0, mixed: float = 0.0) -> tuple[float, ...]:
+def lead_shares(agreement: float, linear: float = 0.0, mixed: float = 0.0, own: float = 0.0) -> tuple[float, ...]:
     """Give the strengths of `LEADS` beside that of the network.
 
     Where halves of the runs do not agree, both lead; where they agree that networks wander as a Gaussian process does
-    (`linear_share`), the group's PCA does; where networks are mixed (`mixed_share`), the group's ICA.
+    (`linear_share`), the group's PCA does; where networks are mixed (`mixed_share`), the group's ICA. Of one
+    short run (`own_share`), its own PCA takes the place of the group's in that run's volumes.
 
     >>> lead_shares(0.0), lead_shares(0.2), lead_shares(0.8)
-    ((1.0, 1.0, 0.0), (0.5, 0.5, 0.0), (0.0, 0.0, 0.0))
-    >>> lead_shares(0.8, mixed=1), lead_shares(0.8, linear=1, mixed=1)
-    ((0.0, 0.0, 2.0), (1.0, 0.0, 1.0))
+    ((1.0, 1.0, 0.0, 0.0), (0.5, 0.5, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
+    >>> lead_shares(0.8, mixed=1), lead_shares(0.8, linear=1, mixed=1), lead_shares(0.2, own=1)
+    ((0.0, 0.0, 2.0, 0.0), (1.0, 0.0, 1.0, 0.0), (0.5, 0.5, 0.0, 1.5))
     """
     unlike = max(0.0, 1 - agreement / AGREED)
     group_pca, near = LEAD_SHARES
-    return group_pca * (unlike + (1 - unlike) * linear), near * unlike, (MIXED_STRENGTH - linear) * mixed
+    return (
+        group_pca * (unlike + (1 - unlike) * linear),
+        near * unlike,
+        (MIXED_STRENGTH - linear) * mixed,
+        OWN_STRENGTH * own,
+    )
 
 
 def load_pointwise(network: PointwiseSCAAE) -> dict[str, Any]:
@@ -149,8 +175,11 @@ def train_pointwise(
                 group_pca if group_pca.sigma == SIGMA_OF_MANY else fit_group_pca(cache.runs, model.grid, SIGMA_OF_MANY)
             )
             _put_in_independent(network, narrow)
+        own = own_share(agreement, fitted.duration) if len(runs) == 1 and recognisable(runs[0]) else 0.0
+        if own:
+            network.familiar.copy_(directions_of(runs[0]))
         network.time_width.fill_(time_width)
-        shares = _measure_leads(network, model, cache, lead_shares(agreement, linear, mixed))
+        shares = _measure_leads(network, model, cache, lead_shares(agreement, linear, mixed, own))
     model.card |= {
         "Seed": seed,
         "Start": start,
@@ -203,6 +232,42 @@ def _put_in_independent(network: PointwiseSCAAE, group_pca: GroupPCA) -> None:
     network.unmixing.zero_()[: len(unmixing)] = unmixing
 
 
+def directions_of(run: torch.Tensor) -> torch.Tensor:
+    """Give directions in which a run varies by its noise, scaled to what its volumes have of them.
+
+    Parameters
+    ----------
+    run : Tensor, (n_volumes, n_voxels)
+
+    Returns
+    -------
+    Tensor, (FAMILIAR, n_voxels)
+        Components of middling variance: the squares of a volume's products with them sum to the volume's own, in the
+        mean over this run. As many as half of what there is, at most; zeros behind them.
+    """
+    variance, axes = torch.linalg.eigh((run @ run.T).double())
+    there = torch.nonzero(variance > LEAST_VARIANCE * variance.median())[:, 0]
+    count = min(FAMILIAR, len(there) // 2)
+    chosen = there[(len(there) - count) // 2 :][:count]
+    scale = (variance.sum() / (variance[chosen].sum() * variance[chosen])).sqrt()
+    directions = torch.zeros(FAMILIAR, run.shape[1])
+    directions[:count] = (axes[:, chosen] * scale).T.float() @ run
+    return directions
+
+
+def recognisable(run: torch.Tensor) -> bool:
+    """Say whether volumes of another run would be told from this one's: as each half of it is from the other half.
+
+    Parameters
+    ----------
+    run : Tensor, (n_volumes, n_voxels)
+    """
+    first, second = run.tensor_split(2)
+    power = (second @ directions_of(first).T).square().sum() / second.square().sum()
+    # Half of a run has half as many directions, on each of which lies twice as much of its power.
+    return 2 * float(power) < UNKNOWN
+
+
 def _measure_leads(
     network: PointwiseSCAAE, model: Model, cache: VolumeCache, shares: tuple[float, ...]
 ) -> tuple[float, ...]:
@@ -212,7 +277,7 @@ def _measure_leads(
     for vectors in sample:
         volumes = model.volumes(vectors[None])
         maps, _ = network.attend(network.see(volumes))
-        powers += torch.cat([maps[:, :1], network.lead(volumes)], dim=1)[0].var(dim=1, unbiased=False)
+        powers += torch.cat([maps[:, :1], network.all_leads(volumes)], dim=1)[0].var(dim=1, unbiased=False)
     strengths = (powers / len(sample)).sqrt().clamp(min=1e-9)
     network.leads.copy_(torch.tensor(shares) * strengths[0] / strengths[1:])
     return shares

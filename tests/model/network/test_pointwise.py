@@ -6,13 +6,20 @@ import torch
 from scipy.optimize import nnls
 
 from scaae_nipype.errors import ModelError, UsageError
+from scaae_nipype.evaluation.nulls.surrogate_runs import PhaseSurrogates
 from scaae_nipype.grid import Grid, smooth
 from scaae_nipype.model import PRESETS, Training, extract_networks, load_model, save_model
 from scaae_nipype.model.extraction.functions import context_function, untrained_function
 from scaae_nipype.model.extraction.selftest import compare_paths
 from scaae_nipype.model.network.parts import fit_parts, nonnegative, sparse_components
 from scaae_nipype.model.network.pointwise import LEADS, VIEWS
-from scaae_nipype.model.training.fitted_pointwise import linear_share, load_pointwise, mixed_share
+from scaae_nipype.model.training.fitted_pointwise import (
+    directions_of,
+    linear_share,
+    load_pointwise,
+    mixed_share,
+    recognisable,
+)
 from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
 
@@ -93,8 +100,91 @@ def test_sparse_components_are_the_planted_networks_and_unmix_them():
     np.testing.assert_allclose(volumes @ unmixing.numpy().T @ components.numpy(), volumes, atol=1e-3)
 
 
-def test_a_model_of_before_there_were_independent_components_reads_as_it_did(trained, vectors, grid):
-    state = {name: one for name, one in trained.network.state_dict().items() if name not in ("independent", "unmixing")}
+@pytest.fixture(scope="module")
+def wide_grid():
+    """As many voxels as the noise of a short run needs to be its own."""
+    axes = np.meshgrid(*(np.linspace(-1.2, 1.2, size) for size in (30, 34, 28)), indexing="ij")
+    return Grid(np.diag([-6.0, 6, 6, 1]), sum(axis**2 for axis in axes) < 1)
+
+
+def _noisy_run(grid, seed, n_volumes=120):
+    """Slow, weak courses of five smooth networks that all runs share, under noise of a run's own; z-scored."""
+    random = np.random.default_rng(seed)
+    networks = smooth(np.random.default_rng(0).standard_normal((5, grid.n_voxels)).astype(np.float32), grid, 12.0)
+    courses = smooth_in_time(random.standard_normal((n_volumes, 5)))
+    volumes = 0.3 * courses @ (networks / networks.std(axis=1, keepdims=True))
+    volumes += random.standard_normal(volumes.shape)
+    return ((volumes - volumes.mean(axis=0)) / volumes.std(axis=0)).astype(np.float32)
+
+
+@pytest.fixture
+def of_one_run(wide_grid, tmp_path):
+    caches = [_cached(_noisy_run(wide_grid, 1), tmp_path / "one")]
+    return train_on_caches(caches, wide_grid, training=WANTED, work_dir=tmp_path / "work")[0]
+
+
+@torch.inference_mode()
+def test_a_short_run_that_was_fitted_alone_is_recognised_and_no_other(of_one_run, wide_grid):
+    """So are its surrogates, or a null model would go through another network than the run."""
+    run = _noisy_run(wide_grid, 1)
+    surrogate = PhaseSurrogates(run, np.ones(len(run), dtype=bool)).draw(np.random.default_rng(0))
+    recognise = of_one_run.network.recognise
+    own, twice, surrogates, other = (
+        recognise(of_one_run.volumes(one.astype(np.float32)))
+        for one in (run, 2 * run, surrogate, _noisy_run(wide_grid, 2))
+    )
+    assert min(own.mean(), surrogates.mean()) > 0.9
+    assert other.max() == 0
+    torch.testing.assert_close(own, twice)
+    assert recognise(of_one_run.volumes(np.zeros_like(run[:1]))).item() == 0
+
+
+@torch.inference_mode()
+def test_own_components_lead_in_place_of_the_groups_in_volumes_of_the_very_run(of_one_run, wide_grid):
+    network = of_one_run.network
+    run, other = (of_one_run.volumes(_noisy_run(wide_grid, seed)[:20]) for seed in (1, 2))
+    own, group = LEADS.index("own PCA"), LEADS.index("group PCA")
+    shares, recognised = network.vectors(network.near8(run)) @ network.components.T, network.recognise(run)[:, None]
+    torch.testing.assert_close(network.lead(run)[:, own], recognised * (shares[:, :8] @ network.components[:8]))
+    torch.testing.assert_close(network.lead(run)[:, group], (1 - recognised) * (shares @ network.components))
+    assert not network.lead(other)[:, own].any()
+    assert (network.lead(other)[:, group].std(dim=1) > 0).all()
+    # It is as strong beside the network as the card says.
+    attended = network.attend(network.see(run))[0][:, 0]
+    led = network.leads[own] * network.all_leads(run)[:, own]
+    told = of_one_run.card["Context"]["Leads"]["own PCA"]
+    assert 0 < told == pytest.approx(float((led.var(dim=1).mean() / attended.var(dim=1).mean()).sqrt()), rel=0.2)
+
+
+@torch.inference_mode()
+def test_where_several_runs_were_fitted_none_is_recognised(trained, vectors):
+    assert trained.card["Training"]["Runs"] > 1
+    assert trained.card["Context"]["Leads"]["own PCA"] == 0
+    assert not trained.network.recognise(trained.volumes(vectors)).any()
+
+
+@pytest.mark.parametrize("smoothness, told_apart", [(0.0, True), (40.0, False)])
+def test_a_run_whose_noise_is_too_smooth_is_not_told_from_another(wide_grid, smoothness, told_apart):
+    run = np.random.default_rng(6).standard_normal((120, wide_grid.n_voxels)).astype(np.float32)
+    assert recognisable(torch.from_numpy(smooth(run, wide_grid, smoothness) if smoothness else run)) == told_apart
+
+
+def test_directions_are_of_noise_and_stand_for_all_power():
+    random = np.random.default_rng(3)
+    signal = 20 * random.standard_normal((60, 2)) @ random.standard_normal((2, 500))
+    run = (signal + random.standard_normal((60, 500))).astype(np.float32)
+    run -= run.mean(axis=0)
+    directions = directions_of(torch.from_numpy(run)).numpy()
+    assert np.square(run @ directions.T).sum() == pytest.approx(np.square(run).sum(), rel=1e-3)
+    lengths = np.linalg.norm(directions, axis=1)
+    assert (lengths > 0).sum() == 29  # half of the 59 that there are
+    networks = np.linalg.svd(signal, full_matrices=False)[2][:2]
+    assert np.abs(directions @ networks.T).max() < 0.05 * lengths.max()
+
+
+def test_a_model_of_before_there_were_as_many_leads_reads_as_it_did(trained, vectors, grid):
+    later = ("independent", "unmixing", "familiar")
+    state = {name: one for name, one in trained.network.state_dict().items() if name not in later}
     state["leads"] = state["leads"][:2]
     older = new_network(PRESETS["pointwise"], grid, seed=0)
     older.load_state_dict(state)
