@@ -45,9 +45,12 @@ takes the place of the first in volumes of the very run, where the fit was to on
 
 PCA_RANK, OWN_RANK, ICA_MAPS, TRUNK, HIDDEN = 12, 8, 10, 2, 32
 
-FAMILIAR, UNKNOWN, KNOWN = 32, 0.2, 0.4
-"""Directions in which a volume can be recognised; how much of a volume's power along them, against what the run's own
-volumes have there in the mean, still says that it is of another run, and how much that it is of this one."""
+FAMILIAR, LOOKED_AT = 512, 2048
+"""Volumes of a run that can be recognised, and voxels that are looked at for that, at most."""
+
+KNOWN, UNKNOWN = 0.01, 0.05
+"""Share of a volume's power that is no combination of a run's volumes: so little is rounding, and a surrogate's censored
+volumes; so much says that the volume is of another run."""
 
 VOXELS_AT_ONCE = 4096
 """Voxels that go through all layers together on a processor: what lies between layers then stays in its cache."""
@@ -116,7 +119,7 @@ class PointwiseSCAAE(InMask):
         self.register_buffer("few_volumes", torch.ones((), dtype=torch.bool))
         self.register_buffer("independent", torch.zeros(ICA_MAPS, n_voxels))
         self.register_buffer("unmixing", torch.zeros(ICA_MAPS, n_voxels))
-        self.register_buffer("familiar", torch.zeros(FAMILIAR, n_voxels))
+        self.register_buffer("familiar", torch.zeros(FAMILIAR, min(LOOKED_AT, n_voxels)))
         self.register_buffer("leads", torch.zeros(len(LEADS)))
         # What was trained, and ships
         n_global = len(VIEWS) + ABOUT
@@ -137,6 +140,8 @@ class PointwiseSCAAE(InMask):
         )
         self.hand = nn.Parameter(torch.zeros(2, len(HANDED)))
         self.register_buffer("handed", torch.tensor(HANDED), persistent=False)
+        looked_at = torch.linspace(0, n_voxels - 1, self.familiar.shape[1], dtype=torch.float64).round().long()
+        self.register_buffer("looked_at", looked_at, persistent=False)
         # What of the weights of a view belongs to that view in time; where a volume is alone, both are one view.
         self.register_buffer("time_stem", torch.zeros(width, len(RESTED)))
         self.register_buffer("time_conditions", torch.zeros(HIDDEN, len(RESTED) + 1))
@@ -195,13 +200,13 @@ class PointwiseSCAAE(InMask):
     def recognise(self, volumes: Tensor) -> Tensor:
         """Say how far volumes are of the one run that the network was fitted to: from 0 to 1, (batch,).
 
-        A run's volumes are combinations of each other, noise included, and so are its surrogates; another run's noise
-        lies elsewhere. Fitted to several runs, the network recognises none.
+        A run's volumes are combinations of each other, and so are its surrogates; another run's are not, as far as its
+        noise is another one. Fitted to several runs, the network recognises none.
         """
-        volume = self.vectors(volumes)
-        power = volume.square().sum(dim=1).clamp(min=torch.finfo(volume.dtype).tiny)
-        along = (volume @ self.familiar.T).square().sum(dim=1) / power
-        return ((along - UNKNOWN) / (KNOWN - UNKNOWN)).clamp(0, 1)
+        looked_at = self.vectors(volumes)[:, self.looked_at]
+        power = looked_at.square().sum(dim=1).clamp(min=torch.finfo(looked_at.dtype).tiny)
+        strange = 1 - (looked_at @ self.familiar.T).square().sum(dim=1) / power
+        return ((UNKNOWN - strange) / (UNKNOWN - KNOWN)).clamp(0, 1)
 
     def attend(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Give the maps of both branches without the leads, (batch, 2, n_voxels), and all channel weights of each.

@@ -15,7 +15,7 @@ import torch
 from ..extraction.threads import one_thread
 from ..group_pca import SIGMA_OF_FEW, SIGMA_OF_MANY, GroupPCA, fit_group_pca
 from ..network.parts import ASSUMED_SECONDS, FittedParts, fit_parts, sparse_components, stretches
-from ..network.pointwise import FAMILIAR, ICA_MAPS, LEADS, UNKNOWN, VIEWS, PointwiseSCAAE
+from ..network.pointwise import FAMILIAR, ICA_MAPS, LEADS, VIEWS, PointwiseSCAAE
 from ..weights import Model
 from .volumes import VolumeCache
 
@@ -55,8 +55,8 @@ SHORT = 300.0
 """For how many s a run must have been observed for its own PCA to begin to lead less; from twice as long on, it does
 not. Of 5 minutes the PCA alone finds more than the network alone, of 10 the network does; chosen likewise."""
 
-LEAST_VARIANCE = 0.01
-"""Share of the median variance of a run's components below which one holds what preparation took out."""
+LEAST_SIZE = 1e-5
+"""Of the largest singular value of a run: smaller ones are rounding."""
 
 
 def linear_share(skewness: float, agreement: float, duration: float) -> float:
@@ -175,9 +175,9 @@ def train_pointwise(
                 group_pca if group_pca.sigma == SIGMA_OF_MANY else fit_group_pca(cache.runs, model.grid, SIGMA_OF_MANY)
             )
             _put_in_independent(network, narrow)
-        own = own_share(agreement, fitted.duration) if len(runs) == 1 and recognisable(runs[0]) else 0.0
+        own = own_share(agreement, fitted.duration) if len(cache.runs) == 1 and len(runs[0]) <= FAMILIAR else 0.0
         if own:
-            network.familiar.copy_(directions_of(runs[0]))
+            _put_in_familiar(network, runs[0])
         network.time_width.fill_(time_width)
         shares = _measure_leads(network, model, cache, lead_shares(agreement, linear, mixed, own))
     model.card |= {
@@ -232,40 +232,11 @@ def _put_in_independent(network: PointwiseSCAAE, group_pca: GroupPCA) -> None:
     network.unmixing.zero_()[: len(unmixing)] = unmixing
 
 
-def directions_of(run: torch.Tensor) -> torch.Tensor:
-    """Give directions in which a run varies by its noise, scaled to what its volumes have of them.
-
-    Parameters
-    ----------
-    run : Tensor, (n_volumes, n_voxels)
-
-    Returns
-    -------
-    Tensor, (FAMILIAR, n_voxels)
-        Components of middling variance: the squares of a volume's products with them sum to the volume's own, in the
-        mean over this run. As many as half of what there is, at most; zeros behind them.
-    """
-    variance, axes = torch.linalg.eigh((run @ run.T).double())
-    there = torch.nonzero(variance > LEAST_VARIANCE * variance.median())[:, 0]
-    count = min(FAMILIAR, len(there) // 2)
-    chosen = there[(len(there) - count) // 2 :][:count]
-    scale = (variance.sum() / (variance[chosen].sum() * variance[chosen])).sqrt()
-    directions = torch.zeros(FAMILIAR, run.shape[1])
-    directions[:count] = (axes[:, chosen] * scale).T.float() @ run
-    return directions
-
-
-def recognisable(run: torch.Tensor) -> bool:
-    """Say whether volumes of another run would be told from this one's: as each half of it is from the other half.
-
-    Parameters
-    ----------
-    run : Tensor, (n_volumes, n_voxels)
-    """
-    first, second = run.tensor_split(2)
-    power = (second @ directions_of(first).T).square().sum() / second.square().sum()
-    # Half of a run has half as many directions, on each of which lies twice as much of its power.
-    return 2 * float(power) < UNKNOWN
+def _put_in_familiar(network: PointwiseSCAAE, run: torch.Tensor) -> None:
+    """Put in orthonormal directions of which volumes of the run are combinations."""
+    _, sizes, directions = torch.linalg.svd(run[:, network.looked_at].double(), full_matrices=False)
+    there = sizes > LEAST_SIZE * sizes[0]
+    network.familiar.zero_()[: int(there.sum())] = directions[there].float()
 
 
 def _measure_leads(
