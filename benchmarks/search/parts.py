@@ -38,6 +38,7 @@ __all__ = ["PARTS", "PREFIX", "WHOLE", "Typical", "leave_out", "report_parts", "
 
 PREFIX, WHOLE = "pointwise: ", "as it is"
 
+PLANTS = (*LEVELS["quick"], Plant(regime="mixture"))
 SEEDS, SIZES, EVERY = (0, 1, 2), (3, 24), 5
 """Tuning seeds, other people's runs, and which volumes of a run are scored."""
 
@@ -163,7 +164,8 @@ PARTS: dict[str, Part] = {
     "what is known of other runs constant": _constant_about,
     "no lead of the group PCA": _without_leads(["group PCA"]),
     "no lead of the filter": _without_leads(["near12"]),
-    "no lead of either": _without_leads(LEADS),
+    "no lead of the group ICA": _without_leads(["group ICA"]),
+    "no lead but the parts": _without_leads(LEADS),
     "no lead of the parts": _without_leads([], parts=True),
     "no lead at all": _without_leads(LEADS, parts=True),
 }
@@ -195,8 +197,9 @@ def _usual_about(size: int) -> Tensor:
 
 def score_parts(known: dict[str, Any]) -> Iterator[str]:
     """Add what results lack; yields a line for each run that was scored, so that the caller may keep them."""
-    for (number, seed), size, plant in product(enumerate(SEEDS), SIZES, LEVELS["quick"]):
-        setting = f"{plant.generator}, {size} runs"
+    for (number, seed), size, plant in product(enumerate(SEEDS), SIZES, PLANTS):
+        kind = plant.generator if plant.regime == "exclusive" else f"{plant.generator}, {plant.regime}"
+        setting = f"{kind}, {size} runs"
         cells = {
             name: known.setdefault(PREFIX + name, {"scores": {}})["scores"].setdefault(setting, {}) for name in PARTS
         }

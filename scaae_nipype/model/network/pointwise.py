@@ -40,7 +40,7 @@ RESTED = VIEWS[1:]
 """Views that are made a second time, of the volume and its neighbours in time, where these count."""
 
 LEADS = ("group PCA", "near12", "group ICA", "own PCA")
-"""What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2. The last one
+"""What is added to the networks whatever the attention says, above in branch 1 and upside down in branch 2. The last
 takes the place of the first in volumes of the very run, where the fit was to one run."""
 
 PCA_RANK, OWN_RANK, ICA_MAPS, TRUNK, HIDDEN = 12, 8, 10, 2, 32
@@ -49,8 +49,8 @@ FAMILIAR, LOOKED_AT = 512, 2048
 """Volumes of a run that can be recognised, and voxels that are looked at for that, at most."""
 
 KNOWN, UNKNOWN = 0.01, 0.05
-"""Share of a volume's power that is no combination of a run's volumes: so little is rounding, and a surrogate's censored
-volumes; so much says that the volume is of another run."""
+"""Share of a volume's power that is no combination of a run's volumes: so little is rounding, and a surrogate's
+censored volumes; so much says that the volume is of another run."""
 
 VOXELS_AT_ONCE = 4096
 """Voxels that go through all layers together on a processor: what lies between layers then stays in its cache."""
