@@ -96,6 +96,7 @@ class PointwiseSCAAE(InMask):
     independent: Tensor
     unmixing: Tensor
     familiar: Tensor
+    looked_at: Tensor
     leads: Tensor
     handed: Tensor
     time_width: Tensor
