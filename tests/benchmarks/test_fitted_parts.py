@@ -20,7 +20,7 @@ from scaae_nipype.grid import Grid  # noqa: E402
 from scaae_nipype.model import PRESETS, Model  # noqa: E402
 from scaae_nipype.model.extraction.functions import network_function  # noqa: E402
 from scaae_nipype.model.group_pca import fit_group_pca  # noqa: E402
-from scaae_nipype.model.network.pointwise import VIEWS  # noqa: E402
+from scaae_nipype.model.network.pointwise import ICA_MAPS, LEADS, VIEWS  # noqa: E402
 from scaae_nipype.model.training.fitted_pointwise import train_pointwise  # noqa: E402
 from scaae_nipype.model.training.volumes import VolumeCache  # noqa: E402
 from scaae_nipype.model.weights import new_network  # noqa: E402
@@ -47,6 +47,11 @@ def model(runs) -> Model:
     group_pca = fit_group_pca(runs, GRID)
     model = Model(new_network(PRESETS["pointwise"], GRID, seed=0).eval(), GRID, {"Precision": "fp32"}, group_pca)
     train_pointwise(model, VolumeCache(runs, [np.arange(60) * 2.0] * 3), group_pca, seed=0)
+    network = fitted.attention_of(model)
+    with torch.no_grad():  # of so few minutes they do not lead by themselves
+        network.independent.copy_(network.components[:ICA_MAPS])
+        network.unmixing.copy_(network.components[:ICA_MAPS])
+        network.leads[LEADS.index("group ICA")] = 1
     return model
 
 
@@ -182,6 +187,7 @@ def small(model, runs, monkeypatch, tmp_path):
     networks = PlantedNetworks(GRID, np.maximum(runs[0][:3], 0), ("a", "b", "c"))
     truth = np.maximum(runs[1], 0)
     planted = PlantedRun(runs[1], truth, networks, runs[1][:, :3].astype(float), np.arange(60) % 3)
+    monkeypatch.setattr(parts, "PLANTS", (plant,))
     for module in (parts, tune):
         monkeypatch.setattr(module, "LEVELS", {"quick": (plant,)})
         monkeypatch.setattr(module, "SEEDS", (0,))
