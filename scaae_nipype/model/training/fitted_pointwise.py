@@ -34,26 +34,27 @@ halves of the runs do not agree at all; chosen on simulated studies and planted 
 AGREED = 0.4
 """Agreement of halves of the runs from which on nothing leads."""
 
+SKEWED = 0.1
+"""Mean skewness of the parts' shares in volumes left out from which on nothing speaks for a Gaussian process; chosen on
+planted networks of tuning seeds, as are the strengths and limits below."""
 
-SKEWED, LONG_ENOUGH = 0.1, 800.0
-"""Mean skewness of the parts' shares in volumes left out from which on nothing speaks for a Gaussian process, and for
-how many s runs must have been observed together before that is asked: of a few minutes, skewness is a matter of chance.
-Both chosen on planted networks of tuning seeds."""
-
+TOO_SHORT, LONG_ENOUGH = 600.0, 800.0
+"""For how many s runs must have been observed together before skewness counts at all, and in full: of a few minutes, it
+is a matter of chance."""
 
 MIXED, TAKING_TURNS = 0.2, 0.35
-"""Mean skewness up to which networks are mixed in most volumes, and from which on they take turns; chosen likewise."""
+"""Mean skewness up to which networks are mixed in most volumes, and from which on they take turns."""
 
 MIXED_STRENGTH = 2.0
 """Strength of the independent components beside the network where networks are mixed."""
 
 
 OWN_STRENGTH = 1.5
-"""Strength of a run's own PCA beside the network, in volumes of the one run that was fitted; chosen likewise."""
+"""Strength of a run's own PCA beside the network, in volumes of the one run that was fitted."""
 
 SHORT = 300.0
 """For how many s a run must have been observed for its own PCA to begin to lead less; from twice as long on, it does
-not. Of 5 minutes the PCA alone finds more than the network alone, of 10 the network does; chosen likewise."""
+not. Of 5 minutes the PCA alone finds more than the network alone, of 10 the network does."""
 
 LEAST_SIZE = 1e-5
 """Of the largest singular value of a run: smaller ones are rounding."""
@@ -73,8 +74,8 @@ def linear_share(skewness: float, agreement: float, duration: float) -> float:
 
     >>> linear_share(0.7, 0.8, 900), linear_share(0.05, 0.8, 900), linear_share(-0.02, 0.8, 900)
     (0.0, 0.5, 1.0)
-    >>> linear_share(-0.02, 0.2, 900), linear_share(-0.02, 0.8, 300)
-    (0.0, 0.0)
+    >>> linear_share(-0.02, 0.2, 900), linear_share(-0.02, 0.8, 600), linear_share(-0.02, 0.8, 700)
+    (0.0, 0.0, 0.5)
     """
     return _between(1 - skewness / SKEWED) * _trusted(agreement, duration)
 
@@ -99,7 +100,8 @@ def own_share(agreement: float, duration: float) -> float:
 
 def _trusted(agreement: float, duration: float) -> float:
     """Say how far to trust a skewness."""
-    return _between(2 * agreement / AGREED - 1) if duration >= LONG_ENOUGH else 0.0
+    observed = _between((duration - TOO_SHORT) / (LONG_ENOUGH - TOO_SHORT))
+    return observed * _between(2 * agreement / AGREED - 1)
 
 
 def _between(value: float) -> float:
