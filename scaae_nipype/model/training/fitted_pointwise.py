@@ -177,7 +177,9 @@ def train_pointwise(
                 group_pca if group_pca.sigma == SIGMA_OF_MANY else fit_group_pca(cache.runs, model.grid, SIGMA_OF_MANY)
             )
             _put_in_independent(network, narrow)
-        own = own_share(agreement, fitted.duration) if len(cache.runs) == 1 and len(runs[0]) <= FAMILIAR else 0.0
+        # As many volumes as voxels that are looked at could be combined to any volume.
+        known_again = len(cache.runs) == 1 and len(runs[0]) <= min(FAMILIAR, len(network.looked_at) // 2)
+        own = own_share(agreement, fitted.duration) if known_again else 0.0
         if own:
             _put_in_familiar(network, runs[0])
         network.time_width.fill_(time_width)

@@ -13,6 +13,7 @@ from scaae_nipype.model.extraction.functions import context_function, untrained_
 from scaae_nipype.model.extraction.selftest import compare_paths
 from scaae_nipype.model.network.parts import fit_parts, nonnegative, sparse_components
 from scaae_nipype.model.network.pointwise import LEADS, VIEWS
+from scaae_nipype.model.training import fitted_pointwise
 from scaae_nipype.model.training.fitted_pointwise import linear_share, load_pointwise, mixed_share
 from scaae_nipype.model.training.train import train_on_caches
 from scaae_nipype.model.weights import new_network
@@ -141,6 +142,14 @@ def test_own_components_lead_in_place_of_the_groups_in_volumes_of_the_very_run(o
     led = network.leads[own] * network.all_leads(run)[:, own]
     told = of_one_run.card["Context"]["Leads"]["own PCA"]
     assert 0 < told == pytest.approx(float((led.var(dim=1).mean() / attended.var(dim=1).mean()).sqrt()), rel=0.2)
+
+
+def test_a_run_of_more_volumes_than_can_be_known_again_is_fitted_as_before(grid, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted_pointwise, "FAMILIAR", 119)
+    caches = [_cached(_noisy_run(grid, 1), tmp_path / "one")]
+    model, _ = train_on_caches(caches, grid, training=WANTED, work_dir=tmp_path / "work")
+    assert model.card["Context"]["Leads"]["own PCA"] == 0
+    assert not model.network.familiar.any()
 
 
 @torch.inference_mode()
