@@ -40,7 +40,7 @@ PREFIX, WHOLE = "pointwise: ", "as it is"
 
 PLANTS = (*LEVELS["quick"], Plant(regime="mixture"))
 SEEDS, SIZES, EVERY = (0, 1, 2), (3, 24), 5
-"""Tuning seeds, other people's runs, and which volumes of a run are scored."""
+"""What is planted, tuning seeds, other people's runs, and which volumes of a run are scored."""
 
 SAMPLED = 32
 """Volumes of the other runs over which channel weights and strengths are averaged."""

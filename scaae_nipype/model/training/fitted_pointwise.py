@@ -48,7 +48,6 @@ MIXED, TAKING_TURNS = 0.2, 0.35
 MIXED_STRENGTH = 2.0
 """Strength of the independent components beside the network where networks are mixed."""
 
-
 OWN_STRENGTH = 1.5
 """Strength of a run's own PCA beside the network, in volumes of the one run that was fitted."""
 
