@@ -52,7 +52,8 @@ def write_run(path: Path, n_volumes: int) -> Path:
         file.write(header.binaryblock + b"\0" * 4)
         for volume in range(n_volumes):
             a, b = random.integers(0, 16, 2)
-            values = base + noise[a] + np.roll(noise[b], volume, axis=0)
+            # Rolled, noise must not reach outside the head: a run with values there has no background to tell it from.
+            values = base + noise[a] + head * np.roll(noise[b], volume, axis=0)
             file.write(values.astype(np.int16).tobytes(order="F"))
     return path
 

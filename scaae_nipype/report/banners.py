@@ -34,6 +34,9 @@ LINEAR = "linear"
 WANDERS = 0.5
 """From this share on (card: ``Context``, ``Linear``, ``Mixed``) a fit says what its runs look like."""
 
+OWN_PCA = 0.5
+"""From this strength beside the network on (card: ``Context``, ``Leads``) a run's own PCA leads in its volumes."""
+
 RECONSTRUCTION = "mean squared error"
 """How the card of a model that was trained to reconstruct its input begins to describe its loss."""
 
@@ -109,6 +112,7 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             "model was fitted to; branch 2 is branch 1 upside down. All channel weights are 1, and the baselines "
             "“group PCA” and the networks are the same maps.",
         )
+    yield from _led_by_itself(cards)
     yield from _wandering(cards)
     attended = [run for run, preset in zip(runs, presets, strict=True) if preset != LINEAR]
     limited = [(run, limits) for run in attended if (limits := run.channel_limits)]
@@ -120,6 +124,21 @@ def banners(runs: Sequence[Run], cards: Mapping[str, Mapping[str, Any]]) -> Iter
             f"All channel weights of all volumes lie within a range narrower than {CHANNEL_RANGE} ({which}): "
             "every channel enters the network map with nearly the same weight. The maps are then what a fixed "
             "local filter of the volume gives; nothing is chosen automatically.",
+        )
+
+
+def _led_by_itself(cards: Mapping[str, Mapping[str, Any]]) -> Iterator[Banner]:
+    """Say where one short run was fitted alone, and its own principal components lead."""
+    context = {name: known for name, card in cards.items() if isinstance(known := card.get("Context"), Mapping)}
+    leads = {name: told for name, known in context.items() if isinstance(told := known.get("Leads"), Mapping)}
+    led = [name for name, told in leads.items() if _number(told.get("own PCA")) >= OWN_PCA]
+    if led:
+        yield Banner(
+            f"The run's own principal components lead the networks ({listed(led)})",
+            "The model was fitted to one short run alone, whose halves hardly agree. In the volumes of that run the "
+            "networks follow its eight leading components: they show little that a plain PCA of the run would not (the "
+            "baseline “group PCA” is one of the same run). In volumes of other runs nothing of this happens. Fit to "
+            "more runs, or longer ones, to get more than that.",
         )
 
 

@@ -131,6 +131,15 @@ def test_a_fit_of_mixed_networks_is_told_unless_they_wander(dataset, tmp_path, c
     assert ("The runs look as if several networks were active in most volumes (model)" in shown) is told
 
 
+@pytest.mark.parametrize(
+    ("leads", "told"),
+    [({"own PCA": 1.5}, True), ({"own PCA": 0.3}, False), ({"group PCA": 1.0}, False), ([1.5], False), (None, False)],
+)
+def test_a_run_that_its_own_components_lead_is_told(dataset, tmp_path, leads, told):
+    shown = [banner.title for banner in banners(find_runs(dataset, "01"), {"alone": {"Context": {"Leads": leads}}})]
+    assert ("The run's own principal components lead the networks (alone)" in shown) is told
+
+
 def test_branches_say_what_they_mark_where_that_is_by_design(make_dataset, dataset):
     run = find_runs(make_dataset(n=8, Branches=[{"Marks": f"{side} the mean"} for side in ("above", "below")]), "01")[0]
     assert run.branch_titles == ["FBN branch 1: above the mean", "FBN branch 2: below the mean"]
