@@ -17,6 +17,8 @@ from ...maps import BRANCHES, scale
 from ...options import Training
 from ...words import counted
 from ..device import check_device
+from ..network.linear import LinearNetwork
+from ..network.pointwise import PointwiseSCAAE
 from ..presets import CODE_SIZE
 from ..runs import RunLike, volumes_of
 from ..weights import Model
@@ -28,6 +30,12 @@ __all__ = ["Extractor", "RunNetworks", "bf16_is_fast", "extract_networks", "reso
 
 AGREEMENT = 0.999
 """Smallest correlation of bf16 and fp32 FBNs at which bf16 is used."""
+
+AT_ONCE = {"cpu": 1, "cuda": 8}
+"""Volumes of one batch where convolutions take the time: more gain nothing, and take memory."""
+
+LIGHT_AT_ONCE = {"cpu": 4, "cuda": 32}
+"""The same of networks without any: what they do once a batch, and reading components from memory, counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +165,9 @@ class Extractor:
         neighbours in time, for a model that looks at these, and how many volumes count in that.
         """
         on_cpu = self.device.type == "cpu"
-        batch_size = batch_size or (1 if on_cpu else 8)
+        if batch_size is None:
+            is_light = isinstance(self.model.network, PointwiseSCAAE | LinearNetwork)
+            batch_size = (LIGHT_AT_ONCE if is_light else AT_ONCE).get(self.device.type, AT_ONCE["cuda"])
         parts = (slice(start, start + batch_size) for start in range(0, len(vectors), batch_size))
         batches = ((vectors[part], None if rested is None else rested[part], averaged) for part in parts)
         return map_in_threads(self._read, batches) if on_cpu else map(self._read, batches)
@@ -194,7 +204,8 @@ def extract_networks(
     device : str or torch.device
         ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
     batch_size : int, optional
-        Volumes at once, on a CPU for each thread; the result does not depend on it. Default: 1 on a CPU, 8 on CUDA.
+        Volumes at once, on a CPU for each thread; the result does not depend on it. Default: 1 on a CPU and 8 on CUDA,
+        of networks without convolutions 4 and 32.
     progress : callable, optional
         Called with the number of volumes done since the last call.
 

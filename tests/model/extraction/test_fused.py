@@ -5,9 +5,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from scaae_nipype.model import PRESETS
-from scaae_nipype.model.extraction.fused import FusedAttentionPath, _convolve_gelu, fold, with_fused_blocks
+from scaae_nipype.model.extraction.fused import (
+    FusedAttentionPath,
+    _convolve_apart,
+    _convolve_gelu,
+    fold,
+    with_fused_blocks,
+)
 from scaae_nipype.model.network.attention import AttentionPath, ParallelBlock
 from scaae_nipype.model.network.reading import combine
 from scaae_nipype.model.weights import new_network
@@ -92,3 +99,14 @@ def test_bf16_gradients_agree_with_fp32_ones(preset, grid):
             assert similarity > 0.95, name
         else:
             assert float(gradients[1][name].norm()) < 1e-2 * largest, name
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_groups_one_after_the_other_are_what_groups_at_once_are(width):
+    random = torch.Generator().manual_seed(0)
+    x, kernel, bias = (
+        torch.randn(size, generator=random, dtype=torch.float64)
+        for size in ((2, 8, 5, 6, 7), (4, 4, width, width, width), (4,))
+    )
+    at_once = functional.conv3d(x, kernel, bias, padding=width // 2, groups=2)
+    torch.testing.assert_close(_convolve_apart(x, kernel, bias, 2), at_once)
