@@ -278,6 +278,12 @@ def test_what_has_no_effect_is_refused(given, message, cache_files, grid, tmp_pa
         train_on_caches(cache_files, grid, training=Training(preset="pointwise", **given), work_dir=tmp_path)
 
 
+def test_volumes_may_be_read_in_batches_of_any_size(trained, vectors):
+    alone, together = (extract_networks(trained, vectors, device="cpu", batch_size=size) for size in (1, 5))
+    np.testing.assert_allclose(together.signed, alone.signed, atol=1e-5 * alone.signed.std())
+    np.testing.assert_allclose(together.codes, alone.codes, atol=1e-4)
+
+
 def test_voxels_may_go_through_the_layers_in_blocks_of_any_size(trained, vectors, monkeypatch):
     network = trained.network
     with torch.inference_mode():
