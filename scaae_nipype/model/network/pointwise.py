@@ -251,11 +251,11 @@ class PointwiseSCAAE(InMask):
     def _both_branches(self) -> list[tuple[Tensor, Tensor]]:
         """Give weights and biases of both branches' layers as one layer each: wider ones take less time."""
         own = self.preset.branch_features
-        first = torch.cat([branch.weight for branch in self.branches]), torch.cat([b.bias for b in self.branches])
-        layers = [first]
-        for one, other in zip(*self.spatial, strict=True):
-            if isinstance(one, nn.Linear):
-                weights = functional.pad(one.weight, (0, own)), functional.pad(other.weight, (own, 0))
+        layers: list[tuple[Tensor, Tensor]] = []
+        for one, other in (tuple(self.branches), *zip(*self.spatial, strict=True)):
+            if isinstance(one, nn.Linear) and isinstance(other, nn.Linear):
+                apart = own if layers else 0  # the first layer of both branches looks at the same
+                weights = functional.pad(one.weight, (0, apart)), functional.pad(other.weight, (apart, 0))
                 layers.append((torch.cat(weights), torch.cat([one.bias, other.bias])))
         return layers
 
