@@ -122,7 +122,9 @@ def preparation(rows: list[dict]) -> dict:
         paths[300].unlink()
         lengths = {}
         for n in (200, 400, 800):
-            lengths[n] = measure("prepare", str(write_run(paths[n], n)))
+            path = str(write_run(paths[n], n))
+            # A ratio of differences makes much of a moment in which others used the machine.
+            lengths[n] = sorted((measure("prepare", path) for _ in range(3)), key=lambda found: found["seconds"])[1]
             measured[f"prepare {n}"] = lengths[n]
             paths[n].unlink()
         slopes = [(lengths[b]["seconds"] - lengths[a]["seconds"]) / (b - a) for a, b in ((200, 400), (400, 800))]
