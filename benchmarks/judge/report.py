@@ -72,15 +72,19 @@ def frame_of(known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 def complete(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep, of each plant and number of others, the reported seeds that have all methods.
 
-    A method of the search counts only where it is there for all of these seeds; else it is left out.
+    A method of the search, or a network that is fitted to more than the others, counts only where it is there for all
+    of these seeds; else it is left out.
 
     >>> known = {f"p | {seed} | 3": {"group PCA | rank=2": {"r": 0.5}, "SCAAE | ": {"r": 0.6}} for seed in (20, 21)}
     >>> known["p | 22 | 3"] = {"group PCA | rank=2": {"r": 0.4}}
     >>> complete(frame_of(known))["seed"].unique().tolist()
     [20, 21]
+    >>> known["p | 20 | 3"] |= {"SCAAE, preset pointwise, of the run itself and others | ": {"r": 0.7}}
+    >>> complete(frame_of(known))["seed"].unique().tolist()
+    [20, 21]
     """
     parts = []
-    extra = {one.name for one in SEARCH}
+    extra = {one.name for one in (*SEARCH, *NETWORKS)} - {*JUDGED, IN_TIME}
     for _, part in frame.groupby(["plant", "others"], sort=False):
         reported = part["seed"].isin(REPORTED)
         there = pd.crosstab(part.loc[reported, "seed"], part.loc[reported, "family"]) > 0
