@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,34 +127,40 @@ def noise_cutoff(
             f"{n_noise} noise volumes cannot show a share of {share:g}; ask for {int(np.ceil(1 / share))}."
         )
     smoothness = float(np.median(volume_smoothness(maps, templates.grid)))
-    best = np.empty(n_noise)
-    for number, noise in enumerate(_noise_as_smooth(smoothness, templates.grid, n_noise, seed)):
-        if score == "iou":
-            found = iou(binarise(scale(noise[None])), templates.binary)
-        else:
-            found = rank_scores(noise[None], templates.binary)[DECIDING.index(score)]
-        best[number] = np.nanmax(found)
+    noise = _noise_as_smooth(smoothness, templates.grid, n_noise, seed)
+    if score == "iou":
+        found = iou(binarise(scale(noise)), templates.binary)
+    else:
+        found = rank_scores(noise, templates.binary)[DECIDING.index(score)]
+    best = np.nanmax(found, axis=1)
     # a volume has a state where it reaches the cut-off: above that one, as tables write it (6 digits)
     return NoiseCutoff(float(np.sort(best)[-passing]) + 1e-6, smoothness)
 
 
-def _noise_as_smooth(smoothness: float, grid: Grid, n: int, seed: int) -> list[np.ndarray]:
-    """Draw Gaussian fields on the mask whose measured smoothness is that asked for: (n_voxels,) each.
+def _noise_as_smooth(smoothness: float, grid: Grid, n: int, seed: int) -> np.ndarray:
+    """Draw Gaussian fields on the mask whose measured smoothness is that asked for: (n, n_voxels).
 
     A kernel narrower than a voxel, or wider than the brain, is not measured as its width: it is corrected by what is.
     """
     sigma = smoothness * WIDTH_TO_SIGMA
     for _ in range(ROUNDS if smoothness > 0 else 0):
-        tried = np.stack([_field(grid, sigma, np.random.default_rng((seed, number))) for number in range(10)])
+        tried = _fields(grid, sigma, [(seed, number) for number in range(10)])
         measured = float(np.median(volume_smoothness(tried, grid)))
         sigma *= float(np.clip(smoothness / measured, 0.5, 2)) if measured > 0 else 2.0
-    return [_field(grid, sigma, np.random.default_rng((seed, 1, number))) for number in range(n)]
+    return _fields(grid, sigma, [(seed, 1, number) for number in range(n)])
 
 
-def _field(grid: Grid, sigma: float, rng: np.random.Generator) -> np.ndarray:
+def _fields(grid: Grid, sigma: float, seeds: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Draw a smooth field from every seed: (n_seeds, n_voxels)."""
     widths = sigma / grid.voxel_sizes
     x, y, z = grid.box_shape
     # wrapped around a box that is wider by the kernel's reach, it has the same variance everywhere
     shape = [size + int(np.ceil(4 * width)) for size, width in zip((x, y, z), widths, strict=True)]
-    field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), widths, mode="wrap", truncate=3.0)
-    return field[:x, :y, :z][grid.mask[grid.box]]
+    brain = np.zeros(shape, dtype=bool)
+    brain[:x, :y, :z] = grid.mask[grid.box]
+    inside = np.flatnonzero(brain)
+    fields = np.empty((len(seeds), len(inside)), dtype=np.float32)
+    for field, seed in zip(fields, seeds, strict=True):
+        white = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+        field[:] = gaussian_filter(white, widths, mode="wrap", truncate=3.0).ravel()[inside]
+    return fields

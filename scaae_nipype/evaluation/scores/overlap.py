@@ -7,6 +7,7 @@ on how a map is scaled; scores of its ranks (`average_precision`, `size_matched_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,9 @@ __all__ = [
     "size_matched_iou",
     "threshold_curve",
 ]
+
+SORTED_TOGETHER = 24
+"""Templates whose voxels are ranked in one go: those of more do not stay in the processor's cache."""
 
 
 def iou(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
@@ -199,29 +203,59 @@ def rank_scores(maps: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np
     precision = np.full((len(maps), len(templates)), np.nan)
     matched = np.full((len(maps), len(templates)), np.nan)
     filled = np.flatnonzero(templates.any(axis=1))
-    if not len(filled):
-        return precision, matched
-    member = templates[filled]
-    size = member.sum(axis=1)
-    first = np.cumsum(size) - size  # of every template's voxels, one template after the other
-    row_start = np.arange(len(filled)) * templates.shape[1]
-    start_of_voxel, first_of_voxel = np.repeat(row_start, size), np.repeat(first, size)
+    parts = [filled[start : start + SORTED_TOGETHER] for start in range(0, len(filled), SORTED_TOGETHER)]
+    members = [(part, _Members.of(templates[part])) for part in parts]
+    places = np.arange(templates.shape[1], dtype=np.int32)
+    place = np.empty_like(places)
     for row, values in enumerate(np.asarray(maps, dtype=np.float32)):
         order = _descending(values)
         rank = _ranks(values[order])
-        places = np.flatnonzero(member.take(order, axis=1))  # of the templates' voxels, each template from the top down
-        own = rank[places - start_of_voxel]
-        last = np.flatnonzero(np.append((own[1:] != own[:-1]) | (first_of_voxel[1:] != first_of_voxel[:-1]), True))
-        found = last + 1 - first_of_voxel[last]  # tied voxels enter together
-        share = np.diff(last, prepend=-1) * found / own[last]
-        precision[row, filled] = np.add.reduceat(share, np.searchsorted(last, first)) / size
-
-        end = rank[size - 1]  # of the tied voxels at which the n highest end
-        start = np.searchsorted(rank, end)
-        before, through = np.searchsorted(places, np.add(row_start, [start, end])) - first
-        intersection = before + (through - before) * (size - start) / (end - start)
-        matched[row, filled] = intersection / (2 * size - intersection)
+        place[order] = places
+        for part, member in members:
+            precision[row, part], matched[row, part] = _scores_of(member, place, rank)
     return precision, matched
+
+
+class _Members(NamedTuple):
+    """The voxels of several templates, one template after the other: what does not depend on the map."""
+
+    voxel: np.ndarray
+    """(n_members,)."""
+    row_start: np.ndarray
+    """Where the row of each template would start in a table of templates and voxels: (n_templates,)."""
+    row_start_of_voxel: np.ndarray
+    first: np.ndarray
+    """Of each template's voxels: (n_templates,)."""
+    first_of_voxel: np.ndarray
+    size: np.ndarray
+    """(n_templates,)."""
+
+    @classmethod
+    def of(cls, templates: np.ndarray) -> _Members:
+        """Take the voxels of templates that have some: bool, (n_templates, n_voxels)."""
+        template, voxel = np.nonzero(templates)
+        size = templates.sum(axis=1)
+        first = np.cumsum(size) - size
+        row_start = np.arange(len(templates), dtype=np.int32) * np.int32(templates.shape[1])
+        return cls(voxel, row_start, row_start[template], first, first[template], size)
+
+
+def _scores_of(member: _Members, place: np.ndarray, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Score one map, of which the place of every voxel from the top and the rank at every place are known."""
+    places = place[member.voxel] + member.row_start_of_voxel
+    places.sort()  # 32-bit integers are sorted several at a time; each template from the top down
+    own = rank[places - member.row_start_of_voxel]
+    first, first_of_voxel, size = member.first, member.first_of_voxel, member.size
+    last = np.flatnonzero(np.append((own[1:] != own[:-1]) | (first_of_voxel[1:] != first_of_voxel[:-1]), True))
+    found = last + 1 - first_of_voxel[last]  # tied voxels enter together
+    share = np.diff(last, prepend=-1) * found / own[last]
+    precision = np.add.reduceat(share, np.searchsorted(last, first)) / size
+
+    end = rank[size - 1]  # of the tied voxels at which the n highest end
+    start = np.searchsorted(rank, end)
+    before, through = np.searchsorted(places, np.add(member.row_start, [start, end]).astype(np.int32)) - first
+    intersection = before + (through - before) * (size - start) / (end - start)
+    return precision, intersection / (2 * size - intersection)
 
 
 def _ranks(ordered: np.ndarray) -> np.ndarray:
