@@ -160,8 +160,8 @@ def _padding(kernel: Tensor) -> list[int]:
 
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor, groups: int) -> Tensor:
-    # cuDNN gives a few wide groups to a kernel that leaves matrix units idle: in bf16 they took 95 % of all time.
-    if groups > 1 and x.is_cuda:
+    # In bf16, cuDNN gives a few wide groups to a kernel that leaves matrix units idle: they took 95 % of all time.
+    if groups > 1 and x.is_cuda and x.dtype == torch.bfloat16:
         return _convolve_apart(x, kernel, bias, groups)
     return functional.conv3d(x, kernel, bias, padding=_padding(kernel), groups=groups)
 
