@@ -22,8 +22,8 @@ __all__ = ["PROCESSORS", "needs_of_group", "needs_of_participants", "needs_of_tr
 PROCESSORS = 2
 """What a job gets where ``--nprocs`` says nothing: steps of a participant hardly use more."""
 
-SLOWER = 3.0
-"""How much slower a node may be than the machine that was measured, with data on a busy network disk."""
+SLOWER = 4.0
+"""How much slower a node may be than the idle machine that was measured, with data on a busy network disk."""
 
 LEAST_MINUTES = 20
 """A limit that is shorter saves nobody anything."""
